@@ -1,0 +1,1 @@
+"""What a model reads: examples, sources, prompts and mixtures. No torch here."""

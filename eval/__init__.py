@@ -1,0 +1,1 @@
+"""What a model writes, judged: generation, scores, statistics, reports."""

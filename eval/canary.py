@@ -1,0 +1,57 @@
+"""The canary gate: an engine must apply each adapter, and as PEFT does.
+
+Adapters can silently not apply. On a few rows the engine's log-probabilities with the adapter are
+compared with those of transformers and PEFT; an engine that ignored the adapter, or took another,
+is found out before a single score is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NOISE_LIMIT = 0.1
+NOISE_ALLOWANCE = 2.0
+EFFECT_ALLOWANCE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryVerdict:
+    """Mean absolute differences of log-probability per completion token, in nats."""
+
+    effect: float
+    """Reference with the adapter to reference without: what the adapter does."""
+    noise: float
+    """Engine to reference, both without: what the engines differ by anyway."""
+    gap: float
+    """Engine to reference, both with the adapter: to be explained by the noise."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the base is the base, and the gap within its noise and a quarter of the effect."""
+        return self.noise <= NOISE_LIMIT and self.gap <= NOISE_ALLOWANCE * self.noise + EFFECT_ALLOWANCE * self.effect
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether the adapter does enough for an engine that ignores it to fail."""
+        return self.effect - self.noise > NOISE_ALLOWANCE * self.noise + EFFECT_ALLOWANCE * self.effect
+
+
+def judge(
+    reference_base: Sequence[Sequence[float]],
+    reference_adapter: Sequence[Sequence[float]],
+    engine_base: Sequence[Sequence[float]],
+    engine_adapter: Sequence[Sequence[float]],
+) -> CanaryVerdict:
+    """The verdict from log-probabilities per row and token."""
+    return CanaryVerdict(
+        effect=mean_distance(reference_adapter, reference_base),
+        noise=mean_distance(engine_base, reference_base),
+        gap=mean_distance(engine_adapter, reference_adapter),
+    )
+
+
+def mean_distance(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> float:
+    """Mean absolute difference over all tokens of all rows. Raises ValueError for unequal shapes."""
+    pairs = [pair for rows in zip(one, other, strict=True) for pair in zip(*rows, strict=True)]
+    return sum(abs(left - right) for left, right in pairs) / len(pairs)

@@ -1,0 +1,86 @@
+"""What evaluation asks of an engine: completions and log-probabilities, with and without an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+Progress: TypeAlias = Callable[[int], None]
+"""Told how many more units of work are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter on disk, named by the hash of its content: two of the same name are the same."""
+
+    name: str
+    path: Path
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt to complete greedily, by the base model or with an adapter."""
+
+    prompt_ids: tuple[int, ...]
+    max_tokens: int
+    stop: tuple[str, ...]
+    adapter: Adapter | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model wrote: text without the end of turn, its length in tokens, and why it ended."""
+
+    text: str
+    tokens: int
+    finish: str
+    """"stop" at the end of turn or a stop text, "length" where max_tokens cut it off."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """A prompt with a completion whose log-probability is asked, for the base model or an adapter."""
+
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    adapter: Adapter | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an engine must know before it starts."""
+
+    model: str
+    revision: str | None
+    dtype: str
+    trust_remote_code: bool
+    adapters: tuple[Adapter, ...]
+    max_length: int
+    """Longest prompt and completion together, in tokens."""
+
+
+class Engine(Protocol):
+    """A base model loaded once, completing for any of its adapters."""
+
+    version: str
+
+    def generate(self, requests: Sequence[Request], progress: Progress) -> list[Completion]:
+        """A completion per request, in order."""
+        ...
+
+    def log_probs(self, rows: Sequence[ScoredRow]) -> list[list[float]]:
+        """For each row, the natural log-probability of each completion token; all rows in one batch."""
+        ...
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        ...
+
+
+def cut_at(text: str, stops: Sequence[str]) -> str:
+    """The text up to the first of the stop texts in it."""
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    return text[: min(places)] if places else text

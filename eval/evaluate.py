@@ -1,0 +1,256 @@
+"""Models × tasks × languages → predictions → scores, resumable at any point.
+
+Requests are cut into fixed chunks, and a chunk's completions are written whole or not at all: a
+run that was killed repeats its unfinished chunk with the same requests in the same batch, and so
+with the same completions. A completion is kept under a hash of all that decides it (prompt ids,
+decoding, adapter, base model, engine), so none is ever taken for another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_mixes.example import Example
+from data_mixes.prompts import Renderer
+from eval.canary import CanaryVerdict, judge
+from eval.engine import Adapter, Completion, Engine, EngineSettings, Progress, Request, ScoredRow
+from eval.tasks import TASKS
+
+CHUNK = 512
+CANARY_ROWS = 4
+
+
+class CanaryError(RuntimeError):
+    """An engine that does not apply an adapter, or not as PEFT does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUnderTest:
+    """The base model (no adapter) or a cell's adapter on it."""
+
+    name: str
+    adapter: Adapter | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSet:
+    """The examples of one task in one language."""
+
+    task: str
+    language: str
+    examples: tuple[Example, ...]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """An example put to a model."""
+
+    model: ModelUnderTest
+    example: Example
+    request: Request
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All of one study's evaluation: what is tested, with what, and where the results are kept."""
+
+    folder: Path
+    base_identity: str
+    engine_version: str
+    models: Sequence[ModelUnderTest]
+    evaluation_sets: Sequence[EvaluationSet]
+    renderer: Renderer
+    start_engine: Callable[[EngineSettings], Engine]
+    start_reference: Callable[[EngineSettings], Engine]
+    model_settings: dict[str, Any]
+    """location, revision, dtype, trust_remote_code: the same for both engines."""
+
+    def prompts(self) -> list[Prompted]:
+        """Every example for every model."""
+        rendered = [
+            (evaluation_set, example, tuple(self.renderer.prompt_ids(example)))
+            for evaluation_set in self.evaluation_sets
+            for example in evaluation_set.examples
+        ]
+        return [self._prompted(model, *each) for model in self.models for each in rendered]
+
+    def _prompted(
+        self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...]
+    ) -> Prompted:
+        task = TASKS[evaluation_set.task]
+        request = Request(ids, evaluation_set.max_tokens, task.stop, model.adapter)
+        adapter = model.adapter.name if model.adapter else None
+        decided_by = [self.base_identity, adapter, self.engine_version, self.model_settings["dtype"], ids, evaluation_set.max_tokens, task.stop]
+        key = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
+        return Prompted(model, example, request, key)
+
+    @property
+    def generations(self) -> Path:
+        """Where finished chunks are kept."""
+        return self.folder / "generations"
+
+
+def pending_chunks(prompts: Sequence[Prompted], done: dict[str, Completion]) -> list[list[Prompted]]:
+    """The fixed chunks of all prompts, less the completions there are."""
+    chunks = (prompts[start : start + CHUNK] for start in range(0, len(prompts), CHUNK))
+    unfinished = ([each for each in chunk if each.key not in done] for chunk in chunks)
+    return [chunk for chunk in unfinished if chunk]
+
+
+def generate(evaluation: Evaluation, prompts: Sequence[Prompted], progress: Progress, say: Callable[[str], None]) -> dict[str, Completion]:
+    """The completion of every prompt by its key: those on disk, and new ones, chunk by chunk.
+
+    Raises CanaryError before any new completion if the engine fails an adapter's canary gate.
+    """
+    done = dict(stored_completions(evaluation.generations))
+    chunks = pending_chunks(prompts, done)
+    if not chunks:
+        return done
+    settings = engine_settings(evaluation, prompts)
+    tuned = [ModelUnderTest("", None), *(model for model in evaluation.models if model.adapter)]
+    reference: list[list[float]] = []
+    if settings.adapters:
+        say("canary gate: reference log-probabilities from transformers and PEFT")
+        referee = evaluation.start_reference(settings)
+        reference = referee.log_probs(canary_rows(evaluation, tuned))
+        referee.close()
+    say(f"starting the engine ({evaluation.engine_version})")
+    engine = evaluation.start_engine(settings)
+    try:
+        if settings.adapters:
+            pass_canary_gate(evaluation, engine, tuned, reference)
+        for chunk in chunks:
+            completions = engine.generate([each.request for each in chunk], progress)
+            found = {each.key: completion for each, completion in zip(chunk, completions, strict=True)}
+            store_chunk(evaluation.generations, found)
+            done |= found
+    finally:
+        engine.close()
+    return done
+
+
+def engine_settings(evaluation: Evaluation, prompts: Sequence[Prompted]) -> EngineSettings:
+    """Settings that hold every adapter and the longest prompt with its completion."""
+    longest = max(len(each.request.prompt_ids) + each.request.max_tokens for each in prompts)
+    adapters = tuple({m.adapter.name: m.adapter for m in evaluation.models if m.adapter}.values())
+    return EngineSettings(
+        model=evaluation.model_settings["location"],
+        revision=evaluation.model_settings["revision"],
+        dtype=evaluation.model_settings["dtype"],
+        trust_remote_code=evaluation.model_settings["trust_remote_code"],
+        adapters=adapters,
+        max_length=-(-(longest + 1) // 64) * 64,
+    )
+
+
+def canary_rows(evaluation: Evaluation, models: Sequence[ModelUnderTest]) -> list[ScoredRow]:
+    """A few examples with their targets, from as many evaluation sets, for each of the models."""
+    step = max(1, len(evaluation.evaluation_sets) // CANARY_ROWS)
+    chosen = [each.examples[0] for each in evaluation.evaluation_sets[::step][:CANARY_ROWS]]
+    rendered = [evaluation.renderer.render(example) for example in chosen]
+    return [
+        ScoredRow(tuple(row.prompt_ids), tuple(row.completion_ids), model.adapter) for model in models for row in rendered
+    ]
+
+
+def pass_canary_gate(
+    evaluation: Evaluation, engine: Engine, models: Sequence[ModelUnderTest], reference: Sequence[list[float]]
+) -> None:
+    """Compares the engine with the reference, all models in one batch; records the verdicts.
+
+    `models` begins with the base model; `reference` has the log-probabilities of `canary_rows`.
+    Raises CanaryError.
+    """
+    found = engine.log_probs(canary_rows(evaluation, models))
+    rows = len(found) // len(models)
+    parts = [slice(place * rows, (place + 1) * rows) for place in range(len(models))]
+    base = parts[0]
+    verdicts = {
+        model.name: judge(reference[base], reference[part], found[base], found[part])
+        for model, part in zip(models[1:], parts[1:], strict=True)
+    }
+    record = {
+        name: asdict(verdict) | {"passed": verdict.passed, "conclusive": verdict.conclusive}
+        for name, verdict in verdicts.items()
+    }
+    _write(evaluation.folder / "canary.json", json.dumps(record, indent=1))
+    failed = [f"{name} ({verdict})" for name, verdict in verdicts.items() if not verdict.passed]
+    if failed:
+        raise CanaryError(
+            f"{engine.version} does not apply these adapters as PEFT does: {'; '.join(failed)}. "
+            "No scores were made. Evaluate with engine: transformers, or report the model's architecture"
+        )
+
+
+def store_chunk(folder: Path, completions: dict[str, Completion]) -> None:
+    """Writes a chunk's completions as one file, named by its content, whole or not at all."""
+    text = "".join(json.dumps({"key": key} | asdict(each), ensure_ascii=False) + "\n" for key, each in completions.items())
+    name = hashlib.sha256("".join(completions).encode()).hexdigest()[:16]
+    _write(folder / f"{name}.jsonl", text)
+
+
+def stored_completions(folder: Path) -> Iterator[tuple[str, Completion]]:
+    """Key and completion of every chunk in the folder."""
+    for file in sorted(folder.glob("*.jsonl")):
+        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
+            row = json.loads(line)
+            yield row.pop("key"), Completion(**row)
+
+
+def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
+    """One row per model and example: what it was asked, what it wrote, how the writing ended."""
+    return pl.DataFrame(
+        [
+            {
+                "cell": each.model.name,
+                "task": each.example.task,
+                "language": each.example.language,
+                "item": each.example.item_id,
+                "id": each.example.id,
+                "prompt": each.example.prompt,
+                "reference": each.example.target,
+                "completion": completions[each.key].text,
+                "tokens": completions[each.key].tokens,
+                "finish": completions[each.key].finish,
+            }
+            for each in prompts
+        ]
+    )
+
+
+def scores_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
+    """One row per model, example and metric; `value` is null where there is no score, and `reason` says why."""
+    rows: list[dict[str, Any]] = []
+    for each in prompts:
+        score = TASKS[each.example.task].score(each.example, completions[each.key].text)
+        rows.append(
+            {
+                "cell": each.model.name,
+                "task": each.example.task,
+                "language": each.example.language,
+                "item": each.example.item_id,
+                "id": each.example.id,
+                "metric": score.metric,
+                "value": score.value,
+                "answer": score.answer,
+                "reason": score.reason,
+                "version": score.version,
+            }
+        )
+    return pl.DataFrame(rows, schema_overrides={"value": pl.Float64, "answer": pl.String, "reason": pl.String})
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

@@ -1,0 +1,35 @@
+"""The report as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from eval.report.tables import TaskTable
+from eval.report.terminal import caveats
+from eval.transfer import LanguageGroups
+
+
+def html_page(
+    study: str,
+    model: str,
+    tables: Sequence[TaskTable],
+    groups: LanguageGroups,
+    mixtures: Sequence[Mapping[str, object]],
+    provenance: Mapping[str, object],
+) -> str:
+    """The page; everything put into it is escaped."""
+    environment = Environment(loader=PackageLoader("eval", "report"), autoescape=True, undefined=StrictUndefined)
+    columns = list(mixtures[0]) if mixtures else []
+    return environment.get_template("page.html.jinja").render(
+        study=study,
+        model=model,
+        tables=tables,
+        groups=groups,
+        means=groups.means(),
+        caveats=caveats,
+        mixture_columns=columns[1:],
+        mixtures=[list(row.values()) for row in mixtures],
+        provenance=provenance,
+    )

@@ -1,0 +1,77 @@
+"""The tables of a study: per task, cells down and languages across."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from eval.transfer import PERFORMANCE_TO_ENGLISH, LanguageGroups
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One entry: the mean in points of 100 (a ratio too), its interval, and what it rests on."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    scored: int
+    unscored: int
+    no_answer: int
+
+    @property
+    def text(self) -> str:
+        """The mean, or a blank where there is none."""
+        return "" if self.mean is None else f"{100 * self.mean:.1f}"
+
+    @property
+    def interval(self) -> str:
+        """The 95 % interval, or a blank."""
+        return "" if self.low is None or self.high is None else f"{100 * self.low:.0f}–{100 * self.high:.0f}"
+
+    @property
+    def with_interval(self) -> str:
+        """ "41.2 (35–47)", or a blank."""
+        return f"{self.text} ({self.interval})" if self.text else ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTable:
+    """One task's scores: `rows` maps a cell's name to a figure per column."""
+
+    task: str
+    metric: str
+    version: str
+    items: int
+    columns: tuple[str, ...]
+    rows: dict[str, list[Figure | None]]
+
+
+def task_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> list[TaskTable]:
+    """A table per task; columns are languages, then group means, then performance to English."""
+    wanted = (*groups.all, *groups.means(), PERFORMANCE_TO_ENGLISH)
+    tables: list[TaskTable] = []
+    for task in summary["task"].unique(maintain_order=True):
+        part = summary.filter(pl.col("task") == task)
+        present = set(part["group"].to_list())
+        columns = tuple(name for name in wanted if name in present)
+        figures = {
+            (row["cell"], row["group"]): Figure(
+                row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"]
+            )
+            for row in part.iter_rows(named=True)
+        }
+        single = part.filter(pl.col("group").is_in(groups.all))
+        tables.append(
+            TaskTable(
+                task=str(task),
+                metric=part["metric"][0],
+                version=part["version"][0],
+                items=int(single.select((pl.col("scored") + pl.col("unscored")).max()).item()),
+                columns=columns,
+                rows={cell: [figures.get((cell, column)) for column in columns] for cell in cells if cell in set(part["cell"])},
+            )
+        )
+    return tables

@@ -1,0 +1,1 @@
+"""Scorers: small pure functions from a prediction to a score."""

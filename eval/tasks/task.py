@@ -1,0 +1,24 @@
+"""What a task is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from data_mixes.example import Example
+from eval.scorers.score import Score
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """How completions to one kind of example are written and judged. Decoding is greedy."""
+
+    name: str
+    source: str
+    """Where test items come from unless the recipe names another source."""
+    max_tokens: int
+    stop: tuple[str, ...]
+    """Texts that end a completion, so that an untuned model is not judged by what it adds."""
+    metric: str
+    scorer_version: str
+    score: Callable[[Example, str], Score]

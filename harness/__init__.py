@@ -1,0 +1,3 @@
+"""Compose, run and record transfer studies."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,216 @@
+"""The command line: harness plan | run | eval | report | status RECIPE."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.errors import UserError
+from harness.progress import say
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Post-training transfer studies: one recipe, many mixtures, scores per language.",
+)
+output = Console()
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The study's YAML file.", show_default=False)]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Where runs are kept.")]
+Cells = Annotated[str | None, typer.Option("--cells", metavar="NAME,…", help="Only these cells.", show_default="all")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+Processes = Annotated[
+    int | None,
+    typer.Option("--processes", metavar="N", min=1, help="Training processes.", show_default="one per GPU, or one"),
+]
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def reporting_mistakes() -> Iterator[None]:
+    """Prints the user's mistakes, one a line, and exits with status 2; with 130 after Ctrl-C."""
+    try:
+        yield
+    except UserError as error:
+        for problem in error.problems:
+            say(f"error: {problem}")
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        say("Stopped. What was finished is kept; the same command goes on from here.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@app.command()
+def plan(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Show every cell: exact examples, tokens and steps. Loads no model.
+
+    Example: harness plan recipes/quickstart.yaml
+    """
+    with reporting_mistakes():
+        from harness.study import Study, plan_data
+
+        data = plan_data(Study(recipe, runs))
+        if as_json:
+            print(json.dumps(data, ensure_ascii=False))
+        else:
+            show_plan(data)
+
+
+@app.command()
+def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, processes: Processes = None) -> None:
+    """Plan, train, evaluate and report; what is done already is not done again.
+
+    Examples:
+
+        harness run recipes/quickstart.yaml
+
+        harness run recipes/quickstart.yaml --cells amount-0,amount-8 --runs /scratch/runs
+    """
+    times: dict[str, float] = {}
+    with reporting_mistakes():
+        with timed("plan", times):
+            from harness.grid import choose
+            from harness.study import Study, plan_data
+
+            study = Study(recipe, runs)
+            chosen = {cell.name for cell in choose(study.cells, cells)}
+            show_plan(plan_data(study))
+        with timed("train", times):
+            pending = [plan.name for plan in study.plans if plan.name in chosen and not plan.run.trained]
+            if pending:
+                launch_training(recipe, runs, pending, processes)
+            else:
+                say("train: every cell is trained already")
+        with timed("evaluate", times):
+            from harness.evaluation import evaluate_cells
+
+            evaluate_cells(study, cells)
+        with timed("report", times):
+            from harness.reporting import report_study
+
+            report_study(study, output)
+        spent = ", ".join(f"{stage} {timedelta(seconds=round(seconds))}" for stage, seconds in times.items())
+        say(f"time: {spent}, in all {timedelta(seconds=round(sum(times.values())))}")
+
+
+@app.command("eval")
+def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
+    """Generate with every trained cell and the base model, and score. Then see: harness report.
+
+    Example: harness eval recipes/quickstart.yaml
+    """
+    with reporting_mistakes():
+        from harness.evaluation import evaluate_cells
+        from harness.study import Study
+
+        evaluate_cells(Study(recipe, runs), cells)
+
+
+@app.command()
+def report(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Tables here, and report.html, from the stored scores alone.
+
+    Example: harness report recipes/quickstart.yaml --json > summary.json
+    """
+    with reporting_mistakes():
+        from harness.reporting import report_study
+        from harness.study import Study
+
+        summary = report_study(Study(recipe, runs), None if as_json else output)
+        if as_json:
+            print(json.dumps(summary.to_dicts(), ensure_ascii=False))
+
+
+@app.command()
+def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """How far every cell is.
+
+    Example: harness status recipes/quickstart.yaml
+    """
+    with reporting_mistakes():
+        from harness.reporting import status_data
+        from harness.study import Study
+
+        data = status_data(Study(recipe, runs))
+        if as_json:
+            print(json.dumps(data, ensure_ascii=False))
+            return
+        table = Table(title=data["study"])
+        for column in ("cell", "state", "steps", "evaluated"):
+            table.add_column(column)
+        for cell in data["cells"]:
+            table.add_row(cell["name"], cell["state"], cell["steps"], f"{cell['scored']}/{cell['wanted']}")
+        output.print(table)
+
+
+@contextmanager
+def timed(stage: str, times: dict[str, float]) -> Iterator[None]:
+    """Notes how long a stage took."""
+    started = time.monotonic()
+    yield
+    times[stage] = time.monotonic() - started
+
+
+def show_plan(data: dict[str, Any]) -> None:
+    """The plan as a table: a row per cell and task, examples per language."""
+    languages = sorted({count["language"] for cell in data["cells"] for count in cell["counts"]})
+    table = Table(title=f"{data['study']}: training examples", caption=f"base model {data['model']}", caption_justify="left")
+    for column in ("cell", "task", *languages, "tokens", "supervised", "steps", "state"):
+        table.add_column(column, justify="left" if column in ("cell", "task", "state") else "right")
+    for cell in data["cells"]:
+        for place, task in enumerate(sorted({count["task"] for count in cell["counts"]})):
+            counts = {count["language"]: count for count in cell["counts"] if count["task"] == task}
+            examples = [str(counts[language]["examples"]) if language in counts else "" for language in languages]
+            totals = [f"{sum(count[key] for count in counts.values()):,}" for key in ("tokens", "supervised_tokens")]
+            first = place == 0
+            table.add_row(
+                cell["name"] if first else "", task, *examples, *totals,
+                str(cell["steps"]) if first else "", cell["state"] if first else "",
+            )  # fmt: skip
+    output.print(table)
+    tested = ", ".join(dict.fromkeys(f"{each['task']} ({each['items']} items)" for each in data["evaluation"]))
+    in_languages = " ".join(dict.fromkeys(each["language"] for each in data["evaluation"]))
+    output.print(f"Evaluation: {tested}, each in {in_languages}")
+
+
+def launch_training(recipe: Path, runs: Path, cells: list[str], processes: int | None) -> None:
+    """Trains in a process of its own, so that its memory is free again for the engine."""
+    script = Path(__file__).with_name("train.py")
+    count = processes or gpu_count() or 1
+    command = [sys.executable]
+    if count > 1:
+        command += ["-m", "accelerate.commands.launch", "--quiet", "--num_processes", str(count), "--num_machines", "1"]
+        command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+        command += ["--multi_gpu"] if gpu_count() else ["--cpu"]
+    command += [str(script), str(recipe), "--runs", str(runs), "--cells", ",".join(cells)]
+    finished = subprocess.run(command, check=False)
+    if finished.returncode == INTERRUPTED:
+        raise KeyboardInterrupt
+    if finished.returncode:
+        say(f"error: training ended with status {finished.returncode}; the messages above say why")
+        raise typer.Exit(finished.returncode if finished.returncode > 0 else 1)
+
+
+def gpu_count() -> int:
+    """How many GPUs this machine shows."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,34 @@
+"""The user's mistakes, said clearly and all at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: where it is (a key's path), what was found, and what would be right."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class UserError(Exception):
+    """Mistakes that the user can mend; the programs print them and exit with status 2."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, problems)))
+
+
+def suggestion(got: str, allowed: Iterable[str]) -> str:
+    """What is allowed, and the nearest of it: "did you mean 'ja'? (allowed: ar, en, …)"."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}(allowed: {', '.join(names)})"

@@ -1,0 +1,92 @@
+"""From a recipe's axes to cells with readable names."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from harness.errors import Problem, UserError, suggestion
+from harness.recipe import NAME, RESERVED_CELLS, Axis, Recipe, parse_recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run of the study: the recipe with the axes' values put in."""
+
+    name: str
+    recipe: Recipe
+
+
+def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
+    """The product of the axes; cells that come out equal are one. Raises UserError.
+
+    A cell is named by its axes, e.g. "amount-40" or "amount-40_seed-1"; a recipe without a grid is
+    one cell, named after the study.
+    """
+    if not recipe.grid:
+        return [Cell(recipe.study, recipe)]
+    problems: list[Problem] = []
+    cells: dict[str, Cell] = {}
+    for name, values in _combinations(recipe.grid):
+        if not NAME.fullmatch(name) or name in RESERVED_CELLS:
+            problems.append(Problem("grid", f"a cell would be named {name!r}; name the values, as in values: {{short-name: …}}"))
+            continue
+        try:
+            cell = parse_recipe(_substituted(raw, recipe.grid, values))
+        except UserError as error:
+            problems += error.problems
+            continue
+        if cell not in [known.recipe for known in cells.values()]:
+            cells[name] = Cell(name, cell)
+    if problems:
+        raise UserError(list(dict.fromkeys(problems)))
+    return list(cells.values())
+
+
+def choose(cells: list[Cell], names: str | None) -> list[Cell]:
+    """The cells of a comma-separated list, or all. Raises UserError for a name that is not there."""
+    if names is None:
+        return cells
+    by_name = {cell.name: cell for cell in cells}
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    problems = [Problem("--cells", f"no cell {name!r}; {suggestion(name, by_name)}") for name in wanted if name not in by_name]
+    if problems or not wanted:
+        raise UserError(problems or [Problem("--cells", f"names no cell; {suggestion('', by_name)}")])
+    return [cell for cell in cells if cell.name in wanted]
+
+
+def _combinations(grid: Mapping[str, Axis]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each cell's name and its value per axis."""
+    choices = [
+        [(axis, label, value) for label, value in _labelled(spec.values)] for axis, spec in grid.items()
+    ]
+    for combination in product(*choices):
+        name = "_".join(f"{axis}-{label}" for axis, label, _ in combination)
+        yield name, {axis: value for axis, _, value in combination}
+
+
+def _labelled(values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[str, Any]]:
+    if isinstance(values, dict):
+        return list(values.items())
+    return [("-".join(map(str, value)) if isinstance(value, list) else str(value), value) for value in values]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's data with each axis's value at its path and no grid."""
+    data = copy.deepcopy({key: value for key, value in raw.items() if key != "grid"})
+    for axis, value in values.items():
+        path = grid[axis].path
+        *parents, last = path.split(".")
+        place: Any = data
+        for parent in parents:
+            if not isinstance(place, dict) or parent not in place:
+                known = list(place) if isinstance(place, dict) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+                raise UserError(
+                    [Problem(f"grid.{axis}.path", f"the recipe has no {path!r}: at {parent!r}, {suggestion(parent, known)}")]
+                )
+            place = place[parent]  # pyright: ignore[reportUnknownVariableType]
+        place[last] = value
+    return data

@@ -1,0 +1,275 @@
+"""Recipes: frozen models of the YAML, read strictly, every mistake reported at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from data_mixes.mixture import Component
+from data_mixes.prompts import PROMPTS
+from data_mixes.sources import SOURCES
+from eval.tasks import TASKS
+from harness.errors import Problem, UserError, suggestion
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+RESERVED_CELLS = {"base", "evaluation"}
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Amount = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: no unknown keys, no changes, no guessing of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Model(Section):
+    """The base model: a packaged name, a folder with safetensors, or a Hugging Face id."""
+
+    name: str
+    revision: str | None = None
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    trust_remote_code: bool = False
+
+
+class Adapter(Section):
+    """The LoRA adapter each cell trains."""
+
+    rank: PositiveInt = 8
+    alpha: PositiveInt = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+class Training(Section):
+    """Optimisation, the same for every cell."""
+
+    epochs: PositiveInt = 1
+    global_batch: PositiveInt = 16
+    micro_batch: PositiveInt = 8
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: Amount = 0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_length: PositiveInt = 512
+    seed: Amount = 0
+    checkpoint_every: PositiveInt = 50
+
+
+class Languages(Section):
+    """Which languages some cell trains on, and which none may."""
+
+    seen: tuple[str, ...] = Field(min_length=1)
+    unseen: tuple[str, ...] = ()
+
+
+class Ingredient(Section):
+    """A component of the mixture: `amount` examples per source and language."""
+
+    sources: tuple[str, ...] = Field(min_length=1)
+    languages: tuple[str, ...] = Field(min_length=1)
+    amount: Amount
+
+
+class Axis(Section):
+    """What varies over the grid: the key at `path` takes each of the `values`."""
+
+    path: str
+    values: tuple[Any, ...] | dict[str, Any] = Field(min_length=1)
+
+
+class Evaluation(Section):
+    """What every cell and the untuned base model are tested on."""
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    sources: dict[str, str] = {}
+    engine: Literal["vllm", "transformers"] = "vllm"
+    split: Literal["validation", "test"] = "test"
+    items: PositiveInt = 100
+    max_tokens: dict[str, PositiveInt] = {}
+    base: bool = True
+
+
+class Recipe(Section):
+    """A whole study."""
+
+    study: str
+    model: Model
+    adapter: Adapter = Adapter()
+    training: Training = Training()
+    languages: Languages
+    mixture: dict[str, Ingredient] = Field(min_length=1)
+    grid: dict[str, Axis] = {}
+    evaluation: Evaluation
+
+    @property
+    def components(self) -> list[Component]:
+        """The mixture in the words of `data_mixes`."""
+        return [
+            Component(name, part.sources, part.languages, part.amount) for name, part in self.mixture.items()
+        ]
+
+    @property
+    def all_languages(self) -> tuple[str, ...]:
+        """Seen languages, then unseen."""
+        return (*self.languages.seen, *self.languages.unseen)
+
+
+def load_recipe(path: Path) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe and its YAML as plain data. Raises UserError with every mistake found."""
+    raw = read_yaml(path)
+    return parse_recipe(raw), raw
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML 1.2 file that holds a mapping; duplicate keys and other tags are refused."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UserError([Problem(str(path), f"cannot read the recipe: {reason}")]) from None
+    try:
+        raw = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise UserError([Problem(str(path), f"not valid YAML: {error.problem}{line}")]) from None
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise UserError([Problem(str(path), f"not valid YAML: {error}")]) from None
+    if not isinstance(raw, dict):
+        raise UserError([Problem(str(path), "a recipe is a mapping of keys; see recipes/quickstart.yaml")])
+    return raw
+
+
+def parse_recipe(raw: Mapping[str, Any]) -> Recipe:
+    """The recipe in `raw`. Raises UserError with every mistake found."""
+    try:
+        recipe = Recipe.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        raise UserError([_problem(details) for details in error.errors()]) from None
+    problems = cross_check(recipe)
+    if problems:
+        raise UserError(problems)
+    return recipe
+
+
+def cross_check(recipe: Recipe) -> list[Problem]:
+    """Mistakes that no single key shows: names of sources, tasks and languages, and their fit."""
+    problems: list[Problem] = []
+    for where, name in {"study": recipe.study, **{f"grid.{axis}": axis for axis in recipe.grid}}.items():
+        if not NAME.fullmatch(name):
+            problems.append(
+                Problem(where, f"got {name!r}; a name has letters, digits, '.', '_', '-' and starts with one of the first two kinds")
+            )
+    problems += _check_languages(recipe)
+    problems += _check_mixture(recipe)
+    problems += _check_evaluation(recipe)
+    if recipe.training.global_batch % recipe.training.micro_batch:
+        problems.append(
+            Problem(
+                "training.micro_batch",
+                f"got {recipe.training.micro_batch}, which does not divide global_batch {recipe.training.global_batch}",
+            )
+        )
+    return problems
+
+
+def _check_languages(recipe: Recipe) -> list[Problem]:
+    known = {language for source in SOURCES.values() for language in source.languages}
+    problems: list[Problem] = []
+    for group in ("seen", "unseen"):
+        for place, language in enumerate(getattr(recipe.languages, group)):
+            if language not in known:
+                where = f"languages.{group}.{place}"
+                problems.append(Problem(where, f"unknown language {language!r}; {suggestion(language, known)}"))
+    for language in sorted(set(recipe.languages.seen) & set(recipe.languages.unseen)):
+        problems.append(Problem("languages.unseen", f"{language!r} is also in languages.seen; keep it in one"))
+    return problems
+
+
+def _check_mixture(recipe: Recipe) -> list[Problem]:
+    problems: list[Problem] = []
+    for name, part in recipe.mixture.items():
+        for place, source in enumerate(part.sources):
+            if source not in SOURCES:
+                where = f"mixture.{name}.sources.{place}"
+                problems.append(Problem(where, f"no source {source!r}; {suggestion(source, SOURCES)}"))
+        for place, language in enumerate(part.languages):
+            where = f"mixture.{name}.languages.{place}"
+            if language in recipe.languages.unseen:
+                problems.append(Problem(where, f"{language!r} is in languages.unseen, so no cell may train on it"))
+            elif language not in recipe.languages.seen:
+                hint = suggestion(language, recipe.languages.seen)
+                problems.append(Problem(where, f"{language!r} is not in languages.seen; {hint}"))
+    return problems
+
+
+def _check_evaluation(recipe: Recipe) -> list[Problem]:
+    problems: list[Problem] = []
+    evaluation = recipe.evaluation
+    for place, task in enumerate(evaluation.tasks):
+        if task not in TASKS:
+            problems.append(Problem(f"evaluation.tasks.{place}", f"no task {task!r}; {suggestion(task, TASKS)}"))
+            continue
+        source = evaluation.sources.get(task, TASKS[task].source)
+        if source not in SOURCES:
+            where = f"evaluation.sources.{task}"
+            problems.append(Problem(where, f"no source {source!r}; {suggestion(source, SOURCES)}"))
+            continue
+        available = len(SOURCES[source].item_ids(evaluation.split))
+        if evaluation.items > available:
+            message = f"got {evaluation.items}, but {source} has {available} {evaluation.split} items"
+            problems.append(Problem("evaluation.items", f"{message}; ask for {available} or fewer"))
+        for language in recipe.all_languages:
+            if language in SOURCES[source].languages and language not in PROMPTS[task]:
+                problems.append(Problem(f"evaluation.tasks.{place}", f"no prompt for {task!r} in {language!r}"))
+    for key in (*evaluation.sources, *evaluation.max_tokens):
+        if key not in evaluation.tasks:
+            message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"
+            problems.append(Problem("evaluation", message))
+    return problems
+
+
+REFUSED_KEYS = {
+    "modules_to_save": "vLLM cannot serve adapters with modules_to_save; remove the key and train LoRA weights only",
+    "use_dora": "vLLM cannot serve DoRA adapters; remove the key and train plain LoRA",
+}
+
+
+def _problem(details: Any) -> Problem:
+    """A pydantic error in the words of this program."""
+    location = _without_branches(details["loc"])
+    where = ".".join(map(str, location))
+    if details["type"] == "extra_forbidden":
+        key = str(location[-1])
+        if key in REFUSED_KEYS:
+            return Problem(where, REFUSED_KEYS[key])
+        return Problem(where, f"unknown key; {suggestion(key, _keys_at(location[:-1]))}")
+    if details["type"] == "missing":
+        return Problem(where, "missing; add this key")
+    message = details["msg"].replace("Input should be", "should be")
+    return Problem(where, f"got {details['input']!r}; {message}")
+
+
+def _without_branches(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Pydantic's location without the names it gives to the branches of a union, such as "tuple[str, ...]"."""
+    return tuple(part for part in location if not (isinstance(part, str) and "[" in part))
+
+
+def _keys_at(location: Sequence[str | int]) -> list[str]:
+    """The keys allowed in the section at `location`."""
+    kind: Any = Recipe
+    for part in location:
+        if isinstance(kind, type) and issubclass(kind, Section):
+            kind = kind.model_fields[str(part)].annotation
+        else:
+            kind = get_args(kind)[-1]
+    return list(kind.model_fields)

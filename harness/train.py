@@ -1,0 +1,36 @@
+"""Trains the cells of a recipe: accelerate launch harness/train.py recipe.yaml"""
+
+import os
+import sys
+
+if __name__ == "__main__":  # a script's own folder comes first on sys.path; the project's belongs there
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from pathlib import Path
+
+import typer
+
+from harness.cli import Cells, RecipeFile, Runs, reporting_mistakes
+
+
+def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
+    """Train every cell of RECIPE that is not trained yet, one after another on one base model.
+
+    Killed or stopped, it goes on from the last checkpoint when started again.
+
+    Examples:
+
+        accelerate launch harness/train.py recipes/quickstart.yaml
+
+        accelerate launch --cpu --num_processes 2 harness/train.py recipes/quickstart.yaml --cells amount-8
+    """
+    with reporting_mistakes():
+        from harness.training import train_cells
+
+        train_cells(recipe, runs, cells)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    app.command()(main)
+    app()

@@ -1,0 +1,111 @@
+"""The training stage: which cells are left, the base model, and each cell's record."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers.utils import logging as transformers_logging
+
+from harness.grid import choose
+from harness.progress import BarProgress, LineProgress, progress, say
+from harness.runs import adapter_hash, provenance
+from harness.sft import Job, train
+from harness.study import CellPlan, Study
+
+class ShowProgress(TrainerCallback):
+    """Moves a progress bar, with the loss beside it."""
+
+    def __init__(self, bar: LineProgress | BarProgress | None) -> None:
+        self.bar = bar
+        self.note = ""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Keeps the loss for the next step's note."""
+        if logs and "loss" in logs:
+            self.note = f"loss {logs['loss']:.3f}"
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Counts the steps of an earlier start."""
+        if self.bar and state.global_step:
+            self.bar.advance(state.global_step, "resumed")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Counts one step."""
+        if self.bar:
+            self.bar.advance(1, self.note)
+
+
+def train_cells(recipe: Path, runs: Path, cells: str | None) -> None:
+    """Trains the chosen cells that are not trained, and says which already are."""
+    state = PartialState(cpu=not torch.cuda.is_available())
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    study = Study(recipe, runs)
+    chosen = {cell.name for cell in choose(study.cells, cells)}
+    plans = [plan for plan in study.plans if plan.name in chosen]
+    pending = [plan for plan in plans if not plan.run.trained]
+    state.wait_for_everyone()
+    if state.is_main_process:
+        for plan in plans:
+            if plan not in pending:
+                say(f"{plan.name}: trained already")
+    if not pending:
+        return
+    if study.recipe.training.global_batch % state.num_processes:
+        raise SystemExit(f"global_batch {study.recipe.training.global_batch} cannot be split over {state.num_processes} processes")
+    started = time.monotonic()
+    model = load_base_model(study)
+    if state.is_main_process:
+        say(f"base model loaded in {time.monotonic() - started:.0f} s; {len(pending)} of {len(plans)} cells to train")
+    for number, plan in enumerate(pending, 1):
+        train_cell(model, study, plan, f"cell {number}/{len(pending)} {plan.name}", state)
+
+
+def train_cell(model: Any, study: Study, plan: CellPlan, label: str, state: PartialState) -> None:
+    """Trains one cell and records what came of it."""
+    run = plan.run
+    job = Job(plan.name, plan.renderings, run.checkpoints, run.adapter)
+    recipe = plan.cell.recipe
+    if state.is_main_process:
+        run.begin()
+    state.wait_for_everyone()
+    if state.is_main_process:
+        with progress(label, plan.steps) as bar:
+            outcome = train(model, study.tokenizer, job, recipe.adapter, recipe.training, ShowProgress(bar))
+    else:
+        outcome = train(model, study.tokenizer, job, recipe.adapter, recipe.training, ShowProgress(None))
+    if state.is_main_process:
+        run.update(
+            state="trained",
+            adapter=adapter_hash(run.adapter),
+            steps=outcome.steps,
+            loss=outcome.loss,
+            seconds=round(outcome.seconds, 1),
+            resumed_at=outcome.resumed_at,
+            tokens_per_second=round(outcome.tokens / outcome.seconds, 1) if not outcome.resumed_at else None,
+            processes=state.num_processes,
+            device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            provenance=provenance(),
+        )
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
+    state.wait_for_everyone()
+
+
+def load_base_model(study: Study) -> Any:
+    """The base model on this process's device, frozen, from safetensors alone."""
+    settings = study.recipe.model
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        study.model.location,
+        revision=study.model.revision,
+        dtype=getattr(torch, settings.dtype),
+        trust_remote_code=settings.trust_remote_code,
+        use_safetensors=True,
+    )
+    model.requires_grad_(False)
+    return model.to(PartialState().device)
