@@ -113,9 +113,7 @@ class Renderer:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     def _chat(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-        return self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=add_generation_prompt
-        )
+        return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
 
 
 def task_prompt(example: Example) -> str:
@@ -124,7 +122,6 @@ def task_prompt(example: Example) -> str:
         prompt = PROMPTS[example.task][example.language]
     except KeyError:
         raise PromptError(
-            f"no prompt for task {example.task!r} in language {example.language!r}; "
-            "add one to data_mixes/prompts.yaml"
+            f"no prompt for task {example.task!r} in language {example.language!r}; add one to data_mixes/prompts.yaml"
         ) from None
     return prompt.replace("{prompt}", example.prompt)

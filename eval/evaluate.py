@@ -89,7 +89,15 @@ class Evaluation:
         task = TASKS[evaluation_set.task]
         request = Request(ids, evaluation_set.max_tokens, task.stop, model.adapter)
         adapter = model.adapter.name if model.adapter else None
-        decided_by = [self.base_identity, adapter, self.engine_version, self.model_settings["dtype"], ids, evaluation_set.max_tokens, task.stop]
+        decided_by = [
+            self.base_identity,
+            adapter,
+            self.engine_version,
+            self.model_settings["dtype"],
+            ids,
+            evaluation_set.max_tokens,
+            task.stop,
+        ]
         key = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
         return Prompted(model, example, request, key)
 
@@ -106,7 +114,9 @@ def pending_chunks(prompts: Sequence[Prompted], done: dict[str, Completion]) -> 
     return [chunk for chunk in unfinished if chunk]
 
 
-def generate(evaluation: Evaluation, prompts: Sequence[Prompted], progress: Progress, say: Callable[[str], None]) -> dict[str, Completion]:
+def generate(
+    evaluation: Evaluation, prompts: Sequence[Prompted], progress: Progress, say: Callable[[str], None]
+) -> dict[str, Completion]:
     """The completion of every prompt by its key: those on disk, and new ones, chunk by chunk.
 
     Raises CanaryError before any new completion if the engine fails an adapter's canary gate.
@@ -158,7 +168,9 @@ def canary_rows(evaluation: Evaluation, models: Sequence[ModelUnderTest]) -> lis
     chosen = [each.examples[0] for each in evaluation.evaluation_sets[::step][:CANARY_ROWS]]
     rendered = [evaluation.renderer.render(example) for example in chosen]
     return [
-        ScoredRow(tuple(row.prompt_ids), tuple(row.completion_ids), model.adapter) for model in models for row in rendered
+        ScoredRow(tuple(row.prompt_ids), tuple(row.completion_ids), model.adapter)
+        for model in models
+        for row in rendered
     ]
 
 
@@ -193,7 +205,9 @@ def pass_canary_gate(
 
 def store_chunk(folder: Path, completions: dict[str, Completion]) -> None:
     """Writes a chunk's completions as one file, named by its content, whole or not at all."""
-    text = "".join(json.dumps({"key": key} | asdict(each), ensure_ascii=False) + "\n" for key, each in completions.items())
+    text = "".join(
+        json.dumps({"key": key} | asdict(each), ensure_ascii=False) + "\n" for key, each in completions.items()
+    )
     name = hashlib.sha256("".join(completions).encode()).hexdigest()[:16]
     _write(folder / f"{name}.jsonl", text)
 

@@ -39,7 +39,7 @@ class VllmEngine:
     def __init__(self, settings: EngineSettings) -> None:
         # in this process: a spawned engine core would import everything a second time
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         import torch
@@ -68,6 +68,7 @@ class VllmEngine:
             enforce_eager=on_cpu,
             generation_config="vllm",
             disable_log_stats=True,
+            use_tqdm_on_load=False,
             seed=0,
             **extra,
         )
@@ -80,7 +81,9 @@ class VllmEngine:
             SamplingParams(temperature=0.0, max_tokens=request.max_tokens, stop=list(request.stop))
             for request in requests
         ]
-        outputs = self._run([request.prompt_ids for request in requests], parameters, [r.adapter for r in requests], progress)
+        outputs = self._run(
+            [request.prompt_ids for request in requests], parameters, [r.adapter for r in requests], progress
+        )
         return [
             Completion(output.outputs[0].text, len(output.outputs[0].token_ids), output.outputs[0].finish_reason)
             for output in outputs
@@ -162,7 +165,13 @@ def group_adapter_rows_on_cpu() -> None:
         expand_slice(inputs, weights, output, indices, 0, min(weights.shape[-2], output.shape[1]), add_inputs)
 
     def expand_slice(
-        inputs: Tensor, weights: Tensor, output: Tensor, indices: Tensor, offset: int, size: int, add_inputs: bool = True
+        inputs: Tensor,
+        weights: Tensor,
+        output: Tensor,
+        indices: Tensor,
+        offset: int,
+        size: int,
+        add_inputs: bool = True,
     ) -> None:
         if not add_inputs:
             output[:, offset : offset + size] = 0

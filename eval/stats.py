@@ -94,7 +94,9 @@ def percentile_interval(replicates: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def matrix(items: Sequence[str], languages: Sequence[str], scores: dict[tuple[str, str], float | None]) -> NDArray[np.float64]:
+def matrix(
+    items: Sequence[str], languages: Sequence[str], scores: dict[tuple[str, str], float | None]
+) -> NDArray[np.float64]:
     """Scores of (item, language) as an array of shape (items, languages), NaN where there is none."""
     rows = [[scores.get((item, language)) for language in languages] for item in items]
     return np.array(rows, dtype=np.float64).reshape(len(items), len(languages))

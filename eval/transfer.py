@@ -44,7 +44,9 @@ def summarize(scores: pl.DataFrame, groups: LanguageGroups) -> pl.DataFrame:
     rows: list[dict[str, object]] = []
     for (cell, task), part in scores.group_by(["cell", "task"], maintain_order=True):
         items = part["item"].unique(maintain_order=True).to_list()
-        values = {(item, language): value for item, language, value in part.select("item", "language", "value").iter_rows()}
+        values = {
+            (item, language): value for item, language, value in part.select("item", "language", "value").iter_rows()
+        }
         tested = set(part["language"].unique().to_list())
         named: dict[str, tuple[str, ...]] = {language: (language,) for language in groups.all if language in tested}
         named |= {name: members for name, members in groups.means().items() if set(members) <= tested}

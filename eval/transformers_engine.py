@@ -43,12 +43,20 @@ class TransformersEngine:
         completions: dict[int, Completion] = {}
         order = sorted(
             range(len(requests)),
-            key=lambda n: (_sort_name(requests[n].adapter), requests[n].max_tokens, requests[n].stop, len(requests[n].prompt_ids), n),
+            key=lambda n: (
+                _sort_name(requests[n].adapter),
+                requests[n].max_tokens,
+                requests[n].stop,
+                len(requests[n].prompt_ids),
+                n,
+            ),
         )
         while order:
             first = requests[order[0]]
             alike = (first.adapter, first.max_tokens, first.stop)
-            batch = [n for n in order[:BATCH] if (requests[n].adapter, requests[n].max_tokens, requests[n].stop) == alike]
+            batch = [
+                n for n in order[:BATCH] if (requests[n].adapter, requests[n].max_tokens, requests[n].stop) == alike
+            ]
             order = order[len(batch) :]
             self._choose(first.adapter)
             for number, completion in zip(batch, self._complete([requests[n] for n in batch]), strict=True):

@@ -168,7 +168,9 @@ def timed(stage: str, times: dict[str, float]) -> Iterator[None]:
 def show_plan(data: dict[str, Any]) -> None:
     """The plan as a table: a row per cell and task, examples per language."""
     languages = sorted({count["language"] for cell in data["cells"] for count in cell["counts"]})
-    table = Table(title=f"{data['study']}: training examples", caption=f"base model {data['model']}", caption_justify="left")
+    table = Table(
+        title=f"{data['study']}: training examples", caption=f"base model {data['model']}", caption_justify="left"
+    )
     for column in ("cell", "task", *languages, "tokens", "supervised", "steps", "state"):
         table.add_column(column, justify="left" if column in ("cell", "task", "state") else "right")
     for cell in data["cells"]:

@@ -36,7 +36,14 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     everything = describe_evaluation(study, trained)
     wanted = describe_evaluation(study, [plan for plan in trained if plan.name in chosen])
     if not wanted.models:
-        raise UserError([Problem("evaluation", "no chosen cell is trained, and base is off; train first: accelerate launch harness/train.py RECIPE")])
+        raise UserError(
+            [
+                Problem(
+                    "evaluation",
+                    "no chosen cell is trained, and base is off; train first: accelerate launch harness/train.py RECIPE",
+                )
+            ]
+        )
     prompts = wanted.prompts()
     missing = count_missing(wanted, prompts)
     if missing:
@@ -56,7 +63,12 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
     by_vllm = study.recipe.evaluation.engine == "vllm"
     if by_vllm and not vllm_available():
         raise UserError(
-            [Problem("evaluation.engine", "vLLM is not installed: pip install '.[gpu]' or '.[cpu]', or set engine: transformers")]
+            [
+                Problem(
+                    "evaluation.engine",
+                    "vLLM is not installed: pip install '.[gpu]' or '.[cpu]', or set engine: transformers",
+                )
+            ]
         )
     return Evaluation(
         folder=study.folder / "evaluation",
@@ -91,7 +103,12 @@ def trained_adapter(plan: CellPlan) -> Adapter:
     name = plan.run.record["adapter"]
     if not (plan.run.adapter / "adapter_config.json").is_file() or adapter_hash(plan.run.adapter) != name:
         raise UserError(
-            [Problem(str(plan.run.adapter), "is not the adapter this cell's record names; delete the cell's folder and train it again")]
+            [
+                Problem(
+                    str(plan.run.adapter),
+                    "is not the adapter this cell's record names; delete the cell's folder and train it again",
+                )
+            ]
         )
     return Adapter(name, plan.run.adapter.resolve(), plan.cell.recipe.adapter.rank)
 
@@ -106,7 +123,10 @@ def write_tables(study: Study, evaluation: Evaluation) -> None:
     """Scores every prediction there is; rescoring needs no generation."""
     completions = dict(stored_completions(evaluation.generations))
     prompts = [each for each in evaluation.prompts() if each.key in completions]
-    for name, table in ((PREDICTIONS, predictions_table(prompts, completions)), (SCORES, scores_table(prompts, completions))):
+    for name, table in (
+        (PREDICTIONS, predictions_table(prompts, completions)),
+        (SCORES, scores_table(prompts, completions)),
+    ):
         unfinished = study.folder / f".{name}.unfinished"
         table.write_parquet(unfinished)
         unfinished.replace(study.folder / name)

@@ -32,7 +32,9 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
     cells: dict[str, Cell] = {}
     for name, values in _combinations(recipe.grid):
         if not NAME.fullmatch(name) or name in RESERVED_CELLS:
-            problems.append(Problem("grid", f"a cell would be named {name!r}; name the values, as in values: {{short-name: …}}"))
+            problems.append(
+                Problem("grid", f"a cell would be named {name!r}; name the values, as in values: {{short-name: …}}")
+            )
             continue
         try:
             cell = parse_recipe(_substituted(raw, recipe.grid, values))
@@ -52,7 +54,9 @@ def choose(cells: list[Cell], names: str | None) -> list[Cell]:
         return cells
     by_name = {cell.name: cell for cell in cells}
     wanted = [name.strip() for name in names.split(",") if name.strip()]
-    problems = [Problem("--cells", f"no cell {name!r}; {suggestion(name, by_name)}") for name in wanted if name not in by_name]
+    problems = [
+        Problem("--cells", f"no cell {name!r}; {suggestion(name, by_name)}") for name in wanted if name not in by_name
+    ]
     if problems or not wanted:
         raise UserError(problems or [Problem("--cells", f"names no cell; {suggestion('', by_name)}")])
     return [cell for cell in cells if cell.name in wanted]
@@ -60,9 +64,7 @@ def choose(cells: list[Cell], names: str | None) -> list[Cell]:
 
 def _combinations(grid: Mapping[str, Axis]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each cell's name and its value per axis."""
-    choices = [
-        [(axis, label, value) for label, value in _labelled(spec.values)] for axis, spec in grid.items()
-    ]
+    choices = [[(axis, label, value) for label, value in _labelled(spec.values)] for axis, spec in grid.items()]
     for combination in product(*choices):
         name = "_".join(f"{axis}-{label}" for axis, label, _ in combination)
         yield name, {axis: value for axis, _, value in combination}
@@ -85,7 +87,12 @@ def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mappi
             if not isinstance(place, dict) or parent not in place:
                 known = list(place) if isinstance(place, dict) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
                 raise UserError(
-                    [Problem(f"grid.{axis}.path", f"the recipe has no {path!r}: at {parent!r}, {suggestion(parent, known)}")]
+                    [
+                        Problem(
+                            f"grid.{axis}.path",
+                            f"the recipe has no {path!r}: at {parent!r}, {suggestion(parent, known)}",
+                        )
+                    ]
                 )
             place = place[parent]  # pyright: ignore[reportUnknownVariableType]
         place[last] = value

@@ -33,7 +33,11 @@ class LineProgress:
         if now - self.said >= SECONDS_BETWEEN_LINES or self.done == self.total:
             left = (now - self.started) / max(self.done, 1) * (self.total - self.done)
             remaining = timedelta(seconds=round(left))
-            print(f"{self.label}: {self.done}/{self.total}, {remaining} left{note and ', ' + note}", file=sys.stderr, flush=True)
+            print(
+                f"{self.label}: {self.done}/{self.total}, {remaining} left{note and ', ' + note}",
+                file=sys.stderr,
+                flush=True,
+            )
             self.said = now
 
 

@@ -114,9 +114,7 @@ class Recipe(Section):
     @property
     def components(self) -> list[Component]:
         """The mixture in the words of `data_mixes`."""
-        return [
-            Component(name, part.sources, part.languages, part.amount) for name, part in self.mixture.items()
-        ]
+        return [Component(name, part.sources, part.languages, part.amount) for name, part in self.mixture.items()]
 
     @property
     def all_languages(self) -> tuple[str, ...]:
@@ -167,7 +165,10 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     for where, name in {"study": recipe.study, **{f"grid.{axis}": axis for axis in recipe.grid}}.items():
         if not NAME.fullmatch(name):
             problems.append(
-                Problem(where, f"got {name!r}; a name has letters, digits, '.', '_', '-' and starts with one of the first two kinds")
+                Problem(
+                    where,
+                    f"got {name!r}; a name has letters, digits, '.', '_', '-' and starts with one of the first two kinds",
+                )
             )
     problems += _check_languages(recipe)
     problems += _check_mixture(recipe)

@@ -93,7 +93,10 @@ def status_data(study: Study) -> dict[str, Any]:
         for plan in study.plans
     ]
     if study.recipe.evaluation.base:
-        cells = [{"name": BASE, "state": "untuned", "steps": "", "scored": scored.get(BASE, 0), "wanted": wanted}, *cells]
+        cells = [
+            {"name": BASE, "state": "untuned", "steps": "", "scored": scored.get(BASE, 0), "wanted": wanted},
+            *cells,
+        ]
     return {"study": study.recipe.study, "folder": str(study.folder), "cells": cells}
 
 

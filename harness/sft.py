@@ -73,7 +73,9 @@ class SupervisedPositionsTrainer(SFTTrainer):
         super().log(logs, start_time)
 
 
-def _supervised_forward(self: Any, *args: Any, labels: Any = None, supervised_positions_only: bool = False, **inputs: Any) -> Any:
+def _supervised_forward(
+    self: Any, *args: Any, labels: Any = None, supervised_positions_only: bool = False, **inputs: Any
+) -> Any:
     """The forward of a causal model that projects to the vocabulary only where a label stands."""
     if not supervised_positions_only:
         return type(self).forward(self, *args, labels=labels, **inputs)
@@ -116,7 +118,9 @@ class Outcome:
     resumed_at: int
 
 
-def train(model: Any, tokenizer: Any, job: Job, adapter: Adapter, training: Training, callback: TrainerCallback) -> Outcome:
+def train(
+    model: Any, tokenizer: Any, job: Job, adapter: Adapter, training: Training, callback: TrainerCallback
+) -> Outcome:
     """Trains one cell's adapter on the shared base model, which is left as it was.
 
     Resumes from the last whole checkpoint. Every process of a launch calls this; the first writes.

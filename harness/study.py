@@ -116,7 +116,12 @@ class Study:
         if too_long:
             longest = max(rendered[row.id].tokens for row in rows)
             raise UserError(
-                [Problem("training.max_length", f"got {training.max_length}, but rows in {', '.join(too_long)} have up to {longest} tokens; raise it")]
+                [
+                    Problem(
+                        "training.max_length",
+                        f"got {training.max_length}, but rows in {', '.join(too_long)} have up to {longest} tokens; raise it",
+                    )
+                ]
             )
         epochs = [
             sorted(rows, key=lambda row, epoch=epoch: rank(row.id, training.seed + epoch)) if epoch else rows
@@ -137,7 +142,9 @@ class Study:
 
     def _identity(self, cell: Cell, allotments: Sequence[Allotment], rows: Sequence[Example]) -> dict[str, Any]:
         """All that decides what the cell's adapter becomes, and nothing else."""
-        training = cell.recipe.training.model_dump(mode="json", exclude={"checkpoint_every", "micro_batch", "max_length"})
+        training = cell.recipe.training.model_dump(
+            mode="json", exclude={"checkpoint_every", "micro_batch", "max_length"}
+        )
         return {
             "model": {"identity": self.model.identity, "dtype": cell.recipe.model.dtype},
             "adapter": cell.recipe.adapter.model_dump(mode="json"),

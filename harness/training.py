@@ -18,6 +18,7 @@ from harness.runs import adapter_hash, provenance
 from harness.sft import Job, train
 from harness.study import CellPlan, Study
 
+
 class ShowProgress(TrainerCallback):
     """Moves a progress bar, with the loss beside it."""
 
@@ -58,7 +59,9 @@ def train_cells(recipe: Path, runs: Path, cells: str | None) -> None:
     if not pending:
         return
     if study.recipe.training.global_batch % state.num_processes:
-        raise SystemExit(f"global_batch {study.recipe.training.global_batch} cannot be split over {state.num_processes} processes")
+        raise SystemExit(
+            f"global_batch {study.recipe.training.global_batch} cannot be split over {state.num_processes} processes"
+        )
     started = time.monotonic()
     model = load_base_model(study)
     if state.is_main_process:

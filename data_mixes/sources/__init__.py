@@ -11,6 +11,4 @@ from data_mixes.sources.word_problems import WordProblems
 if TYPE_CHECKING:
     from data_mixes.sources.embedded import EmbeddedSource
 
-SOURCES: dict[str, EmbeddedSource] = {
-    source.name: source for source in (WordProblems(), Notices(), Instructions())
-}
+SOURCES: dict[str, EmbeddedSource] = {source.name: source for source in (WordProblems(), Notices(), Instructions())}

@@ -71,7 +71,11 @@ def task_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence[s
                 version=part["version"][0],
                 items=int(single.select((pl.col("scored") + pl.col("unscored")).max()).item()),
                 columns=columns,
-                rows={cell: [figures.get((cell, column)) for column in columns] for cell in cells if cell in set(part["cell"])},
+                rows={
+                    cell: [figures.get((cell, column)) for column in columns]
+                    for cell in cells
+                    if cell in set(part["cell"])
+                },
             )
         )
     return tables

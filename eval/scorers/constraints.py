@@ -17,7 +17,17 @@ VERSION = f"constraints/1+{LANGUAGE_VERSION}"
 Check = Callable[[str, Mapping[str, Any]], bool]
 
 BULLET = re.compile(r"[-*•] ?\S")
-QUOTATION_MARKS = (("“", "”"), ("«", "»"), ("「", "」"), ("『", "』"), ('"', '"'), ("'", "'"), ("‘", "’"), ("《", "》"), ("„", "“"))
+QUOTATION_MARKS = (
+    ("“", "”"),
+    ("«", "»"),
+    ("「", "」"),
+    ("『", "』"),
+    ('"', '"'),
+    ("'", "'"),
+    ("‘", "’"),
+    ("《", "》"),
+    ("„", "“"),
+)
 
 
 def score_constraints(prediction: str, constraints: Sequence[Mapping[str, Any]]) -> Score:

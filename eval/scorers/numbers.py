@@ -55,7 +55,11 @@ def parse_number(text: str, language: str) -> Decimal:
         decimal_mark = ""
     elif marks and marks[0] != decimal_mark and len(digits.rpartition(marks[0])[2]) != 3:
         decimal_mark = marks[0]
-    whole = "".join("." if character == decimal_mark else character for character in digits if character not in ".," or character == decimal_mark)
+    whole = "".join(
+        "." if character == decimal_mark else character
+        for character in digits
+        if character not in ".," or character == decimal_mark
+    )
     return Decimal(whole)
 
 

@@ -1,0 +1,135 @@
+"""A tiny model made on the spot, and recipes that use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+REPOSITORY = Path(__file__).parent.parent
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """A byte-level tokenizer of 700 tokens, with BOS, that does not add BOS by itself."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from data_mixes.sources import SOURCES
+
+    texts = [
+        example.prompt
+        for source in SOURCES.values()
+        for language in source.languages
+        for example in source.examples(source.item_ids("validation")[:40], language)
+    ]
+    built = Tokenizer(models.BPE())
+    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    built.decoder = decoders.ByteLevel()
+    special = ["<pad>", "<bos>", "<eos>", "<|user|>", "<|assistant|>", "<|end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    built.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=700, special_tokens=special, initial_alphabet=alphabet)
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=built, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>")
+
+
+@pytest.fixture(scope="session")
+def chat_tokenizer(tokenizer: Any) -> Any:
+    """The same with a chat template, whose turns end with <|end|>."""
+    import copy
+
+    chat = copy.deepcopy(tokenizer)
+    chat.chat_template = CHAT_TEMPLATE
+    chat.eos_token = "<|end|>"
+    return chat
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """A folder with a causal model of two layers and random weights."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=1024,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def recipe_data(tiny_model: Path) -> dict[str, Any]:
+    """The data of a small study's recipe, to change at will."""
+    return small_recipe(tiny_model)
+
+
+def small_recipe(tiny_model: Path) -> dict[str, Any]:
+    """A small study: two cells, one unseen language, the transformers engine."""
+    return {
+        "study": "small",
+        "model": {"name": str(tiny_model), "dtype": "float32"},
+        "training": {
+            "global_batch": 4,
+            "micro_batch": 2,
+            "learning_rate": 1e-2,
+            "max_length": 1024,
+            "checkpoint_every": 2,
+        },
+        "languages": {"seen": ["en", "fr"], "unseen": ["ja"]},
+        "mixture": {
+            "english": {"sources": ["word-problems", "instructions"], "languages": ["en"], "amount": 5},
+            "others": {"sources": ["word-problems", "instructions"], "languages": ["fr"], "amount": 3},
+        },
+        "grid": {"amount": {"path": "mixture.others.amount", "values": [0, 3]}},
+        "evaluation": {
+            "engine": "transformers",
+            "tasks": ["math", "instructions"],
+            "items": 2,
+            "max_tokens": {"math": 8, "instructions": 8},
+        },
+    }
+
+
+@pytest.fixture
+def write_recipe(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+    """Writes recipe data as a file; JSON is YAML."""
+
+    def write(data: dict[str, Any]) -> Path:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(json.dumps(data), encoding="utf-8")
+        return path
+
+    return write
+
+
+def harness(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs the command line as a user would, in a process of its own."""
+    command = [sys.executable, "-m", "harness.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=400, check=False, **options)

@@ -1,0 +1,123 @@
+"""Evaluation against a stand-in engine: chunks, keys, the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_mixes.prompts import Renderer
+from data_mixes.sources import SOURCES
+from eval.engine import Adapter, Completion, EngineSettings, Progress, Request, ScoredRow, cut_at
+from eval.evaluate import (
+    CanaryError,
+    Evaluation,
+    EvaluationSet,
+    ModelUnderTest,
+    generate,
+    pending_chunks,
+    scores_table,
+    stored_completions,
+)
+
+ADAPTER = Adapter("abc", Path("adapter"), 8)
+
+
+class StandIn:
+    """Writes the prompt's length; its log-probabilities are the adapter's if it applies adapters."""
+
+    version = "stand-in 1"
+
+    def __init__(self, applies_adapters: bool) -> None:
+        self.applies_adapters = applies_adapters
+        self.asked: list[int] = []
+
+    def generate(self, requests: Sequence[Request], progress: Progress) -> list[Completion]:
+        self.asked.append(len(requests))
+        progress(len(requests))
+        return [Completion(f"line \u2028 {len(request.prompt_ids)}", 1, "stop") for request in requests]
+
+    def log_probs(self, rows: Sequence[ScoredRow]) -> list[list[float]]:
+        tuned = -0.5 if self.applies_adapters else -2.0
+        return [[tuned if row.adapter else -2.0] * len(row.completion_ids) for row in rows]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path, tokenizer: Any) -> Evaluation:
+    source = SOURCES["word-problems"]
+    sets = [
+        EvaluationSet("math", language, tuple(source.examples(source.item_ids("test")[:4], language)), 8)
+        for language in ("en", "ja")
+    ]
+    return Evaluation(
+        folder=tmp_path,
+        base_identity="model",
+        engine_version="stand-in 1",
+        models=[ModelUnderTest("base", None), ModelUnderTest("cell", ADAPTER)],
+        evaluation_sets=sets,
+        renderer=Renderer(tokenizer),
+        start_engine=lambda settings: StandIn(True),
+        start_reference=lambda settings: StandIn(True),
+        model_settings={"location": "model", "revision": None, "dtype": "float32", "trust_remote_code": False},
+    )
+
+
+def ignore(*_: object) -> None:
+    pass
+
+
+def test_all_is_generated_once(evaluation: Evaluation) -> None:
+    prompts = evaluation.prompts()
+    assert len(prompts) == len({each.key for each in prompts}) == 16
+    completions = generate(evaluation, prompts, ignore, ignore)
+    assert dict(stored_completions(evaluation.generations)) == completions
+
+    def refuse(settings: EngineSettings) -> StandIn:
+        raise AssertionError("nothing is left to generate")
+
+    again = replace(evaluation, start_engine=refuse, start_reference=refuse)
+    assert generate(again, prompts, ignore, ignore) == completions
+    assert scores_table(prompts, completions).height == 16
+
+
+def test_an_engine_that_ignores_adapters_makes_no_scores(evaluation: Evaluation) -> None:
+    deaf = replace(evaluation, start_engine=lambda settings: StandIn(False))
+    with pytest.raises(CanaryError, match="cell"):
+        generate(deaf, deaf.prompts(), ignore, ignore)
+    assert not list(stored_completions(deaf.generations))
+
+
+def test_a_completion_is_never_taken_for_anothers(evaluation: Evaluation) -> None:
+    keys = {each.key for each in evaluation.prompts()}
+    others = [
+        replace(evaluation, base_identity="other"),
+        replace(evaluation, engine_version="stand-in 2"),
+        replace(evaluation, evaluation_sets=[replace(each, max_tokens=9) for each in evaluation.evaluation_sets]),
+        replace(evaluation, model_settings=evaluation.model_settings | {"dtype": "bfloat16"}),
+    ]
+    for other in others:
+        assert not keys & {each.key for each in other.prompts()}
+    retrained = replace(
+        evaluation, models=[ModelUnderTest("base", None), ModelUnderTest("cell", replace(ADAPTER, name="def"))]
+    )
+    assert len(keys & {each.key for each in retrained.prompts()}) == 8
+
+
+def test_a_resumed_chunk_holds_the_same_requests(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eval.evaluate.CHUNK", 5)
+    prompts = evaluation.prompts()
+    whole = pending_chunks(prompts, {})
+    assert [len(chunk) for chunk in whole] == [5, 5, 5, 1]
+    done = {each.key: Completion("", 1, "stop") for each in whole[1]}
+    assert pending_chunks(prompts, done) == [whole[0], whole[2], whole[3]]
+
+
+def test_stop_texts_cut_where_the_first_stands() -> None:
+    assert cut_at("a\nb\n\nc", ("\n\n", "\n")) == "a"
+    assert cut_at("abc", ("\n",)) == "abc"

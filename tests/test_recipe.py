@@ -1,0 +1,150 @@
+"""A wrong recipe: one clear message per mistake, all at once, exit 2, no traceback, no model loaded."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import harness
+
+from harness.errors import UserError
+from harness.grid import cells_of, choose
+from harness.recipe import load_recipe, parse_recipe, read_yaml
+from harness.study import Study
+
+
+def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    data = copy.deepcopy(data)
+    *parents, last = path.split(".")
+    place = data
+    for parent in parents:
+        place = place[int(parent)] if isinstance(place, list) else place.setdefault(parent, {})
+    if isinstance(place, list):
+        place[int(last)] = value
+    else:
+        place[last] = value
+    return data
+
+
+MISTAKES = [
+    ("trainig", {}, "trainig: unknown key; did you mean 'training'?"),
+    ("training.learning_rat", 1, "training.learning_rat: unknown key; did you mean 'learning_rate'?"),
+    ("languages.unseen.0", "jp", "languages.unseen.0: unknown language 'jp'; did you mean 'ja'?"),
+    ("mixture.others.languages.0", "frr", "mixture.others.languages.0: 'frr' is not in languages.seen; did you mean 'fr'?"),
+    ("mixture.others.languages.0", "ja", "mixture.others.languages.0: 'ja' is in languages.unseen"),
+    ("mixture.others.sources.0", "word-problem", "mixture.others.sources.0: no source 'word-problem'; did you mean 'word-problems'?"),
+    ("mixture.english.amount", -1, "mixture.english.amount: got -1; should be greater than or equal to 0"),
+    ("mixture.english.amount", 1.5, "mixture.english.amount: got 1.5"),
+    ("mixture.english.amount", 99999, "ask for"),
+    ("adapter.modules_to_save", ["lm_head"], "adapter.modules_to_save: vLLM cannot serve adapters with modules_to_save"),
+    ("adapter.use_dora", True, "adapter.use_dora: vLLM cannot serve DoRA"),
+    ("adapter.targets", "everything", "adapter.targets: got 'everything'"),
+    ("evaluation.tasks.0", "maths", "evaluation.tasks.0: no task 'maths'; did you mean 'math'?"),
+    ("evaluation.items", 10**6, "evaluation.items: got 1000000, but word-problems has"),
+    ("training.micro_batch", 3, "training.micro_batch: got 3, which does not divide global_batch 4"),
+    ("study", "../elsewhere", "study: got '../elsewhere'"),
+    ("grid.amount.path", "mixture.other.amount", "grid.amount.path: the recipe has no 'mixture.other.amount': at 'other', did you mean 'others'?"),
+    ("grid.amount.values", [0, -3], "mixture.others.amount: got -3"),
+    ("model.name", "no/such/folder/here", "model.name: no folder 'no/such/folder/here'"),
+    ("model.name", "gemma-3-270", "did you mean 'gemma-3-270m'?"),
+    ("model.trust_remote_code", "yes", "model.trust_remote_code: got 'yes'"),
+    ("training.learning_rate", float("inf"), "training.learning_rate: got "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value", "message"), MISTAKES, ids=[f"{path}={value}" for path, value, _ in MISTAKES])
+def test_a_mistake_is_named_with_its_path_and_the_fix(
+    path: str, value: Any, message: str, recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    recipe = write_recipe(changed(recipe_data, path, value))
+    with pytest.raises(UserError) as caught:
+        Study(recipe, tmp_path / "runs")
+    assert any(message in str(problem) for problem in caught.value.problems), str(caught.value)
+    assert not (tmp_path / "runs" / "small").exists()
+
+
+def test_all_mistakes_are_told_at_once_with_exit_2(
+    recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    wrong = changed(recipe_data, "trainig", {})
+    wrong = changed(wrong, "mixture.english.amount", -1)
+    wrong = changed(wrong, "adapter.modules_to_save", ["lm_head"])
+    run = harness("plan", write_recipe(wrong), "--runs", tmp_path)
+    assert run.returncode == 2
+    lines = run.stderr.strip().splitlines()
+    assert len(lines) == 3 and all(line.startswith("error: ") for line in lines), run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_an_unwritable_runs_folder_is_said(
+    recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    run = harness("plan", write_recipe(recipe_data), "--runs", tmp_path / "file" / "runs")
+    assert run.returncode == 2 and "--runs: cannot write to" in run.stderr and "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("study: [", "not valid YAML"),
+        ("- a\n", "a recipe is a mapping"),
+        ("study: a\nstudy: b\n", "not valid YAML"),
+        ("study: !!python/object/apply:os.system [true]\n", "not valid YAML"),
+        ("study: \x00", "not valid YAML"),
+    ],
+)
+def test_yaml_from_strangers(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_recipe(path)
+
+
+def test_a_missing_recipe_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read the recipe"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_norwegian_is_a_language(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("languages: {seen: [no, en]}")
+    assert read_yaml(path) == {"languages": {"seen": ["no", "en"]}}
+
+
+def test_cells_are_named_by_their_axes_and_differ_in_them_alone(recipe_data: dict[str, Any]) -> None:
+    data = changed(recipe_data, "grid.seed", {"path": "training.seed", "values": [0, 1]})
+    cells = cells_of(parse_recipe(data), data)
+    assert [cell.name for cell in cells] == ["amount-0_seed-0", "amount-0_seed-1", "amount-3_seed-0", "amount-3_seed-1"]
+    assert [cell.recipe.mixture["others"].amount for cell in cells] == [0, 0, 3, 3]
+    assert [cell.recipe.training.seed for cell in cells] == [0, 1, 0, 1]
+    assert {cell.recipe.mixture["english"].amount for cell in cells} == {5}
+
+
+def test_equal_cells_are_one_and_values_can_be_named(recipe_data: dict[str, Any]) -> None:
+    values = {"none": 0, "zero": 0, "few": 3}
+    data = changed(recipe_data, "grid.amount.values", values)
+    assert [cell.name for cell in cells_of(parse_recipe(data), data)] == ["amount-none", "amount-few"]
+
+
+def test_a_recipe_without_a_grid_is_one_cell(recipe_data: dict[str, Any]) -> None:
+    data = {key: value for key, value in recipe_data.items() if key != "grid"}
+    assert [cell.name for cell in cells_of(parse_recipe(data), data)] == ["small"]
+
+
+def test_a_misspelt_cell_is_said(recipe_data: dict[str, Any]) -> None:
+    cells = cells_of(parse_recipe(recipe_data), recipe_data)
+    assert [cell.name for cell in choose(cells, "amount-3")] == ["amount-3"]
+    with pytest.raises(UserError, match=r"no cell 'amount-4'; did you mean 'amount-"):
+        choose(cells, "amount-4")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml")), ids=lambda path: path.name
+)
+def test_the_recipes_that_ship_are_right(path: Path) -> None:
+    recipe, raw = load_recipe(path)
+    assert cells_of(recipe, raw)

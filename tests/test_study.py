@@ -1,0 +1,169 @@
+"""The whole study from the shell, with the real vLLM: one engine start for the suite."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from conftest import REPOSITORY, harness, small_recipe
+
+CELLS = ["base", "amount-0", "amount-3"]
+ROWS = 3 * 2 * 3 * 2  # models, tasks, languages, items
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[Path, Path, str]:
+    """A recipe, its runs folder after `harness run` with vLLM, and what the command printed."""
+    folder = tmp_path_factory.mktemp("study")
+    data = small_recipe(tiny_model)
+    data["evaluation"]["engine"] = "vllm"
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(json.dumps(data))
+    run = harness("run", recipe, "--runs", folder / "runs")
+    assert run.returncode == 0, run.stderr
+    return recipe, folder / "runs", run.stdout + run.stderr
+
+
+def test_every_model_is_scored_on_everything(study: tuple[Path, Path, str]) -> None:
+    _, runs, _ = study
+    predictions = pl.read_parquet(runs / "small" / "predictions.parquet")
+    scores = pl.read_parquet(runs / "small" / "scores.parquet")
+    assert predictions.height == scores.height == ROWS
+    assert scores["cell"].unique(maintain_order=True).to_list() == CELLS
+    assert scores["value"].null_count() == 0 and scores["value"].is_between(0, 1).all()
+    assert scores.select("cell", "id").is_unique().all()
+    per_language = scores.group_by("language").agg(pl.col("item").unique().sort())
+    assert per_language["item"].n_unique() == 1, "every language is tested on the same items"
+    assert (predictions["tokens"] > 0).all() and predictions["completion"].n_unique() > ROWS / 4
+
+
+def test_vllm_applies_each_adapter_as_peft_does(study: tuple[Path, Path, str]) -> None:
+    _, runs, _ = study
+    verdicts = json.loads((runs / "small" / "evaluation" / "canary.json").read_text())
+    assert list(verdicts) == CELLS[1:]
+    for verdict in verdicts.values():
+        assert verdict["passed"] and verdict["conclusive"]
+        assert verdict["gap"] < 0.01 < verdict["effect"] and verdict["noise"] < 0.01
+
+
+def test_the_report_says_it_all(study: tuple[Path, Path, str]) -> None:
+    _, runs, printed = study
+    page = (runs / "small" / "report.html").read_text()
+    for text in (
+        *CELLS,
+        "math",
+        "instructions",
+        "seen",
+        "unseen",
+        "performance to English",
+        "final-number/1",
+        "items per language",
+    ):
+        assert text in page, text
+    assert "math: accuracy" in printed and "time: plan" in printed
+    assert "http://" not in page and "https://" not in page and "<script" not in page
+
+
+def test_run_again_it_does_nothing_twice_and_says_so(study: tuple[Path, Path, str]) -> None:
+    recipe, runs, _ = study
+    scores = (runs / "small" / "scores.parquet").read_bytes()
+    again = harness("run", recipe, "--runs", runs)
+    assert again.returncode == 0
+    assert "every cell is trained already" in again.stderr
+    assert f"{ROWS} predictions wanted, all there already" in again.stderr
+    assert (runs / "small" / "scores.parquet").read_bytes() == scores
+
+
+def test_plan_status_and_report_speak_json(study: tuple[Path, Path, str]) -> None:
+    recipe, runs, _ = study
+    plan, status, report = (
+        json.loads(harness(command, recipe, "--runs", runs, "--json").stdout)
+        for command in ("plan", "status", "report")
+    )
+    assert [cell["rows"] for cell in plan["cells"]] == [10, 16]
+    french = [count for count in plan["cells"][1]["counts"] if count["language"] == "fr"]
+    assert [count["examples"] for count in french] == [3, 3]
+    assert all(count["tokens"] > count["supervised_tokens"] > 0 for count in french)
+    assert [(cell["name"], cell["scored"], cell["wanted"]) for cell in status["cells"]] == [
+        (name, 12, 12) for name in CELLS
+    ]
+    assert {row["group"] for row in report} >= {"en", "fr", "ja", "seen", "unseen", "non-English"}
+    assert all({"mean", "low", "high", "scored", "unscored", "version"} <= row.keys() for row in report)
+
+
+def test_a_changed_recipe_of_the_same_name_is_refused(study: tuple[Path, Path, str], tmp_path: Path) -> None:
+    recipe, runs, _ = study
+    data = json.loads(recipe.read_text())
+    data["training"]["learning_rate"] = 0.5
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(json.dumps(data))
+    refused = harness("plan", changed, "--runs", runs)
+    assert refused.returncode == 2
+    assert "training.learning_rate was 0.01, is 0.5" in refused.stderr
+    data["training"] |= {"learning_rate": 0.01, "micro_batch": 4, "checkpoint_every": 7}
+    changed.write_text(json.dumps(data))
+    assert harness("plan", changed, "--runs", runs).returncode == 0
+
+
+def test_a_changed_adapter_is_refused(study: tuple[Path, Path, str], tmp_path: Path) -> None:
+    import shutil
+
+    recipe, runs, _ = study
+    shutil.copytree(runs, tmp_path / "runs")
+    weights = tmp_path / "runs" / "small" / "amount-3" / "adapter" / "adapter_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    refused = harness("eval", recipe, "--runs", tmp_path / "runs")
+    assert refused.returncode == 2 and "not the adapter this cell's record names" in refused.stderr
+
+
+def test_killed_in_the_middle_of_evaluation_it_ends_the_same(
+    study: tuple[Path, Path, str], tmp_path: Path, write_recipe: Callable[[dict[str, Any]], Path]
+) -> None:
+    """With the transformers engine and small chunks, over the adapters trained above."""
+    import shutil
+
+    recipe, trained, _ = study
+    data = json.loads(recipe.read_text())
+    data["evaluation"] |= {"engine": "transformers", "items": 6}
+    changed = write_recipe(data)
+    tables = {}
+    for name in ("undisturbed", "killed"):
+        runs = tmp_path / name
+        shutil.copytree(trained, runs, ignore=shutil.ignore_patterns("evaluation", "*.parquet"))
+        command = [sys.executable, "-c", SMALL_CHUNKS, "eval", str(changed), "--runs", str(runs)]
+        generations = runs / "small" / "evaluation" / "generations"
+        if name == "killed":
+            process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + 120
+            while len(list(generations.glob("*.jsonl"))) < 2:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kept = {file.name: file.stat().st_mtime_ns for file in generations.glob("*.jsonl")}
+            assert 2 <= len(kept) < 11
+        finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=False)
+        assert finished.returncode == 0, finished.stderr
+        if name == "killed":
+            assert all((generations / file).stat().st_mtime_ns == when for file, when in kept.items())
+        tables[name] = [pl.read_parquet(runs / "small" / f"{kind}.parquet") for kind in ("predictions", "scores")]
+    assert tables["killed"][0].equals(tables["undisturbed"][0])
+    assert tables["killed"][1].equals(tables["undisturbed"][1])
+
+
+SMALL_CHUNKS = """
+import eval.evaluate as evaluation
+from harness.cli import app
+evaluation.CHUNK = 10
+app()
+"""

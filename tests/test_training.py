@@ -1,0 +1,154 @@
+"""Training with the real TRL and PEFT on a tiny model."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import REPOSITORY, small_recipe
+from safetensors.torch import load_file
+
+SCRIPT = REPOSITORY / "harness" / "train.py"
+
+
+def train(recipe: Path, runs: Path, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", str(SCRIPT)]
+    run = subprocess.run(
+        [*command, str(recipe), "--runs", str(runs), *options], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return run
+
+
+def weights(runs: Path, cell: str) -> dict[str, torch.Tensor]:
+    found = load_file(runs / "small" / cell / "adapter" / "adapter_model.safetensors")
+    assert len(found) == 2 * 2 * 7  # A and B, 2 layers, 7 linear modules
+    return found
+
+
+def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    assert one.keys() == other.keys()
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+def record(runs: Path, cell: str) -> dict[str, Any]:
+    return json.loads((runs / "small" / cell / "record.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[Path, Path]:
+    """A recipe and the runs folder in which both its cells were trained undisturbed, by one process."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(json.dumps(small_recipe(tiny_model)))
+    train(recipe, folder / "runs")
+    return recipe, folder / "runs"
+
+
+def test_training_learns_and_is_recorded(trained: tuple[Path, Path]) -> None:
+    _, runs = trained
+    done = record(runs, "amount-3")
+    assert done["state"] == "trained" and done["steps"] == 4 == len(done["loss"])
+    assert done["loss"][-1] < done["loss"][0]
+    assert done["provenance"]["packages"]["trl"]
+    assert not (runs / "small" / "amount-3" / "checkpoints").exists()
+    assert all(value.abs().max() > 0 for name, value in weights(runs, "amount-3").items() if "lora_B" in name)
+
+
+def test_a_cell_trained_after_others_equals_the_same_cell_alone(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    recipe, runs = trained
+    train(recipe, tmp_path, "--cells", "amount-3")
+    assert not (tmp_path / "small" / "amount-0").exists()
+    assert distance(weights(runs, "amount-3"), weights(tmp_path, "amount-3")) <= 1e-6
+    assert distance(weights(runs, "amount-3"), weights(runs, "amount-0")) > 1e-3
+
+
+def test_two_processes_at_the_same_global_batch_agree(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    recipe, runs = trained
+    train(recipe, tmp_path, processes=2)
+    for cell in ("amount-0", "amount-3"):
+        alone, together = record(runs, cell), record(tmp_path, cell)
+        assert together["processes"] == 2
+        assert together["loss"] == pytest.approx(alone["loss"], abs=1e-4)
+        assert distance(weights(runs, cell), weights(tmp_path, cell)) < 1e-3
+
+
+def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    recipe_data["training"] |= {"epochs": 60, "checkpoint_every": 10}
+    recipe, runs, undisturbed = write_recipe(recipe_data), tmp_path / "killed", tmp_path / "undisturbed"
+    train(recipe, undisturbed, "--cells", "amount-3")
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, recipe, "--runs", runs, "--cells", "amount-3"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    checkpoints = runs / "small" / "amount-3" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not (checkpoints / "checkpoint-20" / "trainer_state.json").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert record(runs, "amount-3")["state"] == "training"
+    broken = checkpoints / "checkpoint-1000"  # one that was being written when the process died
+    broken.mkdir()
+    (broken / "trainer_state.json").write_text('{"global_st')
+    train(recipe, runs, "--cells", "amount-3")
+    done = record(runs, "amount-3")
+    assert 20 <= done["resumed_at"] < done["steps"] == 240
+    assert done["loss"] == pytest.approx(record(undisturbed, "amount-3")["loss"], abs=1e-6)
+    assert distance(weights(undisturbed, "amount-3"), weights(runs, "amount-3")) <= 1e-6
+
+
+def test_a_trained_cell_is_not_trained_again(trained: tuple[Path, Path]) -> None:
+    recipe, runs = trained
+    before = (runs / "small" / "amount-0" / "record.json").read_bytes()
+    said = train(recipe, runs).stderr
+    assert "amount-0: trained already" in said and "amount-3: trained already" in said
+    assert (runs / "small" / "amount-0" / "record.json").read_bytes() == before
+
+
+def test_the_loss_is_that_of_the_plain_model(tiny_model: Path, tokenizer: Any) -> None:
+    """Scoring supervised positions only gives the loss and gradient of transformers' own forward."""
+    import types
+
+    from transformers import AutoModelForCausalLM
+
+    from harness.sft import _supervised_forward
+
+    model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    ids = torch.randint(6, len(tokenizer), (3, 20), generator=torch.Generator().manual_seed(0))
+    labels = ids.clone()
+    labels[:, :12] = -100
+    labels[0, 15:] = -100
+    expected = model(input_ids=ids, labels=labels).loss
+    expected.backward()
+    gradient = model.lm_head.weight.grad.clone()
+    model.zero_grad()
+    model.forward = types.MethodType(_supervised_forward, model)
+    found = model(input_ids=ids, labels=labels, supervised_positions_only=True)
+    mean = found.loss_sum / (labels[:, 1:] != -100).sum()
+    mean.backward()
+    assert mean.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert torch.allclose(model.lm_head.weight.grad, gradient, atol=1e-6)
+
+
+def test_rows_without_labels_add_nothing() -> None:
+    from data_mixes.prompts import Rendering
+    from harness.sft import as_dataset
+
+    rows = [Rendering([1, 5, 6], [7, 2]), Rendering([1, 5], [2]), Rendering([1], [8, 2])]
+    filled = as_dataset(rows, 2)
+    assert len(filled) == 4
+    assert filled[0]["labels"] == [-100, -100, -100, 7, 2]
+    assert set(filled[3]["labels"]) == {-100}
