@@ -27,7 +27,7 @@ test: setup
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 weights: setup $(VENV)/.weights
 setup: $(VENV)/.installed-$(EXTRA)

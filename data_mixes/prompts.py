@@ -33,10 +33,15 @@ class Tokenizer(Protocol):
     eos_token: str | None
     chat_template: str | dict[str, str] | None
 
-    def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]: ...
+    def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]:
+        """Token ids of the text."""
+        ...
+
     def apply_chat_template(
         self, conversation: list[dict[str, str]], *, tokenize: bool = ..., add_generation_prompt: bool = ...
-    ) -> Any: ...
+    ) -> Any:
+        """The conversation as text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import polars as pl
 
 from data_mixes.example import Example
 from data_mixes.prompts import Renderer
-from eval.canary import CanaryVerdict, judge
+from eval.canary import judge
 from eval.engine import Adapter, Completion, Engine, EngineSettings, Progress, Request, ScoredRow
 from eval.tasks import TASKS
 

@@ -147,9 +147,7 @@ def group_adapter_rows_on_cpu() -> None:
     from vllm.lora.ops.torch_ops import lora_ops
     from vllm.lora.punica_wrapper import punica_cpu
 
-    Tensor = torch.Tensor
-
-    def products(inputs: Tensor, weights: Tensor, indices: Tensor, dtype: torch.dtype) -> Any:
+    def products(inputs: torch.Tensor, weights: torch.Tensor, indices: torch.Tensor, dtype: torch.dtype) -> Any:
         """Per adapter in the batch: its rows, and their inputs times its weights (out × in)."""
         for index in indices.unique().tolist():
             if index >= 0:
@@ -157,18 +155,26 @@ def group_adapter_rows_on_cpu() -> None:
                 matrix = weights[index].reshape(weights.shape[-2:]).to(dtype)
                 yield rows, inputs[rows].to(dtype) @ matrix.T
 
-    def shrink(inputs: Tensor, weights: Tensor, output: Tensor, indices: Tensor, scaling: float = 1.0) -> None:
+    def shrink(
+        inputs: torch.Tensor, weights: torch.Tensor, output: torch.Tensor, indices: torch.Tensor, scaling: float = 1.0
+    ) -> None:
         for rows, product in products(inputs, weights, indices, output.dtype):
             output[rows, : product.shape[1]] = scaling * product
 
-    def expand(inputs: Tensor, weights: Tensor, output: Tensor, indices: Tensor, add_inputs: bool = True) -> None:
+    def expand(
+        inputs: torch.Tensor,
+        weights: torch.Tensor,
+        output: torch.Tensor,
+        indices: torch.Tensor,
+        add_inputs: bool = True,
+    ) -> None:
         expand_slice(inputs, weights, output, indices, 0, min(weights.shape[-2], output.shape[1]), add_inputs)
 
     def expand_slice(
-        inputs: Tensor,
-        weights: Tensor,
-        output: Tensor,
-        indices: Tensor,
+        inputs: torch.Tensor,
+        weights: torch.Tensor,
+        output: torch.Tensor,
+        indices: torch.Tensor,
         offset: int,
         size: int,
         add_inputs: bool = True,

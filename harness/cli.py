@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def reporting_mistakes() -> Iterator[None]:
+def reporting_mistakes() -> Generator[None]:
     """Prints the user's mistakes, one a line, and exits with status 2; with 130 after Ctrl-C."""
     try:
         yield
@@ -158,7 +158,7 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
 
 
 @contextmanager
-def timed(stage: str, times: dict[str, float]) -> Iterator[None]:
+def timed(stage: str, times: dict[str, float]) -> Generator[None]:
     """Notes how long a stage took."""
     started = time.monotonic()
     yield

@@ -40,7 +40,7 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
             [
                 Problem(
                     "evaluation",
-                    "no chosen cell is trained, and base is off; train first: accelerate launch harness/train.py RECIPE",
+                    "no chosen cell is trained; first: accelerate launch harness/train.py RECIPE",
                 )
             ]
         )
@@ -66,7 +66,7 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
             [
                 Problem(
                     "evaluation.engine",
-                    "vLLM is not installed: pip install '.[gpu]' or '.[cpu]', or set engine: transformers",
+                    "vLLM is not installed: pip install '.[gpu]' (or '.[cpu]'), or set it to transformers",
                 )
             ]
         )

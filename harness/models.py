@@ -112,7 +112,7 @@ def _convert(package: Any, folder: Path) -> None:
         finished = Path(work) / "finished"
         model.save_pretrained(finished)
         tokenizer.save_pretrained(finished)
-        os.chmod(finished, 0o755)
+        finished.chmod(0o755)
         shutil.move(finished, folder)
 
 

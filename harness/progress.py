@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -54,7 +54,7 @@ class BarProgress:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[LineProgress | BarProgress]:
+def progress(label: str, total: int) -> Generator[LineProgress | BarProgress]:
     """Shows how far a piece of work is, and how long it will still take."""
     if not console.is_terminal:
         yield LineProgress(label, total)

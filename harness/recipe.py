@@ -167,7 +167,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
             problems.append(
                 Problem(
                     where,
-                    f"got {name!r}; a name has letters, digits, '.', '_', '-' and starts with one of the first two kinds",
+                    f"got {name!r}; a name is of letters, digits, '.', '_' and '-', and begins with a letter or digit",
                 )
             )
     problems += _check_languages(recipe)

@@ -43,9 +43,9 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     return summary
 
 
-def mixtures(study: Study) -> list[dict[str, object]]:
+def mixtures(study: Study) -> list[dict[str, Any]]:
     """What each cell was trained on, one row a cell."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for plan in study.plans:
         per_language: dict[str, int] = {}
         for count in plan.counts:

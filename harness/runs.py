@@ -130,8 +130,9 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    finished = Path(file.name)
+    finished.chmod(0o644)
+    finished.replace(path)
 
 
 def read_json(path: Path) -> Any:

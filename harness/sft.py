@@ -23,8 +23,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import PrinterCallback, TrainerCallback
-from transformers.modeling_outputs import ModelOutput
-from trl import SFTConfig, SFTTrainer
+from transformers.utils.generic import ModelOutput
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from data_mixes.mixture import batches_by_length
 from data_mixes.prompts import Rendering
@@ -163,7 +164,7 @@ def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
         r=adapter.rank,
         lora_alpha=adapter.alpha,
         lora_dropout=adapter.dropout,
-        target_modules=adapter.targets if adapter.targets == "all-linear" else list(adapter.targets),
+        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
         task_type="CAUSAL_LM",
     )
     peft_model: Any = get_peft_model(model, config)

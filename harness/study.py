@@ -112,17 +112,7 @@ class Study:
         for row in rows:
             if row.id not in rendered:
                 rendered[row.id] = self.renderer.render(row)
-        too_long = sorted({row.language for row in rows if rendered[row.id].tokens > training.max_length})
-        if too_long:
-            longest = max(rendered[row.id].tokens for row in rows)
-            raise UserError(
-                [
-                    Problem(
-                        "training.max_length",
-                        f"got {training.max_length}, but rows in {', '.join(too_long)} have up to {longest} tokens; raise it",
-                    )
-                ]
-            )
+        refuse_long_rows(rows, rendered, training.max_length)
         epochs = [
             sorted(rows, key=lambda row, epoch=epoch: rank(row.id, training.seed + epoch)) if epoch else rows
             for epoch in range(training.epochs)
@@ -177,11 +167,21 @@ def shortfalls(cell: Cell) -> list[Problem]:
     return [
         Problem(
             f"mixture.{each.component}.amount",
-            f"got {each.examples}, but {each.source} has {each.available} training items per language; ask for {each.available} or fewer",
+            f"got {each.examples}, but {each.source} has {each.available} training items per language; "
+            f"ask for {each.available} or fewer",
         )
         for each in components
         if each.shortfall
     ]
+
+
+def refuse_long_rows(rows: Sequence[Example], rendered: dict[str, Rendering], max_length: int) -> None:
+    """Raises UserError if a row is longer than `max_length` tokens: nothing is cut off in silence."""
+    lengths = {row.id: rendered[row.id].tokens for row in rows}
+    too_long = sorted({row.language for row in rows if lengths[row.id] > max_length})
+    if too_long:
+        found = f"got {max_length}, but rows in {', '.join(too_long)} have up to {max(lengths.values())} tokens"
+        raise UserError([Problem("training.max_length", f"{found}; raise it")])
 
 
 def count_by_language(rows: Sequence[Example], rendered: dict[str, Rendering]) -> tuple[LanguageCount, ...]:

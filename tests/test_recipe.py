@@ -29,6 +29,7 @@ def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return data
 
 
+# ruff: noqa: E501
 MISTAKES = [
     ("trainig", {}, "trainig: unknown key; did you mean 'training'?"),
     ("training.learning_rat", 1, "training.learning_rat: unknown key; did you mean 'learning_rate'?"),

@@ -40,7 +40,7 @@ class Word:
             raise PhraseError(f"{self.key} ({self.language}) has no form {name!r}, only {known}") from None
 
 
-Slot: TypeAlias = int | str | Word | Sequence[int] | Sequence[Word]
+Slot: TypeAlias = int | str | Word | Sequence[int | Word]
 
 
 class PhraseError(ValueError):
@@ -174,10 +174,10 @@ def with_particle(text: str, pair: str | None) -> str:
 Filter: TypeAlias = Callable[[Slot, str], Slot]
 
 
-def _items(value: Slot) -> list[int] | list[Word]:
+def _items(value: Slot) -> list[int | Word]:
     if isinstance(value, int | str | Word):
         raise PhraseError("the filter needs a list")
-    return list(value)  # pyright: ignore[reportReturnType]  (a list holds one kind)
+    return list(value)
 
 
 def _numbers(value: Slot) -> list[int]:

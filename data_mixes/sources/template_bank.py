@@ -55,7 +55,8 @@ class TemplateBank:
     @cached_property
     def _texts(self) -> tuple[str, str]:
         folder = files("data_mixes.sources") / "templates"
-        return tuple((folder / f"{name}.yaml").read_text(encoding="utf-8") for name in (self.name, "names"))
+        own, shared = ((folder / f"{name}.yaml").read_text(encoding="utf-8") for name in (self.name, "names"))
+        return own, shared
 
     @property
     def version(self) -> str:
@@ -143,15 +144,18 @@ class TemplateBank:
 
     def slots(self, draw: Draw, language: str) -> dict[str, Slot]:
         """The slots of an item with their words in `language`."""
-        by_key = {key: entry for entries in self.words.values() for key, entry in entries.items()}
 
         def localize(value: int | str) -> int | Word:
-            return value if isinstance(value, int) else by_key[value][language]
+            return value if isinstance(value, int) else self._words_by_key[value][language]
 
-        return {
-            name: tuple(localize(item) for item in value) if isinstance(value, tuple) else localize(value)  # pyright: ignore[reportAssignmentType]
-            for name, value in draw.values
-        }
+        slots: dict[str, Slot] = {}
+        for name, value in draw.values:
+            slots[name] = tuple(map(localize, value)) if isinstance(value, tuple) else localize(value)
+        return slots
+
+    @cached_property
+    def _words_by_key(self) -> Mapping[str, Mapping[str, Word]]:
+        return {key: entry for entries in self.words.values() for key, entry in entries.items()}
 
     def render(self, phrase: str | Mapping[str, str], draw: Draw, language: str) -> str:
         """A phrase of this bank for one item; a mapping holds one phrase per language."""
