@@ -66,6 +66,8 @@ class Engine(Protocol):
     """A base model loaded once, completing for any of its adapters."""
 
     version: str
+    chunk: int
+    """How many requests are generated, and kept, together: enough to fill the engine, few enough to repeat."""
 
     def generate(self, requests: Sequence[Request], progress: Progress) -> list[Completion]:
         """A completion per request, in order."""

@@ -23,7 +23,6 @@ from eval.canary import judge
 from eval.engine import Adapter, Completion, Engine, EngineSettings, Progress, Request, ScoredRow
 from eval.tasks import TASKS
 
-CHUNK = 512
 CANARY_ROWS = 4
 
 
@@ -107,9 +106,9 @@ class Evaluation:
         return self.folder / "generations"
 
 
-def pending_chunks(prompts: Sequence[Prompted], done: dict[str, Completion]) -> list[list[Prompted]]:
+def pending_chunks(prompts: Sequence[Prompted], done: dict[str, Completion], size: int) -> list[list[Prompted]]:
     """The fixed chunks of all prompts, less the completions there are."""
-    chunks = (prompts[start : start + CHUNK] for start in range(0, len(prompts), CHUNK))
+    chunks = (prompts[start : start + size] for start in range(0, len(prompts), size))
     unfinished = ([each for each in chunk if each.key not in done] for chunk in chunks)
     return [chunk for chunk in unfinished if chunk]
 
@@ -122,8 +121,7 @@ def generate(
     Raises CanaryError before any new completion if the engine fails an adapter's canary gate.
     """
     done = dict(stored_completions(evaluation.generations))
-    chunks = pending_chunks(prompts, done)
-    if not chunks:
+    if all(each.key in done for each in prompts):
         return done
     settings = engine_settings(evaluation, prompts)
     tuned = [ModelUnderTest("", None), *(model for model in evaluation.models if model.adapter)]
@@ -138,7 +136,8 @@ def generate(
     try:
         if settings.adapters:
             pass_canary_gate(evaluation, engine, tuned, reference)
-        for chunk in chunks:
+        say("generating")
+        for chunk in pending_chunks(prompts, done, engine.chunk):
             completions = engine.generate([each.request for each in chunk], progress)
             found = {each.key: completion for each, completion in zip(chunk, completions, strict=True)}
             store_chunk(evaluation.generations, found)

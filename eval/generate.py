@@ -11,7 +11,8 @@ from typing import Any
 from eval.engine import Adapter, Completion, EngineSettings, Progress, Request, ScoredRow
 
 ADAPTERS_AT_ONCE = 8
-SEQUENCES_AT_ONCE_ON_CPU = 64
+SEQUENCES_AT_ONCE_ON_CPU = 256
+CHUNK_ON_CPU, CHUNK_ON_GPU = 768, 8192
 
 
 def vllm_available() -> bool:
@@ -57,6 +58,7 @@ class VllmEngine:
                 "max_lora_rank": _served_rank(max(adapter.rank for adapter in settings.adapters)),
             }
         self.version = vllm_version()
+        self.chunk = CHUNK_ON_CPU if on_cpu else CHUNK_ON_GPU
         self._numbers = {adapter.name: number for number, adapter in enumerate(settings.adapters, 1)}
         self._llm: Any = LLM(
             model=settings.model,

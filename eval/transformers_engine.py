@@ -19,6 +19,8 @@ def transformers_version() -> str:
 class TransformersEngine:
     """Greedy decoding by `model.generate`, requests of one adapter batched in order of length."""
 
+    chunk = 256
+
     def __init__(self, settings: EngineSettings) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -46,7 +48,7 @@ def reporting_mistakes() -> Generator[None]:
     try:
         yield
     except UserError as error:
-        for problem in error.problems:
+        for problem in error.problems if os.environ.get("RANK", "0") == "0" else ():
             say(f"error: {problem}")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
@@ -169,7 +171,12 @@ def show_plan(data: dict[str, Any]) -> None:
     """The plan as a table: a row per cell and task, examples per language."""
     languages = sorted({count["language"] for cell in data["cells"] for count in cell["counts"]})
     table = Table(
-        title=f"{data['study']}: training examples", caption=f"base model {data['model']}", caption_justify="left"
+        title=f"{data['study']}: training examples",
+        caption=f"base model {data['model']}",
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     for column in ("cell", "task", *languages, "tokens", "supervised", "steps", "state"):
         table.add_column(column, justify="left" if column in ("cell", "task", "state") else "right")

@@ -23,15 +23,21 @@ class LineProgress:
     label: str
     total: int
     done: int = 0
-    started: float = field(default_factory=time.monotonic)
+    before: int = 0
+    started: float | None = None
     said: float = field(default_factory=time.monotonic)
 
     def advance(self, steps: int, note: str = "") -> None:
         """Counts steps and says so if it is time, or if all is done."""
         self.done += steps
         now = time.monotonic()
+        if (
+            self.started is None
+        ):  # what comes before the first steps, such as an engine's start, says nothing of the rest
+            self.started, self.before, self.said = now, self.done, now
+            return
         if now - self.said >= SECONDS_BETWEEN_LINES or self.done == self.total:
-            left = (now - self.started) / max(self.done, 1) * (self.total - self.done)
+            left = (now - self.started) / max(self.done - self.before, 1) * (self.total - self.done)
             remaining = timedelta(seconds=round(left))
             print(
                 f"{self.label}: {self.done}/{self.total}, {remaining} left{note and ', ' + note}",

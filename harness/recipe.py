@@ -183,14 +183,24 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     return problems
 
 
+COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "es", "sa": "ar", "tw": "zh", "us": "en"}
+"""Country codes often written for a language's (ISO 3166 for ISO 639)."""
+
+
 def _check_languages(recipe: Recipe) -> list[Problem]:
     known = {language for source in SOURCES.values() for language in source.languages}
     problems: list[Problem] = []
-    for group in ("seen", "unseen"):
-        for place, language in enumerate(getattr(recipe.languages, group)):
+    for group, named in (("seen", recipe.languages.seen), ("unseen", recipe.languages.unseen)):
+        for place, language in enumerate(named):
             if language not in known:
                 where = f"languages.{group}.{place}"
-                problems.append(Problem(where, f"unknown language {language!r}; {suggestion(language, known)}"))
+                meant: str = COUNTRIES.get(language.lower(), language)
+                hint = (
+                    suggestion(meant, known)
+                    if meant not in known
+                    else f"did you mean {meant!r}? (allowed: {', '.join(sorted(known))})"
+                )
+                problems.append(Problem(where, f"unknown language {language!r}; {hint}"))
     for language in sorted(set(recipe.languages.seen) & set(recipe.languages.unseen)):
         problems.append(Problem("languages.unseen", f"{language!r} is also in languages.seen; keep it in one"))
     return problems

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from harness.cli import Cells, RecipeFile, Runs, reporting_mistakes
+from harness.launching import start_missing_processes
 
 
 def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
@@ -24,6 +25,7 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> 
 
         accelerate launch --cpu --num_processes 2 harness/train.py recipes/quickstart.yaml --cells amount-8
     """
+    start_missing_processes()
     with reporting_mistakes():
         from harness.training import train_cells
 

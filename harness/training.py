@@ -12,6 +12,7 @@ from accelerate import PartialState
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
+from harness.errors import Problem, UserError
 from harness.grid import choose
 from harness.progress import BarProgress, LineProgress, progress, say
 from harness.runs import adapter_hash, provenance
@@ -58,16 +59,28 @@ def train_cells(recipe: Path, runs: Path, cells: str | None) -> None:
                 say(f"{plan.name}: trained already")
     if not pending:
         return
-    if study.recipe.training.global_batch % state.num_processes:
-        raise SystemExit(
-            f"global_batch {study.recipe.training.global_batch} cannot be split over {state.num_processes} processes"
-        )
+    refuse_uneven_batches(pending, state.num_processes)
     started = time.monotonic()
     model = load_base_model(study)
     if state.is_main_process:
         say(f"base model loaded in {time.monotonic() - started:.0f} s; {len(pending)} of {len(plans)} cells to train")
     for number, plan in enumerate(pending, 1):
         train_cell(model, study, plan, f"cell {number}/{len(pending)} {plan.name}", state)
+
+
+def refuse_uneven_batches(plans: list[CellPlan], processes: int) -> None:
+    """Raises UserError where the global batch cannot be split evenly: its gradient would be another."""
+    batches = {plan.cell.recipe.training.global_batch for plan in plans}
+    problems = [
+        Problem(
+            "training.global_batch",
+            f"got {batch}, which {processes} processes cannot share evenly; start another number",
+        )
+        for batch in sorted(batches)
+        if batch % processes
+    ]
+    if problems:
+        raise UserError(problems)
 
 
 def train_cell(model: Any, study: Study, plan: CellPlan, label: str, state: PartialState) -> None:

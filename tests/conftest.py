@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import small_recipe
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-REPOSITORY = Path(__file__).parent.parent
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -90,33 +89,6 @@ def recipe_data(tiny_model: Path) -> dict[str, Any]:
     return small_recipe(tiny_model)
 
 
-def small_recipe(tiny_model: Path) -> dict[str, Any]:
-    """A small study: two cells, one unseen language, the transformers engine."""
-    return {
-        "study": "small",
-        "model": {"name": str(tiny_model), "dtype": "float32"},
-        "training": {
-            "global_batch": 4,
-            "micro_batch": 2,
-            "learning_rate": 1e-2,
-            "max_length": 1024,
-            "checkpoint_every": 2,
-        },
-        "languages": {"seen": ["en", "fr"], "unseen": ["ja"]},
-        "mixture": {
-            "english": {"sources": ["word-problems", "instructions"], "languages": ["en"], "amount": 5},
-            "others": {"sources": ["word-problems", "instructions"], "languages": ["fr"], "amount": 3},
-        },
-        "grid": {"amount": {"path": "mixture.others.amount", "values": [0, 3]}},
-        "evaluation": {
-            "engine": "transformers",
-            "tasks": ["math", "instructions"],
-            "items": 2,
-            "max_tokens": {"math": 8, "instructions": 8},
-        },
-    }
-
-
 @pytest.fixture
 def write_recipe(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
     """Writes recipe data as a file; JSON is YAML."""
@@ -127,9 +99,3 @@ def write_recipe(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
         return path
 
     return write
-
-
-def harness(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Runs the command line as a user would, in a process of its own."""
-    command = [sys.executable, "-m", "harness.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=400, check=False, **options)

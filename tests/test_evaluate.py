@@ -30,6 +30,7 @@ class StandIn:
     """Writes the prompt's length; its log-probabilities are the adapter's if it applies adapters."""
 
     version = "stand-in 1"
+    chunk = 5
 
     def __init__(self, applies_adapters: bool) -> None:
         self.applies_adapters = applies_adapters
@@ -109,13 +110,12 @@ def test_a_completion_is_never_taken_for_anothers(evaluation: Evaluation) -> Non
     assert len(keys & {each.key for each in retrained.prompts()}) == 8
 
 
-def test_a_resumed_chunk_holds_the_same_requests(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eval.evaluate.CHUNK", 5)
+def test_a_resumed_chunk_holds_the_same_requests(evaluation: Evaluation) -> None:
     prompts = evaluation.prompts()
-    whole = pending_chunks(prompts, {})
+    whole = pending_chunks(prompts, {}, 5)
     assert [len(chunk) for chunk in whole] == [5, 5, 5, 1]
     done = {each.key: Completion("", 1, "stop") for each in whole[1]}
-    assert pending_chunks(prompts, done) == [whole[0], whole[2], whole[3]]
+    assert pending_chunks(prompts, done, 5) == [whole[0], whole[2], whole[3]]
 
 
 def test_stop_texts_cut_where_the_first_stands() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import harness
 
 from harness.errors import UserError
 from harness.grid import cells_of, choose
 from harness.recipe import load_recipe, parse_recipe, read_yaml
 from harness.study import Study
+from tests.support import harness
 
 
 def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

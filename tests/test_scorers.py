@@ -74,7 +74,7 @@ SENTENCES = [
 def test_a_text_agrees_with_itself_in_every_script(sentence: str) -> None:
     assert score_rouge_l(sentence, sentence).value == 1.0
     assert score_rouge_l("xyz", sentence).value == 0.0
-    assert len(tokenize(sentence)) >= 3
+    assert len(tokenize(sentence)) >= 2
 
 
 def test_combining_marks_stay_in_their_word() -> None:

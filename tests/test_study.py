@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import REPOSITORY, harness, small_recipe
+
+from tests.support import REPOSITORY, harness, small_recipe
 
 CELLS = ["base", "amount-0", "amount-3"]
 ROWS = 3 * 2 * 3 * 2  # models, tasks, languages, items
@@ -162,8 +163,8 @@ def test_killed_in_the_middle_of_evaluation_it_ends_the_same(
 
 
 SMALL_CHUNKS = """
-import eval.evaluate as evaluation
+from eval.transformers_engine import TransformersEngine
 from harness.cli import app
-evaluation.CHUNK = 10
+TransformersEngine.chunk = 10
 app()
 """

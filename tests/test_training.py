@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import REPOSITORY, small_recipe
 from safetensors.torch import load_file
+
+from tests.support import REPOSITORY, small_recipe
 
 SCRIPT = REPOSITORY / "harness" / "train.py"
 

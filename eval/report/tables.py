@@ -31,11 +31,6 @@ class Figure:
         """The 95 % interval, or a blank."""
         return "" if self.low is None or self.high is None else f"{100 * self.low:.0f}–{100 * self.high:.0f}"
 
-    @property
-    def with_interval(self) -> str:
-        """ "41.2 (35–47)", or a blank."""
-        return f"{self.text} ({self.interval})" if self.text else ""
-
 
 @dataclass(frozen=True, slots=True)
 class TaskTable:

@@ -4,34 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from eval.report.tables import TaskTable
-from eval.transfer import LanguageGroups
+from eval.report.tables import Figure, TaskTable
+from eval.transfer import PERFORMANCE_TO_ENGLISH, LanguageGroups
+
+HEADINGS = {PERFORMANCE_TO_ENGLISH: "to\nEnglish"}
+LEFT_TO_THE_PAGE = {"non-English"}
 
 
 def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: Console) -> None:
-    """Prints a table per task, unseen languages marked, with the counts that qualify it."""
-    marks = {language: f"{language}*" for language in groups.unseen}
+    """Prints a table per task, narrow enough for 80 columns: intervals below the means of groups."""
     for table in tables:
+        caption = f"{table.items} items per language; below: 95 % interval; * not trained on\n{table.version}"
+        title = f"{table.task}: {table.metric} × 100"
         shown = Table(
-            title=f"{table.task}: {table.metric} × 100",
-            caption=f"{table.items} items per language; (95 % interval); * not trained on; {table.version}",
+            title=title,
+            caption=caption,
             caption_justify="left",
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
         )
         shown.add_column("cell", no_wrap=True)
-        for column in table.columns:
-            shown.add_column(marks.get(column, column), justify="right")
+        columns = [column for column in table.columns if column not in LEFT_TO_THE_PAGE]
+        for column in columns:
+            heading = f"{column}*" if column in groups.unseen else HEADINGS.get(column, column)
+            shown.add_column(heading, justify="right", no_wrap=True)
         for cell, figures in table.rows.items():
-            texts = [
-                "" if figure is None else figure.text if column in groups.all else figure.with_interval
-                for column, figure in zip(table.columns, figures, strict=True)
-            ]
-            shown.add_row(cell, *texts)
+            by_column = dict(zip(table.columns, figures, strict=True))
+            shown.add_row(cell, *(_text(by_column[column], column in groups.all) for column in columns))
         console.print(shown)
         for note in caveats(table, groups):
             console.print(f"  {note}")
+
+
+def _text(figure: Figure | None, of_one_language: bool) -> str:
+    """The mean, and below it the interval if it is of a group."""
+    if figure is None or of_one_language:
+        return figure.text if figure else ""
+    return f"{figure.text}\n[dim]{figure.interval}[/dim]" if figure.text else ""
 
 
 def caveats(table: TaskTable, groups: LanguageGroups) -> list[str]:

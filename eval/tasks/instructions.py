@@ -13,4 +13,4 @@ def score(example: Example, completion: str) -> Score:
     return constraints.score_constraints(completion, example.constraints)
 
 
-INSTRUCTIONS = Task("instructions", "instructions", 64, ("\n\n",), constraints.METRIC, constraints.VERSION, score)
+INSTRUCTIONS = Task("instructions", "instructions", 48, ("\n\n",), constraints.METRIC, constraints.VERSION, score)

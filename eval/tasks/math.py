@@ -14,4 +14,4 @@ def score(example: Example, completion: str) -> Score:
     return numbers.score_final_number(completion, example.answer, example.language)
 
 
-MATH = Task("math", "word-problems", 48, ("\n\n",), numbers.METRIC, numbers.VERSION, score)
+MATH = Task("math", "word-problems", 40, ("\n\n",), numbers.METRIC, numbers.VERSION, score)

@@ -13,4 +13,4 @@ def score(example: Example, completion: str) -> Score:
     return rouge.score_rouge_l(completion, example.target)
 
 
-SUMMARIZATION = Task("summarization", "notices", 64, ("\n",), rouge.METRIC, rouge.VERSION, score)
+SUMMARIZATION = Task("summarization", "notices", 48, ("\n",), rouge.METRIC, rouge.VERSION, score)
