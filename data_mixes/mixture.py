@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data_mixes.example import Example
@@ -100,8 +100,3 @@ def batches_by_length(lengths: Sequence[int], global_batch: int) -> list[int]:
         batch = range(start, min(start + global_batch, len(lengths)))
         order += sorted(batch, key=lambda index: (lengths[index], index))
     return order
-
-
-def describe(allotments: Sequence[Allotment]) -> Mapping[str, int]:
-    """Allotments as "task/source/language" → examples, for records and comparisons."""
-    return {f"{each.task}/{each.source}/{each.language}": each.examples for each in merge(allotments)}

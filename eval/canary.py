@@ -15,6 +15,10 @@ NOISE_ALLOWANCE = 2.0
 EFFECT_ALLOWANCE = 0.25
 
 
+class CanaryError(RuntimeError):
+    """An engine that does not apply an adapter, or not as PEFT does."""
+
+
 @dataclass(frozen=True, slots=True)
 class CanaryVerdict:
     """Mean absolute differences of log-probability per completion token, in nats."""

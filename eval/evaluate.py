@@ -19,15 +19,11 @@ import polars as pl
 
 from data_mixes.example import Example
 from data_mixes.prompts import Renderer
-from eval.canary import judge
+from eval.canary import CanaryError, judge
 from eval.engine import Adapter, Completion, Engine, EngineSettings, Progress, Request, ScoredRow
 from eval.tasks import TASKS
 
 CANARY_ROWS = 4
-
-
-class CanaryError(RuntimeError):
-    """An engine that does not apply an adapter, or not as PEFT does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from eval.canary import CanaryError
 from harness.errors import UserError
 from harness.progress import say
 
@@ -44,13 +45,16 @@ INTERRUPTED = 130
 
 @contextmanager
 def reporting_mistakes() -> Generator[None]:
-    """Prints the user's mistakes, one a line, and exits with status 2; with 130 after Ctrl-C."""
+    """Prints the user's mistakes, one a line, and exits with status 2; with 1 if the engine fails, 130 after Ctrl-C."""
     try:
         yield
     except UserError as error:
         for problem in error.problems if os.environ.get("RANK", "0") == "0" else ():
             say(f"error: {problem}")
         raise typer.Exit(2) from None
+    except CanaryError as error:
+        say(f"error: {error}")
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         say("Stopped. What was finished is kept; the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None

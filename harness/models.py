@@ -42,9 +42,8 @@ def find_model(name: str, revision: str | None) -> ModelFiles:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _local(folder)
-    if looks_like_path := (name.startswith((".", "/", "~")) or name.count("/") > 1):
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError([Problem("model.name", f"no folder {name!r}")])
-    assert not looks_like_path
     return _on_hub(name, revision)
 
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 console = Console(stderr=True)
 SECONDS_BETWEEN_LINES = 15.0
@@ -52,11 +60,11 @@ class BarProgress:
     """The same as a bar."""
 
     bar: Progress
-    task: int
+    task: TaskID
 
     def advance(self, steps: int, note: str = "") -> None:
         """Moves the bar."""
-        self.bar.update(self.task, advance=steps, note=note)  # pyright: ignore[reportArgumentType]
+        self.bar.update(self.task, advance=steps, note=note)
 
 
 @contextmanager

@@ -235,6 +235,11 @@ def _check_evaluation(recipe: Recipe) -> list[Problem]:
             where = f"evaluation.sources.{task}"
             problems.append(Problem(where, f"no source {source!r}; {suggestion(source, SOURCES)}"))
             continue
+        if SOURCES[source].task != task:
+            where, kind = f"evaluation.sources.{task}", SOURCES[source].task
+            fitting = ", ".join(name for name, each in SOURCES.items() if each.task == task)
+            problems.append(Problem(where, f"{source!r} is a source for {kind}; for {task} there is {fitting}"))
+            continue
         available = len(SOURCES[source].item_ids(evaluation.split))
         if evaluation.items > available:
             message = f"got {evaluation.items}, but {source} has {available} {evaluation.split} items"

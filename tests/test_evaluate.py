@@ -11,9 +11,9 @@ import pytest
 
 from data_mixes.prompts import Renderer
 from data_mixes.sources import SOURCES
+from eval.canary import CanaryError
 from eval.engine import Adapter, Completion, EngineSettings, Progress, Request, ScoredRow, cut_at
 from eval.evaluate import (
-    CanaryError,
     Evaluation,
     EvaluationSet,
     ModelUnderTest,

@@ -45,6 +45,8 @@ MISTAKES = [
     ("adapter.targets", "everything", "adapter.targets: got 'everything'"),
     ("evaluation.tasks.0", "maths", "evaluation.tasks.0: no task 'maths'; did you mean 'math'?"),
     ("evaluation.items", 10**6, "evaluation.items: got 1000000, but word-problems has"),
+    ("evaluation.sources", {"math": "notices"}, "evaluation.sources.math: 'notices' is a source for summarization; for math there is word-problems"),
+    ("evaluation.sources", {"maths": "notices"}, "'maths' is not in evaluation.tasks; did you mean 'math'?"),
     ("training.micro_batch", 3, "training.micro_batch: got 3, which does not divide global_batch 4"),
     ("study", "../elsewhere", "study: got '../elsewhere'"),
     ("grid.amount.path", "mixture.other.amount", "grid.amount.path: the recipe has no 'mixture.other.amount': at 'other', did you mean 'others'?"),
