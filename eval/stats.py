@@ -60,17 +60,21 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> Estimate:
     """The mean of `numerator` over that of `denominator`, items resampled together.
 
-    Undefined where the denominator's interval touches 0.
+    Undefined where the denominator could be 0, that is, where it is so in more than 2.5 % of the
+    resamples. A numerator that does not vary has its own interval, over the denominator's mean.
     """
-    below, above = estimate(denominator), estimate(numerator)
-    if not below.mean or above.mean is None or not below.low or below.low <= 0:
-        return Estimate(above.n + below.n, None, None, None)
+    above, below = estimate(numerator), estimate(denominator)
+    n = above.n + below.n
+    if above.mean is None or above.low is None or above.high is None or below.mean is None:
+        return Estimate(n, None, None, None)
     both = resampled_means(np.concatenate([numerator, denominator], axis=1))
-    split = numerator.shape[1]
-    bottom = both[:, split:].mean(axis=1)
-    top = both[:, :split].mean(axis=1)[bottom > 0]
-    low, high = percentile_interval(top / bottom[bottom > 0])
-    return Estimate(above.n + below.n, above.mean / below.mean, low, high)
+    top, bottom = both[:, : numerator.shape[1]].mean(axis=1), both[:, numerator.shape[1] :].mean(axis=1)
+    if percentile_interval(bottom)[0] <= 0:
+        return Estimate(n, None, None, None)
+    if top.min() == top.max():
+        return Estimate(n, above.mean / below.mean, above.low / below.mean, above.high / below.mean)
+    low, high = percentile_interval(top[bottom > 0] / bottom[bottom > 0])
+    return Estimate(n, above.mean / below.mean, low, high)
 
 
 def resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:

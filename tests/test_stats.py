@@ -61,6 +61,10 @@ def test_a_ratio_to_noise_is_undefined() -> None:
     zeros, ones = np.zeros((10, 1)), np.ones((10, 1))
     assert ratio(ones, zeros).mean is None
     assert ratio(ones / 2, ones).mean == pytest.approx(0.5)
+    one_in_sixteen = np.array([[1.0]] + [[0.0]] * 15)
+    assert ratio(np.zeros((16, 3)), one_in_sixteen).mean is None
+    never = ratio(np.zeros((20, 3)), np.array([[1.0], [0.5]] * 10))
+    assert (never.mean, never.low) == (0.0, 0.0) and never.high > 0.15
 
 
 def scores() -> pl.DataFrame:

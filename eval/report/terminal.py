@@ -11,14 +11,17 @@ from rich.table import Table
 from eval.report.tables import Figure, TaskTable
 from eval.transfer import PERFORMANCE_TO_ENGLISH, LanguageGroups
 
-HEADINGS = {PERFORMANCE_TO_ENGLISH: "to\nEnglish"}
+HEADINGS = {PERFORMANCE_TO_ENGLISH: "to en"}
 LEFT_TO_THE_PAGE = {"non-English"}
 
 
 def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: Console) -> None:
     """Prints a table per task, narrow enough for 80 columns: intervals below the means of groups."""
     for table in tables:
-        caption = f"{table.items} items per language; below: 95 % interval; * not trained on\n{table.version}"
+        caption = (
+            f"{table.items} items per language; below: 95 % interval; * not trained on;\n"
+            f"to en: performance to English; {table.version}"
+        )
         title = f"{table.task}: {table.metric} × 100"
         shown = Table(
             title=title,
@@ -26,6 +29,8 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
             caption_justify="left",
             title_justify="left",
             box=SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
             padding=(0, 1, 0, 0),
         )
         shown.add_column("cell", no_wrap=True)
