@@ -195,9 +195,24 @@ def show_plan(data: dict[str, Any]) -> None:
                 str(cell["steps"]) if first else "", cell["state"] if first else "",
             )  # fmt: skip
     output.print(table)
+    show_differences(data["differences"])
     tested = ", ".join(dict.fromkeys(f"{each['task']} ({each['items']} items)" for each in data["evaluation"]))
     in_languages = " ".join(dict.fromkeys(each["language"] for each in data["evaluation"]))
     output.print(f"Evaluation: {tested}, each in {in_languages}")
+
+
+def show_differences(differences: list[dict[str, Any]]) -> None:
+    """What differs between neighbouring cells, and a warning where it is more than one factor."""
+    if not differences:
+        return
+    output.print("Neighbouring cells differ in:")
+    for each in differences:
+        rows = [f"+{count} {language}" for language, count in each["added"].items()]
+        rows += [f"-{count} {language}" for language, count in each["removed"].items()]
+        warning = "" if each["one_factor"] else "  MORE THAN ONE FACTOR"
+        steps = f"{each['steps'][0]} → {each['steps'][1]} steps"
+        output.print(f"  {each['before']} | {each['after']}: {'; '.join(each['changes'])}{warning}", highlight=False)
+        output.print(f"    rows {', '.join(rows) or 'the same'}; {steps}", highlight=False)
 
 
 def launch_training(recipe: Path, runs: Path, cells: list[str], processes: int | None) -> None:

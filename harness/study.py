@@ -17,6 +17,7 @@ from data_mixes.prompts import PromptError, Renderer, Rendering
 from data_mixes.sources import SOURCES
 from eval.evaluate import EvaluationSet
 from eval.tasks import TASKS
+from harness.compare import Compared, neighbours
 from harness.errors import Problem, UserError
 from harness.grid import Cell, cells_of
 from harness.models import ModelFiles, find_model
@@ -223,6 +224,10 @@ def plan_data(study: Study) -> dict[str, Any]:
                 "counts": [asdict(count) for count in plan.counts],
             }
             for plan in study.plans
+        ],
+        "differences": [
+            asdict(each) | {"changes": [str(change) for change in each.changes], "one_factor": each.one_factor}
+            for each in neighbours([Compared(p.name, p.cell.recipe, p.rows, p.steps) for p in study.plans])
         ],
         "evaluation": [
             {"task": each.task, "language": each.language, "items": len(each.examples)}

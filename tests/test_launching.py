@@ -1,0 +1,22 @@
+"""As many processes as were asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.launching import processes_asked_for
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python -m accelerate.commands.launch --cpu --num_processes 2 harness/train.py recipe.yaml --cells a", 2),
+        ("/venv/bin/python /venv/bin/accelerate launch --num_processes=4 harness/train.py recipe.yaml", 4),
+        ("/venv/bin/python /venv/bin/accelerate launch harness/train.py recipe.yaml", 1),
+        ("bash -c launch --num_processes 2", 1),
+        ("python harness/train.py recipe.yaml", 1),
+        ("", 1),
+    ],
+)
+def test_the_number_is_read_off_accelerates_own_command_line(command: str, expected: int) -> None:
+    assert processes_asked_for(command.split()) == expected
