@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from data_mixes.mixture import Component
+from data_mixes.mixture import Component, ItemPolicy, Unit
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.tasks import TASKS
@@ -73,11 +73,17 @@ class Languages(Section):
 
 
 class Ingredient(Section):
-    """A component of the mixture: `amount` examples per source and language."""
+    """A component of the mixture: an `amount` per source and language, or a `total` per source to divide."""
 
     sources: tuple[str, ...] = Field(min_length=1)
     languages: tuple[str, ...] = Field(min_length=1)
-    amount: Amount
+    amount: Amount | None = None
+    total: Amount | None = None
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=True)] | None = None
+    shares: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    unit: Unit = "examples"
+    items: ItemPolicy = "shared"
+    max_repeats: PositiveInt = 1
 
 
 class Axis(Section):
@@ -114,7 +120,21 @@ class Recipe(Section):
     @property
     def components(self) -> list[Component]:
         """The mixture in the words of `data_mixes`."""
-        return [Component(name, part.sources, part.languages, part.amount) for name, part in self.mixture.items()]
+        return [
+            Component(
+                name=name,
+                sources=part.sources,
+                languages=part.languages,
+                amount=part.amount,
+                total=part.total,
+                temperature=part.temperature or 1.0,
+                shares=part.shares,
+                unit=part.unit,
+                items=part.items,
+                max_repeats=part.max_repeats,
+            )
+            for name, part in self.mixture.items()
+        ]
 
     @property
     def all_languages(self) -> tuple[str, ...]:
@@ -172,6 +192,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
             )
     problems += _check_languages(recipe)
     problems += _check_mixture(recipe)
+    problems += _check_amounts(recipe)
     problems += _check_evaluation(recipe)
     if recipe.training.global_batch % recipe.training.micro_batch:
         problems.append(
@@ -220,6 +241,31 @@ def _check_mixture(recipe: Recipe) -> list[Problem]:
             elif language not in recipe.languages.seen:
                 hint = suggestion(language, recipe.languages.seen)
                 problems.append(Problem(where, f"{language!r} is not in languages.seen; {hint}"))
+    return problems
+
+
+def _check_amounts(recipe: Recipe) -> list[Problem]:
+    """Either amount or total, the keys that go with total, and item policies that do not clash."""
+    problems: list[Problem] = []
+    for name, part in recipe.mixture.items():
+        where = f"mixture.{name}"
+        if (part.amount is None) == (part.total is None):
+            message = "give either amount (per source and language) or total (per source, divided among languages)"
+            problems.append(Problem(where, message))
+        if part.total is None and (part.temperature is not None or part.shares is not None):
+            problems.append(Problem(where, "temperature and shares divide a total; give total instead of amount"))
+        if part.temperature is not None and part.shares is not None:
+            problems.append(Problem(where, "temperature and shares exclude each other; keep one"))
+        if part.shares is not None and set(part.shares) != set(part.languages):
+            problems.append(Problem(f"{where}.shares", f"name each of its languages once: {', '.join(part.languages)}"))
+    parts = list(recipe.mixture.items())
+    for place, (name, part) in enumerate(parts):
+        for other, earlier in parts[:place]:
+            common = sorted(set(part.sources) & set(earlier.sources))
+            clash = part.items != earlier.items or (part.items == "disjoint" and part.languages != earlier.languages)
+            if common and clash:
+                message = f"shares {common[0]} with {other!r}, so both need the same items policy"
+                problems.append(Problem(f"mixture.{name}.items", f"{message} (and, if disjoint, the same languages)"))
     return problems
 
 

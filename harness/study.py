@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_mixes.example import Example
-from data_mixes.mixture import Allotment, allot, materialise
+from data_mixes.mixture import TOKEN_UNITS, Allotment, BudgetError, allot, materialise
 from data_mixes.order import in_seeded_order, rank
 from data_mixes.prompts import PromptError, Renderer, Rendering
 from data_mixes.sources import SOURCES
@@ -108,11 +108,24 @@ class Study:
 
     def _plan(self, cell: Cell, rendered: dict[str, Rendering]) -> CellPlan:
         training = cell.recipe.training
-        allotments = allot(cell.recipe.components)
-        rows = materialise(allotments, training.seed)
+        components = cell.recipe.components
+
+        def render(example: Example) -> Rendering:
+            if example.id not in rendered:
+                rendered[example.id] = self.renderer.render(example)
+            return rendered[example.id]
+
+        try:
+            allotments = allot(components, training.seed, render)
+        except BudgetError as error:
+            raise UserError(budget_problems(error)) from None
+        rows = materialise(allotments, components, training.seed)
+        if not rows:
+            raise UserError(
+                [Problem("mixture", f"cell {cell.name!r} trains on nothing: its budgets hold no whole row")]
+            )
         for row in rows:
-            if row.id not in rendered:
-                rendered[row.id] = self.renderer.render(row)
+            render(row)
         refuse_long_rows(rows, rendered, training.max_length)
         epochs = [
             sorted(rows, key=lambda row, epoch=epoch: rank(row.id, training.seed + epoch)) if epoch else rows
@@ -162,18 +175,21 @@ def shortfalls(cell: Cell) -> list[Problem]:
                     problems.append(Problem(f"mixture.{name}", f"{source} has no {language!r}, only {known}"))
     if problems:
         return problems
-    components = allot(cell.recipe.components)
-    if not components:
+    components = cell.recipe.components
+    if not any(component.amount or component.total for component in components):
         return [Problem("mixture", f"cell {cell.name!r} trains on nothing; give some component an amount above 0")]
-    return [
-        Problem(
-            f"mixture.{each.component}.amount",
-            f"got {each.examples}, but {each.source} has {each.available} training items per language; "
-            f"ask for {each.available} or fewer",
-        )
-        for each in components
-        if each.shortfall
-    ]
+    if any(component.unit in TOKEN_UNITS for component in components):
+        return []  # only the tokenizer can tell
+    try:
+        allot(components, cell.recipe.training.seed)
+    except BudgetError as error:
+        return budget_problems(error)
+    return []
+
+
+def budget_problems(error: BudgetError) -> list[Problem]:
+    """The budgets that cannot be served, at their keys."""
+    return [Problem(f"mixture.{each.component}", str(each)) for each in error.shortfalls]
 
 
 def refuse_long_rows(rows: Sequence[Example], rendered: dict[str, Rendering], max_length: int) -> None:

@@ -14,7 +14,7 @@ from harness.recipe import parse_recipe
 def compared(data: dict[str, Any]) -> list[Compared]:
     cells = cells_of(parse_recipe(data), data)
     return [
-        Compared(cell.name, cell.recipe, materialise(allot(cell.recipe.components), cell.recipe.training.seed), 1)
+        Compared(cell.name, cell.recipe, materialise(allot(cell.recipe.components), cell.recipe.components, 0), 1)
         for cell in cells
     ]
 

@@ -3,56 +3,155 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_mixes.mixture import Component, allot, batches_by_length, materialise
+from data_mixes.example import Example
+from data_mixes.mixture import BudgetError, Component, allot, apportion, batches_by_length, materialise
 from data_mixes.order import in_seeded_order
+from data_mixes.prompts import Rendering
+from data_mixes.sources import SOURCES
 
 AMOUNTS = st.integers(0, 40)
 LANGUAGES = st.lists(st.sampled_from(["en", "es", "fr", "ja", "zh"]), min_size=1, max_size=4, unique=True)
 SEEDS = st.integers(0, 5)
+POLICIES = st.sampled_from(["shared", "disjoint", "independent"])
+UNITS = st.sampled_from(["examples", "items", "tokens", "supervised_tokens"])
+SOURCE = "word-problems"
 
 
-def ids(amount: int, languages: list[str], seed: int, sources: tuple[str, ...] = ("word-problems",)) -> list[str]:
-    return [row.id for row in materialise(allot([Component("part", sources, languages, amount)]), seed)]
+def by_letter(example: Example) -> Rendering:
+    """A stand-in for a tokenizer: a token per letter."""
+    return Rendering([0] * len(example.prompt), [0] * len(example.target))
 
 
-@settings(deadline=None, max_examples=40)
-@given(AMOUNTS, AMOUNTS, LANGUAGES, SEEDS)
-def test_a_smaller_amount_is_contained_in_a_larger_one(one: int, other: int, languages: list[str], seed: int) -> None:
-    small, large = sorted((one, other))
-    less, more = ids(small, languages, seed), ids(large, languages, seed)
+def rows_of(*components: Component, seed: int = 0) -> list[Example]:
+    return materialise(allot(components, seed, by_letter), components, seed)
+
+
+def part(languages: list[str], sources: tuple[str, ...] = (SOURCE,), **options: Any) -> Component:
+    return Component("part", sources, languages, **options)
+
+
+def ids(rows: list[Example]) -> list[str]:
+    return [row.id for row in rows]
+
+
+@settings(deadline=None, max_examples=60)
+@given(AMOUNTS, AMOUNTS, LANGUAGES, SEEDS, POLICIES, UNITS)
+def test_a_smaller_budget_is_contained_in_a_larger_one(
+    one: int, other: int, languages: list[str], seed: int, items: str, unit: str
+) -> None:
+    scale = 100 if "tokens" in unit else 1
+    small, large = sorted((one * scale, other * scale))
+    if items == "disjoint" and unit == "items":
+        small, large = small * len(languages), large * len(languages)
+    less, more = (ids(rows_of(part(languages, amount=n, items=items, unit=unit), seed=seed)) for n in (small, large))
     assert [row for row in more if row in set(less)] == less
 
 
 @settings(deadline=None, max_examples=40)
-@given(AMOUNTS, LANGUAGES, SEEDS)
-def test_counts_are_exact_and_items_shared(amount: int, languages: list[str], seed: int) -> None:
-    rows = materialise(allot([Component("part", ("word-problems", "notices"), languages, amount)]), seed)
+@given(AMOUNTS, LANGUAGES, SEEDS, POLICIES)
+def test_counts_are_exact_and_no_row_comes_twice(amount: int, languages: list[str], seed: int, items: str) -> None:
+    rows = rows_of(part(languages, (SOURCE, "notices"), amount=amount, items=items), seed=seed)
     assert Counter((row.task, row.language) for row in rows) == Counter(
         {(task, language): amount for task in ("math", "summarization") for language in languages if amount}
     )
-    per_language = {language: {row.item_id for row in rows if row.language == language} for language in languages}
-    assert len({frozenset(items) for items in per_language.values()}) == 1
-    assert len({row.id for row in rows}) == len(rows)
+    assert len(set(ids(rows))) == len(rows)
+
+
+@settings(deadline=None, max_examples=40)
+@given(AMOUNTS, LANGUAGES, SEEDS)
+def test_items_are_shared_or_disjoint_as_asked(amount: int, languages: list[str], seed: int) -> None:
+    shared = rows_of(part(languages, amount=amount), seed=seed)
+    per_language = {frozenset(row.item_id for row in shared if row.language == language) for language in languages}
+    assert len(per_language) == 1
+    disjoint = rows_of(part(languages, amount=amount, items="disjoint"), seed=seed)
+    assert len({row.item_id for row in disjoint}) == len(disjoint) == amount * len(languages)
+    whole = rows_of(part(languages, amount=amount, items="disjoint", unit="items"), seed=seed)
+    assert len({row.item_id for row in whole}) == len(whole) == amount
+
+
+def test_independent_languages_choose_items_of_their_own() -> None:
+    rows = rows_of(part(["en", "fr"], amount=40, items="independent"))
+    english, french = ({row.item_id for row in rows if row.language == language} for language in ("en", "fr"))
+    assert len(english & french) < 10  # 40 of some 4,800 items: 0.3 expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 5000), LANGUAGES, SEEDS, st.sampled_from(["tokens", "supervised_tokens"]))
+def test_token_budgets_are_met_within_one_row(budget: int, languages: list[str], seed: int, unit: str) -> None:
+    rows = rows_of(part(languages, amount=budget, unit=unit), seed=seed)
+    order = in_seeded_order(SOURCES[SOURCE].item_ids("train"), seed)
+    for language in languages:
+        own = [row for row in rows if row.language == language]
+        spent = sum(getattr(by_letter(row), unit) for row in own)
+        (following,) = SOURCES[SOURCE].examples([order[len(own)]], language)
+        assert spent <= budget < spent + getattr(by_letter(following), unit)
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(1, 30), SEEDS)
-def test_an_added_language_or_source_moves_no_two_rows_past_each_other(amount: int, seed: int) -> None:
-    before = ids(amount, ["en", "fr"], seed)
-    kept = set(before)
-    assert [row for row in ids(amount, ["en", "fr", "ja"], seed) if row in kept] == before
-    assert [row for row in ids(amount, ["en", "fr"], seed, ("word-problems", "notices")) if row in kept] == before
+@given(st.integers(1, 30), SEEDS, POLICIES)
+def test_an_added_language_or_source_moves_no_two_rows_past_each_other(amount: int, seed: int, items: str) -> None:
+    before = ids(rows_of(part(["en", "fr"], amount=amount, items=items), seed=seed))
+    for more in (
+        part(["en", "fr", "ja"], amount=amount, items=items),
+        part(["en", "fr"], (SOURCE, "notices"), amount=amount, items=items),
+    ):
+        after = ids(rows_of(more, seed=seed))
+        kept = set(before) & set(after)
+        assert [row for row in after if row in kept] == [row for row in before if row in kept]
+        if items != "disjoint" or len(more.languages) == 2:
+            assert kept == set(before)
 
 
 def test_components_that_meet_take_different_rows() -> None:
-    parts = [Component("one", ("notices",), ("en",), 5), Component("two", ("notices",), ("en", "fr"), 7)]
-    rows = materialise(allot(parts), 0)
-    assert len({row.id for row in rows}) == len(rows)
+    rows = rows_of(
+        Component("one", ("notices",), ("en",), amount=5), Component("two", ("notices",), ("en", "fr"), amount=7)
+    )
+    assert len(set(ids(rows))) == len(rows)
     assert Counter(row.language for row in rows) == {"en": 12, "fr": 7}
+
+
+@given(st.integers(0, 10**6), st.dictionaries(st.text(min_size=1), st.floats(0.001, 1000), min_size=1))
+def test_a_total_is_divided_without_rest(total: int, weights: dict[str, float]) -> None:
+    counts = apportion(total, weights)
+    assert sum(counts.values()) == total
+    whole = sum(weights.values())
+    assert all(abs(counts[name] - total * weight / whole) < 1 + 1e-6 * total for name, weight in weights.items())
+
+
+def test_temperature_goes_from_proportional_to_uniform() -> None:
+    from data_mixes.mixture import budgets
+
+    sizes = {"en": 900, "sw": 100}
+    by = lambda temperature: budgets(part(["en", "sw"], total=100, temperature=temperature), sizes)  # noqa: E731
+    assert by(1.0) == {"en": 90, "sw": 10}
+    assert by(2.0) == {"en": 75, "sw": 25}
+    assert by(float("inf")) == {"en": 50, "sw": 50}
+    assert budgets(part(["en", "sw"], total=90, shares={"en": 1, "sw": 2}), sizes) == {"en": 30, "sw": 60}
+
+
+def test_repeats_are_capped_and_even() -> None:
+    available = len(SOURCES[SOURCE].item_ids("train"))
+    twice = part(["en"], amount=available + 10, max_repeats=2)
+    rows = rows_of(twice)
+    assert Counter(Counter(ids(rows)).values()) == {2: 10, 1: available - 10}
+    (allotment,) = allot([twice])
+    assert allotment.repeats == 2
+    with pytest.raises(BudgetError, match=f"ask for {available} or fewer, or raise max_repeats"):
+        allot([part(["en"], amount=available + 1)])
+
+
+def test_every_budget_that_cannot_be_served_is_named() -> None:
+    with pytest.raises(BudgetError) as caught:
+        allot([part(["en", "fr"], amount=10**9, unit="tokens")], 0, by_letter)
+    assert [each.language for each in caught.value.shortfalls] == ["en", "fr"]
+    largest = caught.value.shortfalls[0].largest
+    assert sum(by_letter(row).tokens for row in rows_of(part(["en"], amount=largest, unit="tokens"))) == largest
 
 
 @given(st.lists(st.text(min_size=1), unique=True), SEEDS)
