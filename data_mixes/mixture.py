@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal, TypeAlias
 
 from data_mixes.example import Example
@@ -226,6 +227,13 @@ def _ranked(examples: Iterable[Example], rounds: Iterable[int], seed: int) -> It
     """Each example with its place in training; the n-th repetition of a row has a place of its own."""
     for example, turn in zip(examples, rounds, strict=True):
         yield rank(f"{example.id}#{turn}" if turn else example.id, seed), example
+
+
+def epochs_of(rows: Sequence[Example], seed: int) -> Iterator[Example]:
+    """The rows of a mixture again and again: the first epoch as they are, each other in a seeded order of its own."""
+    yield from rows
+    for epoch in count(1):
+        yield from sorted(rows, key=lambda row: rank(f"{row.id}~{epoch}", seed))
 
 
 def batches_by_length(lengths: Sequence[int], global_batch: int) -> list[int]:

@@ -182,18 +182,16 @@ def show_plan(data: dict[str, Any]) -> None:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for column in ("cell", "task", *languages, "tokens", "supervised", "steps", "state"):
+    for column in ("cell", "task", *languages, "tokens", "supervised", "epochs", "steps", "state"):
         table.add_column(column, justify="left" if column in ("cell", "task", "state") else "right")
     for cell in data["cells"]:
+        own = (f"{cell['epochs']:g}", str(cell["steps"]), cell["state"])
         for place, task in enumerate(sorted({count["task"] for count in cell["counts"]})):
             counts = {count["language"]: count for count in cell["counts"] if count["task"] == task}
             examples = [str(counts[language]["examples"]) if language in counts else "" for language in languages]
             totals = [f"{sum(count[key] for count in counts.values()):,}" for key in ("tokens", "supervised_tokens")]
             first = place == 0
-            table.add_row(
-                cell["name"] if first else "", task, *examples, *totals,
-                str(cell["steps"]) if first else "", cell["state"] if first else "",
-            )  # fmt: skip
+            table.add_row(cell["name"] if first else "", task, *examples, *totals, *(own if first else ("", "", "")))
     output.print(table)
     show_differences(data["differences"])
     tested = ", ".join(dict.fromkeys(f"{each['task']} ({each['items']} items)" for each in data["evaluation"]))

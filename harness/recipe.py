@@ -50,9 +50,14 @@ class Adapter(Section):
 
 
 class Training(Section):
-    """Optimisation, the same for every cell."""
+    """Optimisation, the same for every cell.
 
-    epochs: PositiveInt = 1
+    One of `epochs`, `steps` and `supervised_tokens` is held constant over the grid; the others follow.
+    """
+
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    supervised_tokens: PositiveInt | None = None
     global_batch: PositiveInt = 16
     micro_batch: PositiveInt = 8
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
@@ -111,7 +116,7 @@ class Recipe(Section):
     study: str
     model: Model
     adapter: Adapter = Adapter()
-    training: Training = Training()
+    training: Training
     languages: Languages
     mixture: dict[str, Ingredient] = Field(min_length=1)
     grid: dict[str, Axis] = {}
@@ -194,6 +199,10 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     problems += _check_mixture(recipe)
     problems += _check_amounts(recipe)
     problems += _check_evaluation(recipe)
+    training = recipe.training
+    if sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1:
+        message = "give one of epochs, steps and supervised_tokens: what all cells have in common"
+        problems.append(Problem("training", message))
     if recipe.training.global_batch % recipe.training.micro_batch:
         problems.append(
             Problem(

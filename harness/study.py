@@ -7,12 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_mixes.example import Example
-from data_mixes.mixture import TOKEN_UNITS, Allotment, BudgetError, allot, materialise
-from data_mixes.order import in_seeded_order, rank
+from data_mixes.mixture import TOKEN_UNITS, Allotment, BudgetError, Render, allot, epochs_of, materialise
+from data_mixes.order import in_seeded_order
 from data_mixes.prompts import PromptError, Renderer, Rendering
 from data_mixes.sources import SOURCES
 from eval.evaluate import EvaluationSet
@@ -21,7 +22,7 @@ from harness.compare import Compared, neighbours
 from harness.errors import Problem, UserError
 from harness.grid import Cell, cells_of
 from harness.models import ModelFiles, find_model
-from harness.recipe import Recipe, load_recipe
+from harness.recipe import Recipe, Training, load_recipe
 from harness.runs import CellRun, open_cell, prepare_runs_folder
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class CellPlan:
     rows: tuple[Example, ...]
     renderings: tuple[Rendering, ...]
     counts: tuple[LanguageCount, ...]
+    """Of one epoch."""
+    epochs: float
     steps: int
     run: CellRun
 
@@ -127,11 +130,7 @@ class Study:
         for row in rows:
             render(row)
         refuse_long_rows(rows, rendered, training.max_length)
-        epochs = [
-            sorted(rows, key=lambda row, epoch=epoch: rank(row.id, training.seed + epoch)) if epoch else rows
-            for epoch in range(training.epochs)
-        ]
-        ordered = tuple(row for epoch in epochs for row in epoch)
+        ordered = training_rows(rows, training, render)
         renderings = tuple(rendered[row.id] for row in ordered)
         identity = self._identity(cell, allotments, ordered)
         return CellPlan(
@@ -140,6 +139,7 @@ class Study:
             rows=ordered,
             renderings=renderings,
             counts=count_by_language(rows, rendered),
+            epochs=len(ordered) / len(rows),
             steps=math.ceil(len(ordered) / training.global_batch),
             run=open_cell(self.folder, cell.name, identity),
         )
@@ -147,7 +147,7 @@ class Study:
     def _identity(self, cell: Cell, allotments: Sequence[Allotment], rows: Sequence[Example]) -> dict[str, Any]:
         """All that decides what the cell's adapter becomes, and nothing else."""
         training = cell.recipe.training.model_dump(
-            mode="json", exclude={"checkpoint_every", "micro_batch", "max_length"}
+            mode="json", exclude={"checkpoint_every", "micro_batch", "max_length"}, exclude_none=True
         )
         return {
             "model": {"identity": self.model.identity, "dtype": cell.recipe.model.dtype},
@@ -162,6 +162,21 @@ class Study:
     def evaluation_sets(self) -> list[EvaluationSet]:
         """The same test items for every cell and in every language of the study."""
         return evaluation_sets(self.recipe)
+
+
+def training_rows(rows: Sequence[Example], training: Training, render: Render) -> tuple[Example, ...]:
+    """The rows a cell is trained on, in order: whole epochs, so many steps, or as many rows as fit in the tokens."""
+    if training.supervised_tokens is None:
+        wanted = training.global_batch * training.steps if training.steps else len(rows) * (training.epochs or 1)
+        return tuple(islice(epochs_of(rows, training.seed), wanted))
+    taken: list[Example] = []
+    left = training.supervised_tokens
+    for row in epochs_of(rows, training.seed):
+        left -= render(row).supervised_tokens
+        if left < 0:
+            break
+        taken.append(row)
+    return tuple(taken)
 
 
 def shortfalls(cell: Cell) -> list[Problem]:
@@ -235,8 +250,10 @@ def plan_data(study: Study) -> dict[str, Any]:
             {
                 "name": plan.name,
                 "state": plan.run.record.get("state", "new"),
+                "epochs": round(plan.epochs, 3),
                 "steps": plan.steps,
                 "rows": len(plan.rows),
+                "supervised_tokens": sum(rendering.supervised_tokens for rendering in plan.renderings),
                 "counts": [asdict(count) for count in plan.counts],
             }
             for plan in study.plans

@@ -16,6 +16,7 @@ def small_recipe(tiny_model: Path) -> dict[str, Any]:
         "study": "small",
         "model": {"name": str(tiny_model), "dtype": "float32"},
         "training": {
+            "epochs": 1,
             "global_batch": 4,
             "micro_batch": 2,
             "learning_rate": 1e-2,

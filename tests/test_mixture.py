@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_mixes.example import Example
-from data_mixes.mixture import BudgetError, Component, allot, apportion, batches_by_length, materialise
+from data_mixes.mixture import BudgetError, Component, allot, apportion, batches_by_length, epochs_of, materialise
 from data_mixes.order import in_seeded_order
 from data_mixes.prompts import Rendering
 from data_mixes.sources import SOURCES
@@ -152,6 +153,15 @@ def test_every_budget_that_cannot_be_served_is_named() -> None:
     assert [each.language for each in caught.value.shortfalls] == ["en", "fr"]
     largest = caught.value.shortfalls[0].largest
     assert sum(by_letter(row).tokens for row in rows_of(part(["en"], amount=largest, unit="tokens"))) == largest
+
+
+def test_every_epoch_holds_every_row_in_an_order_of_its_own() -> None:
+    rows = rows_of(part(["en", "fr"], amount=10))
+    stream = ids(list(islice(epochs_of(rows, 0), 60)))
+    epochs = [stream[start : start + 20] for start in (0, 20, 40)]
+    assert epochs[0] == ids(rows)
+    assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
 @given(st.lists(st.text(min_size=1), unique=True), SEEDS)

@@ -51,6 +51,7 @@ MISTAKES = [
     ("mixture.others.shares", {"fr": 1}, "mixture.others: temperature and shares divide a total"),
     ("mixture.others.unit", "words", "mixture.others.unit: got 'words'"),
     ("mixture.more", {"sources": ["word-problems"], "languages": ["fr"], "amount": 1, "items": "disjoint"}, "mixture.more.items: shares word-problems with 'english', so both need the same items policy"),
+    ("training.steps", 5, "training: give one of epochs, steps and supervised_tokens"),
     ("training.micro_batch", 3, "training.micro_batch: got 3, which does not divide global_batch 4"),
     ("study", "../elsewhere", "study: got '../elsewhere'"),
     ("grid.amount.path", "mixture.other.amount", "grid.amount.path: the recipe has no 'mixture.other.amount': at 'other', did you mean 'others'?"),
