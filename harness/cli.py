@@ -180,10 +180,13 @@ def show_plan(data: dict[str, Any]) -> None:
         title_justify="left",
         caption_justify="left",
         box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for column in ("cell", "task", *languages, "tokens", "supervised", "epochs", "steps", "state"):
-        table.add_column(column, justify="left" if column in ("cell", "task", "state") else "right")
+    for column in ("cell", "task", *languages, "tokens", "super-\nvised", "epochs", "steps", "state"):
+        words = column in ("cell", "task", "state")
+        table.add_column(column, justify="left" if words else "right", no_wrap=words)
     for cell in data["cells"]:
         own = (f"{cell['epochs']:g}", str(cell["steps"]), cell["state"])
         for place, task in enumerate(sorted({count["task"] for count in cell["counts"]})):
