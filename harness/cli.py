@@ -155,9 +155,7 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
         if as_json:
             print(json.dumps(data, ensure_ascii=False))
             return
-        table = Table(title=data["study"])
-        for column in ("cell", "state", "steps", "evaluated"):
-            table.add_column(column)
+        table = plain_table(data["study"], ("cell", "state"), ("steps", "evaluated"))
         for cell in data["cells"]:
             table.add_row(cell["name"], cell["state"], cell["steps"], f"{cell['scored']}/{cell['wanted']}")
         output.print(table)
@@ -172,34 +170,38 @@ def timed(stage: str, times: dict[str, float]) -> Generator[None]:
 
 
 def show_plan(data: dict[str, Any]) -> None:
-    """The plan as a table: a row per cell and task, examples per language."""
+    """The plan: examples per cell, task and language; then what each cell comes to, and how they differ."""
     languages = sorted({count["language"] for cell in data["cells"] for count in cell["counts"]})
-    table = Table(
-        title=f"{data['study']}: training examples",
-        caption=f"base model {data['model']}",
-        title_justify="left",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
+    examples = plain_table(
+        f"{data['study']}: training examples", ("cell", "task"), (*languages, "tokens", "supervised")
     )
-    for column in ("cell", "task", *languages, "tokens", "super-\nvised", "epochs", "steps", "state"):
-        words = column in ("cell", "task", "state")
-        table.add_column(column, justify="left" if words else "right", no_wrap=words)
     for cell in data["cells"]:
-        own = (f"{cell['epochs']:g}", str(cell["steps"]), cell["state"])
         for place, task in enumerate(sorted({count["task"] for count in cell["counts"]})):
             counts = {count["language"]: count for count in cell["counts"] if count["task"] == task}
-            examples = [str(counts[language]["examples"]) if language in counts else "" for language in languages]
+            amounts = [str(counts[language]["examples"]) if language in counts else "" for language in languages]
             totals = [f"{sum(count[key] for count in counts.values()):,}" for key in ("tokens", "supervised_tokens")]
-            first = place == 0
-            table.add_row(cell["name"] if first else "", task, *examples, *totals, *(own if first else ("", "", "")))
-    output.print(table)
+            examples.add_row("" if place else cell["name"], task, *amounts, *totals)
+    lengths = plain_table("", ("cell", "state"), ("epochs", "steps", "rows", "supervised tokens"))
+    for cell in data["cells"]:
+        figures = (f"{cell['epochs']:g}", f"{cell['steps']:,}", f"{cell['rows']:,}", f"{cell['supervised_tokens']:,}")
+        lengths.add_row(cell["name"], cell["state"], *figures)
+    output.print(examples, lengths)
     show_differences(data["differences"])
     tested = ", ".join(dict.fromkeys(f"{each['task']} ({each['items']} items)" for each in data["evaluation"]))
     in_languages = " ".join(dict.fromkeys(each["language"] for each in data["evaluation"]))
-    output.print(f"Evaluation: {tested}, each in {in_languages}")
+    output.print(f"Base model {data['model']}\nEvaluation: {tested}, each in {in_languages}", highlight=False)
+
+
+def plain_table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+    """A table without a frame: columns of words, then columns of numbers."""
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for column in words:
+        table.add_column(column, no_wrap=True)
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
 
 
 def show_differences(differences: list[dict[str, Any]]) -> None:
