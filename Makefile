@@ -16,6 +16,11 @@ EXTRA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
+# a Python that the project cannot run on is refused before anything is downloaded
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+MAKE_VENV = $(PYTHON) -c "$(FITS)" || { echo "$(PYTHON) is not Python 3.11 or 3.12: name one, as in make PYTHON=python3.12"; exit 1; }; \
+	$(BIN)/python -c "$(FITS)" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+
 .PHONY: quickstart test check setup weights clean
 
 quickstart: weights
@@ -36,7 +41,7 @@ setup: $(VENV)/.installed-$(EXTRA)
 # torchaudio and torchcodec come as CUDA builds and break `import transformers` beside it.
 $(VENV)/.installed-cpu: pyproject.toml
 	@echo "setting up $(VENV) for CPU (some minutes, 2 GB)"
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(MAKE_VENV)
 	$(PIP) "torch==2.13.0+cpu" || { echo "No CPU build of torch 2.13.0 in pip's sources: name one with TORCH_INDEX=URL (see the Makefile's head)"; exit 1; }
 	$(PIP) -e ".[cpu,dev]"
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
@@ -44,7 +49,7 @@ $(VENV)/.installed-cpu: pyproject.toml
 
 $(VENV)/.installed-gpu: pyproject.toml
 	@echo "setting up $(VENV) for GPU (some minutes, 10 GB)"
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(MAKE_VENV)
 	$(PIP) -e ".[gpu,dev]"
 	touch $@
 

@@ -165,7 +165,8 @@ def budgets(component: Component, sizes: Mapping[str, int]) -> dict[str, int]:
     if component.shares is not None:
         return apportion(component.total, {language: component.shares[language] for language in component.languages})
     exponent = 1 / component.temperature
-    return apportion(component.total, {language: size**exponent for language, size in sizes.items()})
+    largest = max(sizes.values())
+    return apportion(component.total, {language: (size / largest) ** exponent for language, size in sizes.items()})
 
 
 def apportion(total: int, weights: Mapping[str, float]) -> dict[str, int]:

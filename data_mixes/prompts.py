@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any, Protocol
 
+from jinja2 import TemplateError
 from ruamel.yaml import YAML
 
 from data_mixes.example import Example
@@ -118,7 +119,12 @@ class Renderer:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     def _chat(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-        return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+        try:
+            return self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
+        except TemplateError as error:
+            raise PromptError(f"the chat template refuses a user's turn and its answer: {error}") from None
 
 
 def task_prompt(example: Example) -> str:

@@ -21,9 +21,11 @@ from data_mixes.example import Example
 from data_mixes.prompts import Renderer
 from eval.canary import CanaryError, judge
 from eval.engine import Adapter, Completion, Engine, EngineSettings, Progress, Request, ScoredRow
+from eval.scorers.score import Score
 from eval.tasks import TASKS
 
 CANARY_ROWS = 4
+NOT_GENERATED = "not generated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def generate(
     engine = evaluation.start_engine(settings)
     try:
         if settings.adapters:
-            pass_canary_gate(evaluation, engine, tuned, reference)
+            pass_canary_gate(evaluation, engine, tuned, reference, say)
         say("generating")
         for chunk in pending_chunks(prompts, done, engine.chunk):
             completions = engine.generate([each.request for each in chunk], progress)
@@ -146,6 +148,8 @@ def generate(
 def engine_settings(evaluation: Evaluation, prompts: Sequence[Prompted]) -> EngineSettings:
     """Settings that hold every adapter and the longest prompt with its completion."""
     longest = max(len(each.request.prompt_ids) + each.request.max_tokens for each in prompts)
+    canaries = canary_rows(evaluation, [ModelUnderTest("", None)])
+    longest = max(longest, *(len(row.prompt_ids) + len(row.completion_ids) for row in canaries))
     adapters = tuple({m.adapter.name: m.adapter for m in evaluation.models if m.adapter}.values())
     return EngineSettings(
         model=evaluation.model_settings["location"],
@@ -170,7 +174,11 @@ def canary_rows(evaluation: Evaluation, models: Sequence[ModelUnderTest]) -> lis
 
 
 def pass_canary_gate(
-    evaluation: Evaluation, engine: Engine, models: Sequence[ModelUnderTest], reference: Sequence[list[float]]
+    evaluation: Evaluation,
+    engine: Engine,
+    models: Sequence[ModelUnderTest],
+    reference: Sequence[list[float]],
+    say: Callable[[str], None],
 ) -> None:
     """Compares the engine with the reference, all models in one batch; records the verdicts.
 
@@ -189,7 +197,12 @@ def pass_canary_gate(
         name: asdict(verdict) | {"passed": verdict.passed, "conclusive": verdict.conclusive}
         for name, verdict in verdicts.items()
     }
-    _write(evaluation.folder / "canary.json", json.dumps(record, indent=1))
+    path = evaluation.folder / "canary.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    _write(path, json.dumps(before | record, indent=1))
+    for name, verdict in verdicts.items():
+        if verdict.passed and not verdict.conclusive:
+            say(f"canary gate: {name} changes the base model too little for the gate to tell if it is applied")
     failed = [f"{name} ({verdict})" for name, verdict in verdicts.items() if not verdict.passed]
     if failed:
         raise CanaryError(
@@ -216,46 +229,46 @@ def stored_completions(folder: Path) -> Iterator[tuple[str, Completion]]:
 
 
 def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
-    """One row per model and example: what it was asked, what it wrote, how the writing ended."""
-    return pl.DataFrame(
-        [
-            {
-                "cell": each.model.name,
-                "task": each.example.task,
-                "language": each.example.language,
-                "item": each.example.item_id,
-                "id": each.example.id,
-                "prompt": each.example.prompt,
-                "reference": each.example.target,
-                "completion": completions[each.key].text,
-                "tokens": completions[each.key].tokens,
-                "finish": completions[each.key].finish,
-            }
-            for each in prompts
-        ]
-    )
+    """One row per model and example generated: what it was asked, what it wrote, how the writing ended."""
+    rows = [
+        _place(each)
+        | {
+            "prompt": each.example.prompt,
+            "reference": each.example.target,
+            "completion": completions[each.key].text,
+            "tokens": completions[each.key].tokens,
+            "finish": completions[each.key].finish,
+        }
+        for each in prompts
+        if each.key in completions
+    ]
+    return pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
 
 
 def scores_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
     """One row per model, example and metric; `value` is null where there is no score, and `reason` says why."""
     rows: list[dict[str, Any]] = []
     for each in prompts:
-        score = TASKS[each.example.task].score(each.example, completions[each.key].text)
-        rows.append(
-            {
-                "cell": each.model.name,
-                "task": each.example.task,
-                "language": each.example.language,
-                "item": each.example.item_id,
-                "id": each.example.id,
-                "metric": score.metric,
-                "value": score.value,
-                "answer": score.answer,
-                "reason": score.reason,
-                "version": score.version,
-            }
-        )
-    return pl.DataFrame(rows, schema_overrides={"value": pl.Float64, "answer": pl.String, "reason": pl.String})
+        task = TASKS[each.example.task]
+        if each.key in completions:
+            score = task.score(each.example, completions[each.key].text)
+        else:
+            score = Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)
+        rows.append(_place(each) | asdict(score))
+    texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
+    return pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
+
+
+def _place(each: Prompted) -> dict[str, Any]:
+    """Which model and example a row is of; the adapter's name tells a cell from one trained anew."""
+    return {
+        "cell": each.model.name,
+        "adapter": each.model.adapter.name if each.model.adapter else None,
+        "task": each.example.task,
+        "language": each.example.language,
+        "item": each.example.item_id,
+        "id": each.example.id,
+    }
 
 
 def _write(path: Path, text: str) -> None:

@@ -35,6 +35,9 @@ class TransformersEngine:
             settings.model, **source, dtype=getattr(torch, settings.dtype), use_safetensors=True
         ).eval()
         self._model.to("cuda" if torch.cuda.is_available() else "cpu")
+        ends = self._model.generation_config.eos_token_id
+        listed: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        self._ends = sorted({self._tokenizer.eos_token_id, *listed})
         self._loaded: Adapter | None = None
         self._pad = self._tokenizer.pad_token_id
         if self._pad is None:
@@ -104,18 +107,20 @@ class TransformersEngine:
 
     def _complete(self, requests: Sequence[Request]) -> list[Completion]:
         import torch
+        from transformers import GenerationConfig
 
         longest = max(len(request.prompt_ids) for request in requests)
         padded = [[self._pad] * (longest - len(r.prompt_ids)) + list(r.prompt_ids) for r in requests]
         mask = [[0] * (longest - len(r.prompt_ids)) + [1] * len(r.prompt_ids) for r in requests]
         device = self._model.device
+        plain_greedy = GenerationConfig(
+            max_new_tokens=requests[0].max_tokens, do_sample=False, eos_token_id=self._ends, pad_token_id=self._pad
+        )
         with torch.inference_mode():
             output = self._model.generate(
                 input_ids=torch.tensor(padded, device=device),
                 attention_mask=torch.tensor(mask, device=device),
-                max_new_tokens=requests[0].max_tokens,
-                do_sample=False,
-                pad_token_id=self._pad,
+                generation_config=plain_greedy,
                 tokenizer=self._tokenizer,
                 stop_strings=list(requests[0].stop) or None,
             )
@@ -123,10 +128,10 @@ class TransformersEngine:
 
     def _completion(self, ids: list[int], request: Request) -> Completion:
         """Cuts the row at the end of turn and the stop texts."""
-        ends = self._model.generation_config.eos_token_id
-        ends = set(ends) if isinstance(ends, list) else {ends, self._tokenizer.eos_token_id}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        length = next((place for place, token in enumerate(ids) if token in ends), None)
+        length = next((place for place, token in enumerate(ids) if token in self._ends), None)
         written = ids if length is None else ids[:length]
+        while length is None and written and written[-1] == self._pad:
+            written = written[:-1]  # what fills up a row that a stop text ended
         text = str(self._tokenizer.decode(written, skip_special_tokens=True))
         cut = cut_at(text, request.stop)
         ended = length is not None or cut != text

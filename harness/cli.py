@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -21,6 +23,9 @@ from rich.table import Table
 from eval.canary import CanaryError
 from harness.errors import UserError
 from harness.progress import say
+
+if TYPE_CHECKING:
+    from harness.study import CellPlan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,7 +89,7 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
 
         harness run recipes/quickstart.yaml
 
-        harness run recipes/quickstart.yaml --cells amount-0,amount-8 --runs /scratch/runs
+        harness run recipes/quickstart.yaml --cells amount-0,amount-20 --runs /scratch/runs
     """
     times: dict[str, float] = {}
     with reporting_mistakes():
@@ -96,7 +101,7 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
             chosen = {cell.name for cell in choose(study.cells, cells)}
             show_plan(plan_data(study))
         with timed("train", times):
-            pending = [plan.name for plan in study.plans if plan.name in chosen and not plan.run.trained]
+            pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
             if pending:
                 launch_training(recipe, runs, pending, processes)
             else:
@@ -218,22 +223,38 @@ def show_differences(differences: list[dict[str, Any]]) -> None:
         output.print(f"    rows {', '.join(rows) or 'the same'}; {steps}", highlight=False)
 
 
-def launch_training(recipe: Path, runs: Path, cells: list[str], processes: int | None) -> None:
+def launch_training(recipe: Path, runs: Path, cells: list[CellPlan], processes: int | None) -> None:
     """Trains in a process of its own, so that its memory is free again for the engine."""
-    script = Path(__file__).with_name("train.py")
-    count = processes or gpu_count() or 1
+    batches = [cell.cell.recipe.training.global_batch for cell in cells]
+    count = processes or processes_that_share(batches, gpu_count() or 1)
     command = [sys.executable]
     if count > 1:
         command += ["-m", "accelerate.commands.launch", "--quiet", "--num_processes", str(count), "--num_machines", "1"]
         command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
         command += ["--multi_gpu"] if gpu_count() else ["--cpu"]
-    command += [str(script), str(recipe), "--runs", str(runs), "--cells", ",".join(cells)]
-    finished = subprocess.run(command, check=False)
-    if finished.returncode == INTERRUPTED:
+    command += [str(Path(__file__).with_name("train.py")), str(recipe), "--runs", str(runs)]
+    command += ["--cells", ",".join(cell.name for cell in cells)]
+    child = subprocess.Popen(command, preexec_fn=end_with_parent)
+    try:
+        status = child.wait()
+    except KeyboardInterrupt:
+        child.wait()  # it has had the same signal, and ends by itself
+        raise
+    if status == INTERRUPTED:
         raise KeyboardInterrupt
-    if finished.returncode:
-        say(f"error: training ended with status {finished.returncode}; the messages above say why")
-        raise typer.Exit(finished.returncode if finished.returncode > 0 else 1)
+    if status:
+        say(f"error: training ended with status {status}; the messages above say why")
+        raise typer.Exit(status if status > 0 else 1)
+
+
+def end_with_parent() -> None:
+    """Has the kernel end this process when its parent is killed (Linux: PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def processes_that_share(batches: list[int], devices: int) -> int:
+    """The largest number of processes, a device each, that share every global batch evenly."""
+    return max(count for count in range(1, devices + 1) if all(batch % count == 0 for batch in batches))
 
 
 def gpu_count() -> int:

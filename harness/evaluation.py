@@ -18,6 +18,7 @@ from eval.generate import VllmEngine, vllm_available, vllm_version
 from eval.transformers_engine import TransformersEngine, transformers_version
 from harness.errors import Problem, UserError
 from harness.grid import choose
+from harness.locks import locked
 from harness.progress import progress, say
 from harness.runs import adapter_hash
 from harness.study import CellPlan, Study
@@ -32,7 +33,7 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     trained = [plan for plan in study.plans if plan.run.trained]
     for plan in study.plans:
         if plan.name in chosen and plan not in trained:
-            say(f"{plan.name}: not trained yet, so not evaluated")
+            say(f"{plan.name}: {plan.run.record.get('state', 'not trained')}, so not evaluated")
     everything = describe_evaluation(study, trained)
     wanted = describe_evaluation(study, [plan for plan in trained if plan.name in chosen])
     if not wanted.models:
@@ -48,7 +49,8 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     missing = count_missing(wanted, prompts)
     if missing:
         say(f"{len(prompts)} predictions wanted, {missing} to generate")
-        with progress("generating", missing) as bar:
+        study.folder.mkdir(parents=True, exist_ok=True)
+        with locked(study.lock), progress("generating", missing) as bar:
             generate(wanted, prompts, bar.advance, say)
     else:
         say(f"{len(prompts)} predictions wanted, all there already")
@@ -122,7 +124,7 @@ def count_missing(evaluation: Evaluation, prompts: Sequence[Prompted]) -> int:
 def write_tables(study: Study, evaluation: Evaluation) -> None:
     """Scores every prediction there is; rescoring needs no generation."""
     completions = dict(stored_completions(evaluation.generations))
-    prompts = [each for each in evaluation.prompts() if each.key in completions]
+    prompts = evaluation.prompts()
     for name, table in (
         (PREDICTIONS, predictions_table(prompts, completions)),
         (SCORES, scores_table(prompts, completions)),

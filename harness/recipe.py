@@ -43,7 +43,7 @@ class Model(Section):
 class Adapter(Section):
     """The LoRA adapter each cell trains."""
 
-    rank: PositiveInt = 8
+    rank: Annotated[int, Field(gt=0, le=512)] = 8  # vLLM serves no larger one
     alpha: PositiveInt = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
@@ -196,6 +196,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
                 )
             )
     problems += _check_languages(recipe)
+    problems += _check_repetitions(recipe)
     problems += _check_mixture(recipe)
     problems += _check_amounts(recipe)
     problems += _check_evaluation(recipe)
@@ -203,13 +204,6 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     if sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1:
         message = "give one of epochs, steps and supervised_tokens: what all cells have in common"
         problems.append(Problem("training", message))
-    if recipe.training.global_batch % recipe.training.micro_batch:
-        problems.append(
-            Problem(
-                "training.micro_batch",
-                f"got {recipe.training.micro_batch}, which does not divide global_batch {recipe.training.global_batch}",
-            )
-        )
     return problems
 
 
@@ -233,6 +227,26 @@ def _check_languages(recipe: Recipe) -> list[Problem]:
                 problems.append(Problem(where, f"unknown language {language!r}; {hint}"))
     for language in sorted(set(recipe.languages.seen) & set(recipe.languages.unseen)):
         problems.append(Problem("languages.unseen", f"{language!r} is also in languages.seen; keep it in one"))
+    return problems
+
+
+def _check_repetitions(recipe: Recipe) -> list[Problem]:
+    """Lists in which something stands twice: it would count double."""
+    lists: dict[str, tuple[str, ...]] = {
+        "languages.seen": recipe.languages.seen,
+        "languages.unseen": recipe.languages.unseen,
+        "evaluation.tasks": recipe.evaluation.tasks,
+    }
+    for name, part in recipe.mixture.items():
+        lists |= {f"mixture.{name}.sources": part.sources, f"mixture.{name}.languages": part.languages}
+    problems = [
+        Problem(where, f"{entry!r} stands there {names.count(entry)} times; keep one")
+        for where, names in lists.items()
+        for entry in dict.fromkeys(names)
+        if names.count(entry) > 1
+    ]
+    if "lm_head" in recipe.adapter.targets:
+        problems.append(Problem("adapter.targets", "lm_head cannot be trained: TRL and vLLM refuse adapters on it"))
     return problems
 
 

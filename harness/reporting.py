@@ -26,7 +26,7 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     path = study.folder / SCORES
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
-    scores = pl.read_parquet(path)
+    scores, stale = current_scores(study)
     groups = LanguageGroups(study.recipe.languages.seen, study.recipe.languages.unseen)
     summary = summarize(scores, groups)
     summary.write_parquet(study.folder / "summary.parquet")
@@ -37,10 +37,21 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     if console:
         print_tables(tables, groups, console)
         say(f"report: {study.folder / 'report.html'}, scores: {path}")
+        if stale:
+            say(f"scores of other adapters are left out: {', '.join(stale)}; run: harness eval RECIPE")
         unscored = [cell.name for cell in study.cells if cell.name not in set(scores["cell"])]
         if unscored:
             say(f"not evaluated: {', '.join(unscored)}")
     return summary
+
+
+def current_scores(study: Study) -> tuple[pl.DataFrame, list[str]]:
+    """The stored scores of the base and of the adapters there are now; and cells whose scores are of others."""
+    scores = pl.read_parquet(study.folder / SCORES)
+    now = {plan.name: plan.run.record.get("adapter") for plan in study.plans} | {BASE: None}
+    stored = scores.select("cell", "adapter").unique(maintain_order=True).iter_rows()
+    stale = [cell for cell, adapter in stored if cell not in now or now[cell] != adapter]
+    return scores.filter(~pl.col("cell").is_in(stale)), stale
 
 
 def mixtures(study: Study) -> list[dict[str, Any]]:
@@ -79,8 +90,10 @@ def page_provenance(study: Study) -> dict[str, object]:
 
 def status_data(study: Study) -> dict[str, Any]:
     """State, steps done and items scored per cell, as plain data."""
-    path = study.folder / SCORES
-    scored = dict(pl.read_parquet(path).group_by("cell").len().iter_rows()) if path.is_file() else {}
+    scored: dict[str, int] = {}
+    if (study.folder / SCORES).is_file():
+        scores, _ = current_scores(study)
+        scored = dict(scores.filter(pl.col("value").is_not_null()).group_by("cell").len().iter_rows())
     wanted = sum(len(each.examples) for each in study.evaluation_sets())
     cells = [
         {

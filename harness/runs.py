@@ -48,6 +48,11 @@ class CellRun:
         """Whether this cell, as this recipe describes it, is trained."""
         return self.record.get("state") == "trained"
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train: the cell is trained, or its loss diverged."""
+        return self.record.get("state") in ("trained", "diverged")
+
     def begin(self) -> None:
         """Writes the record of a cell that starts; leaves that of one begun before."""
         if not self.record:

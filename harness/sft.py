@@ -6,6 +6,7 @@ The base model is loaded once; each cell puts a new adapter on it, trains it, an
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 import types
@@ -29,6 +30,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from data_mixes.mixture import batches_by_length
 from data_mixes.prompts import Rendering
+from harness.launching import on_cpu
 from harness.recipe import Adapter, Training
 
 IGNORED = -100
@@ -36,10 +38,9 @@ IGNORED = -100
 
 @dataclass
 class SupervisedLoss(ModelOutput):
-    """The summed negative log-likelihood of the supervised tokens of a batch, and how many are right."""
+    """The summed negative log-likelihood of the supervised tokens of a batch."""
 
     loss_sum: torch.Tensor | None = None
-    correct: torch.Tensor | None = None
 
 
 class SupervisedPositionsTrainer(SFTTrainer):
@@ -51,27 +52,21 @@ class SupervisedPositionsTrainer(SFTTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.right, self.supervised = 0, 0
+        # the loss below is divided by the global batch's tokens, whatever the model's own forward can take
+        self.model_accepts_loss_kwargs = True
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Mean over the supervised tokens of the global batch; see `Trainer.compute_loss` for the scaling."""
         outputs = model(**inputs, supervised_positions_only=True, use_cache=False)
-        supervised = int((inputs["labels"][:, 1:] != IGNORED).sum())
-        loss = outputs.loss_sum / (max(supervised, 1) if num_items_in_batch is None else num_items_in_batch)
+        tokens = num_items_in_batch
+        if tokens is None:
+            tokens = (inputs["labels"][:, 1:] != IGNORED).sum().clamp(min=1)
+        loss = outputs.loss_sum / tokens
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # DDP averages gradients over processes
-        self.right += int(outputs.correct)
-        self.supervised += supervised
         return (loss, outputs) if return_outputs else loss
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the accuracy of supervised tokens on the main process since the last log."""
-        if self.supervised and "loss" in logs:
-            logs["token_accuracy"] = self.right / self.supervised
-            self.right, self.supervised = 0, 0
-        super().log(logs, start_time)
 
 
 def _supervised_forward(
@@ -83,19 +78,42 @@ def _supervised_forward(
     hidden = self.base_model(*args, **inputs).last_hidden_state[:, :-1]
     targets = labels[:, 1:]
     supervised = targets != IGNORED
-    logits = self.get_output_embeddings()(hidden[supervised])
-    softcap = getattr(self.config.get_text_config(), "final_logit_softcapping", None)
+    config = self.config.get_text_config()
+    logits = self.get_output_embeddings()(hidden[supervised]) * logit_scale(config)
+    softcap = getattr(config, "final_logit_softcapping", None)
     if softcap:
         logits = softcap * torch.tanh(logits / softcap)
     logits, targets = logits.float(), targets[supervised]
-    return SupervisedLoss(
-        loss_sum=functional.cross_entropy(logits, targets, reduction="sum"),
-        correct=(logits.detach().argmax(-1) == targets).sum(),
-    )
+    return SupervisedLoss(loss_sum=functional.cross_entropy(logits, targets, reduction="sum"))
 
 
-UNSUPPORTED_HEADS = ("logit_scale", "logits_scaling", "output_multiplier", "lm_head_multiplier")
-"""Settings of model configurations that change logits in ways `_supervised_forward` does not know."""
+def logit_scale(config: Any) -> float:
+    """What a model multiplies its logits by, under the names its family has for it.
+
+    Cohere: logit_scale; Muse: output_multiplier; Falcon-H1: lm_head_multiplier. Granite and MiniCPM3 divide
+    by logits_scaling, HyperCLOVA X multiplies by it.
+    """
+    for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
+        scale = getattr(config, name, None)
+        if scale is not None:
+            return float(scale)
+    scaling = getattr(config, "logits_scaling", None)
+    if scaling is None:
+        return 1.0
+    return float(scaling) if config.model_type == "hyperclovax" else 1 / float(scaling)
+
+
+class DivergedError(RuntimeError):
+    """A loss that is not a finite number."""
+
+
+class StopAtDivergence(TrainerCallback):
+    """Ends training at the first loss that is not finite: what follows is no experiment."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Raises DivergedError."""
+        if logs and not math.isfinite(logs.get("loss", 0.0)):
+            raise DivergedError(f"the loss was {logs['loss']} at step {state.global_step}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +128,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What training a cell came to; `seconds` and `tokens` are of this process's last start only."""
+    """What training a cell came to: `seconds` since this start, `tokens` of the whole cell."""
 
     steps: int
     loss: list[float]
@@ -137,7 +155,7 @@ def train(
             args=trainer_settings(job, training, state.num_processes),
             train_dataset=dataset,
             processing_class=tokenizer,
-            callbacks=[callback],
+            callbacks=[callback, StopAtDivergence()],
         )
         trainer.remove_callback(PrinterCallback)
         model.forward = types.MethodType(_supervised_forward, model)
@@ -190,7 +208,7 @@ def trainer_settings(job: Job, training: Training, processes: int) -> SFTConfig:
         gradient_accumulation_steps=training.global_batch // (micro_batch * processes),
         num_train_epochs=1,
         learning_rate=training.learning_rate,
-        lr_scheduler_type=training.schedule,
+        lr_scheduler_type=scheduler_name(training),
         warmup_steps=training.warmup_steps,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
@@ -202,18 +220,24 @@ def trainer_settings(job: Job, training: Training, processes: int) -> SFTConfig:
         dataset_kwargs={"skip_prepare_dataset": True},
         bf16=False,
         gradient_checkpointing=False,
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=on_cpu(),
         logging_steps=1,
+        logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=training.checkpoint_every,
         save_total_limit=2,
         report_to="none",
         disable_tqdm=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_pin_memory=not on_cpu(),
         dataloader_drop_last=False,
         average_tokens_across_devices=True,
         ddp_find_unused_parameters=False,
     )
+
+
+def scheduler_name(training: Training) -> str:
+    """Transformers' name of the schedule: its "constant" would leave out the warm-up in silence."""
+    return "constant_with_warmup" if training.schedule == "constant" and training.warmup_steps else training.schedule
 
 
 def as_dataset(rows: Sequence[Rendering], global_batch: int) -> Dataset:

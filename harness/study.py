@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -75,16 +76,25 @@ class Study:
         self.folder = runs / self.recipe.study
         self.model: ModelFiles = find_model(self.recipe.model.name, self.recipe.model.revision)
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains or evaluates."""
+        return self.folder / ".lock"
+
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base model's tokenizer."""
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            self.model.location,
-            revision=self.model.revision,
-            trust_remote_code=self.recipe.model.trust_remote_code,
-        )
+        try:
+            return AutoTokenizer.from_pretrained(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+                self.model.location,
+                revision=self.model.revision,
+                trust_remote_code=self.recipe.model.trust_remote_code,
+            )
+        except (OSError, ValueError) as error:
+            message = f"{self.recipe.model.name} has no tokenizer that transformers can load: {error}"
+            raise UserError([Problem("model.name", " ".join(message.split())[:300])]) from None
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -105,8 +115,10 @@ class Study:
                 plans.append(self._plan(cell, rendered))
             except UserError as error:
                 problems += error.problems
+            except PromptError as error:
+                problems.append(Problem("model.name", str(error)))
         if problems:
-            raise UserError(problems)
+            raise UserError(list(dict.fromkeys(problems)))
         return plans
 
     def _plan(self, cell: Cell, rendered: dict[str, Rendering]) -> CellPlan:
@@ -131,8 +143,11 @@ class Study:
             render(row)
         refuse_long_rows(rows, rendered, training.max_length)
         ordered = training_rows(rows, training, render)
+        if not ordered:
+            message = f"got {training.supervised_tokens}, which holds no whole row; raise it"
+            raise UserError([Problem("training.supervised_tokens", message)])
         renderings = tuple(rendered[row.id] for row in ordered)
-        identity = self._identity(cell, allotments, ordered)
+        identity = self._identity(cell, allotments, renderings)
         return CellPlan(
             cell=cell,
             allotments=tuple(allotments),
@@ -144,7 +159,7 @@ class Study:
             run=open_cell(self.folder, cell.name, identity),
         )
 
-    def _identity(self, cell: Cell, allotments: Sequence[Allotment], rows: Sequence[Example]) -> dict[str, Any]:
+    def _identity(self, cell: Cell, allotments: Sequence[Allotment], rows: Sequence[Rendering]) -> dict[str, Any]:
         """All that decides what the cell's adapter becomes, and nothing else."""
         training = cell.recipe.training.model_dump(
             mode="json", exclude={"checkpoint_every", "micro_batch", "max_length"}, exclude_none=True
@@ -153,15 +168,32 @@ class Study:
             "model": {"identity": self.model.identity, "dtype": cell.recipe.model.dtype},
             "adapter": cell.recipe.adapter.model_dump(mode="json"),
             "training": training,
-            "mixture": {f"{each.component}/{each.source}/{each.language}": each.examples for each in allotments},
+            "mixture": examples_by_source(allotments),
             "sources": {each.source: SOURCES[each.source].version for each in allotments},
-            "rows": hashlib.sha256("\n".join(row.id for row in rows).encode()).hexdigest()[:16],
+            "rows": tokens_hash(rows),
             "prompts": self.renderer.template_hash,
         }
 
     def evaluation_sets(self) -> list[EvaluationSet]:
         """The same test items for every cell and in every language of the study."""
         return evaluation_sets(self.recipe)
+
+
+def examples_by_source(allotments: Sequence[Allotment]) -> dict[str, int]:
+    """Source and language → examples, whatever the components are called."""
+    totals: dict[str, int] = {}
+    for each in allotments:
+        place = f"{each.source}/{each.language}"
+        totals[place] = totals.get(place, 0) + each.examples
+    return totals
+
+
+def tokens_hash(rows: Sequence[Rendering]) -> str:
+    """Identifies all that is trained on, token by token, whatever text and tokenizer it came from."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.prompt_ids, row.completion_ids]).encode())
+    return digest.hexdigest()[:16]
 
 
 def training_rows(rows: Sequence[Example], training: Training, render: Render) -> tuple[Example, ...]:

@@ -23,7 +23,7 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> 
 
         accelerate launch harness/train.py recipes/quickstart.yaml
 
-        accelerate launch --cpu --num_processes 2 harness/train.py recipes/quickstart.yaml --cells amount-8
+        accelerate launch --cpu --num_processes 2 harness/train.py recipes/quickstart.yaml --cells amount-20
     """
     start_missing_processes()
     with reporting_mistakes():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from transformers.utils import logging as transformers_logging
 
 from harness.errors import Problem, UserError
 from harness.grid import choose
+from harness.launching import on_cpu
+from harness.locks import locked
 from harness.progress import BarProgress, LineProgress, progress, say
 from harness.runs import adapter_hash, provenance
-from harness.sft import Job, train
+from harness.sft import DivergedError, Job, train
 from harness.study import CellPlan, Study
 
 
@@ -45,25 +49,39 @@ class ShowProgress(TrainerCallback):
 
 def train_cells(recipe: Path, runs: Path, cells: str | None) -> None:
     """Trains the chosen cells that are not trained, and says which already are."""
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=on_cpu())
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     study = Study(recipe, runs)
     chosen = {cell.name for cell in choose(study.cells, cells)}
     plans = [plan for plan in study.plans if plan.name in chosen]
-    pending = [plan for plan in plans if not plan.run.trained]
+    pending = [plan for plan in plans if not plan.run.finished]
     state.wait_for_everyone()
     if state.is_main_process:
         for plan in plans:
             if plan not in pending:
-                say(f"{plan.name}: trained already")
+                say(f"{plan.name}: {plan.run.record['state']} already")
     if not pending:
         return
     refuse_uneven_batches(pending, state.num_processes)
+    with locked_study(study, state):
+        train_pending(study, pending, len(plans), state)
+
+
+@contextmanager
+def locked_study(study: Study, state: PartialState) -> Generator[None]:
+    """Keeps other commands from this study's folder while the first process trains."""
+    study.folder.mkdir(parents=True, exist_ok=True)
+    with locked(study.lock) if state.is_main_process else nullcontext():
+        yield
+
+
+def train_pending(study: Study, pending: list[CellPlan], chosen: int, state: PartialState) -> None:
+    """Trains cell after cell on one base model."""
     started = time.monotonic()
     model = load_base_model(study)
     if state.is_main_process:
-        say(f"base model loaded in {time.monotonic() - started:.0f} s; {len(pending)} of {len(plans)} cells to train")
+        say(f"base model loaded in {time.monotonic() - started:.0f} s; {len(pending)} of {chosen} cells to train")
     for number, plan in enumerate(pending, 1):
         train_cell(model, study, plan, f"cell {number}/{len(pending)} {plan.name}", state)
 
@@ -91,11 +109,16 @@ def train_cell(model: Any, study: Study, plan: CellPlan, label: str, state: Part
     if state.is_main_process:
         run.begin()
     state.wait_for_everyone()
-    if state.is_main_process:
-        with progress(label, plan.steps) as bar:
+    try:
+        with progress(label, plan.steps) if state.is_main_process else nullcontext() as bar:
             outcome = train(model, study.tokenizer, job, recipe.adapter, recipe.training, ShowProgress(bar))
-    else:
-        outcome = train(model, study.tokenizer, job, recipe.adapter, recipe.training, ShowProgress(None))
+    except DivergedError as error:
+        if state.is_main_process:
+            say(f"{plan.name}: diverged, and is left out of evaluation: {error}")
+            run.update(state="diverged", reason=str(error), provenance=provenance())
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
+        state.wait_for_everyone()
+        return
     if state.is_main_process:
         run.update(
             state="trained",
@@ -106,7 +129,7 @@ def train_cell(model: Any, study: Study, plan: CellPlan, label: str, state: Part
             resumed_at=outcome.resumed_at,
             tokens_per_second=round(outcome.tokens / outcome.seconds, 1) if not outcome.resumed_at else None,
             processes=state.num_processes,
-            device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            device="cpu" if on_cpu() else torch.cuda.get_device_name(),
             provenance=provenance(),
         )
         shutil.rmtree(run.checkpoints, ignore_errors=True)

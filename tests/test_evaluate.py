@@ -121,3 +121,13 @@ def test_a_resumed_chunk_holds_the_same_requests(evaluation: Evaluation) -> None
 def test_stop_texts_cut_where_the_first_stands() -> None:
     assert cut_at("a\nb\n\nc", ("\n\n", "\n")) == "a"
     assert cut_at("abc", ("\n",)) == "abc"
+
+
+def test_what_was_not_generated_is_unscored_and_counted(evaluation: Evaluation) -> None:
+    prompts = evaluation.prompts()
+    completions = generate(evaluation, prompts, ignore, ignore)
+    del completions[prompts[0].key]
+    scores = scores_table(prompts, completions)
+    assert scores.height == 16 and scores["value"].null_count() == 1
+    assert scores["reason"][0] == "not generated"
+    assert scores["adapter"].unique().sort().to_list() == [None, "abc"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,12 @@ MISTAKES = [
     ("mixture.others.unit", "words", "mixture.others.unit: got 'words'"),
     ("mixture.more", {"sources": ["word-problems"], "languages": ["fr"], "amount": 1, "items": "disjoint"}, "mixture.more.items: shares word-problems with 'english', so both need the same items policy"),
     ("training.steps", 5, "training: give one of epochs, steps and supervised_tokens"),
-    ("training.micro_batch", 3, "training.micro_batch: got 3, which does not divide global_batch 4"),
+    ("adapter.rank", 1024, "adapter.rank: got 1024"),
+    ("adapter.targets", ["lm_head"], "adapter.targets: lm_head cannot be trained"),
+    ("languages.seen", ["en", "fr", "fr"], "languages.seen: 'fr' stands there 2 times"),
+    ("mixture.english.sources", ["word-problems", "word-problems"], "mixture.english.sources: 'word-problems' stands there 2 times"),
+    ("grid.amount", {"path": "model.name", "values": ["a", "b"]}, "grid.amount.path: got 'model.name'; an axis varies a key of mixture, training, adapter"),
+    ("grid.amount.path", "mixture.others.languages.0", "leads into a list"),
     ("study", "../elsewhere", "study: got '../elsewhere'"),
     ("grid.amount.path", "mixture.other.amount", "grid.amount.path: the recipe has no 'mixture.other.amount': at 'other', did you mean 'others'?"),
     ("grid.amount.values", [0, -3], "mixture.others.amount: got -3"),
@@ -156,3 +162,15 @@ def test_a_misspelt_cell_is_said(recipe_data: dict[str, Any]) -> None:
 def test_the_recipes_that_ship_are_right(path: Path) -> None:
     recipe, raw = load_recipe(path)
     assert cells_of(recipe, raw)
+
+
+def test_the_readme_shows_a_recipe_that_is_right(tmp_path: Path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(study:.*?)```", readme, re.DOTALL)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(block, encoding="utf-8")
+    recipe, raw = load_recipe(path)
+    assert [cell.name for cell in cells_of(recipe, raw)] == ["amount-0", "amount-25", "amount-50"]
+    quickstart, raw = load_recipe(Path(__file__).parent.parent / "recipes" / "quickstart.yaml")
+    for named in re.findall(r"--cells ([\w,-]+)", readme):
+        assert named == "NAME," or choose(cells_of(quickstart, raw), named)

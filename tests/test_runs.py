@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UserError
+from harness.locks import locked
 from harness.runs import differences, fingerprint, open_cell, read_json, write_json
 
 
@@ -43,3 +45,11 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_json(path, {"a": float("nan")})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    with locked(path), pytest.raises(UserError, match=rf"in use by process {os.getpid()}"), locked(path):
+        pass
+    with locked(path):
+        pass

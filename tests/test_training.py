@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.sft import last_whole_checkpoint
 from tests.support import REPOSITORY, small_recipe
 
 SCRIPT = REPOSITORY / "harness" / "train.py"
@@ -95,7 +96,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     )  # fmt: skip
     checkpoints = runs / "small" / "amount-3" / "checkpoints"
     deadline = time.monotonic() + 120
-    while not (checkpoints / "checkpoint-20" / "trainer_state.json").exists():
+    while (found := last_whole_checkpoint(checkpoints)) is None or found.name == "checkpoint-10":
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -119,29 +120,64 @@ def test_a_trained_cell_is_not_trained_again(trained: tuple[Path, Path]) -> None
     assert (runs / "small" / "amount-0" / "record.json").read_bytes() == before
 
 
-def test_the_loss_is_that_of_the_plain_model(tiny_model: Path, tokenizer: Any) -> None:
+def tiny(family: str, vocabulary: int) -> Any:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    scales = {
+        "cohere": {"logit_scale": 0.25},
+        "granite": {"logits_scaling": 4.0},
+        "gemma2": {"final_logit_softcapping": 2.0},
+    }
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    heads = {"num_key_value_heads": 2, "head_dim": 16, "vocab_size": vocabulary}
+    config = AutoConfig.for_model(family, **sizes, **heads, **scales.get(family, {}), pad_token_id=0)
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config).float()
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "cohere", "granite", "qwen2"])
+def test_the_loss_is_that_of_the_plain_model(family: str) -> None:
     """Scoring supervised positions only gives the loss and gradient of transformers' own forward."""
     import types
 
-    from transformers import AutoModelForCausalLM
-
     from harness.sft import _supervised_forward
 
-    model: Any = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    ids = torch.randint(6, len(tokenizer), (3, 20), generator=torch.Generator().manual_seed(0))
+    model = tiny(family, 100)
+    ids = torch.randint(6, 100, (3, 20), generator=torch.Generator().manual_seed(0))
     labels = ids.clone()
     labels[:, :12] = -100
     labels[0, 15:] = -100
     expected = model(input_ids=ids, labels=labels).loss
     expected.backward()
-    gradient = model.lm_head.weight.grad.clone()
+    gradient = model.get_input_embeddings().weight.grad.clone()
     model.zero_grad()
     model.forward = types.MethodType(_supervised_forward, model)
     found = model(input_ids=ids, labels=labels, supervised_positions_only=True)
     mean = found.loss_sum / (labels[:, 1:] != -100).sum()
     mean.backward()
     assert mean.item() == pytest.approx(expected.item(), abs=1e-5)
-    assert torch.allclose(model.lm_head.weight.grad, gradient, atol=1e-6)
+    assert torch.allclose(model.get_input_embeddings().weight.grad, gradient, atol=1e-6)
+
+
+def test_a_constant_schedule_keeps_its_warm_up() -> None:
+    from harness.recipe import Training
+    from harness.sft import scheduler_name
+
+    assert scheduler_name(Training(warmup_steps=5)) == "constant_with_warmup"
+    assert scheduler_name(Training()) == "constant"
+    assert scheduler_name(Training(schedule="cosine", warmup_steps=5)) == "cosine"
+
+
+def test_a_cell_that_diverges_is_said_and_stops_no_other(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    recipe_data["grid"] = {"rate": {"path": "training.learning_rate", "values": {"wild": 1e30, "mild": 1e-2}}}
+    recipe = write_recipe(recipe_data)
+    said = train(recipe, tmp_path).stderr
+    assert "rate-wild: diverged" in said
+    assert record(tmp_path, "rate-wild")["state"] == "diverged"
+    assert record(tmp_path, "rate-mild")["state"] == "trained"
+    assert "rate-wild: diverged already" in train(recipe, tmp_path).stderr
 
 
 def test_rows_without_labels_add_nothing() -> None:
