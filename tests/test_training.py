@@ -90,9 +90,10 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     recipe_data["training"] |= {"epochs": 60, "checkpoint_every": 10}
     recipe, runs, undisturbed = write_recipe(recipe_data), tmp_path / "killed", tmp_path / "undisturbed"
     train(recipe, undisturbed, "--cells", "amount-3")
+    # `harness run` alone is killed: the trainer it started must not go on behind the next one's back
     process = subprocess.Popen(
-        [sys.executable, SCRIPT, recipe, "--runs", runs, "--cells", "amount-3"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "harness.cli", "run", recipe, "--runs", runs, "--cells", "amount-3"],
+        cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     checkpoints = runs / "small" / "amount-3" / "checkpoints"
     deadline = time.monotonic() + 120
