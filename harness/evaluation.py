@@ -49,8 +49,8 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     missing = count_missing(wanted, prompts)
     if missing:
         say(f"{len(prompts)} predictions wanted, {missing} to generate")
-        study.folder.mkdir(parents=True, exist_ok=True)
-        with locked(study.lock), progress("generating", missing) as bar:
+        wanted.folder.mkdir(parents=True, exist_ok=True)
+        with locked(wanted.folder / ".lock"), progress("generating", missing) as bar:
             generate(wanted, prompts, bar.advance, say)
     else:
         say(f"{len(prompts)} predictions wanted, all there already")

@@ -76,11 +76,6 @@ class Study:
         self.folder = runs / self.recipe.study
         self.model: ModelFiles = find_model(self.recipe.model.name, self.recipe.model.revision)
 
-    @property
-    def lock(self) -> Path:
-        """Held by the process that trains or evaluates."""
-        return self.folder / ".lock"
-
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base model's tokenizer."""

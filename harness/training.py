@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +63,7 @@ def train_cells(recipe: Path, runs: Path, cells: str | None) -> None:
     if not pending:
         return
     refuse_uneven_batches(pending, state.num_processes)
-    with locked_study(study, state):
-        train_pending(study, pending, len(plans), state)
-
-
-@contextmanager
-def locked_study(study: Study, state: PartialState) -> Generator[None]:
-    """Keeps other commands from this study's folder while the first process trains."""
-    study.folder.mkdir(parents=True, exist_ok=True)
-    with locked(study.lock) if state.is_main_process else nullcontext():
-        yield
+    train_pending(study, pending, len(plans), state)
 
 
 def train_pending(study: Study, pending: list[CellPlan], chosen: int, state: PartialState) -> None:
@@ -102,13 +92,18 @@ def refuse_uneven_batches(plans: list[CellPlan], processes: int) -> None:
 
 
 def train_cell(model: Any, study: Study, plan: CellPlan, label: str, state: PartialState) -> None:
-    """Trains one cell and records what came of it."""
-    run = plan.run
-    job = Job(plan.name, plan.renderings, run.checkpoints, run.adapter)
-    recipe = plan.cell.recipe
+    """Trains one cell and records what came of it, while no other command may train it."""
     if state.is_main_process:
-        run.begin()
-    state.wait_for_everyone()
+        plan.run.begin()
+    with locked(plan.run.folder / ".lock") if state.is_main_process else nullcontext():
+        state.wait_for_everyone()
+        train_locked_cell(model, study, plan, label, state)
+
+
+def train_locked_cell(model: Any, study: Study, plan: CellPlan, label: str, state: PartialState) -> None:
+    """Trains one cell; the first process writes its record."""
+    run, recipe = plan.run, plan.cell.recipe
+    job = Job(plan.name, plan.renderings, run.checkpoints, run.adapter)
     try:
         with progress(label, plan.steps) if state.is_main_process else nullcontext() as bar:
             outcome = train(model, study.tokenizer, job, recipe.adapter, recipe.training, ShowProgress(bar))
