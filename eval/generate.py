@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -44,7 +45,10 @@ class VllmEngine:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         import torch
-        from vllm import LLM
+
+        with warnings.catch_warnings():  # what vLLM imports is not for our users to mend
+            warnings.simplefilter("ignore")
+            from vllm import LLM
 
         on_cpu = not torch.cuda.is_available()
         if on_cpu:

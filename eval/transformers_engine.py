@@ -24,7 +24,9 @@ class TransformersEngine:
     def __init__(self, settings: EngineSettings) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         self.version = transformers_version()
         source: dict[str, Any] = {
             "revision": settings.revision,
