@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-import eval.generate as generation
+from eval import generate as generation
 from eval.canary import mean_distance
 from eval.evaluate import ModelUnderTest, canary_rows, engine_settings
 from harness.evaluation import describe_evaluation
