@@ -79,7 +79,10 @@ def _supervised_forward(
     targets = labels[:, 1:]
     supervised = targets != IGNORED
     config = self.config.get_text_config()
-    logits = self.get_output_embeddings()(hidden[supervised]) * logit_scale(config)
+    logits = self.get_output_embeddings()(hidden[supervised])
+    scale = logit_scale(config)
+    if scale != 1:
+        logits = logits * scale
     softcap = getattr(config, "final_logit_softcapping", None)
     if softcap:
         logits = softcap * torch.tanh(logits / softcap)
