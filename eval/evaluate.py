@@ -22,7 +22,9 @@ from data_mixes.prompts import Renderer
 from data_mixes.storage import write_text
 from eval.canary import CanaryError, judge
 from eval.engine import Adapter, Completion, Engine, EngineSettings, Progress, Request, ScoredRow
+from eval.scorers.language import Identifier, score_language
 from eval.scorers.score import Score
+from eval.scorers.split import split_scores
 from eval.tasks import TASKS
 
 CANARY_ROWS = 4
@@ -71,6 +73,8 @@ class Evaluation:
     start_reference: Callable[[EngineSettings], Engine]
     model_settings: dict[str, Any]
     """location, revision, dtype, trust_remote_code: the same for both engines."""
+    identifier: Identifier
+    """What tells the languages of completions."""
 
     def prompts(self) -> list[Prompted]:
         """Every example for every model."""
@@ -100,6 +104,11 @@ class Evaluation:
         ]
         key = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
         return Prompted(model, example, request, key)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """All languages tested: those between which completions are told apart."""
+        return tuple(dict.fromkeys(each.language for each in self.evaluation_sets))
 
     @property
     def generations(self) -> Path:
@@ -248,18 +257,30 @@ def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Comple
     return pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
 
 
-def scores_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
-    """One row per model, example and metric; `value` is null where there is no score, and `reason` says why."""
+def scores_table(
+    evaluation: Evaluation, prompts: Sequence[Prompted], completions: dict[str, Completion]
+) -> pl.DataFrame:
+    """One row per model, example and metric; `value` is null where there is no score, and `reason` says why.
+
+    A task's own metrics come first, then whether a completion is in the language of its example, and the
+    task's main metric split by that.
+    """
     rows: list[dict[str, Any]] = []
     for each in prompts:
         task = TASKS[each.example.task]
+        scores: Sequence[Score] = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
         if each.key in completions:
-            scores = task.score(each.example, completions[each.key].text)
-        else:
-            scores = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
+            text, language = completions[each.key].text, each.example.language
+            scores = [
+                *task.score(each.example, text),
+                *score_language(text, language, evaluation.languages, evaluation.identifier),
+            ]
         rows += [_place(each) | asdict(score) for score in scores]
     texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
-    return pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
+    table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
+    tested = dict.fromkeys(each.task for each in evaluation.evaluation_sets)
+    split = [split_scores(table.filter(pl.col("task") == name), TASKS[name].metric) for name in tested]
+    return pl.concat([table, *split])
 
 
 def _place(each: Prompted) -> dict[str, Any]:

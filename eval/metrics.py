@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 IN_LANGUAGE, SWITCH_AWARE = "_in_language", "_switch_aware"
-"""Ends of the names of split scores: of completions in the right language alone; the worst value for one that is not."""
+"""Ends of the names of split scores: of completions in the right language alone; with the worst value for others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from babel import Locale
 
 from eval.scorers.answers import reference_value, score_answer
 from eval.scorers.constraints import constraint_problem, score_constraints
-from eval.scorers.language import language_confusion_pass_rate, score_language
+from eval.scorers.language import DEFAULT, Identifier, language_confusion_pass_rate, score_language
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
 from eval.scorers.score import Score
 from eval.scorers.summaries import score_summary
@@ -60,20 +60,32 @@ class ScoredRow:
     scores: tuple[Score, ...]
 
 
-def score_file(path: Path, task: ScoredTask, processes: int | None = None) -> Iterator[ScoredRow | BadRow]:
+@dataclass(frozen=True, slots=True)
+class Among:
+    """The languages between which answers are told apart, where the task is to tell, and by what."""
+
+    candidates: tuple[str, ...] = ()
+    identifier: Identifier = DEFAULT
+
+
+def score_file(
+    path: Path, task: ScoredTask, processes: int | None = None, identifier: Identifier = DEFAULT
+) -> Iterator[ScoredRow | BadRow]:
     """The rows of a file in their order. Raises OSError for a file that cannot be read."""
-    for rows in in_chunks(path, partial(score_lines, task, candidates_of(path, task)), processes):
+    for rows in in_chunks(path, partial(score_lines, task, among_of(path, task, identifier)), processes):
         yield from rows
 
 
-def score_to_text(path: Path, task: ScoredTask, processes: int | None = None) -> Iterator[tuple[str, Tallies]]:
+def score_to_text(
+    path: Path, task: ScoredTask, processes: int | None = None, identifier: Identifier = DEFAULT
+) -> Iterator[tuple[str, Tallies]]:
     """Chunk by chunk the scores as JSON lines, and their tallies: what processes hand over fastest."""
-    return in_chunks(path, partial(lines_to_text, task, candidates_of(path, task)), processes)
+    return in_chunks(path, partial(lines_to_text, task, among_of(path, task, identifier)), processes)
 
 
-def candidates_of(path: Path, task: ScoredTask) -> tuple[str, ...]:
-    """The languages between which answers are told apart, where the task is to tell."""
-    return languages_of(path) if task == "language" else ()
+def among_of(path: Path, task: ScoredTask, identifier: Identifier) -> Among:
+    """The languages of a file, where the task is to tell them apart."""
+    return Among(languages_of(path) if task == "language" else (), identifier)
 
 
 def in_chunks(
@@ -95,12 +107,10 @@ def in_chunks(
                 yield waiting.popleft().result()
 
 
-def lines_to_text(
-    task: ScoredTask, candidates: Sequence[str], lines: Sequence[tuple[int, bytes]]
-) -> tuple[str, Tallies]:
+def lines_to_text(task: ScoredTask, among: Among, lines: Sequence[tuple[int, bytes]]) -> tuple[str, Tallies]:
     """The scores of some lines as JSON lines, and their tallies."""
     tallies, text = Tallies(), list[str]()
-    for row in score_lines(task, candidates, lines):
+    for row in score_lines(task, among, lines):
         tallies.add(row)
         text += [json.dumps(each, ensure_ascii=False) + "\n" for each in output_rows(task, row)]
     return "".join(text), tallies
@@ -117,14 +127,12 @@ def languages_of(path: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def score_lines(
-    task: ScoredTask, candidates: Sequence[str], lines: Iterable[tuple[int, bytes]]
-) -> list[ScoredRow | BadRow]:
+def score_lines(task: ScoredTask, among: Among, lines: Iterable[tuple[int, bytes]]) -> list[ScoredRow | BadRow]:
     """The scores of some lines."""
-    return [score_line(task, candidates, number, line) for number, line in lines]
+    return [score_line(task, among, number, line) for number, line in lines]
 
 
-def score_line(task: ScoredTask, candidates: Sequence[str], number: int, line: bytes) -> ScoredRow | BadRow:
+def score_line(task: ScoredTask, among: Among, number: int, line: bytes) -> ScoredRow | BadRow:
     """One line's scores, or why it has none."""
     row = parsed(number, line)
     if isinstance(row, BadRow):
@@ -132,7 +140,7 @@ def score_line(task: ScoredTask, candidates: Sequence[str], number: int, line: b
     problem = REQUIREMENTS[task](row)
     if problem:
         return BadRow(number, row["id"], problem)
-    return ScoredRow(number, row["id"], row["language"], tuple(SCORERS[task](row, candidates)))
+    return ScoredRow(number, row["id"], row["language"], tuple(SCORERS[task](row, among)))
 
 
 def parsed(number: int, line: bytes) -> dict[str, Any] | BadRow:
@@ -216,7 +224,7 @@ REQUIREMENTS: Mapping[ScoredTask, Callable[[dict[str, Any]], str | None]] = {
     "instructions": _needs_constraints,
     "language": _needs_nothing,
 }
-SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], Sequence[str]], Sequence[Score]]] = {
+SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], Among], Sequence[Score]]] = {
     "math": lambda row, _: [score_answer(row["prediction"], row["reference"], row["language"])],
     "math-lm-eval": lambda row, _: [
         score_answer(row["prediction"], row["reference"], row["language"]),
@@ -226,7 +234,9 @@ SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], Sequence[str]], Sequence[
         row["prediction"], row["reference"], row.get("source") or "", row["language"]
     ),
     "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"]),
-    "language": lambda row, candidates: score_language(row["prediction"], row["language"], candidates),
+    "language": lambda row, among: score_language(
+        row["prediction"], row["language"], among.candidates, among.identifier
+    ),
 }
 
 

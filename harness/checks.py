@@ -10,6 +10,7 @@ from data_mixes.sources import SOURCES
 from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
 from harness.recipe import Ingredient, Recipe, is_ready_made
+from harness.scoring import identifier_problems
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -248,6 +249,7 @@ def _check_evaluation(recipe: Recipe) -> list[Problem]:
             if language in sources[source].languages and not worded:
                 message = f"no prompt for {task!r} in {language!r}; write one under prompts.words.{task}.{language}"
                 problems.append(Problem(f"evaluation.tasks.{place}", message))
+    problems += identifier_problems("evaluation.identifier", evaluation.identifier)
     for key in (*evaluation.sources, *evaluation.max_tokens):
         if key not in evaluation.tasks:
             message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"

@@ -163,6 +163,9 @@ def score(
     task: Annotated[str, typer.Option(help="math, math-lm-eval, summarization, instructions or language.")],
     out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where each row's scores go.")] = None,
     as_json: Json = False,
+    identifier: Annotated[
+        str, typer.Option(metavar="NAME", help="What tells languages: py3langid, or fasttext (lid.176).")
+    ] = "py3langid",
     processes: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes.", show_default="cores")] = None,
 ) -> None:
     """Score predictions made anywhere, per language. Bad rows are reported by line and touch no other.
@@ -180,7 +183,7 @@ def score(
     with reporting_mistakes():
         from harness.scoring import score_predictions
 
-        data = score_predictions(file, task, out, processes)
+        data = score_predictions(file, task, out, processes, identifier)
         if as_json:
             print(json.dumps(data, ensure_ascii=False))
         else:

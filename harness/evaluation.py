@@ -87,6 +87,7 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
             "dtype": settings.dtype,
             "trust_remote_code": settings.trust_remote_code,
         },
+        identifier=study.recipe.evaluation.identifier,
     )
 
 
@@ -127,7 +128,7 @@ def write_tables(study: Study, evaluation: Evaluation) -> None:
     prompts = evaluation.prompts()
     for name, table in (
         (PREDICTIONS, predictions_table(prompts, completions)),
-        (SCORES, scores_table(prompts, completions)),
+        (SCORES, scores_table(evaluation, prompts, completions)),
     ):
         unfinished = study.folder / f".{name}.unfinished"
         table.write_parquet(unfinished)

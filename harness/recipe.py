@@ -18,6 +18,7 @@ from data_mixes.sources.files import FileSource
 from data_mixes.sources.hub import HubSource
 from data_mixes.sources.source import Source
 from data_mixes.sources.table import Columns, TableSource
+from eval.scorers.language import Identifier
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Amount = Annotated[int, Field(ge=0)]
@@ -249,6 +250,7 @@ class Evaluation(Section):
     split: Literal["validation", "test"] = "test"
     items: PositiveInt = 100
     max_tokens: dict[str, PositiveInt] = {}
+    identifier: Identifier = "py3langid"
     base: bool = True
 
 

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, cast
 
+from eval.scorers.language import IDENTIFIERS, Identifier, available
 from eval.scoring import SCORED_TASKS, ScoredTask, Tallies, score_to_text
 from harness.errors import Problem, UserError, suggestion
 from harness.progress import say
@@ -13,20 +14,26 @@ from harness.progress import say
 SHOWN_BAD = 20
 
 
-def score_predictions(file: Path, task: str, out: Path | None, processes: int | None) -> dict[str, Any]:
+def score_predictions(
+    file: Path, task: str, out: Path | None, processes: int | None, identifier: str
+) -> dict[str, Any]:
     """Scores a file, writes the scores of its rows if `out` says where, and returns the summary.
 
-    Raises UserError for a task that there is not, a file that cannot be read or written, and one without a good row.
+    Raises UserError for a task or an identifier that there is not, a file that cannot be read or written, and one
+    without a good row.
     """
+    problems = identifier_problems("--identifier", identifier)
     if task not in SCORED_TASKS:
-        raise UserError([Problem("--task", f"no task {task!r}; {suggestion(task, SCORED_TASKS)}")])
+        problems.append(Problem("--task", f"no task {task!r}; {suggestion(task, SCORED_TASKS)}"))
+    if problems:
+        raise UserError(problems)
     known = cast(ScoredTask, task)
     tallies = Tallies()
     try:
         with tempfile.NamedTemporaryFile(
             "w", dir=out.parent if out else None, prefix=".scores.", delete=False, encoding="utf-8"
         ) as written:
-            for text, counted in score_to_text(file, known, processes):
+            for text, counted in score_to_text(file, known, processes, cast(Identifier, identifier)):
                 tallies.merge(counted)
                 written.write(text)
     except OSError as error:
@@ -40,6 +47,15 @@ def score_predictions(file: Path, task: str, out: Path | None, processes: int | 
     if not tallies.by_language:
         raise UserError([Problem(str(file), "holds no row that can be scored")])
     return tallies.as_data()
+
+
+def identifier_problems(where: str, identifier: str) -> list[Problem]:
+    """What keeps a language identifier from being used."""
+    if identifier not in IDENTIFIERS:
+        return [Problem(where, f"no identifier {identifier!r}; {suggestion(identifier, IDENTIFIERS)}")]
+    if not available(identifier):
+        return [Problem(where, f"{identifier} is not installed: pip install '.[{identifier}]', or take py3langid")]
+    return []
 
 
 def report_bad(tallies: Tallies) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from data_mixes.prompts import Renderer
@@ -16,6 +17,7 @@ from eval.evaluate import (
     Evaluation,
     EvaluationSet,
     ModelUnderTest,
+    Prompted,
     generate,
     pending_chunks,
     scores_table,
@@ -66,7 +68,14 @@ def evaluation(tmp_path: Path, tokenizer: Any) -> Evaluation:
         start_engine=lambda settings: StandIn(True),
         start_reference=lambda settings: StandIn(True),
         model_settings={"location": "model", "revision": None, "dtype": "float32", "trust_remote_code": False},
+        identifier="py3langid",
     )
+
+
+def main_scores(
+    evaluation: Evaluation, prompts: Sequence[Prompted], completions: dict[str, Completion]
+) -> pl.DataFrame:
+    return scores_table(evaluation, prompts, completions).filter(pl.col("metric") == "accuracy")
 
 
 def ignore(*_: object) -> None:
@@ -84,7 +93,7 @@ def test_all_is_generated_once(evaluation: Evaluation) -> None:
 
     again = replace(evaluation, start_engine=refuse, start_reference=refuse)
     assert generate(again, prompts, ignore, ignore) == completions
-    assert scores_table(prompts, completions).height == 16
+    assert main_scores(evaluation, prompts, completions).height == 16
 
 
 def test_an_engine_that_ignores_adapters_makes_no_scores(evaluation: Evaluation) -> None:
@@ -127,7 +136,7 @@ def test_what_was_not_generated_is_unscored_and_counted(evaluation: Evaluation) 
     prompts = evaluation.prompts()
     completions = generate(evaluation, prompts, ignore, ignore)
     del completions[prompts[0].key]
-    scores = scores_table(prompts, completions)
+    scores = main_scores(evaluation, prompts, completions)
     assert scores.height == 16 and scores["value"].null_count() == 1
     assert scores["reason"][0] == "not generated"
     assert scores["adapter"].unique().sort().to_list() == [None, "abc"]
