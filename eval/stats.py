@@ -1,53 +1,41 @@
-"""Means with honest intervals: translations of one item are one cluster, resampling is seeded."""
+"""Honest uncertainty: translations of an item are one cluster, runs under other seeds a level, resampling is seeded.
+
+Scores come as arrays of shape (runs, items, languages), NaN where there is none. A *run* is one training
+under one seed; an item's scores in all languages and runs are resampled together.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats as distributions
 
-REPLICATES = 2000
+REPLICATES = 10_000
 SEED = 0
+LEVEL = 0.05
+POWER = 0.8
 Z = 1.959963984540054
 """The 97.5 % quantile of the normal distribution, for two-sided 95 % intervals."""
+BLOCK = 256
+"""Replicates drawn at a time."""
+EXACT = 12
+"""With as many items that differ or fewer, all flips of sign are gone through."""
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its 95 % interval over `n` scored predictions; None where nothing was scored."""
+    """A figure with its 95 % interval over `n` scored predictions; None where it could not be made."""
 
     n: int
     mean: float | None
     low: float | None
     high: float | None
-
-
-NOTHING = Estimate(0, None, None, None)
-
-
-def estimate(values: NDArray[np.float64]) -> Estimate:
-    """Mean over languages of the means over items, for scores of shape (items, languages).
-
-    NaN stands for a score that is missing. The interval is a percentile bootstrap over items, the
-    clusters; scores that are all 0 or all 1 do not vary under resampling, and get the Wilson
-    interval for as many trials as there are items. A single language with scores of 0 and 1
-    always gets the Wilson interval.
-    """
-    scored = ~np.isnan(values)
-    n = int(scored.sum())
-    if n == 0 or not scored.any(axis=0).all():
-        return Estimate(n, None, None, None)
-    mean = float(np.nanmean(values, axis=0).mean())
-    items = int(scored.any(axis=1).sum())
-    known = values[scored]
-    if bool(np.isin(known, (0.0, 1.0)).all()) and (values.shape[1] == 1 or mean in (0.0, 1.0)):
-        low, high = wilson(mean, items)
-    else:
-        low, high = percentile_interval(resampled_means(values).mean(axis=1))
-    return Estimate(n, mean, low, high)
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
@@ -57,50 +45,279 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return max(0.0, center - half), min(1.0, center + half)
 
 
-def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> Estimate:
-    """The mean of `numerator` over that of `denominator`, items resampled together.
+def bootstrap_means(values: Floats, replicates: int = REPLICATES) -> Floats:
+    """Means over resampled items, for scores of shape (runs, items, languages): (replicates, runs, languages).
 
-    Undefined where the denominator could be 0, that is, where it is so in more than 2.5 % of the
-    resamples. A numerator that does not vary has its own interval, over the denominator's mean.
+    All runs and languages of a replicate rest on the same items, so that differences of them are paired. A language
+    without a score in a replicate keeps its mean over all items; one without any score is NaN.
     """
-    above, below = estimate(numerator), estimate(denominator)
+    runs, items, languages = values.shape
+    columns = values.transpose(1, 0, 2).reshape(items, runs * languages)
+    scored = ~np.isnan(columns)
+    filled, mask = np.where(scored, columns, 0.0).astype(np.float32), scored.astype(np.float32)
+    complete = bool(scored.all())
+    overall = means_of(columns)
+    rng = np.random.default_rng(SEED)
+    means = np.empty((replicates, runs * languages), dtype=np.float32)
+    for start in range(0, replicates, BLOCK):
+        rows = min(BLOCK, replicates - start)
+        draws = rng.integers(0, items, size=(rows, items), dtype=np.int64) + (np.arange(rows) * items)[:, None]
+        weights = np.bincount(draws.ravel(), minlength=rows * items).reshape(rows, items).astype(np.float32)
+        sums = weights @ filled
+        counts = np.float32(items) if complete else weights @ mask
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means[start : start + rows] = np.where(counts > 0, sums / counts, overall)
+    return means.reshape(replicates, runs, languages).astype(np.float64)
+
+
+def means_of(columns: Floats) -> Floats:
+    """Means over the first axis of what is scored; NaN where nothing is."""
+    scored = ~np.isnan(columns)
+    with np.errstate(invalid="ignore"):
+        return np.where(scored, columns, 0.0).sum(axis=0) / scored.sum(axis=0)
+
+
+def interval(replicates: Floats, items: int) -> tuple[Floats, Floats]:
+    """The expanded percentile interval over the first axis (Hesterberg 2015, arXiv 1411.5279, section 5.3).
+
+    The quantiles lie a little further out than 2.5 % and 97.5 %, as far as makes up for resampling few items.
+    """
+    further_out = math.sqrt(items / max(items - 1, 1)) * distributions.t.ppf(1 - LEVEL / 2, max(items - 1, 1))
+    level = float(distributions.norm.sf(further_out))
+    low, high = np.quantile(replicates, [level, 1 - level], axis=0)
+    return low, high
+
+
+def contributions(values: Floats) -> Floats:
+    """What each item adds to the mean over languages of the means over items: shape (runs, items).
+
+    Their mean over items is that mean, and they vary as the mean's influence function, also where languages have
+    different items or scores are missing; NaN where a language has no score at all.
+    """
+    _, items, languages = values.shape
+    scored = ~np.isnan(values)
+    counts = scored.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(scored, values, 0.0).sum(axis=1, keepdims=True) / counts
+        deviations = np.where(scored, (values - means) * (items / counts), 0.0)
+    return (deviations + means).sum(axis=2) / languages
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The standard error of a mean and its degrees of freedom."""
+
+    error: float
+    freedom: float
+
+    @property
+    def half_width(self) -> float:
+        """Of the 95 % interval."""
+        return float(distributions.t.ppf(1 - LEVEL / 2, self.freedom)) * self.error
+
+    def p_value(self, mean: float) -> float:
+        """Two-sided, for a true mean of zero."""
+        if self.error == 0:
+            return 1.0 if mean == 0 else 0.0
+        return float(2 * distributions.t.sf(abs(mean) / self.error, self.freedom))
+
+    @property
+    def detectable(self) -> float:
+        """The smallest true difference that a test at 5 % finds with a power of 80 %."""
+        return float(distributions.t.ppf(1 - LEVEL / 2, self.freedom) + distributions.t.ppf(POWER, self.freedom)) * (
+            self.error
+        )
+
+
+def spread(table: Floats) -> Spread:
+    """The spread of the mean of a table of shape (runs, items), both of which are samples.
+
+    One run: the standard error over items. Several: variance components of the two-way table without replication
+    (Searle, Casella & McCulloch 1992, ch. 4), Var = (MS_runs + MS_items − MS_residual) / (runs · items), with
+    Satterthwaite's (1946) degrees of freedom. MS_items − MS_residual below 0 counts as 0; MS_runs, which few runs
+    know badly, is never left out.
+    """
+    runs, items = table.shape
+    if items < 2:
+        return Spread(math.nan, 1)
+    if runs == 1:
+        return Spread(float(table.std(ddof=1)) / math.sqrt(items), items - 1)
+    by_run, by_item, mean = table.mean(axis=1), table.mean(axis=0), table.mean()
+    of_runs = items * float(((by_run - mean) ** 2).sum()) / (runs - 1)
+    of_items = runs * float(((by_item - mean) ** 2).sum()) / (items - 1)
+    residual = table - by_run[:, None] - by_item[None, :] + mean
+    of_rest = float((residual**2).sum()) / ((runs - 1) * (items - 1))
+    beyond = max(0.0, of_items - of_rest)
+    total = of_runs + beyond
+    doubt = of_runs**2 / (runs - 1)
+    if beyond:
+        doubt += of_items**2 / (items - 1) + of_rest**2 / ((runs - 1) * (items - 1))
+    return Spread(math.sqrt(total / (runs * items)), total**2 / doubt if doubt else items - 1)
+
+
+def estimate(values: Floats, replicates: Floats | None = None) -> Estimate:
+    """Mean over runs and languages of the means over items, for scores of shape (runs, items, languages).
+
+    One item, or figures that are means already, give no interval.
+    One run: the bootstrap (`interval`) over items, of `replicates` (`bootstrap_means` of these values) if they are
+    there already; shares of one language, and scores that are all 0 or all 1, get Wilson's interval. Several runs:
+    the t interval of `spread`.
+    """
+    scored = ~np.isnan(values)
+    n = int(scored.sum())
+    if n == 0 or not scored.any(axis=1).all():
+        return Estimate(n, None, None, None)
+    runs, _, languages = values.shape
+    mean = float(means_of(values.transpose(1, 0, 2)).mean())
+    known = values[scored]
+    if values.shape[1] == 1:
+        return Estimate(n, mean, None, None)
+    if bool(np.isin(known, (0.0, 1.0)).all()) and ((runs, languages) == (1, 1) or mean in (0.0, 1.0)):
+        return Estimate(n, mean, *wilson(mean, int(scored.any(axis=(0, 2)).sum())))
+    if runs > 1:
+        half = spread(contributions(values)).half_width
+        return Estimate(n, mean, mean - half, mean + half)
+    means = bootstrap_means(values) if replicates is None else replicates
+    low, high = interval(means.mean(axis=(1, 2)), values.shape[1])
+    return Estimate(n, mean, float(low), float(high))
+
+
+def ratio(numerator: Floats, denominator: Floats, replicates: Floats | None = None) -> Estimate:
+    """The mean of `numerator` over that of `denominator`, arrays as for `estimate`; items (and runs) are paired.
+
+    Undefined where the denominator could be 0, that is, where its interval reaches down to 0. One run: the
+    bootstrap (of `replicates` of both together, if they are there already), and where the numerator does not vary its
+    own interval over the denominator's mean. Several runs: the t interval of the ratio's linearisation,
+    (a − ratio · b) / mean(b).
+    """
+    means = replicates
+    if means is None and numerator.shape[0] == 1:
+        means = bootstrap_means(np.concatenate([numerator, denominator], axis=2))
+    split = numerator.shape[2]
+    above = estimate(numerator, None if means is None else means[..., :split])
+    below = estimate(denominator, None if means is None else means[..., split:])
     n = above.n + below.n
-    if above.mean is None or above.low is None or above.high is None or below.mean is None:
-        return Estimate(n, None, None, None)
-    both = resampled_means(np.concatenate([numerator, denominator], axis=1))
-    top, bottom = both[:, : numerator.shape[1]].mean(axis=1), both[:, numerator.shape[1] :].mean(axis=1)
-    if percentile_interval(bottom)[0] <= 0:
-        return Estimate(n, None, None, None)
+    nothing = Estimate(n, None, None, None)
+    if above.mean is None or below.mean is None:
+        return nothing
+    if above.low is None or above.high is None:
+        return Estimate(n, above.mean / below.mean, None, None) if below.mean > 0 else nothing
+    if means is None:
+        if below.low is None or below.low <= 0:
+            return nothing
+        value = above.mean / below.mean
+        linear = (contributions(numerator) - value * contributions(denominator)) / below.mean
+        half = spread(linear).half_width
+        return Estimate(n, value, value - half, value + half)
+    top, bottom = (part.mean(axis=(1, 2)) for part in (means[..., :split], means[..., split:]))
+    if interval(bottom, numerator.shape[1])[0] <= 0:
+        return nothing
     if top.min() == top.max():
         return Estimate(n, above.mean / below.mean, above.low / below.mean, above.high / below.mean)
-    low, high = percentile_interval(top[bottom > 0] / bottom[bottom > 0])
-    return Estimate(n, above.mean / below.mean, low, high)
+    low, high = interval(top[bottom > 0] / bottom[bottom > 0], numerator.shape[1])
+    return Estimate(n, above.mean / below.mean, float(low), float(high))
 
 
-def resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means per language of bootstrap resamples of the items: shape (replicates, languages).
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A paired difference of means with its 95 % interval and two-sided p-value."""
 
-    A language without a score in a resample keeps its mean over all items.
+    items: int
+    runs: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    detectable: float | None
+    """The smallest true difference that the test would find four times in five."""
+    test: str
+
+
+def differences(pairs: Sequence[tuple[Floats, Floats]]) -> list[Difference]:
+    """How far the mean of the first of each pair lies above that of the other: arrays as for `estimate`, all of the
+    same items, paired by item and run.
+
+    Compared are the items that both have, in each language. One run against one: the bootstrap (`interval`) and the
+    permutation test of flipped signs over items. Several, or several against one: the t interval and test of
+    `spread`, in which runs are a sample as items are.
     """
-    items = values.shape[0]
-    draws = np.random.default_rng(SEED).multinomial(items, np.full(items, 1 / items), size=REPLICATES)
-    scored = ~np.isnan(values)
-    sums = draws @ np.where(scored, values, 0.0)
-    counts = draws @ scored.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        means = sums / counts
-    return np.where(counts > 0, means, np.nanmean(values, axis=0))
+    gaps = [one - other for one, other in pairs]
+    whole = [place for place, gap in enumerate(gaps) if comparable(gap)]
+    single = [place for place in whole if gaps[place].shape[0] == 1]
+    found = [_undefined(gap) for gap in gaps]
+    if single:
+        centred = np.concatenate([contributions(gaps[place]) for place in single])
+        lows, highs = interval(bootstrap_means(centred[:, :, None])[:, :, 0], centred.shape[1])
+        p_values = sign_flip_p_values(np.concatenate([_gap_contributions(gaps[place]) for place in single]))
+        for place, table, *rest in zip(single, centred, lows, highs, p_values, strict=True):
+            low, high, p = map(float, rest)
+            around = spread(table[None, :])
+            found[place] = replace(
+                found[place], difference=float(table.mean()), low=low, high=high, p=p, detectable=around.detectable
+            )
+    for place in set(whole) - set(single):
+        table = contributions(gaps[place])
+        mean, around = float(table.mean()), spread(table)
+        low, high = mean - around.half_width, mean + around.half_width
+        found[place] = replace(
+            found[place], difference=mean, low=low, high=high, p=around.p_value(mean), detectable=around.detectable
+        )
+    return found
 
 
-def percentile_interval(replicates: NDArray[np.float64]) -> tuple[float, float]:
-    """The 2.5 % and 97.5 % quantiles."""
-    low, high = np.quantile(replicates, [0.025, 0.975])
-    return float(low), float(high)
+def comparable(gap: Floats) -> bool:
+    """Whether two items at least are compared, and every language of every run."""
+    scored = ~np.isnan(gap)
+    return bool(scored.any(axis=1).all()) and int(scored.any(axis=(0, 2)).sum()) > 1
 
 
-def matrix(
-    items: Sequence[str], languages: Sequence[str], scores: dict[tuple[str, str], float | None]
-) -> NDArray[np.float64]:
-    """Scores of (item, language) as an array of shape (items, languages), NaN where there is none."""
-    rows = [[scores.get((item, language)) for language in languages] for item in items]
-    return np.array(rows, dtype=np.float64).reshape(len(items), len(languages))
+def _undefined(gap: Floats) -> Difference:
+    runs = gap.shape[0]
+    test = "sign flips over items" if runs == 1 else f"t over items and {runs} runs"
+    items = int((~np.isnan(gap)).any(axis=(0, 2)).sum())
+    return Difference(items, runs, None, None, None, None, None, test)
+
+
+def _gap_contributions(gap: Floats) -> Floats:
+    """Each item's own part of the difference, 0 where it is not compared: shape (runs, items)."""
+    scored = ~np.isnan(gap)
+    shares = gap.shape[1] / scored.sum(axis=1, keepdims=True) / gap.shape[2]
+    return np.where(scored, gap * shares, 0.0).sum(axis=2)
+
+
+def sign_flip_p_values(gaps: Floats, replicates: int = REPLICATES) -> list[float]:
+    """Two-sided p-values of the means of paired differences, shape (comparisons, items).
+
+    Without an effect their signs are exchangeable. Exact where at most 12 differ from 0; else by random flips, the
+    observed signs counted among them (Phipson & Smyth 2010).
+    """
+    observed = np.abs(gaps.sum(axis=1)) * (1 - 1e-9)
+    reached = np.ones(len(gaps))
+    rng = np.random.default_rng(SEED)
+    for start in range(0, replicates, BLOCK):
+        rows = min(BLOCK, replicates - start)
+        bits = np.unpackbits(rng.integers(0, 256, size=(rows, -(-gaps.shape[1] // 8)), dtype=np.uint8), axis=1)
+        flipped = 2.0 * (bits[:, : gaps.shape[1]].astype(np.float64) @ gaps.T) - gaps.sum(axis=1)
+        reached += (np.abs(flipped) >= observed).sum(axis=0)
+    few = (gaps != 0).sum(axis=1) <= EXACT
+    return [
+        _exact_p(gap[gap != 0]) if is_few else float(count) / (replicates + 1)
+        for gap, is_few, count in zip(gaps, few, reached, strict=True)
+    ]
+
+
+def _exact_p(gaps: Floats) -> float:
+    """The share of all flips of sign that reach the observed sum."""
+    signs = 1 - 2 * ((np.arange(2 ** len(gaps))[:, None] >> np.arange(len(gaps))) & 1)
+    return float((np.abs(signs @ gaps) >= abs(gaps.sum()) * (1 - 1e-9)).mean())
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's (1979) adjusted p-values, for a family of comparisons; those that could not be made are no part of it."""
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (p, place) in enumerate(known):
+        highest = max(highest, min(1.0, p * (len(known) - rank)))
+        adjusted[place] = highest
+    return adjusted

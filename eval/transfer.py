@@ -1,80 +1,283 @@
-"""What transferred: means over seen and unseen languages and performance to English, per cell and task."""
+"""What transferred: means over groups of languages, performance to the pivot, comparisons, plateaus, gaps closed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
+from babel import Locale
 
-from eval.stats import Estimate, estimate, matrix, ratio
+from eval.panel import Panel, panels
+from eval.stats import (
+    Difference,
+    Estimate,
+    Floats,
+    contributions,
+    differences,
+    estimate,
+    holm,
+    interval,
+    ratio,
+    spread,
+)
 
-PIVOT = "en"
-PERFORMANCE_TO_ENGLISH = "performance to English"
+BASE = "base"
+GAP = "seen − unseen"
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageGroups:
-    """The study's languages; `seen` has the pivot in it if it was trained on."""
+    """The study's languages; `seen` has the pivot in it if it was trained on. `named` are groups of the user's own."""
 
     seen: tuple[str, ...]
     unseen: tuple[str, ...]
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    pivot: str = "en"
 
     @property
     def all(self) -> tuple[str, ...]:
         """Seen languages, then unseen."""
         return (*self.seen, *self.unseen)
 
+    @property
+    def others(self) -> str:
+        """The name of the group of all languages but the pivot, e.g. "non-English"."""
+        return f"non-{language_name(self.pivot)}"
+
+    @property
+    def performance(self) -> str:
+        """The name of the ratio to the pivot, e.g. "performance to English"."""
+        return f"performance to {language_name(self.pivot)}"
+
     def means(self) -> dict[str, tuple[str, ...]]:
-        """The groups whose means are reported, by name; "seen" is without the pivot, as in arXiv 2504.16677."""
+        """The groups whose means are reported, by name.
+
+        As in arXiv 2504.16677 "seen" is without the pivot, "non-English" its average of 7 and "all" its average of 8.
+        """
         groups = {
-            "seen": tuple(language for language in self.seen if language != PIVOT),
+            "seen": tuple(language for language in self.seen if language != self.pivot),
             "unseen": self.unseen,
-            "non-English": tuple(language for language in self.all if language != PIVOT),
-        }
+            self.others: tuple(language for language in self.all if language != self.pivot),
+            "all": self.all,
+        } | dict(self.named)
         return {name: languages for name, languages in groups.items() if languages}
 
 
-def summarize(scores: pl.DataFrame, groups: LanguageGroups) -> pl.DataFrame:
-    """One row per cell, task, metric and language or group: the estimate, scored and unscored counts, versions.
+def language_name(code: str) -> str:
+    """The English name of a language, or its code where CLDR has none."""
+    return Locale("en").languages.get(code, code)
 
-    *Performance to English* = mean over the non-English languages / the English score of the same
-    cell (arXiv 2504.16677, avg7 / English).
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Settings along an axis of amounts, the rest of the recipe being the same; `name` says what that is."""
+
+    name: str
+    axis: str
+    amounts: tuple[float, ...]
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How the cells of a study belong together.
+
+    A *setting* is a cell, or the runs of one under several seeds. Each is compared with its reference and the base.
     """
-    rows: list[dict[str, object]] = []
-    for (cell, task, _), part in scores.group_by(["cell", "task", "metric"], maintain_order=True):
-        items = part["item"].unique(maintain_order=True).to_list()
-        values = {
-            (item, language): value for item, language, value in part.select("item", "language", "value").iter_rows()
-        }
-        tested = set(part["language"].unique().to_list())
-        named: dict[str, tuple[str, ...]] = {language: (language,) for language in groups.all if language in tested}
-        named |= {name: members for name, members in groups.means().items() if set(members) <= tested}
-        for name, members in named.items():
-            estimated = estimate(matrix(items, members, values))
-            rows.append(_row(part, str(cell), str(task), name, members, estimated))
-        others = groups.means().get("non-English", ())
-        if PIVOT in tested and others and set(others) <= tested:
-            estimated = ratio(matrix(items, others, values), matrix(items, (PIVOT,), values))
-            rows.append(_row(part, str(cell), str(task), PERFORMANCE_TO_ENGLISH, (PIVOT, *others), estimated))
-    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("mean", "low", "high"), pl.Float64))
+
+    settings: Mapping[str, tuple[str, ...]]
+    """Setting → its runs, the names of cells."""
+    references: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Setting → the one it is compared with: its like with the least amount."""
+    curves: tuple[Curve, ...] = ()
+
+    def runs(self, setting: str) -> tuple[str, ...]:
+        """A setting's runs; the base, or a single run by its own name, is one."""
+        return self.settings.get(setting, (setting,))
+
+    def there(self, panel: Panel) -> list[str]:
+        """The settings with scores, the base first."""
+        names = [BASE, *self.settings]
+        return [name for name in names if any(run in panel.runs for run in self.runs(name))]
+
+    def present(self, setting: str, panel: Panel) -> list[str]:
+        """A setting's runs that have scores."""
+        return [run for run in self.runs(setting) if run in panel.runs]
 
 
-def _row(
-    part: pl.DataFrame, cell: str, task: str, name: str, members: Sequence[str], estimated: Estimate
-) -> dict[str, object]:
-    concerned = part.filter(pl.col("language").is_in(list(members)))
+def main_metrics(scores: pl.DataFrame) -> dict[str, str]:
+    """Task → the metric it is judged by, which comes first."""
+    first = scores.group_by("task", maintain_order=True).agg(pl.col("metric").first())
+    return dict(first.iter_rows())
+
+
+def summarize(scores: pl.DataFrame, groups: LanguageGroups, design: Design | None = None) -> pl.DataFrame:
+    """One row per setting (and run of several), task, metric and language or group.
+
+    Columns: cell, runs, task, metric, group, languages, mean, low, high, scored, unscored, no_answer, version.
+    *Performance to English* = mean over the other languages / the English score of the same cell (arXiv 2504.16677,
+    avg7 / English); *seen − unseen* = difference of the two means.
+    """
+    tallies = counted(scores)
+    rows = [row for panel in panels(scores) for row in _summary_rows(panel, groups, design, tallies)]
+    schema = dict.fromkeys(("mean", "low", "high"), pl.Float64) | {"runs": pl.Int64}
+    return pl.DataFrame(rows, schema_overrides=schema)
+
+
+Tallies = Mapping[tuple[str, str, str, str], tuple[int, int, str]]
+
+
+def counted(scores: pl.DataFrame) -> Tallies:
+    """Unscored, scored without an answer found, and scorers' versions by cell, task, metric and language."""
+    value, reason = pl.col("value"), pl.col("reason")
+    found = scores.group_by("cell", "task", "metric", "language").agg(
+        unscored=value.is_null().sum(),
+        no_answer=(value.is_not_null() & reason.is_not_null()).sum(),
+        version=pl.col("version").unique().sort().str.join(", "),
+    )
+    return {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in found.iter_rows()}
+
+
+def _summary_rows(
+    panel: Panel, groups: LanguageGroups, design: Design | None, tallies: Tallies
+) -> Iterator[dict[str, object]]:
+    """The rows of one panel: every run on its own, and settings of several runs."""
+    several = {name: runs for name, runs in (design.settings if design else {}).items() if len(runs) > 1}
+    settings = {run: (run,) for run in panel.runs}
+    settings |= {name: tuple(run for run in runs if run in panel.runs) for name, runs in several.items()}
+    for name, runs in settings.items():
+        if not runs:
+            continue
+        for group, languages, estimated in estimates(panel, runs, groups):
+            concerned = [tallies.get((run, panel.task, panel.metric, each)) for run in runs for each in languages]
+            there = [each for each in concerned if each]
+            yield {
+                "cell": name,
+                "runs": len(runs),
+                "task": panel.task,
+                "metric": panel.metric,
+                "group": group,
+                "languages": " ".join(languages),
+                "mean": estimated.mean,
+                "low": estimated.low,
+                "high": estimated.high,
+                "scored": estimated.n,
+                "unscored": sum(each[0] for each in there),
+                "no_answer": sum(each[1] for each in there),
+                "version": ", ".join(sorted({each[2] for each in there})),
+            }
+
+
+def estimates(
+    panel: Panel, runs: Sequence[str], groups: LanguageGroups
+) -> Iterator[tuple[str, tuple[str, ...], Estimate]]:
+    """Each language tested, the groups all of whose languages are, performance to the pivot, and the gap."""
+    means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
+    named = {language: (language,) for language in groups.all if language in panel.languages} | means
+    single = runs[0] if len(runs) == 1 else None
+    for name, members in named.items():
+        sampled = panel.replicates_of(single, members) if single else None
+        yield name, members, estimate(panel.of(runs, members), sampled)
+    if groups.pivot in panel.languages and groups.others in means:
+        others = means[groups.others]
+        sampled = panel.replicates_of(single, (*others, groups.pivot)) if single else None
+        yield (
+            groups.performance,
+            (groups.pivot, *others),
+            ratio(panel.of(runs, others), panel.of(runs, (groups.pivot,)), sampled),
+        )
+    if {"seen", "unseen"} <= set(means):
+        members = (*means["seen"], *means["unseen"])
+        yield GAP, members, _gap(panel, runs, means["seen"], means["unseen"])
+
+
+def _gap(panel: Panel, runs: Sequence[str], seen: Sequence[str], unseen: Sequence[str]) -> Estimate:
+    """The mean over seen languages less that over unseen ones, items resampled together."""
+    above, below = panel.of(runs, seen), panel.of(runs, unseen)
+    n = int((~np.isnan(above)).sum() + (~np.isnan(below)).sum())
+    if not (~np.isnan(above)).any(axis=1).all() or not (~np.isnan(below)).any(axis=1).all():
+        return Estimate(n, None, None, None)
+    table = contributions(above) - contributions(below)
+    mean = float(table.mean())
+    if table.shape[1] == 1:
+        return Estimate(n, mean, None, None)
+    if len(runs) > 1:
+        half = spread(table).half_width
+        return Estimate(n, mean, mean - half, mean + half)
+    sampled = panel.replicates_of(runs[0], seen).mean(axis=(1, 2)) - panel.replicates_of(runs[0], unseen).mean(
+        axis=(1, 2)
+    )
+    low, high = interval(sampled, above.shape[1])
+    return Estimate(n, mean, float(low), float(high))
+
+
+def compare(scores: pl.DataFrame, groups: LanguageGroups, design: Design) -> pl.DataFrame:
+    """Every setting against its reference and the base, by each task's main metric, in each group of languages.
+
+    Columns: task, metric, group, cell, other, items, runs, difference, low, high, p, p_adjusted, detectable, test.
+    `p_adjusted` is Holm's over the settings and groups compared with the same kind of other (the base, or references)
+    in one task.
+    """
+    found: list[dict[str, object]] = []
+    for panel in main_panels(scores):
+        there = design.there(panel)
+        to_base = [(name, BASE) for name in there if name != BASE] if BASE in there else []
+        to_reference = [
+            (name, other) for name in there if (other := design.references.get(name)) in there and other != name
+        ]
+        for pairs in (to_base, to_reference):
+            found += compared(panel, pairs, groups, design)  # pyright: ignore[reportArgumentType]
+    return pl.DataFrame(found, schema=COMPARISONS)
+
+
+COMPARISONS = {
+    "task": pl.String, "metric": pl.String, "group": pl.String, "cell": pl.String, "other": pl.String,
+    "items": pl.Int64, "runs": pl.Int64, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+    "p": pl.Float64, "p_adjusted": pl.Float64, "detectable": pl.Float64, "test": pl.String,
+}  # fmt: skip
+
+
+def main_panels(scores: pl.DataFrame) -> list[Panel]:
+    """The panels of each task's main metric."""
+    main = main_metrics(scores)
+    return [panel for panel in panels(scores, list(main.values())) if main[panel.task] == panel.metric]
+
+
+def compared(
+    panel: Panel, pairs: Sequence[tuple[str, str]], groups: LanguageGroups, design: Design
+) -> list[dict[str, object]]:
+    """The rows of a family of comparisons, over which p-values are adjusted."""
+    means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
+    asked = [(name, other, group) for name, other in pairs for group in means]
+    found = differences([paired(panel, design, name, other, means[group]) for name, other, group in asked])
+    adjusted = holm([each.p for each in found])
+    return [
+        {"task": panel.task, "metric": panel.metric, "group": group, "cell": name, "other": other}
+        | _figures(each)
+        | {"p_adjusted": p}
+        for (name, other, group), each, p in zip(asked, found, adjusted, strict=True)
+    ]
+
+
+def _figures(each: Difference) -> dict[str, object]:
     return {
-        "cell": cell,
-        "task": task,
-        "metric": part["metric"][0],
-        "group": name,
-        "languages": " ".join(members),
-        "mean": estimated.mean,
-        "low": estimated.low,
-        "high": estimated.high,
-        "scored": estimated.n,
-        "unscored": concerned["value"].null_count(),
-        "no_answer": concerned.filter(pl.col("value").is_not_null() & pl.col("reason").is_not_null()).height,
-        "version": ", ".join(concerned["version"].unique().sort().to_list()),
+        "items": each.items,
+        "runs": each.runs,
+        "difference": each.difference,
+        "low": each.low,
+        "high": each.high,
+        "p": each.p,
+        "detectable": each.detectable,
+        "test": each.test,
     }
+
+
+def paired(panel: Panel, design: Design, one: str, other: str, languages: Sequence[str]) -> tuple[Floats, Floats]:
+    """The scores of two settings, run by run; a setting of one run is compared with every run of the other."""
+    first, second = design.present(one, panel), design.present(other, panel)
+    if len(first) > 1 and len(second) > 1:
+        fewer = min(len(first), len(second))
+        first, second = first[:fewer], second[:fewer]
+    return panel.of(first, languages), panel.of(second, languages)

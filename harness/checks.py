@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.tasks import TASKS
+from eval.transfer import LanguageGroups
 from harness.errors import Problem, suggestion
 from harness.recipe import Ingredient, Recipe, is_ready_made
 from harness.scoring import identifier_problems
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-RESERVED_CELLS = {"base", "evaluation", "cards"}
+RESERVED_CELLS = {"base", "evaluation", "cards", "comparisons", "figures", "tables", "report_files"}
 COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "es", "sa": "ar", "tw": "zh", "us": "en"}
 """Country codes often written for a language's (ISO 3166 for ISO 639)."""
 
@@ -106,6 +107,28 @@ def _check_languages(recipe: Recipe) -> list[Problem]:
                 problems.append(Problem(where, f"unknown language {language!r}; {hint}"))
     for language in sorted(set(recipe.languages.seen) & set(recipe.languages.unseen)):
         problems.append(Problem("languages.unseen", f"{language!r} is also in languages.seen; keep it in one"))
+    return problems + _check_groups(recipe)
+
+
+def _check_groups(recipe: Recipe) -> list[Problem]:
+    """Groups of languages that are not the study's, or whose names mean something else already."""
+    tested = recipe.all_languages
+    given = recipe.languages
+    taken = {*tested, *LanguageGroups(given.seen, given.unseen, pivot=given.pivot).means()}
+    problems = [
+        Problem(f"languages.groups.{name}", f"{name!r} is a group or a language already; choose another name")
+        for name in given.groups
+        if name in taken
+    ]
+    problems += [
+        Problem(f"languages.groups.{name}", f"{language!r} is none of the study's; {suggestion(language, tested)}")
+        for name, members in given.groups.items()
+        for language in members
+        if language not in tested
+    ]
+    if "pivot" in given.model_fields_set and given.pivot not in tested:
+        message = f"{given.pivot!r} is none of the study's; {suggestion(given.pivot, tested)}"
+        problems.append(Problem("languages.pivot", message))
     return problems
 
 
@@ -115,7 +138,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
         "evaluation.tasks": recipe.evaluation.tasks,
-    }
+    } | {f"languages.groups.{name}": members for name, members in recipe.languages.groups.items()}
     for name, part in recipe.mixture.items():
         for key in ("sources", "languages", "prompts_in", "answers_in"):
             lists[f"mixture.{name}.{key}"] = getattr(part, key) or ()

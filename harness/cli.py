@@ -1,4 +1,4 @@
-"""The command line: harness plan | run | eval | report | status RECIPE."""
+"""The command line: harness plan | run | eval | report | compare | status RECIPE, score and analyze."""
 
 from __future__ import annotations
 
@@ -191,6 +191,75 @@ def score(
 
 
 @app.command()
+def compare(
+    recipe: RecipeFile,
+    one: Annotated[str, typer.Argument(metavar="CELL_A", help="A cell, or base.", show_default=False)],
+    other: Annotated[str, typer.Argument(metavar="CELL_B", help="Another.", show_default=False)],
+    runs: Runs = Path("runs"),
+    show: Annotated[int, typer.Option(metavar="N", min=0, help="How many items that flipped to print.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Two cells item by item: differences A − B per language, and the items on which they part, side by side.
+
+    Differences are paired by item, with 95 % intervals and p-values of sign flips over items, adjusted by Holm's
+    method over the languages, and over the groups. One run each: they say nothing of other seeds.
+
+    Example: harness compare recipes/quickstart.yaml amount-40 amount-0 --show 10
+    """
+    with reporting_mistakes():
+        from harness.comparing import compare_cells
+        from harness.study import Study
+
+        data = compare_cells(Study(recipe, runs), one, other)
+        if as_json:
+            print(json.dumps(data, ensure_ascii=False))
+        else:
+            show_comparison(data, show)
+
+
+@app.command()
+def analyze(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet or JSON lines, a score a row.")],
+    x: Annotated[str, typer.Option(metavar="COLUMN", help="The axis of curves: amounts, steps.")],
+    seen: Annotated[str, typer.Option(metavar="LANG,…", help="Languages trained on.")],
+    unseen: Annotated[str, typer.Option(metavar="LANG,…", help="Languages not trained on.")] = "",
+    pivot: Annotated[str, typer.Option(metavar="LANG", help="The language that others are measured by.")] = "en",
+    group: Annotated[str, typer.Option(metavar="COLUMN,…", help="Columns of which each combination is a curve.")] = "",
+    language: Annotated[str, typer.Option(metavar="COLUMN", help="The column of languages.")] = "language",
+    score_column: Annotated[str, typer.Option("--score", metavar="COLUMN", help="The column of scores.")] = "score",
+    item: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Of scores per item: what translations share.", show_default="item"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What any long table of scores says of transfer: means over seen and unseen, gap closed, plateau, correlation.
+
+    Scores per item (a column item) give intervals; means do not. An axis named step or checkpoint gives learning and
+    forgetting as well.
+
+    Examples:
+
+        harness analyze table.csv --x per_language --seen es,fr,ja,zh --unseen ar,ko,pt --group model,task
+
+        harness analyze items.parquet --x step --seen fr --unseen sw --item question --json
+    """
+    with reporting_mistakes():
+        from eval.tables import Columns
+        from eval.transfer import LanguageGroups
+        from harness.analysis import analyze_table
+
+        named = [tuple(filter(None, (each.strip() for each in given.split(",")))) for given in (seen, unseen, group)]
+        trained = named[0] if pivot in (*named[0], *named[1]) else (pivot, *named[0])
+        columns = Columns(x, named[2], language, score_column, item)
+        found = analyze_table(table, columns, LanguageGroups(trained, named[1], pivot=pivot))
+        if as_json:
+            print(json.dumps(found, ensure_ascii=False))
+        else:
+            show_analysis(found, x)
+
+
+@app.command()
 def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """How far every cell is.
 
@@ -320,6 +389,66 @@ def show_scores(task: str, data: dict[str, Any]) -> None:
     versions = dict.fromkeys(tally["version"] for each in data["languages"].values() for tally in each.values()
                              if tally.get("version"))  # fmt: skip
     line(f"versions: {'; '.join(versions)}")
+
+
+def show_comparison(data: dict[str, Any], shown: int) -> None:
+    """A table of differences per language and group, then some of the items that flipped."""
+    from eval.metrics import metric_of
+
+    title = f"{data['one']} − {data['other']}"
+    table = plain_table(title, ("task", "metric", "language"), ("difference", "95 %", "p", "p (Holm)", "items"))
+    before = ""
+    for row in data["differences"]:
+        factor = metric_of(row["metric"]).factor
+        figures = [None if row[key] is None else factor * row[key] for key in ("difference", "low", "high")]
+        known = [f"{each:+.1f}" for each in figures if each is not None]
+        interval = f"{known[1]} to {known[2]}" if len(known) == 3 else ""
+        p_values = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("p", "p_adjusted")]
+        words = (row["task"], row["metric"]) if row["task"] != before else ("", "")
+        table.add_row(*words, row["group"], known[0] if known else "", interval, *p_values, str(row["items"]))
+        before = row["task"]
+    show_table(table)
+    for item in data["flipped"][:shown]:
+        line(f"\n{item['task']} {item['language']} {item['item']}")
+        line(f"  prompt     {' '.join(item['prompt'].split())}")
+        line(f"  reference  {' '.join(item['reference'].split())}")
+        for cell in (data["one"], data["other"]):
+            line(f"  {cell}: {item[cell]['value']:g}  {' '.join(item[cell]['completion'].split())}")
+    line(f"{len(data['flipped'])} items differ: {data['file']}")
+
+
+def show_analysis(found: list[dict[str, Any]], x: str) -> None:
+    """A table per group of rows: the axis down, groups of languages across; then what its curve says."""
+    for part in found:
+        names = list(dict.fromkeys(row["group"] for row in part["summary"]))
+        title = ", ".join(f"{name} {value}" for name, value in part["group"].items())
+        table = plain_table(title, (x,), tuple(names))
+        by_amount: dict[float, dict[str, Any]] = {}
+        for row in part["summary"]:
+            by_amount.setdefault(row[x], {})[row["group"]] = row
+        for amount, row in by_amount.items():
+            table.add_row(f"{amount:g}", *(interval_text(row.get(name)) for name in names))
+        show_table(table)
+        for curve in part["curves"]:
+            told = f"{curve['group']}: highest at {x} {curve['best']:g}"
+            told += f", plateau from {curve['plateau']:g}" if curve["plateau"] is not None else ""
+            closed = curve["gap_closed"]
+            told += f"; gap closed {100 * closed['mean']:.1f} points" if closed["mean"] is not None else ""
+            told += f" ({100 * closed['low']:.1f} to {100 * closed['high']:.1f})" if closed["low"] is not None else ""
+            rho = curve["correlation"]
+            told += f"; Spearman seen/unseen {rho:.2f} over {curve['points']} points" if rho is not None else ""
+            line(f"  {told}")
+        for each in part.get("dynamics", ()):
+            if each["learn_step"] is not None:
+                lost = "" if each["forgetting"] is None else f", {each['forgetting']:.3f} forgotten since the best"
+                line(f"  {each['group']}: learned at {x} {each['learn_step']:g}{lost}")
+
+
+def interval_text(row: dict[str, Any] | None) -> str:
+    """A mean with its interval, as far as they are known."""
+    if row is None or row["mean"] is None:
+        return ""
+    return f"{row['mean']:.3f}" + (f" ({row['low']:.3f}–{row['high']:.3f})" if row["low"] is not None else "")
 
 
 def show_left_out(data: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -23,6 +23,12 @@ class Cell:
 
     name: str
     recipe: Recipe
+    place: Mapping[str, float | str]
+    """Its value on each axis, where that is a number; else what the value is called."""
+    labels: tuple[str, ...] = ()
+    """What its value on each axis is called in its name."""
+    also: tuple[Mapping[str, float | str], ...] = ()
+    """Other places of the grid that come out as the same cell, as 0 of one mixture is 0 of another."""
 
 
 def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
@@ -35,13 +41,13 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
         if recipe.study in RESERVED_CELLS:
             message = f"{recipe.study!r} is taken: a study without a grid is one cell of its name; choose another"
             raise UserError([Problem("study", message)])
-        return [Cell(recipe.study, recipe)]
+        return [Cell(recipe.study, recipe, {})]
     problems = _axis_problems(recipe.grid)
     if problems:
         raise UserError(problems)
     cells: dict[str, Cell] = {}
     seen: dict[str, dict[str, Any]] = {}
-    for name, values in _combinations(recipe.grid):
+    for name, values, place, labels in _combinations(recipe.grid):
         if seen.setdefault(name, values) != values:
             problems.append(
                 Problem("grid", f"two cells would be named {name!r}; name the values, as in values: {{short-name: …}}")
@@ -57,8 +63,11 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
         except UserError as error:
             problems += error.problems
             continue
-        if cell not in [known.recipe for known in cells.values()]:
-            cells[name] = Cell(name, cell)
+        same = next((known for known in cells.values() if known.recipe == cell), None)
+        if same:
+            cells[same.name] = replace(same, also=(*same.also, place))
+        else:
+            cells[name] = Cell(name, cell, place, labels)
     if problems:
         raise UserError(list(dict.fromkeys(problems)))
     return list(cells.values())
@@ -95,12 +104,20 @@ def choose(cells: list[Cell], names: str | None) -> list[Cell]:
     return [cell for cell in cells if cell.name in wanted]
 
 
-def _combinations(grid: Mapping[str, Axis]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each cell's name and its value per axis."""
+def _combinations(
+    grid: Mapping[str, Axis],
+) -> Iterator[tuple[str, dict[str, Any], dict[str, float | str], tuple[str, ...]]]:
+    """Each cell's name, its value per axis, the same as numbers or labels, and its labels."""
     choices = [[(axis, label, value) for label, value in _labelled(spec.values)] for axis, spec in grid.items()]
     for combination in product(*choices):
         name = "_".join(f"{axis}-{label}" for axis, label, _ in combination)
-        yield name, {axis: value for axis, _, value in combination}
+        place = {axis: value if is_number(value) else label for axis, label, value in combination}
+        yield name, {axis: value for axis, _, value in combination}, place, tuple(label for _, label, _ in combination)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value can stand on a scale; true and false cannot."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _labelled(values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[str, Any]]:

@@ -73,10 +73,12 @@ class Training(Section):
 
 
 class Languages(Section):
-    """Which languages some cell trains on, and which none may."""
+    """Which languages some cell trains on, and which none may; groups of them for the report."""
 
     seen: tuple[str, ...] = Field(min_length=1)
     unseen: tuple[str, ...] = ()
+    groups: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    pivot: str = "en"
 
 
 def split_paths(path: str) -> dict[Split, str]:

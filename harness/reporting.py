@@ -11,7 +11,7 @@ from data_mixes.storage import write_text
 from eval.report.html import html_page
 from eval.report.tables import task_tables
 from eval.report.terminal import print_tables
-from eval.transfer import LanguageGroups, summarize
+from eval.transfer import summarize
 from harness.errors import Problem, UserError
 from harness.evaluation import BASE, SCORES
 from harness.progress import say
@@ -28,8 +28,8 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores, stale = current_scores(study)
-    groups = LanguageGroups(study.recipe.languages.seen, study.recipe.languages.unseen)
-    summary = summarize(scores, groups)
+    groups = study.groups
+    summary = summarize(scores, groups, study.design)
     summary.write_parquet(study.folder / "summary.parquet")
     cells = [BASE, *(cell.name for cell in study.cells)]
     tables = task_tables(summary, groups, cells)

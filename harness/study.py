@@ -23,8 +23,10 @@ from data_mixes.sources.source import Source, SourceError
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Lengths, Measures, TokenStore
 from eval.evaluate import EvaluationSet
+from eval.transfer import Design, LanguageGroups
 from harness.card import Cards
 from harness.compare import Compared, neighbours
+from harness.design import design_of
 from harness.errors import Problem, UserError
 from harness.grid import Cell, cells_of, choose
 from harness.loading import load_recipe
@@ -102,6 +104,17 @@ class Study:
         if problems:
             raise UserError(list(dict.fromkeys(problems)))
         self.model: ModelFiles = find_model(self.recipe.model.name, self.recipe.model.revision)
+
+    @property
+    def groups(self) -> LanguageGroups:
+        """The languages and their groups."""
+        languages = self.recipe.languages
+        return LanguageGroups(languages.seen, languages.unseen, dict(languages.groups), languages.pivot)
+
+    @cached_property
+    def design(self) -> Design:
+        """How the cells belong together."""
+        return design_of(self.recipe, self.cells)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -1,18 +1,37 @@
-"""Intervals are honest: unscored is not zero, undefined is blank, translations are one cluster."""
+"""Intervals are honest: unscored is not zero, undefined is blank, translations are one cluster, seeds are a level."""
 
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats as distributions
 
-from eval.report.tables import task_tables
-from eval.stats import estimate, ratio, wilson
-from eval.transfer import PERFORMANCE_TO_ENGLISH, LanguageGroups, summarize
+from eval.stats import (
+    Difference,
+    bootstrap_means,
+    contributions,
+    differences,
+    estimate,
+    holm,
+    interval,
+    ratio,
+    sign_flip_p_values,
+    spread,
+    wilson,
+)
 
 NAN = float("nan")
+
+
+def one_run(rows: object) -> np.ndarray:
+    """Scores of one run: shape (1, items, languages)."""
+    return np.array(rows, dtype=np.float64)[None]
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> Difference:
+    return differences([(one, other)])[0]
 
 
 def test_wilson_as_published() -> None:
@@ -22,81 +41,177 @@ def test_wilson_as_published() -> None:
 
 
 def test_nothing_scored_is_blank_and_missing_is_not_zero() -> None:
-    assert estimate(np.array([[NAN], [NAN]])).mean is None
-    partly = estimate(np.array([[1.0], [NAN], [1.0]]))
+    assert estimate(one_run([[NAN], [NAN]])).mean is None
+    partly = estimate(one_run([[1.0], [NAN], [1.0]]))
     assert (partly.n, partly.mean) == (2, 1.0)
-    assert estimate(np.array([[1.0, NAN], [1.0, NAN]])).mean is None  # one language has no score at all
+    assert estimate(one_run([[1.0, NAN], [1.0, NAN]])).mean is None  # one language has no score at all
 
 
 def test_scores_that_never_vary_still_have_an_interval() -> None:
-    never = estimate(np.zeros((20, 4)))
+    never = estimate(np.zeros((1, 20, 4)))
     assert never.low == 0.0 and never.high == pytest.approx(0.1611, abs=5e-5)
 
 
 def test_translations_count_as_one_cluster() -> None:
     """Four languages that agree item by item are no more certain than one."""
     rng = np.random.default_rng(0)
-    one = rng.random((60, 1))
-    alone, together = estimate(one), estimate(np.repeat(one, 4, axis=1))
+    one = rng.random((1, 60, 1))
+    alone, together = estimate(one), estimate(np.repeat(one, 4, axis=2))
     assert together.mean == pytest.approx(alone.mean)
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high))
-    spread = estimate(rng.random((60, 4)))
-    assert spread.high - spread.low < alone.high - alone.low
+    spread_out = estimate(rng.random((1, 60, 4)))
+    assert spread_out.high - spread_out.low < alone.high - alone.low
 
 
 def test_the_interval_has_the_width_of_the_standard_error() -> None:
-    values = np.random.default_rng(1).normal(0.5, 0.1, (400, 1))
+    values = np.random.default_rng(1).normal(0.5, 0.1, (1, 400, 1))
     found = estimate(values)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
+    assert spread(contributions(values)).half_width == pytest.approx(1.96 * values.std() / 20, rel=0.01)
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=20))
+@given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=2, max_size=20))
 def test_the_interval_holds_the_mean(rows: list[list[float]]) -> None:
-    found = estimate(np.array(rows))
-    assert found.low - 1e-9 <= found.mean <= found.high + 1e-9
+    found = estimate(one_run(rows))
+    assert found.low - 1e-6 <= found.mean <= found.high + 1e-6
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32), st.integers(2, 30), st.integers(1, 4), st.floats(0, 0.5))
+def test_what_items_contribute_adds_up_to_the_mean(seed: int, items: int, languages: int, missing: float) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.random((2, items, languages))
+    values[rng.random(values.shape) < missing] = NAN
+    values[:, 0] = 0.5  # something is scored in every language
+    expected = np.nanmean(values, axis=1).mean(axis=1)
+    assert contributions(values).mean(axis=1) == pytest.approx(expected)
+    assert bootstrap_means(values, 5).shape == (5, 2, languages)
+
+
+def test_languages_with_items_of_their_own_add_their_variances() -> None:
+    rng = np.random.default_rng(2)
+    values = np.full((1, 300, 3), NAN)
+    for language in range(3):
+        values[0, language * 100 : (language + 1) * 100, language] = rng.random(100)
+    errors = [np.nanstd(values[0, :, language], ddof=1) / 10 for language in range(3)]
+    assert spread(contributions(values)).error == pytest.approx(np.sqrt(np.square(errors).sum()) / 3, rel=0.02)
 
 
 def test_a_ratio_to_noise_is_undefined() -> None:
-    zeros, ones = np.zeros((10, 1)), np.ones((10, 1))
+    zeros, ones = np.zeros((1, 10, 1)), np.ones((1, 10, 1))
     assert ratio(ones, zeros).mean is None
     assert ratio(ones / 2, ones).mean == pytest.approx(0.5)
-    one_in_sixteen = np.array([[1.0]] + [[0.0]] * 15)
-    assert ratio(np.zeros((16, 3)), one_in_sixteen).mean is None
-    never = ratio(np.zeros((20, 3)), np.array([[1.0], [0.5]] * 10))
+    one_in_sixteen = one_run([[1.0]] + [[0.0]] * 15)
+    assert ratio(np.zeros((1, 16, 3)), one_in_sixteen).mean is None
+    never = ratio(np.zeros((1, 20, 3)), one_run([[1.0], [0.5]] * 10))
     assert (never.mean, never.low) == (0.0, 0.0) and never.high > 0.15
 
 
-def scores() -> pl.DataFrame:
-    values = {"en": [1.0, 1.0, 0.5], "fr": [0.5, 0.5, 0.5], "ja": [0.0, None, 1.0]}
-    return pl.DataFrame(
-        [
-            {"cell": "a", "task": "math", "language": language, "item": str(item), "id": f"{item}@{language}",
-             "metric": "accuracy", "value": value, "answer": None, "reason": None if value is not None else "why",
-             "version": "v1"}
-            for language, column in values.items() for item, value in enumerate(column)
-        ],
-        schema_overrides={"answer": pl.String, "reason": pl.String},
-    )  # fmt: skip
+def test_a_ratio_of_runs_agrees_with_that_of_one_with_as_many_items() -> None:
+    rng = np.random.default_rng(3)
+    above, below = rng.random((3, 400, 2)), 1 + rng.random((3, 400, 1))
+    several = ratio(above, below)
+    single = ratio(above[:1], below[:1])
+    assert several.mean == pytest.approx(above.mean() / below.mean())
+    assert several.low < several.mean < several.high and single.low < single.mean < single.high
+    assert several.high - several.low < 2 * (single.high - single.low)
 
 
-def test_the_summary_follows_the_papers_definitions() -> None:
-    groups = LanguageGroups(("en", "fr"), ("ja",))
-    found = {row["group"]: row for row in summarize(scores(), groups).iter_rows(named=True)}
-    assert found["seen"]["mean"] == 0.5 and found["seen"]["languages"] == "fr"
-    assert found["unseen"]["mean"] == 0.5 and (found["unseen"]["scored"], found["unseen"]["unscored"]) == (2, 1)
-    assert found["en"]["mean"] == pytest.approx(5 / 6)
-    assert found[PERFORMANCE_TO_ENGLISH]["mean"] == pytest.approx(0.5 / (5 / 6))
+def studies(runs: int, seeds: float, count: int, items: int = 100) -> np.ndarray:
+    """Simulated studies of true mean 0: (studies, 2 cells, runs, items, 3 languages), with item and seed effects."""
+    rng = np.random.default_rng(int(1000 * seeds) + runs)
+    shape = (count, 2, runs, items, 3)
+    by_item = rng.normal(0, 0.3, (count, 1, 1, items, 1))
+    by_run = rng.normal(0, seeds, (count, 2, runs, 1, 1))
+    return by_item + by_run + rng.normal(0, 0.3, shape)
 
 
-def test_a_cell_without_scores_has_no_row_and_a_blank_has_no_zero() -> None:
-    groups = LanguageGroups(("en", "fr"), ("ja",))
-    unscored = scores().with_columns(
-        pl.when(pl.col("language") == "fr").then(None).otherwise(pl.col("value")).alias("value")
+@pytest.mark.parametrize(("runs", "seeds"), [(1, 0.0), (3, 0.02), (5, 0.02), (5, 0.05)])
+def test_intervals_cover_the_truth_and_nothing_is_found_between_equals(runs: int, seeds: float) -> None:
+    """4,000 simulated studies: 94–96 % of the intervals hold the true mean, 4–6 % of A/A comparisons reject."""
+    made = studies(runs, seeds, 4000)
+    around = [spread(contributions(study[0])) for study in made]
+    means = [study[0].mean() for study in made]
+    covered = np.mean([abs(mean) <= each.half_width for mean, each in zip(means, around, strict=True)])
+    assert 0.94 <= covered <= 0.96, covered
+    gaps = [contributions(study[0] - study[1]) for study in made]
+    rejected = np.mean([spread(gap).p_value(float(gap.mean())) < 0.05 for gap in gaps])
+    assert 0.04 <= rejected <= 0.06, rejected
+
+
+def test_the_bootstrap_covers_and_sign_flips_reject_as_they_should() -> None:
+    made = studies(1, 0.0, 2000, items=80)
+    gaps = np.stack([contributions(study[0] - study[1])[0] for study in made])
+    p_values = np.array(sign_flip_p_values(gaps, replicates=2000))
+    assert 0.04 <= (p_values < 0.05).mean() <= 0.06
+    lows, highs = interval(bootstrap_means(gaps[:, :, None], replicates=2000)[:, :, 0], items=80)
+    assert 0.94 <= ((lows <= 0) & (highs >= 0)).mean() <= 0.96
+
+
+def test_the_bootstrap_of_few_items_is_wide_enough() -> None:
+    values = np.random.default_rng(8).normal(0, 1, (3000, 12))
+    lows, highs = interval(bootstrap_means(values[:, :, None], replicates=2000)[:, :, 0], items=12)
+    assert 0.93 <= ((lows <= 0) & (highs >= 0)).mean() <= 0.96
+
+
+def test_sign_flips_are_exact_where_few_items_differ() -> None:
+    few = np.array([[0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]])
+    assert sign_flip_p_values(few) == [pytest.approx(2 / 32)]
+    assert sign_flip_p_values(np.zeros((1, 30))) == [1.0]
+    won, lost = 40, 20  # McNemar's exact test is this one for right and wrong
+    many = np.array([[1.0] * won + [-1.0] * lost + [0.0] * 100])
+    exact = distributions.binomtest(won, won + lost).pvalue
+    assert sign_flip_p_values(many)[0] == pytest.approx(exact, abs=0.005)
+
+
+def test_differences_are_paired_by_item() -> None:
+    rng = np.random.default_rng(4)
+    items = rng.normal(0, 1, (1, 200, 1))
+    one, other = items + rng.normal(0.1, 0.1, (1, 200, 2)), items + rng.normal(0, 0.1, (1, 200, 2))
+    found = difference(one, other)
+    assert found.difference == pytest.approx(0.1, abs=0.03) and found.p < 0.01
+    assert found.high - found.low < 0.06 < estimate(one).high - estimate(one).low
+    back = difference(other, one)
+    assert (back.difference, back.low, back.high) == pytest.approx(
+        (-found.difference, -found.high, -found.low), abs=2e-3
     )
-    (table,) = task_tables(summarize(unscored, groups), groups, ["base", "a"])
-    assert list(table.rows) == ["a"]
-    figures = dict(zip(table.columns, table.rows["a"], strict=True))
-    assert figures["fr"].text == "" and figures["fr"].unscored == 3
-    assert figures["seen"].text == "" and figures[PERFORMANCE_TO_ENGLISH].text == ""
-    assert figures["en"].text == "83.3"
+    assert found.detectable == pytest.approx(2.8 * np.std((one - other).mean(axis=2)) / np.sqrt(200), rel=0.05)
+
+
+def test_only_items_that_both_have_are_compared() -> None:
+    one, other = one_run([[1.0], [1.0], [NAN], [0.0]]), one_run([[0.0], [NAN], [1.0], [0.0]])
+    found = difference(one, other)
+    assert (found.items, found.difference) == (2, 0.5)
+    assert difference(one_run([[1.0], [NAN]]), one_run([[0.0], [1.0]])).difference is None
+
+
+def test_one_run_is_compared_with_each_of_several() -> None:
+    rng = np.random.default_rng(5)
+    several, one = rng.random((3, 50, 2)) + 0.5, rng.random((1, 50, 2))
+    found = difference(several, one)
+    assert found.runs == 3 and found.difference == pytest.approx(several.mean() - one.mean())
+    assert found.test == "t over items and 3 runs" and found.p < 0.05
+
+
+def test_a_difference_found_is_no_smaller_for_company() -> None:
+    """Several comparisons at once are each the one alone."""
+    rng = np.random.default_rng(6)
+    pairs = [(rng.random((1, 40, 2)), rng.random((1, 40, 2))) for _ in range(3)]
+    together = differences(pairs)
+    for pair, found in zip(pairs, together, strict=True):
+        alone = difference(*pair)
+        assert (alone.difference, alone.low, alone.p) == pytest.approx((found.difference, found.low, found.p), abs=1e-6)
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12))
+def test_holm_adjusts_upwards_and_keeps_the_order(p_values: list[float | None]) -> None:
+    adjusted = holm(p_values)
+    known = [(p, a) for p, a in zip(p_values, adjusted, strict=True) if p is not None and a is not None]
+    assert [a is None for a in adjusted] == [p is None for p in p_values]
+    assert all(p <= a <= 1 for p, a in known)
+    assert [a for _, a in sorted(known)] == sorted(a for _, a in known)
+
+
+def test_holm_as_in_the_textbook() -> None:
+    assert holm([0.01, 0.04, 0.03, None]) == pytest.approx([0.03, 0.06, 0.06, None])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from eval.transfer import PERFORMANCE_TO_ENGLISH, LanguageGroups
+from eval.transfer import LanguageGroups
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class TaskTable:
 
 def task_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> list[TaskTable]:
     """A table per task; columns are languages, then group means, then performance to English."""
-    wanted = (*groups.all, *groups.means(), PERFORMANCE_TO_ENGLISH)
+    wanted = (*groups.all, *groups.means(), groups.performance)
     tables: list[TaskTable] = []
     for task in summary["task"].unique(maintain_order=True):
         part = summary.filter(pl.col("task") == task)

@@ -9,10 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eval.report.tables import Figure, TaskTable
-from eval.transfer import PERFORMANCE_TO_ENGLISH, LanguageGroups
-
-HEADINGS = {PERFORMANCE_TO_ENGLISH: "to en"}
-LEFT_TO_THE_PAGE = {"non-English"}
+from eval.transfer import LanguageGroups
 
 
 def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: Console) -> None:
@@ -34,9 +31,13 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
             padding=(0, 1, 0, 0),
         )
         shown.add_column("cell", no_wrap=True)
-        columns = [column for column in table.columns if column not in LEFT_TO_THE_PAGE]
+        columns = [column for column in table.columns if column not in (groups.others, "all", *groups.named)]
         for column in columns:
-            heading = f"{column}*" if column in groups.unseen else HEADINGS.get(column, column)
+            heading = (
+                f"{column}*"
+                if column in groups.unseen
+                else {groups.performance: f"to {groups.pivot}"}.get(column, column)
+            )
             shown.add_column(heading, justify="right", no_wrap=True)
         for cell, figures in table.rows.items():
             by_column = dict(zip(table.columns, figures, strict=True))

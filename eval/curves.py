@@ -1,0 +1,145 @@
+"""What curves over amounts say: the best point, the plateau, the gap closed, whether seen and unseen go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy.stats import rankdata
+
+from eval.panel import Panel
+from eval.stats import LEVEL, Estimate, Floats, contributions, differences, estimate, interval
+from eval.transfer import Curve, Design, LanguageGroups, main_panels, paired
+
+
+@dataclass(frozen=True, slots=True)
+class CurveFinding:
+    """What a curve of amounts says in one group of languages by one task's main metric."""
+
+    curve: str
+    axis: str
+    task: str
+    metric: str
+    group: str
+    points: int
+    best: float
+    """The amount with the highest mean."""
+    plateau: float | None
+    """The smallest amount within noise of the best: not significantly below it (p ≥ 0.05, see `differences`).
+
+    None of figures that are means already."""
+    gap_closed: Estimate
+    """Of performance to the pivot; for the group of all other languages alone."""
+    correlation: float | None
+    """Spearman's, between the seen and unseen means over the curve's points (arXiv 2504.16677)."""
+    correlation_interval: tuple[float, float] | None
+
+
+def curve_findings(scores: pl.DataFrame, groups: LanguageGroups, design: Design) -> list[CurveFinding]:
+    """The findings of each curve, task and group; curves of fewer than two points with scores have none."""
+    return [
+        finding
+        for panel in main_panels(scores)
+        for curve in design.curves
+        for finding in _findings_of(panel, curve, groups, design)
+    ]
+
+
+def _findings_of(panel: Panel, curve: Curve, groups: LanguageGroups, design: Design) -> Iterator[CurveFinding]:
+    there = set(design.there(panel))
+    points = [(amount, name) for amount, name in zip(curve.amounts, curve.settings, strict=True) if name in there]
+    if len(points) < 2:
+        return
+    points.sort()
+    amounts, names = [amount for amount, _ in points], [name for _, name in points]
+    runs = [design.present(name, panel) for name in names]
+    means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
+    closed = gap_closed(panel, runs, groups)
+    rho, around = seen_unseen_correlation(panel, runs, groups)
+    for group, members in means.items():
+        scored = [estimate(panel.of(each, members)).mean for each in runs]
+        if None in scored:
+            continue
+        best = int(np.argmax(np.array(scored, dtype=np.float64)))
+        gaps = differences([paired(panel, design, names[best], name, members) for name in names])
+        within = [place for place, gap in enumerate(gaps) if place == best or (gap.p is not None and gap.p >= LEVEL)]
+        nothing = Estimate(0, None, None, None)
+        yield CurveFinding(
+            curve.name,
+            curve.axis,
+            panel.task,
+            panel.metric,
+            group,
+            len(points),
+            amounts[best],
+            amounts[min(within)] if panel.values.shape[1] > 1 else None,
+            closed if group == groups.others else nothing,
+            rho if group == groups.others else None,
+            around if group == groups.others else None,
+        )
+
+
+def gap_closed(panel: Panel, runs: Sequence[Sequence[str]], groups: LanguageGroups) -> Estimate:
+    """max over the points − value at the first point of performance to the pivot (arXiv 2504.16677, in points there).
+
+    `runs` are those of each point, the least amount first. The interval is the percentile bootstrap over items and,
+    where a point has several runs, over those; as every maximum of noisy figures it leans upwards.
+    """
+    others = groups.means().get(groups.others, ())
+    if groups.pivot not in panel.languages or not others or not set(others) <= set(panel.languages):
+        return Estimate(0, None, None, None)
+    arrays = [(panel.of(each, others), panel.of(each, (groups.pivot,))) for each in runs]
+    n = sum(int((~np.isnan(array)).sum()) for pair in arrays for array in pair)
+    shares = np.array([contributions(a).mean() / contributions(b).mean() for a, b in arrays])
+    if not np.isfinite(shares).all():
+        return Estimate(n, None, None, None)
+    value = float(shares.max() - shares[0])
+    if panel.values.shape[1] == 1:
+        return Estimate(n, value, None, None)
+    sampled = np.stack(
+        [_sampled(panel, each, others) / _sampled(panel, each, (groups.pivot,)) for each in runs], axis=1
+    )
+    low, high = interval(sampled.max(axis=1) - sampled[:, 0], panel.values.shape[1])
+    return Estimate(n, value, float(low), float(high))
+
+
+def _sampled(panel: Panel, runs: Sequence[str], languages: Sequence[str]) -> Floats:
+    """Bootstrap means of a setting over items, and over its runs if there are several: shape (replicates,)."""
+    means = np.stack([panel.replicates_of(run, languages).mean(axis=(1, 2)) for run in runs], axis=1)
+    if len(runs) == 1:
+        return means[:, 0]
+    drawn = np.random.default_rng(len(runs)).integers(0, len(runs), size=means.shape)
+    return np.take_along_axis(means, drawn, axis=1).mean(axis=1)
+
+
+def seen_unseen_correlation(
+    panel: Panel, runs: Sequence[Sequence[str]], groups: LanguageGroups
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Spearman's correlation between the seen and the unseen mean over the points, with its bootstrap interval.
+
+    Undefined for fewer than three points, and where all points of a group are equal.
+    """
+    means = groups.means()
+    seen, unseen = means.get("seen", ()), means.get("unseen", ())
+    if len(runs) < 3 or not seen or not unseen or not {*seen, *unseen} <= set(panel.languages):
+        return None, None
+    found = [[contributions(panel.of(each, members)).mean() for each in runs] for members in (seen, unseen)]
+    rho = float(spearman(*(np.array([each]) for each in found))[0])
+    if not np.isfinite(rho):
+        return None, None
+    if panel.values.shape[1] == 1:
+        return rho, None
+    one, other = (np.stack([_sampled(panel, each, members) for each in runs], axis=1) for members in (seen, unseen))
+    sampled = spearman(one, other)
+    low, high = interval(sampled[np.isfinite(sampled)], panel.values.shape[1])
+    return rho, (float(low), float(high))
+
+
+def spearman(one: Floats, other: Floats) -> Floats:
+    """Spearman's rank correlation of each row of two arrays; NaN where a row does not vary."""
+    ranks = (rankdata(each, axis=1) for each in (one, other))
+    first, second = (each - each.mean(axis=1, keepdims=True) for each in ranks)
+    with np.errstate(invalid="ignore"):
+        return (first * second).sum(axis=1) / np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))

@@ -1,0 +1,138 @@
+"""Analysis of long tables of scores from anywhere: means per language, or scores per item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from eval.curves import curve_findings
+from eval.dynamics import forgetting, learn_step
+from eval.transfer import Curve, Design, LanguageGroups, summarize
+
+CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
+"""Names of the axis under which learning and forgetting are reported."""
+
+
+class TableError(Exception):
+    """A table that cannot be analysed; `problems` says why."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = list(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a table hold what."""
+
+    x: str
+    group: tuple[str, ...] = ()
+    language: str = "language"
+    score: str = "score"
+    item: str | None = None
+    """Of scores per item; without it scores are means already, and get no interval."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells one row from another."""
+        return (*self.group, self.x, self.language, *([self.item] if self.item else []))
+
+
+def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl.DataFrame:
+    """The table's scores as numbers. Raises TableError for columns that are not there, and for what is not clear."""
+    wanted = (*columns.key, columns.score)
+    problems = [
+        f"no column {name!r}; there are {', '.join(table.columns)}"
+        for name in dict.fromkeys(wanted)
+        if name not in table.columns
+    ]
+    if problems:
+        raise TableError(problems)
+    for name in (columns.x, columns.score):
+        numbers = table[name].cast(pl.Float64, strict=False)
+        wrong = table.filter(numbers.is_null() & table[name].is_not_null())[name]
+        if len(wrong) or (name == columns.x and numbers.null_count()):
+            problems.append(f"column {name!r} must hold numbers; got {str(wrong[0]) if len(wrong) else 'nothing'!r}")
+        table = table.with_columns(numbers.alias(name))
+    lacking = [each for each in groups.all if each not in set(table[columns.language].to_list())]
+    if lacking:
+        there = ", ".join(table[columns.language].unique().sort().cast(pl.String))
+        problems.append(f"no rows in {', '.join(lacking)}; the languages are {there}")
+    problems += repeated(table, columns)
+    if problems:
+        raise TableError(problems)
+    return table
+
+
+def repeated(table: pl.DataFrame, columns: Columns) -> list[str]:
+    """Points of which there are several rows, and the columns that would tell them apart."""
+    twice = table.filter(pl.struct(columns.key).is_duplicated())
+    if twice.is_empty():
+        return []
+    first = twice.row(0, named=True)
+    point = ", ".join(f"{name} {first[name]}" for name in columns.key)
+    same = twice.filter(pl.all_horizontal(pl.col(name).eq_missing(first[name]) for name in columns.key))
+    apart = [
+        name for name in same.columns
+        if name not in (*columns.key, columns.score) and same[name].n_unique() == same.height
+    ]  # fmt: skip
+    advice = f"add {' or '.join(apart)} to --group" if apart else "no other column tells them apart; keep one"
+    return [f"{same.height} rows for the point {point}: {advice} ({twice.height} rows in all are not alone)"]
+
+
+def analyse(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> list[dict[str, Any]]:
+    """For each group of rows its curve over x: the summary, the gap closed, the correlation, and the plateau.
+
+    Raises TableError.
+    """
+    good = checked(table, columns, groups)
+    good = good.filter(pl.col(columns.language).is_in(groups.all))
+    parts = good.group_by(columns.group, maintain_order=True) if columns.group else [((), good)]
+    return [
+        {"group": dict(zip(columns.group, values, strict=True))} | _analysed(part, columns, groups)
+        for values, part in parts
+    ]
+
+
+def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> dict[str, Any]:
+    scores = as_scores(part, columns)
+    amounts = tuple(part[columns.x].unique().sort())
+    names = tuple(f"{amount:g}" for amount in amounts)
+    design = Design({name: (name,) for name in names}, curves=(Curve("", columns.x, amounts, names),))
+    summary = summarize(scores, groups, design).rename({"cell": columns.x}).drop("task", "metric", "runs", "version")
+    summary = summary.with_columns(pl.col(columns.x).cast(pl.Float64)).sort(columns.x, maintain_order=True)
+    found = {
+        "points": len(amounts),
+        "summary": summary.drop("no_answer").to_dicts(),
+        "curves": [
+            {key: value for key, value in asdict(each).items() if key not in ("curve", "task", "metric")}
+            for each in curve_findings(scores, groups, design)
+        ],
+    }
+    if columns.x in CHECKPOINTS:
+        found["dynamics"] = list(_dynamics(summary, columns.x))
+    return found
+
+
+def as_scores(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """The rows as evaluation writes scores: cells are the values of x."""
+    return part.select(
+        cell=pl.col(columns.x).map_elements(lambda amount: f"{amount:g}", return_dtype=pl.String),
+        task=pl.lit("table"),
+        metric=pl.lit(columns.score),
+        language=pl.col(columns.language).cast(pl.String),
+        item=pl.col(columns.item).cast(pl.String) if columns.item else pl.lit("mean"),
+        value=pl.col(columns.score),
+        version=pl.lit("given"),
+        reason=pl.when(pl.col(columns.score).is_null()).then(pl.lit("blank")),
+    )
+
+
+def _dynamics(summary: pl.DataFrame, x: str) -> Iterator[dict[str, Any]]:
+    """When each language and group was learned, and how much of it was forgotten."""
+    for (group,), part in summary.group_by(["group"], maintain_order=True):
+        steps, means = part[x].to_list(), part["mean"].to_list()
+        yield {"group": group, "learn_step": learn_step(steps, means), "forgetting": forgetting(steps, means)}

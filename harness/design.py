@@ -1,0 +1,74 @@
+"""How the cells of a grid belong together: runs under several seeds, curves over amounts, sources of transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from eval.matrix import Source
+from eval.transfer import Curve, Design
+from harness.grid import Cell, is_number
+from harness.recipe import Axis, Recipe
+
+Place: TypeAlias = Mapping[str, float | str]
+
+
+def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
+    """The settings, each compared with its like that has the least amount; without an amount with the first one."""
+    seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
+    settings: dict[str, tuple[str, ...]] = {}
+    places: list[tuple[str, Place]] = []
+    for cell in cells:
+        name = setting_name(recipe, cell, seeds)
+        settings[name] = (*settings.get(name, ()), cell.name)
+        for place in (cell.place, *cell.also):
+            without_seed = {axis: value for axis, value in place.items() if axis not in seeds}
+            if (name, without_seed) not in places:
+                places.append((name, without_seed))
+    curves = tuple(curve for axis in recipe.grid if is_scale(recipe.grid[axis]) for curve in curves_along(axis, places))
+    references = {name: curve.settings[0] for curve in reversed(curves) for name in curve.settings}
+    first = next(iter(settings))
+    return Design(settings, {name: references.get(name, first) for name in settings}, curves)
+
+
+def setting_name(recipe: Recipe, cell: Cell, seeds: set[str]) -> str:
+    """The cell's name without its seed, e.g. "amount-40" for "amount-40_seed-1"."""
+    if not seeds:
+        return cell.name
+    labels = dict(zip(recipe.grid, cell.labels, strict=True))
+    return "_".join(f"{axis}-{label}" for axis, label in labels.items() if axis not in seeds) or recipe.study
+
+
+def is_seed(axis: Axis) -> bool:
+    """Whether an axis repeats the same training under several seeds."""
+    return all(path == "training.seed" for path in axis.paths)
+
+
+def is_scale(axis: Axis) -> bool:
+    """Whether an axis is one of amounts that curves can run along."""
+    values = axis.values.values() if isinstance(axis.values, dict) else axis.values
+    return not is_seed(axis) and len(axis.values) > 1 and all(map(is_number, values))
+
+
+def curves_along(axis: str, places: Sequence[tuple[str, Place]]) -> list[Curve]:
+    """A curve for each combination of the other axes' values, from the least amount to the largest."""
+    along: dict[tuple[tuple[str, float | str], ...], list[tuple[float, str]]] = {}
+    for name, place in places:
+        rest = tuple((other, value) for other, value in place.items() if other != axis)
+        along.setdefault(rest, []).append((float(place[axis]), name))
+    curves: list[Curve] = []
+    for rest, points in along.items():
+        points.sort()
+        title = ", ".join(f"{other} {value}" for other, value in rest)
+        curves.append(Curve(title, axis, tuple(amount for amount, _ in points), tuple(name for _, name in points)))
+    return curves
+
+
+def sources_of_transfer(trained: Mapping[str, set[tuple[str, str]]], design: Design) -> dict[str, Source]:
+    """The settings that are trained on one task in one language alone; `trained` says what each cell is trained on."""
+    found: dict[str, Source] = {}
+    for setting, runs in design.settings.items():
+        pairs = set[tuple[str, str]]().union(*(trained[run] for run in runs))
+        if len(pairs) == 1:
+            found[setting] = Source(*next(iter(pairs)))
+    return found
