@@ -103,6 +103,23 @@ def test_plan_status_and_report_speak_json(study: tuple[Path, Path, str]) -> Non
     assert all({"mean", "low", "high", "scored", "unscored", "version"} <= row.keys() for row in report)
 
 
+def test_two_cells_are_compared_item_by_item(study: tuple[Path, Path, str]) -> None:
+    recipe, runs, _ = study
+    done = harness("compare", recipe, "amount-3", "base", "--runs", runs, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    rows = {(row["task"], row["group"]): row for row in found["differences"]}
+    assert {"en", "fr", "ja", "seen", "unseen"} <= {group for _, group in rows}
+    scores = pl.read_parquet(runs / "small" / "scores.parquet").filter(pl.col("metric") == "accuracy")
+    means = dict(scores.filter(pl.col("language") == "ja").group_by("cell").agg(pl.col("value").mean()).iter_rows())
+    assert rows["math", "ja"]["difference"] == pytest.approx(means["amount-3"] - means["base"])
+    kept = Path(found["file"]).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(each) for each in kept] == found["flipped"]
+    assert all(item["base"]["value"] != item["amount-3"]["value"] for item in found["flipped"])
+    refused = harness("compare", recipe, "amount-3", "amount-30", "--runs", runs)
+    assert refused.returncode == 2 and "did you mean 'amount-3'" in refused.stderr
+
+
 def test_a_changed_recipe_of_the_same_name_is_refused(study: tuple[Path, Path, str], tmp_path: Path) -> None:
     recipe, runs, _ = study
     data = json.loads(recipe.read_text())

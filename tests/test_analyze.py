@@ -1,0 +1,112 @@
+"""`harness analyze` and `harness compare`: long tables from anywhere, two cells side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.support import REPOSITORY, harness
+
+GUIDE = REPOSITORY.parent / "shared" / "data" / "guide_tables.csv"
+HEADER = "model,amount,language,score\n"
+
+
+def write(path: Path, rows: str) -> Path:
+    path.write_text(HEADER + rows, encoding="utf-8")
+    return path
+
+
+def analyze(path: Path, *options: str) -> Any:
+    done = harness("analyze", path, "--x", "amount", "--seen", "fr", "--unseen", "ja", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(not GUIDE.is_file(), reason="the guide's tables are not beside this checkout")
+def test_the_guides_own_tables_give_the_guides_own_figures() -> None:
+    done = harness(
+        "analyze", GUIDE, "--x", "per_language", "--seen", "es,fr,ja,zh", "--unseen", "ar,ko,pt", "--pivot", "en",
+        "--group", "model,setting,task,train_languages", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    closed = {
+        (part["group"]["model"], part["group"]["task"], part["group"]["train_languages"]): 100
+        * curve["gap_closed"]["mean"]
+        for part in json.loads(done.stdout)
+        for curve in part["curves"]
+        if curve["group"] == "non-English"
+    }
+    assert round(closed["aya-23-8b", "instructions", "en es fr ja zh"], 1) == 6.8
+    assert round(closed["aya-23-8b", "summarization", "en es fr ja zh"], 1) == 8.7
+    assert len(closed) == 7
+
+
+def test_means_have_no_interval_and_scores_per_item_have(tmp_path: Path) -> None:
+    rows = [(amount, language, 0.5 + amount / 10) for amount in (0, 1) for language in ("en", "fr", "ja")]
+    means = write(
+        tmp_path / "means.csv", "".join(f"m,{amount},{language},{score}\n" for amount, language, score in rows)
+    )
+    (part,) = analyze(means)
+    assert {row["low"] for row in part["summary"]} == {None}
+    assert {curve["plateau"] for curve in part["curves"]} == {None}
+    unseen = [row["mean"] for row in part["summary"] if row["group"] == "unseen"]
+    assert unseen == [0.5, 0.6]
+    items = pl.DataFrame(
+        [{"amount": amount, "language": language, "score": score + item / 100, "item": str(item)}
+         for amount, language, score in rows for item in range(20)]
+    )  # fmt: skip
+    items.write_parquet(tmp_path / "items.parquet")
+    (part,) = analyze(tmp_path / "items.parquet")
+    found = [row for row in part["summary"] if row["group"] == "unseen"]
+    assert all(row["low"] < row["mean"] < row["high"] and row["scored"] == 20 for row in found)
+    assert {curve["plateau"] for curve in part["curves"]} == {1.0}
+
+
+def test_two_rows_for_a_point_name_the_column_that_tells_them_apart(tmp_path: Path) -> None:
+    rows = "".join(f"{model},0,{language},0.5\n" for model in ("a", "b") for language in ("en", "fr", "ja"))
+    path = write(tmp_path / "table.csv", rows)
+    refused = harness("analyze", path, "--x", "amount", "--seen", "fr", "--unseen", "ja")
+    assert refused.returncode == 2 and "add model to --group" in refused.stderr
+    assert "2 rows for the point amount 0" in refused.stderr
+    assert [part["group"] for part in analyze(path, "--group", "model")] == [{"model": "a"}, {"model": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ("m,0,en,0.5\nm,0,fr,0.5\n", (), "no rows in ja; the languages are en, fr"),
+        ("m,0,en,half\nm,0,fr,0.5\nm,0,ja,0.5\n", (), "column 'score' must hold numbers; got 'half'"),
+        ("m,0,en,0.5\n", ("--group", "modell"), "no column 'modell'; there are model, amount, language, score"),
+    ],
+)
+def test_a_table_that_cannot_be_analysed_says_why(
+    rows: str, options: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "table.csv", rows)
+    refused = harness("analyze", path, "--x", "amount", "--seen", "fr", "--unseen", "ja", *options)
+    assert refused.returncode == 2 and message in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_a_blank_score_is_missing_and_not_zero(tmp_path: Path) -> None:
+    path = write(tmp_path / "table.csv", "m,0,en,0.5\nm,0,fr,\nm,0,ja,0.4\nm,1,en,0.5\nm,1,fr,0.2\nm,1,ja,0.4\n")
+    (part,) = analyze(path)
+    seen = [(row["mean"], row["unscored"]) for row in part["summary"] if row["group"] == "seen"]
+    assert seen == [(None, 1), (0.2, 0)]
+
+
+def test_checkpoints_give_learning_and_forgetting(tmp_path: Path) -> None:
+    path = tmp_path / "steps.csv"
+    values = {10: 0.2, 20: 0.8, 30: 0.6}
+    path.write_text(
+        "step,language,score\n"
+        + "".join(f"{step},{language},{score}\n" for step, score in values.items() for language in ("en", "fr", "ja"))
+    )
+    done = harness("analyze", path, "--x", "step", "--seen", "fr", "--unseen", "ja", "--json")
+    found = {each["group"]: each for each in json.loads(done.stdout)[0]["dynamics"]}
+    assert found["ja"]["learn_step"] == 20 and found["ja"]["forgetting"] == pytest.approx(0.2)
+    shown = harness("analyze", path, "--x", "step", "--seen", "fr", "--unseen", "ja").stdout
+    assert "ja: learned at step 20, 0.200 forgotten since the best" in shown

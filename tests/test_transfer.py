@@ -1,0 +1,246 @@
+"""What transferred: the papers' definitions on toys, and what is undefined stays blank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+import pytest
+
+from eval.curves import curve_findings
+from eval.dynamics import continual, forgetting, learn_step
+from eval.findings import sentences
+from eval.matrix import (
+    Source,
+    asymmetry,
+    donors,
+    normalised_transfer,
+    rank_agreement,
+    recipients,
+    regimes,
+    transfer_matrix,
+)
+from eval.report.tables import task_tables
+from eval.transfer import GAP, Curve, Design, LanguageGroups, compare, summarize
+
+GROUPS = LanguageGroups(("en", "fr"), ("ja",), {"far": ("ja",)})
+
+
+def table(values: Mapping[tuple[str, str], list[float | None]], task: str = "math") -> pl.DataFrame:
+    """Scores by (cell, language), a value per item."""
+    rows = [
+        {"cell": cell, "task": task, "language": language, "item": str(item), "id": f"{item}@{language}",
+         "metric": "accuracy", "value": value, "answer": None, "reason": None if value is not None else "why",
+         "version": "v1"}
+        for (cell, language), column in values.items() for item, value in enumerate(column)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema_overrides={"answer": pl.String, "reason": pl.String, "value": pl.Float64})
+
+
+def scores() -> pl.DataFrame:
+    return table({("a", "en"): [1.0, 1.0, 0.5], ("a", "fr"): [0.5, 0.5, 0.5], ("a", "ja"): [0.0, None, 1.0]})
+
+
+def random_scores(
+    means: Mapping[str, float], languages: tuple[str, ...] = GROUPS.all, items: int = 60, task: str = "math"
+) -> pl.DataFrame:
+    """Scores of cells with the given true means, items being harder or easier for all of them."""
+    rng = np.random.default_rng(0)
+    hard = rng.normal(0, 0.3, items)
+    return table(
+        {
+            (cell, language): [float(value) for value in mean + hard + rng.normal(0, 0.1, items)]
+            for cell, mean in means.items()
+            for language in languages
+        },
+        task,
+    )
+
+
+def test_the_summary_follows_the_papers_definitions() -> None:
+    found = {row["group"]: row for row in summarize(scores(), GROUPS).iter_rows(named=True)}
+    assert found["seen"]["mean"] == 0.5 and found["seen"]["languages"] == "fr"
+    assert found["unseen"]["mean"] == 0.5 and (found["unseen"]["scored"], found["unseen"]["unscored"]) == (2, 1)
+    assert found["en"]["mean"] == pytest.approx(5 / 6)
+    assert found["performance to English"]["mean"] == pytest.approx(0.5 / (5 / 6))
+    assert found["all"]["mean"] == pytest.approx((5 / 6 + 0.5 + 0.5) / 3)
+    assert found["far"]["mean"] == found["ja"]["mean"] == 0.5
+    assert found[GAP]["mean"] == 0.0
+
+
+def test_another_pivot_is_named() -> None:
+    groups = LanguageGroups(("en", "fr"), ("ja",), pivot="fr")
+    found = {row["group"]: row["mean"] for row in summarize(scores(), groups).iter_rows(named=True)}
+    assert found["performance to French"] == pytest.approx((5 / 6 + 0.5) / 2 / 0.5)
+    assert found["seen"] == pytest.approx(5 / 6) and "non-French" in found
+
+
+def test_a_cell_without_scores_has_no_row_and_a_blank_has_no_zero() -> None:
+    unscored = scores().with_columns(
+        pl.when(pl.col("language") == "fr").then(None).otherwise(pl.col("value")).alias("value")
+    )
+    (made,) = task_tables(summarize(unscored, GROUPS), GROUPS, ["base", "a"])
+    assert list(made.rows) == ["a"]
+    figures = dict(zip(made.columns, made.rows["a"], strict=True))
+    assert figures["fr"].text == "" and figures["fr"].unscored == 3
+    assert figures["seen"].text == "" and figures[GROUPS.performance].text == ""
+    assert figures["en"].text == "83.3"
+
+
+def test_runs_under_several_seeds_are_one_setting() -> None:
+    made = random_scores({"base": 0.2, "x_seed-1": 0.5, "x_seed-2": 0.6, "x_seed-3": 0.4})
+    design = Design({"x": ("x_seed-1", "x_seed-2", "x_seed-3")}, {"x": "x"})
+    rows = {(row["cell"], row["group"]): row for row in summarize(made, GROUPS, design).iter_rows(named=True)}
+    setting, run = rows["x", "unseen"], rows["x_seed-1", "unseen"]
+    assert (setting["runs"], run["runs"]) == (3, 1) and setting["scored"] == 3 * run["scored"]
+    assert setting["mean"] == pytest.approx(np.mean([rows[f"x_seed-{seed}", "unseen"]["mean"] for seed in (1, 2, 3)]))
+    assert setting["high"] - setting["low"] > run["high"] - run["low"], "three seeds that differ are less certain"
+    (compared,) = compare(made, GROUPS, design).filter(pl.col("group") == "unseen").iter_rows(named=True)
+    assert (compared["cell"], compared["other"], compared["runs"]) == ("x", "base", 3)
+    assert compared["difference"] == pytest.approx(0.3, abs=0.05) and compared["test"] == "t over items and 3 runs"
+
+
+def test_settings_are_compared_with_their_reference_and_the_base() -> None:
+    made = random_scores({"base": 0.2, "amount-0": 0.4, "amount-9": 0.6})
+    design = Design(
+        {"amount-0": ("amount-0",), "amount-9": ("amount-9",)}, {"amount-0": "amount-0", "amount-9": "amount-0"}
+    )
+    found = compare(made, GROUPS, design)
+    pairs = set(found.select("cell", "other").iter_rows())
+    assert pairs == {("amount-0", "base"), ("amount-9", "base"), ("amount-9", "amount-0")}
+    assert found["p_adjusted"].is_between(found["p"], 1.0).all()
+    real = found.filter((pl.col("other") == "amount-0") & (pl.col("group") == "unseen")).row(0, named=True)
+    assert real["difference"] == pytest.approx(0.2, abs=0.05) and real["low"] > 0 and real["p_adjusted"] < 0.01
+    assert 0 < real["detectable"] < 0.1
+
+
+def curve(amounts: tuple[float, ...]) -> Design:
+    names = tuple(f"{amount:g}" for amount in amounts)
+    return Design({name: (name,) for name in names}, curves=(Curve("", "amount", amounts, names),))
+
+
+def test_the_plateau_is_the_smallest_amount_within_noise_of_the_best() -> None:
+    made = random_scores({"0": 0.2, "10": 0.4, "20": 0.6, "40": 0.605, "80": 0.61})
+    found = {each.group: each for each in curve_findings(made, GROUPS, curve((0, 10, 20, 40, 80)))}
+    assert found["unseen"].plateau == 20 and found["unseen"].best >= 20
+
+
+def test_seen_and_unseen_go_together_or_not_over_the_points() -> None:
+    rising = random_scores({"0": 0.2, "10": 0.4, "20": 0.6})
+    found = {each.group: each for each in curve_findings(rising, GROUPS, curve((0, 10, 20)))}
+    assert found["non-English"].correlation == pytest.approx(1.0) and found["unseen"].correlation is None
+    assert found["non-English"].correlation_interval == pytest.approx((1.0, 1.0))
+    parting = rising.with_columns(
+        value=pl.when(pl.col("language") == "ja").then(-pl.col("value")).otherwise(pl.col("value"))
+    )
+    (other,) = (each for each in curve_findings(parting, GROUPS, curve((0, 10, 20))) if each.group == "non-English")
+    assert other.correlation == pytest.approx(-1.0)
+    two = curve_findings(rising, GROUPS, curve((0, 10)))
+    assert all(each.correlation is None for each in two), "two points always go together"
+
+
+def test_gap_closed_is_the_most_that_performance_to_english_rises() -> None:
+    made = table(
+        {(cell, language): [value] * 4 for cell, share in (("0", 0.5), ("10", 0.8), ("20", 0.7))
+         for language, value in (("en", 0.5), ("fr", 0.5 * share), ("ja", 0.5 * share))}
+    )  # fmt: skip
+    found = {each.group: each for each in curve_findings(made, GROUPS, curve((0, 10, 20)))}
+    assert found["non-English"].gap_closed.mean == pytest.approx(0.3)
+    assert found["non-English"].gap_closed.low == pytest.approx(0.3)
+
+
+def test_sentences_say_what_is_best_and_whether_that_is_real() -> None:
+    design = Design({"amount-0": ("amount-0",), "amount-9": ("amount-9",)}, {"amount-9": "amount-0"})
+    for gain, verdict in ((0.2, "p < 0.001"), (0.001, "may be chance")):
+        made = random_scores({"base": 0.2, "amount-0": 0.4, "amount-9": 0.4 + gain})
+        summary, compared = summarize(made, GROUPS, design), compare(made, GROUPS, design)
+        told = sentences(summary, compared, [], GROUPS, design, {"amount-9": 120.0})
+        best = [each for each in told if each.startswith("math, unseen languages (ja)")]
+        assert len(best) == 1 and verdict in best[0] and "base" in best[0], best
+
+
+def sources(*languages: str) -> dict[str, Source]:
+    return {language: Source("math", language) for language in languages}
+
+
+def test_the_transfer_matrix_is_what_each_source_does_to_each_target() -> None:
+    rng = np.random.default_rng(1)
+    gains = {"en": {"en": 0.3, "fr": 0.2, "ja": 0.0}, "fr": {"en": 0.1, "fr": 0.3, "ja": -0.2}}
+    base = {language: rng.random(80) for language in GROUPS.all}
+    made = table(
+        {("base", language): list(base[language]) for language in GROUPS.all}
+        | {(cell, language): list(base[language] + gain + rng.normal(0, 0.02, 80))
+           for cell, row in gains.items() for language, gain in row.items()}
+    )  # fmt: skip
+    design = Design({"en": ("en",), "fr": ("fr",)})
+    matrix = transfer_matrix(made, sources("en", "fr"), design)
+    found = {
+        (source, target): value for source, target, value in matrix.select("source", "target", "difference").iter_rows()
+    }
+    for source, row in gains.items():
+        for target, gain in row.items():
+            assert found[source, target] == pytest.approx(gain, abs=0.01)
+    given = {row["source"]: row["mean"] for row in donors(matrix).iter_rows(named=True)}
+    assert given == pytest.approx({"en": 0.1, "fr": -0.05}, abs=0.01)
+    got = {row["target"]: row["mean"] for row in recipients(matrix).iter_rows(named=True)}
+    assert got == pytest.approx({"en": 0.1, "fr": 0.2, "ja": -0.1}, abs=0.01)
+    apart = asymmetry(made, sources("en", "fr"), design).row(0, named=True)
+    assert (apart["one"], apart["other"]) == ("en", "fr") and apart["difference"] == pytest.approx(0.1, abs=0.01)
+    assert apart["low"] < 0.1 < apart["high"] and apart["p_adjusted"] < 0.01
+    by_regime = {(row["task"], row["language"]): row for row in regimes(matrix).iter_rows(named=True)}
+    other = by_regime["same", "other"]
+    assert (other["transfers"], other["harmed"], other["helped"]) == (4, 0.25, 0.5)
+    assert other["mean"] == pytest.approx(0.025, abs=0.01) and by_regime["same", "same"]["negative"] == 0.0
+
+
+def test_normalised_transfer_is_undefined_where_its_denominator_is_noise() -> None:
+    rng = np.random.default_rng(2)
+    base = rng.random((1, 100, 1))
+    cell, own = base + rng.normal(0.1, 0.05, base.shape), base + rng.normal(0.2, 0.05, base.shape)
+    found = normalised_transfer(cell, base, own)
+    assert found.mean == pytest.approx(0.5, abs=0.06) and found.low < 0.5 < found.high
+    noise = base + rng.normal(0, 0.05, base.shape)
+    assert normalised_transfer(cell, base, noise).mean is None
+    assert normalised_transfer(cell, base, np.full_like(base, np.nan)).mean is None
+
+
+def test_models_agree_or_not_on_the_order_of_languages() -> None:
+    order = {"en": 3.0, "fr": 2.0, "ja": 1.0, "ko": 0.0}
+    backwards = {language: -value for language, value in order.items()}
+    assert rank_agreement([order, order]) == pytest.approx(1.0)
+    assert rank_agreement([order, backwards]) == pytest.approx(-1.0)
+    assert rank_agreement([order, order, backwards]) == pytest.approx(-1 / 3)
+    assert rank_agreement([order, {"en": 1.0}]) is None and rank_agreement([order]) is None
+
+
+def test_learning_and_forgetting_over_checkpoints() -> None:
+    steps, values = [300, 100, 200, 400], [1.0, 0.2, 0.985, 0.7]
+    assert learn_step(steps, values) == 200 and forgetting(steps, values) == pytest.approx(0.3)
+    assert learn_step([1], [None]) is None and forgetting([1, 2], [0.5, None]) is None
+    assert learn_step([1, 2, 3], [None, 0.5, 0.5]) == 2
+
+
+def test_continual_metrics_by_hand() -> None:
+    stages = np.array([[0.8, 0.3, 0.1], [0.6, 0.9, 0.3], [0.5, 0.7, 0.9]])
+    found = continual(stages, random=[0.1, 0.1, 0.1], alone=[0.8, 0.8, 0.8])
+    assert found.final == pytest.approx(0.7)
+    assert found.forgetting == pytest.approx(np.mean([0.2, np.mean([0.3, 0.2])]))
+    assert found.backward == pytest.approx(np.mean([-0.2, -0.3, -0.2]))
+    assert found.forward == pytest.approx(np.mean([0.2, np.mean([0.0, 0.2])]))
+    assert found.transfer == pytest.approx(np.mean([0.1, 0.1]))
+    alone = continual(stages[:1, :1])
+    assert (alone.final, alone.forgetting, alone.transfer) == (pytest.approx(0.8), None, None)
+    with pytest.raises(ValueError, match="N × N"):
+        continual(stages[:2])
+
+
+@pytest.mark.parametrize(
+    "scramble", [lambda frame: frame.reverse(), lambda frame: frame.sample(fraction=1, shuffle=True, seed=1)]
+)
+def test_the_order_of_rows_changes_no_figure(scramble: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    made = random_scores({"a": 0.5, "b": 0.4})
+    key = ["cell", "group"]
+    one, other = (summarize(each, GROUPS).sort(key).select(*key, "mean", "scored") for each in (made, scramble(made)))
+    assert one.select(key).equals(other.select(key))
+    assert one["mean"].to_list() == pytest.approx(other["mean"].to_list())
