@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from scipy.stats import rankdata
 
 from eval.panel import Panel
-from eval.stats import LEVEL, Estimate, Floats, contributions, differences, estimate, interval
-from eval.transfer import Curve, Design, LanguageGroups, main_panels, paired
+from eval.stats import LEVEL, Estimate, Floats, contributions, differences, interval
+from eval.transfer import Curve, Design, LanguageGroups, paired
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +36,10 @@ class CurveFinding:
     correlation_interval: tuple[float, float] | None
 
 
-def curve_findings(scores: pl.DataFrame, groups: LanguageGroups, design: Design) -> list[CurveFinding]:
-    """The findings of each curve, task and group; curves of fewer than two points with scores have none."""
+def curve_findings(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> list[CurveFinding]:
+    """The findings of each curve, task (of `main_panels`) and group; curves with fewer than two scored points have none."""
     return [
-        finding
-        for panel in main_panels(scores)
-        for curve in design.curves
-        for finding in _findings_of(panel, curve, groups, design)
+        finding for panel in panels for curve in design.curves for finding in _findings_of(panel, curve, groups, design)
     ]
 
 
@@ -58,13 +54,18 @@ def _findings_of(panel: Panel, curve: Curve, groups: LanguageGroups, design: Des
     means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
     closed = gap_closed(panel, runs, groups)
     rho, around = seen_unseen_correlation(panel, runs, groups)
-    for group, members in means.items():
-        scored = [estimate(panel.of(each, members)).mean for each in runs]
-        if None in scored:
-            continue
-        best = int(np.argmax(np.array(scored, dtype=np.float64)))
-        gaps = differences([paired(panel, design, names[best], name, members) for name in names])
-        within = [place for place, gap in enumerate(gaps) if place == best or (gap.p is not None and gap.p >= LEVEL)]
+    scored = {
+        group: np.array([contributions(panel.of(each, members)).mean() for each in runs])
+        for group, members in means.items()
+    }
+    highest = {group: int(np.argmax(each)) for group, each in scored.items() if np.isfinite(each).all()}
+    asked = [(group, place) for group in highest for place in range(len(names))]
+    found = differences(
+        [paired(panel, design, names[highest[group]], names[place], means[group]) for group, place in asked]
+    )
+    p_values = {each: gap.p for each, gap in zip(asked, found, strict=True)}
+    for group, best in highest.items():
+        within = [place for place in range(len(names)) if place == best or (p_values[group, place] or 0) >= LEVEL]
         nothing = Estimate(0, None, None, None)
         yield CurveFinding(
             curve.name,

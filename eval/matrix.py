@@ -15,7 +15,7 @@ from scipy.stats import kendalltau
 
 from eval.panel import Panel
 from eval.stats import Difference, Estimate, Floats, comparable, contributions, differences, holm, spread
-from eval.transfer import BASE, Design, main_panels
+from eval.transfer import BASE, Design
 
 
 class Source(NamedTuple):
@@ -32,14 +32,15 @@ TRANSFERS = {
 }  # fmt: skip
 
 
-def transfer_matrix(scores: pl.DataFrame, sources: Mapping[str, Source], design: Design) -> pl.DataFrame:
+def transfer_matrix(panels: Sequence[Panel], sources: Mapping[str, Source], design: Design) -> pl.DataFrame:
     """A row for each (task, language) trained on and each tested: setting − base, in the metric's unit.
 
-    `sources` names the settings that were trained on one task in one language. Columns: source_task, source, task,
-    target, metric, cell, items, runs, difference, low, high, p, p_adjusted (Holm's over a task tested).
+    `panels` are `main_panels`; `sources` names the settings that were trained on one task in one language. Columns:
+    source_task, source, task, target, metric, cell, items, runs, difference, low, high, p, p_adjusted (Holm's over a
+    task tested).
     """
     rows: list[dict[str, object]] = []
-    for panel in main_panels(scores):
+    for panel in panels:
         there = set(design.there(panel))
         asked = [(cell, target) for cell in sources if cell in there for target in panel.languages if BASE in there]
         found = differences([_against_base(panel, design, cell, target) for cell, target in asked])
@@ -70,13 +71,13 @@ def _against_base(panel: Panel, design: Design, cell: str, target: str) -> tuple
     return panel.of(design.present(cell, panel), (target,)), panel.of((BASE,), (target,))
 
 
-def asymmetry(scores: pl.DataFrame, sources: Mapping[str, Source], design: Design) -> pl.DataFrame:
+def asymmetry(panels: Sequence[Panel], sources: Mapping[str, Source], design: Design) -> pl.DataFrame:
     """T − Tᵀ for each pair of languages that are sources of a task tested: (a → b) − (b → a), items paired.
 
     Columns: task, one, other, items, difference, low, high, p, p_adjusted.
     """
     rows: list[dict[str, object]] = []
-    for panel in main_panels(scores):
+    for panel in panels:
         there = set(design.there(panel))
         cells = {each.language: cell for cell, each in sources.items() if each.task == panel.task and cell in there}
         known = [language for language in cells if language in panel.languages] if BASE in there else []

@@ -46,7 +46,7 @@ class Panel:
         return [self.languages.index(language) for language in languages]
 
 
-def panels(scores: pl.DataFrame, metrics: Sequence[str] | None = None) -> list[Panel]:
+def panels_of(scores: pl.DataFrame, metrics: Sequence[str] | None = None) -> list[Panel]:
     """A panel for each task and metric in their order, of a table of scores as evaluation writes it.
 
     Several examples of one item in one language count as one score, their mean.

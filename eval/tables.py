@@ -10,7 +10,7 @@ import polars as pl
 
 from eval.curves import curve_findings
 from eval.dynamics import forgetting, learn_step
-from eval.transfer import Curve, Design, LanguageGroups, summarize
+from eval.transfer import Curve, Design, LanguageGroups, main_panels, summarize
 
 CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
 """Names of the axis under which learning and forgetting are reported."""
@@ -109,7 +109,7 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
         "summary": summary.drop("no_answer").to_dicts(),
         "curves": [
             {key: value for key, value in asdict(each).items() if key not in ("curve", "task", "metric")}
-            for each in curve_findings(scores, groups, design)
+            for each in curve_findings(main_panels(scores), groups, design)
         ],
     }
     if columns.x in CHECKPOINTS:

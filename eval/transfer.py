@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from babel import Locale
 
-from eval.panel import Panel, panels
+from eval.panel import Panel, panels_of
 from eval.stats import (
     Difference,
     Estimate,
@@ -121,7 +121,7 @@ def summarize(scores: pl.DataFrame, groups: LanguageGroups, design: Design | Non
     avg7 / English); *seen − unseen* = difference of the two means.
     """
     tallies = counted(scores)
-    rows = [row for panel in panels(scores) for row in _summary_rows(panel, groups, design, tallies)]
+    rows = [row for panel in panels_of(scores) for row in _summary_rows(panel, groups, design, tallies)]
     schema = dict.fromkeys(("mean", "low", "high"), pl.Float64) | {"runs": pl.Int64}
     return pl.DataFrame(rows, schema_overrides=schema)
 
@@ -213,15 +213,15 @@ def _gap(panel: Panel, runs: Sequence[str], seen: Sequence[str], unseen: Sequenc
     return Estimate(n, mean, float(low), float(high))
 
 
-def compare(scores: pl.DataFrame, groups: LanguageGroups, design: Design) -> pl.DataFrame:
-    """Every setting against its reference and the base, by each task's main metric, in each group of languages.
+def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> pl.DataFrame:
+    """Every setting against its reference and the base in each group of languages; `panels` are `main_panels`.
 
     Columns: task, metric, group, cell, other, items, runs, difference, low, high, p, p_adjusted, detectable, test.
     `p_adjusted` is Holm's over the settings and groups compared with the same kind of other (the base, or references)
     in one task.
     """
     found: list[dict[str, object]] = []
-    for panel in main_panels(scores):
+    for panel in panels:
         there = design.there(panel)
         to_base = [(name, BASE) for name in there if name != BASE] if BASE in there else []
         to_reference = [
@@ -242,7 +242,7 @@ COMPARISONS = {
 def main_panels(scores: pl.DataFrame) -> list[Panel]:
     """The panels of each task's main metric."""
     main = main_metrics(scores)
-    return [panel for panel in panels(scores, list(main.values())) if main[panel.task] == panel.metric]
+    return [panel for panel in panels_of(scores, list(main.values())) if main[panel.task] == panel.metric]
 
 
 def compared(

@@ -22,7 +22,7 @@ from eval.matrix import (
     transfer_matrix,
 )
 from eval.report.tables import task_tables
-from eval.transfer import GAP, Curve, Design, LanguageGroups, compare, summarize
+from eval.transfer import GAP, Curve, Design, LanguageGroups, compare, main_panels, summarize
 
 GROUPS = LanguageGroups(("en", "fr"), ("ja",), {"far": ("ja",)})
 
@@ -96,7 +96,7 @@ def test_runs_under_several_seeds_are_one_setting() -> None:
     assert (setting["runs"], run["runs"]) == (3, 1) and setting["scored"] == 3 * run["scored"]
     assert setting["mean"] == pytest.approx(np.mean([rows[f"x_seed-{seed}", "unseen"]["mean"] for seed in (1, 2, 3)]))
     assert setting["high"] - setting["low"] > run["high"] - run["low"], "three seeds that differ are less certain"
-    (compared,) = compare(made, GROUPS, design).filter(pl.col("group") == "unseen").iter_rows(named=True)
+    (compared,) = compare(main_panels(made), GROUPS, design).filter(pl.col("group") == "unseen").iter_rows(named=True)
     assert (compared["cell"], compared["other"], compared["runs"]) == ("x", "base", 3)
     assert compared["difference"] == pytest.approx(0.3, abs=0.05) and compared["test"] == "t over items and 3 runs"
 
@@ -106,7 +106,7 @@ def test_settings_are_compared_with_their_reference_and_the_base() -> None:
     design = Design(
         {"amount-0": ("amount-0",), "amount-9": ("amount-9",)}, {"amount-0": "amount-0", "amount-9": "amount-0"}
     )
-    found = compare(made, GROUPS, design)
+    found = compare(main_panels(made), GROUPS, design)
     pairs = set(found.select("cell", "other").iter_rows())
     assert pairs == {("amount-0", "base"), ("amount-9", "base"), ("amount-9", "amount-0")}
     assert found["p_adjusted"].is_between(found["p"], 1.0).all()
@@ -122,21 +122,23 @@ def curve(amounts: tuple[float, ...]) -> Design:
 
 def test_the_plateau_is_the_smallest_amount_within_noise_of_the_best() -> None:
     made = random_scores({"0": 0.2, "10": 0.4, "20": 0.6, "40": 0.605, "80": 0.61})
-    found = {each.group: each for each in curve_findings(made, GROUPS, curve((0, 10, 20, 40, 80)))}
+    found = {each.group: each for each in curve_findings(main_panels(made), GROUPS, curve((0, 10, 20, 40, 80)))}
     assert found["unseen"].plateau == 20 and found["unseen"].best >= 20
 
 
 def test_seen_and_unseen_go_together_or_not_over_the_points() -> None:
     rising = random_scores({"0": 0.2, "10": 0.4, "20": 0.6})
-    found = {each.group: each for each in curve_findings(rising, GROUPS, curve((0, 10, 20)))}
+    found = {each.group: each for each in curve_findings(main_panels(rising), GROUPS, curve((0, 10, 20)))}
     assert found["non-English"].correlation == pytest.approx(1.0) and found["unseen"].correlation is None
     assert found["non-English"].correlation_interval == pytest.approx((1.0, 1.0))
     parting = rising.with_columns(
         value=pl.when(pl.col("language") == "ja").then(-pl.col("value")).otherwise(pl.col("value"))
     )
-    (other,) = (each for each in curve_findings(parting, GROUPS, curve((0, 10, 20))) if each.group == "non-English")
+    (other,) = (
+        each for each in curve_findings(main_panels(parting), GROUPS, curve((0, 10, 20))) if each.group == "non-English"
+    )
     assert other.correlation == pytest.approx(-1.0)
-    two = curve_findings(rising, GROUPS, curve((0, 10)))
+    two = curve_findings(main_panels(rising), GROUPS, curve((0, 10)))
     assert all(each.correlation is None for each in two), "two points always go together"
 
 
@@ -145,7 +147,7 @@ def test_gap_closed_is_the_most_that_performance_to_english_rises() -> None:
         {(cell, language): [value] * 4 for cell, share in (("0", 0.5), ("10", 0.8), ("20", 0.7))
          for language, value in (("en", 0.5), ("fr", 0.5 * share), ("ja", 0.5 * share))}
     )  # fmt: skip
-    found = {each.group: each for each in curve_findings(made, GROUPS, curve((0, 10, 20)))}
+    found = {each.group: each for each in curve_findings(main_panels(made), GROUPS, curve((0, 10, 20)))}
     assert found["non-English"].gap_closed.mean == pytest.approx(0.3)
     assert found["non-English"].gap_closed.low == pytest.approx(0.3)
 
@@ -154,7 +156,7 @@ def test_sentences_say_what_is_best_and_whether_that_is_real() -> None:
     design = Design({"amount-0": ("amount-0",), "amount-9": ("amount-9",)}, {"amount-9": "amount-0"})
     for gain, verdict in ((0.2, "p < 0.001"), (0.001, "may be chance")):
         made = random_scores({"base": 0.2, "amount-0": 0.4, "amount-9": 0.4 + gain})
-        summary, compared = summarize(made, GROUPS, design), compare(made, GROUPS, design)
+        summary, compared = summarize(made, GROUPS, design), compare(main_panels(made), GROUPS, design)
         told = sentences(summary, compared, [], GROUPS, design, {"amount-9": 120.0})
         best = [each for each in told if each.startswith("math, unseen languages (ja)")]
         assert len(best) == 1 and verdict in best[0] and "base" in best[0], best
@@ -174,7 +176,7 @@ def test_the_transfer_matrix_is_what_each_source_does_to_each_target() -> None:
            for cell, row in gains.items() for language, gain in row.items()}
     )  # fmt: skip
     design = Design({"en": ("en",), "fr": ("fr",)})
-    matrix = transfer_matrix(made, sources("en", "fr"), design)
+    matrix = transfer_matrix(main_panels(made), sources("en", "fr"), design)
     found = {
         (source, target): value for source, target, value in matrix.select("source", "target", "difference").iter_rows()
     }
@@ -185,7 +187,7 @@ def test_the_transfer_matrix_is_what_each_source_does_to_each_target() -> None:
     assert given == pytest.approx({"en": 0.1, "fr": -0.05}, abs=0.01)
     got = {row["target"]: row["mean"] for row in recipients(matrix).iter_rows(named=True)}
     assert got == pytest.approx({"en": 0.1, "fr": 0.2, "ja": -0.1}, abs=0.01)
-    apart = asymmetry(made, sources("en", "fr"), design).row(0, named=True)
+    apart = asymmetry(main_panels(made), sources("en", "fr"), design).row(0, named=True)
     assert (apart["one"], apart["other"]) == ("en", "fr") and apart["difference"] == pytest.approx(0.1, abs=0.01)
     assert apart["low"] < 0.1 < apart["high"] and apart["p_adjusted"] < 0.01
     by_regime = {(row["task"], row["language"]): row for row in regimes(matrix).iter_rows(named=True)}
