@@ -71,8 +71,8 @@ def main() -> None:
     theirs = time.perf_counter() - started
     columns = given.cells * len(GROUPS.all)
     print(
-        f"scipy.stats.bootstrap of one cell in one language: {theirs:.2f} s, for all {columns} {columns * theirs:.0f} s, "
-        f"{columns * theirs / summarized:.0f} times as long"
+        f"scipy.stats.bootstrap of one cell in one language: {theirs:.2f} s, for all {columns} "
+        f"{columns * theirs:.0f} s, {columns * theirs / summarized:.0f} times as long"
     )
 
 

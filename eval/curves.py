@@ -37,7 +37,7 @@ class CurveFinding:
 
 
 def curve_findings(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> list[CurveFinding]:
-    """The findings of each curve, task (of `main_panels`) and group; curves with fewer than two scored points have none."""
+    """The findings of each curve, task (of `main_panels`) and group; a curve with under two scored points has none."""
     return [
         finding for panel in panels for curve in design.curves for finding in _findings_of(panel, curve, groups, design)
     ]
