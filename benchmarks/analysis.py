@@ -62,7 +62,8 @@ def main() -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{scores.height:,} scores, {REPLICATES:,} replicates: {ours:.1f} s in all ({summarized:.1f} s for "
-        f"{summary.height} estimates, the rest for {comparisons.height} comparisons and a curve), {memory:.0f} MiB at the peak",
+        f"{summary.height} estimates, the rest for {comparisons.height} comparisons and a curve), "
+        f"{memory:.0f} MiB at the peak",
         flush=True,
     )
     one = scores.filter((pl.col("cell") == names[0]) & (pl.col("language") == "en"))["value"].to_numpy()

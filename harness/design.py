@@ -47,7 +47,7 @@ def is_seed(axis: Axis) -> bool:
 def is_scale(axis: Axis) -> bool:
     """Whether an axis is one of amounts that curves can run along."""
     values = axis.values.values() if isinstance(axis.values, dict) else axis.values
-    return not is_seed(axis) and len(axis.values) > 1 and all(map(is_number, values))
+    return not is_seed(axis) and all(map(is_number, values)) and len(set(values)) > 1
 
 
 def curves_along(axis: str, places: Sequence[tuple[str, Place]]) -> list[Curve]:

@@ -67,6 +67,10 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         hub = settings.get("hub") if isinstance(settings, dict) else None
         if isinstance(hub, str) and hub and (hub.startswith((".", "/", "~")) or (folder / hub).is_dir()):
             settings["hub"] = absolute(hub)
+    references = raw.get("reference")
+    for reference in references if isinstance(references, list) else ():
+        if isinstance(reference, dict) and "file" in reference:
+            reference["file"] = absolute(reference["file"])
     prompts = raw.get("prompts")
     template = prompts.get("chat_template") if isinstance(prompts, dict) else None
     if isinstance(prompts, dict) and isinstance(template, str) and template.endswith(".jinja"):

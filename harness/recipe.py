@@ -256,6 +256,18 @@ class Evaluation(Section):
     base: bool = True
 
 
+class Reference(Section):
+    """A published curve to lay over the study's own: a table with columns task, language, score and an axis `x`.
+
+    Scores are in the metric's own unit: shares from 0 to 1, ratings from 1 to 5. `where` picks rows by their columns.
+    """
+
+    name: str
+    file: str
+    x: str
+    where: dict[str, str] = {}
+
+
 class Recipe(Section):
     """A whole study."""
 
@@ -270,6 +282,7 @@ class Recipe(Section):
     leakage: Leakage = Leakage()
     grid: dict[str, Axis] = {}
     evaluation: Evaluation
+    reference: tuple[Reference, ...] = ()
 
     @cached_property
     def known_sources(self) -> dict[str, Source]:

@@ -32,6 +32,7 @@ from harness.grid import Cell, cells_of, choose
 from harness.loading import load_recipe
 from harness.models import ModelFiles, find_model
 from harness.recipe import Recipe, Training
+from harness.references import references_of
 from harness.runs import CellRun, open_cell, prepare_runs_folder
 from harness.screening import Dropped, Screening
 from harness.testsets import evaluation_problems, evaluation_sets
@@ -103,6 +104,7 @@ class Study:
         problems = problems or [problem for cell in self.cells for problem in shortfalls(cell)]
         if problems:
             raise UserError(list(dict.fromkeys(problems)))
+        self.references = references_of(self.recipe)
         self.model: ModelFiles = find_model(self.recipe.model.name, self.recipe.model.revision)
 
     @property
