@@ -54,7 +54,7 @@ def read_reference(reference: Reference, where: str) -> pl.DataFrame:
         score=pl.col("score").cast(pl.Float64, strict=False),
         name=pl.lit(reference.name),
     ).drop_nulls()
-    picked = with_metric(picked).select(COLUMNS)
+    picked = with_metric(picked).select(*COLUMNS)
     problems = picked_problems(picked, reference, where)
     if problems:
         raise UserError(problems)

@@ -115,8 +115,8 @@ def test_published_curves_are_read_or_refused_with_a_reason(
     recipe, _ = load_recipe(write_recipe(recipe_data | {"reference": [reference]}))
     if not message:
         assert references_of(recipe).rows() == [
-            ("math", "en", 0.0, 0.4, "Published"),
-            ("math", "en", 2.0, 0.4, "Published"),
+            ("math", "accuracy", "en", 0.0, 0.4, "Published"),
+            ("math", "accuracy", "en", 2.0, 0.4, "Published"),
         ]
         return
     with pytest.raises(UserError) as error:
