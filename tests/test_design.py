@@ -102,7 +102,7 @@ def test_groups_that_mean_nothing_are_refused(
         ({"where": {}}, "picks several rows for math en at amount 0; name more columns"),
         ({"x": "amounts"}, "has no column amounts; did you mean 'amount'"),
         ({"file": "nowhere.csv"}, "No such file"),
-        ({"where": {"model": "percent"}}, "scores of math reach 45.0; give shares from 0 to 1"),
+        ({"where": {"model": "percent"}}, "scores of math reach 45; give shares from 0 to 1"),
     ],
 )
 def test_published_curves_are_read_or_refused_with_a_reason(
