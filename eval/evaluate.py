@@ -234,7 +234,7 @@ def stored_completions(folder: Path) -> Iterator[tuple[str, Completion]]:
 def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
     """One row per model and example generated: what it was asked, what it wrote, how the writing ended."""
     rows = [
-        _place(each)
+        place_of(each)
         | {
             "prompt": each.example.prompt,
             "reference": each.example.target,
@@ -257,12 +257,12 @@ def scores_table(prompts: Sequence[Prompted], completions: dict[str, Completion]
             scores = task.score(each.example, completions[each.key].text)
         else:
             scores = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
-        rows += [_place(each) | asdict(score) for score in scores]
+        rows += [place_of(each) | asdict(score) for score in scores]
     texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
     return pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
 
 
-def _place(each: Prompted) -> dict[str, Any]:
+def place_of(each: Prompted) -> dict[str, Any]:
     """Which model and example a row is of; the adapter's name tells a cell from one trained anew."""
     return {
         "cell": each.model.name,

@@ -13,8 +13,9 @@ from eval.report.tables import task_tables
 from eval.report.terminal import print_tables
 from eval.transfer import LanguageGroups, summarize
 from harness.errors import Problem, UserError
-from harness.evaluation import BASE, SCORES
+from harness.evaluation import SCORES
 from harness.progress import say
+from harness.recipe import BASE
 from harness.runs import provenance
 from harness.study import Study
 
