@@ -44,10 +44,12 @@ class Retries:
     longest_wait: float = 30.0
     longest_asked: float = 120.0
     """A server that asks to wait for longer is not waited for."""
+    attempts_to_reach: int = 3
+    """As long as the server has not been reached even once."""
 
     def wait(self, attempt: int) -> float:
-        """The seconds after an attempt, counted from 0; a random share of up to a quarter less."""
-        return min(self.first_wait * 2**attempt, self.longest_wait) * (1 - 0.25 * random.random())
+        """The seconds after an attempt, counted from 1; a random share of up to a quarter less."""
+        return min(self.first_wait * 2 ** (attempt - 1), self.longest_wait) * (1 - 0.25 * random.random())
 
 
 class Message(BaseModel):
@@ -135,7 +137,7 @@ class EndpointJudge:
 
         key = os.environ.get(self.key_variable) or "none"
         self._settled = asyncio.Condition()
-        self._cap_reached = False
+        self._cap_reached = self._reached = False
         waiting = iter(enumerate(questions))
         async with (
             AsyncOpenAI(base_url=self.endpoint, api_key=key, max_retries=0, timeout=None) as client,
@@ -153,25 +155,27 @@ class EndpointJudge:
             progress(1)
 
     async def _reply(self, client: AsyncOpenAI, question: str) -> Reply:
-        """The reply to a question, after as many attempts as it takes or are allowed."""
-        failure = Failure("no attempt was made")
-        for attempt in range(self.retries.attempts):
-            worst = len(question.encode()) + AROUND_A_PROMPT, self.max_tokens
+        """The reply to a question, after as many attempts as it takes or are allowed. Raises JudgeError."""
+        worst = len(question.encode()) + AROUND_A_PROMPT, self.max_tokens
+        attempt = 0
+        while True:
+            attempt += 1
             if not await self._held_back(self.spending.cost(*worst)):
-                return Reply(None, problem=f"spending cap of ${self.spending.cap} reached")
+                return Reply(None, problem=f"spending cap of ${self.spending.cap:f} reached")
             outcome = await self._attempt(client, question)
             if isinstance(outcome, Reply):
+                self._reached = True
                 await self._settle(worst, (outcome.prompt_tokens, outcome.completion_tokens))
                 return outcome
+            self._reached = self._reached or outcome.reached
             await self._settle(worst, worst if outcome.paid else (0, 0))
-            failure = outcome
-            if not failure.again:
+            allowed = self.retries.attempts if self._reached else self.retries.attempts_to_reach
+            if not outcome.again or attempt >= allowed:
                 break
-            if attempt + 1 < self.retries.attempts:
-                await asyncio.sleep(self.retries.wait(attempt) if failure.wait is None else failure.wait)
-        if not failure.reached:
+            await asyncio.sleep(self.retries.wait(attempt) if outcome.wait is None else outcome.wait)
+        if not outcome.reached:
             raise JudgeError(f"no server answers at {self.endpoint}; is it running, and is this its address?")
-        return Reply(None, problem=f"judge failed: {failure.problem}")
+        return Reply(None, problem=f"judge failed: {outcome.problem}")
 
     async def _held_back(self, cost: Decimal) -> bool:
         """Holds back what a request may cost at most; False, from then on, if the cap does not allow it.

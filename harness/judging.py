@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -78,7 +79,7 @@ def judge_study_problems(recipe: Recipe, cells: Sequence[str]) -> list[Problem]:
         problems.append(Problem(in_recipe("against"), message))
     if given.endpoint is None:
         try:
-            locate_model(given.model, in_recipe("model"))
+            located(given, in_recipe)
         except UserError as error:
             problems += error.problems
     return problems
@@ -88,7 +89,7 @@ def made_judge(given: settings.Judge, engine: EngineName, where: Where) -> Judge
     """The judge that the settings describe. Raises UserError if its model cannot be found or talked to."""
     if given.endpoint is not None:
         price = Price(given.price.input, given.price.output) if given.price else None
-        cap = Decimal(str(given.max_cost)) if given.max_cost is not None else None
+        cap = Decimal(f"{given.max_cost:.12g}") if given.max_cost is not None else None
         return EndpointJudge(
             name=given.model,
             endpoint=given.endpoint,
@@ -120,7 +121,7 @@ def made_judge(given: settings.Judge, engine: EngineName, where: Where) -> Judge
 
 def local_renderer(given: settings.Judge, where: Where) -> Renderer:
     """What puts questions to a judge in our own engine. Raises UserError for one that is no chat model."""
-    tokenizer = load_tokenizer(*locate_model(given.model, where("model")), where=where("model"))
+    tokenizer = load_tokenizer(*located(given, where), where=where("model"))
     try:
         renderer = Renderer(tokenizer)
         renderer.messages(["?"])
@@ -129,12 +130,21 @@ def local_renderer(given: settings.Judge, where: Where) -> Renderer:
     return renderer
 
 
+def located(given: settings.Judge, where: Where) -> tuple[str, str | None]:
+    """Location and revision of a judge in our own engine. Raises UserError if there is no such model."""
+    try:
+        return locate_model(given.model, where("model"))
+    except UserError as error:
+        hint = f"a model behind an endpoint needs {where('endpoint')}"
+        raise UserError([Problem(each.where, f"{each.message}; {hint}") for each in error.problems]) from None
+
+
 def context_of(location: str, revision: str | None) -> int:
-    """How many tokens a model can read and write together."""
+    """How many tokens a model can read and write together; without end for one that has no positions."""
     from transformers import AutoConfig
 
     config: Any = AutoConfig.from_pretrained(location, revision=revision)
-    return int(config.get_text_config().max_position_embeddings)
+    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)
 
 
 def put_to(judge: Judge, cases: Sequence[Case], where: Where) -> Judged:
@@ -147,7 +157,9 @@ def put_to(judge: Judge, cases: Sequence[Case], where: Where) -> Judged:
     except JudgeError as error:
         raise UserError([Problem(where("endpoint"), str(error))]) from None
     except sqlite3.Error as error:
-        raise UserError([Problem(str(path), f"the judge's replies cannot be kept there: {error}")]) from None
+        raise UserError(
+            [Problem(str(path), f"the judge's replies cannot be kept there ({error}); move it away")]
+        ) from None
     report_judging(judging_data(judge, judged))
     return judged
 

@@ -102,27 +102,18 @@ A good response, for comparison; another one can be as good:
 
 def question(case: Case, order: Order) -> str:
     """What the judge is asked, as one message of the user: some chat templates know no system message."""
-    texts = [case.instruction, case.response, case.reference or "", case.opponent or ""]
-    code = code_outside(texts)
-    fields = {
-        "rule": filled(RULE, {"code": code}),
-        "language": language_name(case.language, "en"),
-        "instruction": fenced(case.instruction, code),
-    }
     if order == "pointwise":
-        reference = {"reference": fenced(case.reference or "", code)}
-        fields["reference"] = filled(REFERENCE, reference) if case.reference else ""
-        fields["response"] = fenced(case.response, code)
+        texts = {"instruction": case.instruction, "response": case.response, "reference": case.reference or ""}
     else:
         assert case.opponent is not None
-        pair = (case.response, case.opponent) if order == "A/B" else (case.opponent, case.response)
-        fields["first"], fields["second"] = (fenced(text, code) for text in pair)
-    return filled(POINTWISE if order == "pointwise" else PAIRWISE, fields)
-
-
-def fenced(text: str, code: str) -> str:
-    """The text between its markers."""
-    return f"BEGIN {code}\n{text}\nEND {code}"
+        first, second = (case.response, case.opponent) if order == "A/B" else (case.opponent, case.response)
+        texts = {"instruction": case.instruction, "first": first, "second": second}
+    code = code_outside(sorted(texts.values()))
+    fields = {name: f"BEGIN {code}\n{text}\nEND {code}" for name, text in texts.items()}
+    fields |= {"rule": filled(RULE, {"code": code}), "language": language_name(case.language, "en")}
+    if order != "pointwise":
+        return filled(PAIRWISE, fields)
+    return filled(POINTWISE, fields | {"reference": filled(REFERENCE, fields) if case.reference else ""})
 
 
 def code_outside(texts: Sequence[str]) -> str:
