@@ -116,6 +116,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
         "evaluation.tasks": recipe.evaluation.tasks,
+        "evaluation.judge.tasks": recipe.evaluation.judge.tasks if recipe.evaluation.judge else (),
     }
     for name, part in recipe.mixture.items():
         for key in ("sources", "languages", "prompts_in", "answers_in"):
@@ -283,7 +284,7 @@ def judge_problems(judge: Judge) -> list[tuple[str, str]]:
         return [(key, "goes with an endpoint: a judge in our own engine costs nothing; remove it") for key in said]
     problems: list[tuple[str, str]] = []
     if problem := endpoint_problem(judge.endpoint):
-        problems.append(("endpoint", f"got {judge.endpoint!r}; {problem}"))
+        problems.append(("endpoint", problem))
     if judge.max_cost is not None and judge.price is None:
         message = "missing; max_cost needs what tokens cost, input and output, in USD per million"
         problems.append(("price", message))
@@ -298,9 +299,9 @@ def endpoint_problem(url: str) -> str | None:
     except ValueError:
         whole, parts = False, None
     if not whole or parts is None:
-        return "an endpoint is an address such as http://localhost:8000/v1"
+        return f"got {url!r}; an endpoint is an address such as http://localhost:8000/v1"
     if parts.path.rstrip("/").endswith("/completions"):
-        return "leave off /chat/completions: it is added to every request"
+        return f"got {url!r}; leave off /chat/completions: it is added to every request"
     if parts.username or parts.query:
-        return "leave off names, keys and queries: a key is read from the environment variable api_key_variable"
+        return "its address must hold no name, key or query; a key is read from the environment, see api_key_variable"
     return None

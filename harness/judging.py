@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import sys
 from collections import Counter
@@ -288,6 +289,8 @@ def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> dict
     cannot be read or written, one without a good row, and a judge that cannot be asked.
     """
     given = judge_settings(options)
+    if out and not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):  # said before anything is paid for
+        raise UserError([Problem("--out", f"{out.parent} is no folder that can be written to")])
     try:
         rows = cases_of(file)
     except OSError as error:
