@@ -135,7 +135,9 @@ class EndpointJudge:
     async def _ask_all(self, questions: Sequence[str], arrived: Arrived, progress: Progress) -> None:
         from openai import AsyncOpenAI
 
-        key = os.environ.get(self.key_variable) or "none"
+        key = os.environ.get(self.key_variable, "").strip() or "none"
+        if not (key.isascii() and key.isprintable()):
+            raise JudgeError(f"the environment variable {self.key_variable} holds characters that no key has")
         self._settled = asyncio.Condition()
         self._cap_reached = self._reached = False
         waiting = iter(enumerate(questions))

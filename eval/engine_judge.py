@@ -48,8 +48,9 @@ class EngineJudge:
             for place, ids in enumerate(rendered)
             if len(ids) > longest
         ]
-        arrived(too_long)
-        progress(len(too_long))
+        if too_long:
+            arrived(too_long)
+            progress(len(too_long))
         fitting = [(place, ids) for place, ids in enumerate(rendered) if len(ids) <= longest]
         if not fitting:
             return

@@ -180,7 +180,8 @@ def replies_of(
     )
     missing = [each for each in keys if each not in replies]
     kept = len(replies)
-    progress(kept)
+    if kept:
+        progress(kept)  # not of nothing: the time left is reckoned from the first progress on
 
     def arrived(pairs: Iterable[tuple[int, Reply]]) -> None:
         found = {missing[place]: reply for place, reply in pairs}

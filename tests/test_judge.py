@@ -180,6 +180,14 @@ def test_the_key_goes_to_the_endpoint_and_nowhere_else(monkeypatch: pytest.Monke
     assert "secret-key" not in str(caught.value) and "'***' is wrong" in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["clé", "two\nlines"])
+def test_what_cannot_be_a_key_is_said(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", key)
+    with judge_server() as server, pytest.raises(JudgeError, match="JUDGE_KEY holds characters that no key has"):
+        ask(judge_at(server, key_variable="JUDGE_KEY"), QUESTIONS)
+    assert not server.requests
+
+
 def test_a_reply_that_is_empty_or_cut_off_is_a_reply() -> None:
     answers = [Answer(text=None), Answer(text="Rating: 4", finish="length")]
     with judge_server(lambda number, _: answers[number]) as server:

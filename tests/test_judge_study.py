@@ -6,16 +6,21 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
 
+from data_mixes.example import Example, Exchange
+from data_mixes.prompts import Renderer
+from eval.evaluate import stored_completions
 from eval.scorers.score import Score
 from eval.scoring import BadRow, CaseRow, ScoredRow, Tallies, cases_of, output_rows
 from harness.errors import UserError
-from harness.evaluation import evaluate_cells
-from harness.judging import judge_file
+from harness.evaluation import describe_evaluation, evaluate_cells
+from harness.judging import instruction_of, judge_file, judge_study
+from harness.loading import parse_recipe
 from harness.study import Study
 from tests.judge_server import Answer, JudgeServer, judge_server, refusal
 from tests.support import harness, small_recipe
@@ -117,6 +122,43 @@ def test_the_summary_holds_ratings_as_they_are(study: tuple[Path, dict[str, Any]
     summary = table(folder, "summary").filter(pl.col("metric") == "judge_rating")
     french = summary.filter((pl.col("cell") == "base") & (pl.col("group") == "fr"))
     assert 1 <= french["mean"].item() <= 2 and french["unscored"].item() == 0
+
+
+def test_what_was_not_generated_is_unscored_and_compared_with_nothing(study: tuple[Path, dict[str, Any], str]) -> None:
+    folder, _, _ = study
+    opened = Study(folder / "recipe.yaml", folder / "runs")
+    evaluation = describe_evaluation(opened, opened.plans)
+    prompts, completions = evaluation.prompts(), dict(stored_completions(evaluation.generations))
+    asked = [each for each in prompts if each.example.task == "instructions"]
+    of_base, of_cell = (next(each for each in asked if each.model.name == name) for name in ("base", "amount-0"))
+    other = next(each for each in asked if each.model.name == "amount-3" and each.example.id != of_base.example.id)
+    del completions[of_base.key], completions[other.key]
+    scores, _ = judge_study(opened, prompts, completions)
+    unscored = scores.filter(pl.col("value").is_null()).select("cell", "id", "metric", "reason").rows()
+    assert scores.height == 5 * ITEMS and sorted(unscored) == sorted(
+        [
+            ("base", of_base.example.id, "judge_rating", "not generated"),
+            ("amount-0", of_base.example.id, "win_rate", "base: not generated"),
+            ("amount-3", of_base.example.id, "win_rate", "base: not generated"),
+            ("amount-3", other.example.id, "judge_rating", "not generated"),
+            ("amount-3", other.example.id, "win_rate", "not generated"),
+        ]
+    )
+    assert of_cell.example.id == of_base.example.id
+
+
+@pytest.mark.parametrize(("shots", "shown"), [(None, "User: A?"), (1, "User: B?"), (2, "C?")])
+def test_the_judge_sees_the_conversation_but_no_exemplars(
+    shots: int | None, shown: str, tokenizer: Any, recipe_data: dict[str, Any]
+) -> None:
+    if shots:
+        recipe_data["prompts"] = {"few_shot": {"math": {"shots": shots}}}
+    words = {"math": {"en": "{prompt}\n"}}
+    stub: Any = SimpleNamespace(recipe=parse_recipe(recipe_data), renderer=Renderer(tokenizer, words=words))
+    turns = (Exchange("A?", "a"), Exchange("B?", "b"))
+    example = Example(id="1", item_id="1", task="math", language="en", prompt="C?", target="c", history=turns)
+    asked = instruction_of(stub, example)
+    assert asked.startswith(shown) and asked.endswith("C?") and asked.count("?") == 3 - (shots or 0)
 
 
 def test_a_judge_that_refuses_all_takes_no_score_away(study: tuple[Path, dict[str, Any], str], tmp_path: Path) -> None:
