@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 AROUND_A_PROMPT = 64
 """Tokens that a chat template may put around a message, for the most that a prompt can come to."""
+CONNECTING = 20.0
+"""Seconds to wait for a server to be spoken to at all."""
 PASSING = {408, 409, 425, 429}
 """HTTP statuses that a later attempt may not meet, beside those from 500."""
 LASTING = {401, 402, 403, 404}
@@ -133,7 +135,7 @@ class EndpointJudge:
             raise group.exceptions[0] from None
 
     async def _ask_all(self, questions: Sequence[str], arrived: Arrived, progress: Progress) -> None:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, Timeout
 
         key = os.environ.get(self.key_variable, "").strip() or "none"
         if not (key.isascii() and key.isprintable()):
@@ -142,7 +144,9 @@ class EndpointJudge:
         self._cap_reached = self._reached = False
         waiting = iter(enumerate(questions))
         async with (
-            AsyncOpenAI(base_url=self.endpoint, api_key=key, max_retries=0, timeout=None) as client,
+            AsyncOpenAI(
+                base_url=self.endpoint, api_key=key, max_retries=0, timeout=Timeout(None, connect=CONNECTING)
+            ) as client,
             asyncio.TaskGroup() as group,
         ):
             for _ in range(min(self.concurrency, len(questions))):

@@ -71,6 +71,7 @@ NO_RATINGS = {
     "Rating: -1": "no clear rating",
     "Rating: 4½": "no clear rating",
     "Rating: " + "9" * 5000: "no clear rating",
+    "Rating: 4" + " " * 100_000 + "x": "no clear rating",
     "Rating: 0": "not a whole number from 1 to 5",
     "Rating: 6": "not a whole number from 1 to 5",
     "Rating: 45": "not a whole number from 1 to 5",
@@ -114,6 +115,7 @@ NO_VERDICTS = {
     "Verdict: A is worse": "no clear verdict",
     "Verdict: A is better than B": "no clear verdict",
     "Verdict: neither": "no clear verdict",
+    "Verdict: A" + " *" * 50_000 + "x": "no clear verdict",
     "Verdict: A, B": "more than one verdict",
     "Verdict: A (B, on the other hand, rhymes)": "more than one verdict",
     '{"verdict": "A", "Verdict": "B"}': "more than one verdict",
@@ -136,7 +138,7 @@ def test_a_verdict_is_read_in_the_ways_that_judges_write_it(reply: str, verdict:
     assert parse_verdict(reply) == verdict
 
 
-@pytest.mark.parametrize(("reply", "reason"), NO_VERDICTS.items())
+@pytest.mark.parametrize(("reply", "reason"), NO_VERDICTS.items(), ids=[each[:40] for each in NO_VERDICTS])
 def test_what_is_not_clearly_a_verdict_is_none(reply: str, reason: str) -> None:
     found = parse_verdict(reply)
     assert isinstance(found, str) and reason in found

@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from data_mixes.prompts import filled, language_name
 from eval.scorers.score import Score
@@ -28,7 +28,6 @@ LOWEST, HIGHEST = 1, 5
 Order: TypeAlias = Literal["pointwise", "A/B", "B/A"]
 """How a response is put to the judge: alone, as A before its opponent, as B after it."""
 BOTH_ORDERS: tuple[Order, Order] = ("A/B", "B/A")
-ORDERS: tuple[Order, ...] = get_args(Order)
 WIN, TIE, LOSS = 1.0, 0.5, 0.0
 
 
@@ -124,10 +123,10 @@ def code_outside(texts: Sequence[str]) -> str:
     return code
 
 
-BEFORE = r"[\s*_`#{\[(•-]*"
+BEFORE = r"[\s*_`#{\[(•-]*+"
 """What may stand before a marker: Markdown, brackets, bullets; but no sign that the line is a quotation."""
-OPENING, AFTER = r"[\s*_`\"{\[(]*", r"[\s*_`\"}\])]*"
-"""What may stand around a verdict."""
+OPENING, AFTER = r"[\s*_`\"{\[(]*+", r"[\s*_`\"}\])]*+"
+"""What may stand around a verdict; possessive, so that a long run of it is gone through once."""
 VERDICT_LINE = re.compile(
     rf"{BEFORE}(?P<quote>\"?)(?:(?:my|the|final|overall)\s+)*(?P<key>rating|score|verdict)\b(?P=quote)[\s*_]*"
     rf"(?:\([^)]*\)[\s*_]*)?[:=](?P<said>.*)",
