@@ -131,10 +131,9 @@ class Renderer:
     def prompt_text(self, example: Example) -> str:
         """The prompt up to where the completion begins, beginning-of-sequence token left out."""
         if self.template:
-            return self._chat(self._turns(example), add_generation_prompt=True)
+            return self._chat(self.turns(example), add_generation_prompt=True)
         return "".join(
-            each["content"] + (BETWEEN_EXEMPLARS if each["role"] == "assistant" else "")
-            for each in self._turns(example)
+            each["content"] + (BETWEEN_EXEMPLARS if each["role"] == "assistant" else "") for each in self.turns(example)
         )
 
     def completion_text(self, example: Example) -> str:
@@ -143,7 +142,7 @@ class Renderer:
         if not self.template:
             return example.target + self.tokenizer.eos_token
         prompt = self.prompt_text(example)
-        turns = [*self._turns(example), {"role": "assistant", "content": example.target}]
+        turns = [*self.turns(example), {"role": "assistant", "content": example.target}]
         whole = self._chat(turns, add_generation_prompt=False)
         if not whole.startswith(prompt):
             raise PromptError("the chat template writes a finished turn differently from an open one")
@@ -181,12 +180,23 @@ class Renderer:
             for (prompt, cut), completion in zip(self.prompts(examples), completions, strict=True)
         ]
 
+    def messages(self, messages: Sequence[str]) -> list[list[int]]:
+        """Token ids of messages of a user's, in no words but their own, up to where the answers begin.
+
+        Raises PromptError without a chat template.
+        """
+        if not self.template:
+            raise PromptError("its tokenizer has no chat template, so it is no model to talk to")
+        turns = [[{"role": "user", "content": message}] for message in messages]
+        return self._begun([self._chat(each, add_generation_prompt=True) for each in turns])
+
     def _prompts(self, examples: Sequence[Example]) -> list[list[int]]:
+        return self._begun([self.prompt_text(example) for example in examples])
+
+    def _begun(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of texts, with the model's beginning-of-sequence token once."""
         bos = self.tokenizer.bos_token_id
-        return [
-            ids if bos is None or ids[:1] == [bos] else [bos, *ids]
-            for ids in self.ids([self.prompt_text(example) for example in examples])
-        ]
+        return [ids if bos is None or ids[:1] == [bos] else [bos, *ids] for ids in self.ids(texts)]
 
     def _shortened(self, example: Example, tokens: int, limit: int) -> tuple[list[int], int]:
         """The prompt with as much of the example's text as fits."""
@@ -214,7 +224,7 @@ class Renderer:
         """Token ids of texts, nothing added."""
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
-    def _turns(self, example: Example) -> list[dict[str, str]]:
+    def turns(self, example: Example) -> list[dict[str, str]]:
         """The conversation as a chat template wants it, up to the prompt."""
         turns: list[dict[str, str]] = []
         for earlier in example.history:

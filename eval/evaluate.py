@@ -243,7 +243,7 @@ def stored_completions(folder: Path) -> Iterator[tuple[str, Completion]]:
 def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
     """One row per model and example generated: what it was asked, what it wrote, how the writing ended."""
     rows = [
-        _place(each)
+        place_of(each)
         | {
             "prompt": each.example.prompt,
             "reference": each.example.target,
@@ -275,7 +275,7 @@ def scores_table(
                 *task.score(each.example, text),
                 *score_language(text, language, evaluation.languages, evaluation.identifier),
             ]
-        rows += [_place(each) | asdict(score) for score in scores]
+        rows += [place_of(each) | asdict(score) for score in scores]
     texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
     tested = dict.fromkeys(each.task for each in evaluation.evaluation_sets)
@@ -283,7 +283,7 @@ def scores_table(
     return pl.concat([table, *split])
 
 
-def _place(each: Prompted) -> dict[str, Any]:
+def place_of(each: Prompted) -> dict[str, Any]:
     """Which model and example a row is of; the adapter's name tells a cell from one trained anew."""
     return {
         "cell": each.model.name,

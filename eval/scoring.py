@@ -19,8 +19,10 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from babel import Locale
 
+from eval.metrics import metric_of
 from eval.scorers.answers import reference_value, score_answer
 from eval.scorers.constraints import constraint_problem, score_constraints
+from eval.scorers.judging import Case
 from eval.scorers.language import DEFAULT, Identifier, language_confusion_pass_rate, score_language
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
 from eval.scorers.score import Score
@@ -68,6 +70,15 @@ class Among:
     identifier: Identifier = DEFAULT
 
 
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One row for a judge."""
+
+    line: int
+    id: Any
+    case: Case
+
+
 def score_file(
     path: Path, task: ScoredTask, processes: int | None = None, identifier: Identifier = DEFAULT
 ) -> Iterator[ScoredRow | BadRow]:
@@ -112,7 +123,7 @@ def lines_to_text(task: ScoredTask, among: Among, lines: Sequence[tuple[int, byt
     tallies, text = Tallies(), list[str]()
     for row in score_lines(task, among, lines):
         tallies.add(row)
-        text += [json.dumps(each, ensure_ascii=False) + "\n" for each in output_rows(task, row)]
+        text += [json.dumps(each, ensure_ascii=False) + "\n" for each in output_rows(MAIN[task], row)]
     return "".join(text), tallies
 
 
@@ -162,6 +173,25 @@ def parsed(number: int, line: bytes) -> dict[str, Any] | BadRow:
     if problem:
         return BadRow(number, row["id"], f"prediction {problem}")
     return row | {"language": language.replace("_", "-").split("-")[0].lower()}
+
+
+def cases_of(path: Path) -> list[CaseRow | BadRow]:
+    """The rows of a file for a judge, in their order. Raises OSError for a file that cannot be read."""
+    with path.open("rb") as file:
+        return [case_of_line(number, line) for number, line in enumerate(file, 1) if line.strip()]
+
+
+def case_of_line(number: int, line: bytes) -> CaseRow | BadRow:
+    """A row with a prompt, and text as reference and opponent if there are any."""
+    row = parsed(number, line)
+    if isinstance(row, BadRow):
+        return row
+    wanted = ["prompt", *(key for key in ("reference", "opponent") if row.get(key) is not None)]
+    problems = [f"{key} {problem}" for key in wanted if (problem := text_problem(row.get(key)))]
+    if problems:
+        return BadRow(number, row["id"], "; ".join(problems))
+    case = Case(row["prompt"], row["prediction"], row["language"], row.get("reference"), row.get("opponent"))
+    return CaseRow(number, row["id"], case)
 
 
 @lru_cache(maxsize=1024)
@@ -250,11 +280,11 @@ MAIN: Mapping[ScoredTask, str] = {
 """The metric that comes first."""
 
 
-def output_rows(task: ScoredTask, row: ScoredRow | BadRow) -> list[dict[str, Any]]:
-    """A row's scores as plain data; of a bad row, that it has none."""
+def output_rows(main: str, row: ScoredRow | BadRow) -> list[dict[str, Any]]:
+    """A row's scores as plain data; of a bad row, that it has none of the main metric."""
     if isinstance(row, BadRow):
         reason = f"line {row.line}: {row.problem}"
-        unscored = {"id": row.id, "metric": MAIN[task], "value": None, "answer": None, "reason": reason}
+        unscored = {"id": row.id, "metric": main, "value": None, "answer": None, "reason": reason}
         return [] if row.id is None else [unscored]
     return [
         {
@@ -274,19 +304,21 @@ def output_rows(task: ScoredTask, row: ScoredRow | BadRow) -> list[dict[str, Any
 class Tally:
     """Scored and unscored rows of one language and metric."""
 
+    metric: str
     scored: int = 0
     unscored: int = 0
     no_answer: int = 0
     total: float = 0.0
     squares: float = 0.0
-    binary: bool = True
+    extreme: bool = True
+    """Whether every value is the worst or the best there is, as those of yes or no are."""
     version: str = ""
 
     def merge(self, other: Tally) -> None:
         """Adds what another counted."""
         for name in ("scored", "unscored", "no_answer", "total", "squares"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.binary, self.version = self.binary and other.binary, other.version
+        self.extreme, self.version = self.extreme and other.extreme, other.version
 
     def add(self, score: Score) -> None:
         """Counts one score."""
@@ -297,17 +329,23 @@ class Tally:
         self.scored += 1
         self.total += score.value
         self.squares += score.value**2
-        self.binary = self.binary and score.value in (0.0, 1.0)
+        known = metric_of(self.metric)
+        self.extreme = self.extreme and math.isfinite(known.best) and score.value in (known.worst, known.best)
         self.no_answer += score.reason is not None
 
     def as_data(self) -> dict[str, Any]:
-        """Mean and 95 % interval over rows taken as independent: Wilson's for shares, else normal; None of nothing."""
+        """Mean and 95 % interval over rows taken as independent; None of nothing.
+
+        The interval is Wilson's where every value is the worst or the best there is, else normal.
+        """
         data: dict[str, Any] = {"scored": self.scored, "unscored": self.unscored, "no_answer": self.no_answer}
         mean = low = high = None
         if self.scored:
             mean = self.total / self.scored
-            if self.binary:
-                low, high = wilson(mean, self.scored)
+            if self.extreme:
+                known = metric_of(self.metric)
+                span = known.best - known.worst
+                low, high = (known.worst + span * end for end in wilson((mean - known.worst) / span, self.scored))
             elif self.scored > 1:
                 variance = max(0.0, self.squares - self.total * mean) / (self.scored - 1)
                 half = Z * math.sqrt(variance / self.scored)
@@ -327,7 +365,7 @@ class Tallies:
         self.bad += other.bad
         for language, metrics in other.by_language.items():
             for metric, tally in metrics.items():
-                self.by_language.setdefault(language, {}).setdefault(metric, Tally()).merge(tally)
+                self.by_language.setdefault(language, {}).setdefault(metric, Tally(metric)).merge(tally)
 
     def add(self, row: ScoredRow | BadRow) -> None:
         """Counts one row."""
@@ -336,7 +374,7 @@ class Tallies:
             return
         metrics = self.by_language.setdefault(row.language, {})
         for score in row.scores:
-            metrics.setdefault(score.metric, Tally()).add(score)
+            metrics.setdefault(score.metric, Tally(score.metric)).add(score)
 
     def as_data(self) -> dict[str, Any]:
         """Everything as plain data; for the language task with the language confusion pass rate."""

@@ -24,6 +24,7 @@ from eval.stats import (
 )
 
 BASE = "base"
+"""What the untuned model is called among the cells."""
 GAP = "seen − unseen"
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.tasks import TASKS
-from eval.transfer import LanguageGroups
+from eval.transfer import BASE, LanguageGroups
 from harness.errors import Problem, suggestion
-from harness.recipe import Ingredient, Recipe, is_ready_made
+from harness.recipe import Ingredient, Judge, Recipe, is_ready_made
 from harness.scoring import identifier_problems
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-RESERVED_CELLS = {"base", "evaluation", "cards", "comparisons", "figures", "tables", "report_files"}
+RESERVED_CELLS = {BASE, "evaluation", "cards", "comparisons", "figures", "tables", "report_files"}
 COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "es", "sa": "ar", "tw": "zh", "us": "en"}
 """Country codes often written for a language's (ISO 3166 for ISO 639)."""
 
@@ -39,6 +40,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
         problems += (
             _check_amounts(recipe) + _check_languages(recipe) + _check_mixture(recipe) + _check_evaluation(recipe)
         )
+    problems += _check_judge(recipe)
     training = recipe.training
     if sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1:
         message = "give one of epochs, steps and supervised_tokens: what all cells have in common"
@@ -138,6 +140,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
         "evaluation.tasks": recipe.evaluation.tasks,
+        "evaluation.judge.tasks": recipe.evaluation.judge.tasks if recipe.evaluation.judge else (),
     } | {f"languages.groups.{name}": members for name, members in recipe.languages.groups.items()}
     for name, part in recipe.mixture.items():
         for key in ("sources", "languages", "prompts_in", "answers_in"):
@@ -278,3 +281,52 @@ def _check_evaluation(recipe: Recipe) -> list[Problem]:
             message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"
             problems.append(Problem("evaluation", message))
     return problems
+
+
+def _check_judge(recipe: Recipe) -> list[Problem]:
+    judge, evaluation = recipe.evaluation.judge, recipe.evaluation
+    if judge is None:
+        return []
+    where = "evaluation.judge"
+    problems = [Problem(f"{where}.{key}", message) for key, message in judge_problems(judge)]
+    if judge.against == BASE and not evaluation.base:
+        message = "'base' is not evaluated: evaluation.base is false; set it to true, or name a cell"
+        problems.append(Problem(f"{where}.against", message))
+    for task in judge.tasks:
+        if task not in evaluation.tasks:
+            hint = suggestion(task, evaluation.tasks)
+            problems.append(Problem(f"{where}.tasks", f"{task!r} is not in evaluation.tasks; {hint}"))
+    return problems
+
+
+ONLY_BEHIND_AN_ENDPOINT = ("concurrency", "price", "max_cost", "api_key_variable")
+
+
+def judge_problems(judge: Judge) -> list[tuple[str, str]]:
+    """What does not fit together in a judge's settings: the key and what is wrong with it."""
+    if judge.endpoint is None:
+        said = [key for key in ONLY_BEHIND_AN_ENDPOINT if key in judge.model_fields_set]
+        return [(key, "goes with an endpoint: a judge in our own engine costs nothing; remove it") for key in said]
+    problems: list[tuple[str, str]] = []
+    if problem := endpoint_problem(judge.endpoint):
+        problems.append(("endpoint", problem))
+    if judge.max_cost is not None and judge.price is None:
+        message = "missing; max_cost needs what tokens cost, input and output, in USD per million"
+        problems.append(("price", message))
+    return problems
+
+
+def endpoint_problem(url: str) -> str | None:
+    """What keeps a text from being the address of an OpenAI-compatible endpoint."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole, parts = False, None
+    if not whole or parts is None:
+        return f"got {url!r}; an endpoint is an address such as http://localhost:8000/v1"
+    if parts.path.rstrip("/").endswith("/completions"):
+        return f"got {url!r}; leave off /chat/completions: it is added to every request"
+    if parts.username or parts.query:
+        return "its address must hold no name, key or query; a key is read from the environment, see api_key_variable"
+    return None

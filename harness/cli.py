@@ -1,4 +1,4 @@
-"""The command line: harness plan | run | eval | report | compare | status RECIPE, score and analyze."""
+"""The command line: harness plan | run | eval | report | compare | status RECIPE; score | judge | analyze FILE."""
 
 from __future__ import annotations
 
@@ -257,6 +257,56 @@ def analyze(
             print(json.dumps(found, ensure_ascii=False))
         else:
             show_analysis(found, x)
+
+
+@app.command()
+def judge(
+    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="Predictions, one JSON object a line.")],
+    model: Annotated[str, typer.Option(metavar="NAME", help="The endpoint's name for it; or a folder or hub id.")],
+    endpoint: Annotated[str | None, typer.Option(metavar="URL", help="E.g. http://localhost:8000/v1.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where scores and replies go.")] = None,
+    as_json: Json = False,
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="Of a reply.", show_default="512")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Requests at once.", show_default="16")
+    ] = None,
+    max_cost: Annotated[float | None, typer.Option(metavar="USD", help="Ask no more once it could be passed.")] = None,
+    price_in: Annotated[float | None, typer.Option(metavar="USD", help="Per million prompt tokens.")] = None,
+    price_out: Annotated[float | None, typer.Option(metavar="USD", help="Per million reply tokens.")] = None,
+    api_key_variable: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Environment variable with the key.", show_default="OPENAI_API_KEY"),
+    ] = None,
+) -> None:
+    """Have a model rate predictions made anywhere from 1 to 5, and compare them with an opponent's.
+
+    A row holds id, language, prompt and prediction, and if you like a reference; with an opponent's response to the
+    prompt, both are compared in both orders besides. Replies are kept: what was judged once is not asked again. Without
+    an endpoint the model runs here.
+
+    Examples:
+
+        harness judge predictions.jsonl --model gpt-4.1-mini --endpoint https://api.openai.com/v1 --out judged.jsonl
+
+        harness judge predictions.jsonl --model my-judge --endpoint http://localhost:8000/v1 --json
+    """
+    with reporting_mistakes():
+        from harness.judging import judge_file
+
+        options = {
+            "model": model,
+            "endpoint": endpoint,
+            "max_tokens": max_tokens,
+            "concurrency": concurrency,
+            "price": None if price_in is None and price_out is None else {"input": price_in, "output": price_out},
+            "max_cost": max_cost,
+            "api_key_variable": api_key_variable,
+        }
+        data = judge_file(file, out, options)
+        if as_json:
+            print(json.dumps(data, ensure_ascii=False))
+        else:
+            show_scores(f"judged by {model}", data)
 
 
 @app.command()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import polars as pl
+
 from eval.engine import Adapter, Engine, EngineSettings
 from eval.evaluate import (
     Evaluation,
@@ -15,16 +17,19 @@ from eval.evaluate import (
     stored_completions,
 )
 from eval.generate import VllmEngine, vllm_available, vllm_version
+from eval.scorers.judging import RATING
+from eval.scorers.split import split_scores
+from eval.transfer import BASE
 from eval.transformers_engine import TransformersEngine, transformers_version
 from harness.errors import Problem, UserError
 from harness.grid import choose
+from harness.judging import judge_study
 from harness.locks import locked
 from harness.progress import progress, say
 from harness.runs import adapter_hash
 from harness.study import CellPlan, Study
 
-BASE = "base"
-PREDICTIONS, SCORES = "predictions.parquet", "scores.parquet"
+PREDICTIONS, SCORES, JUDGEMENTS = "predictions.parquet", "scores.parquet", "judgements.parquet"
 
 
 def evaluate_cells(study: Study, cells: str | None) -> None:
@@ -123,13 +128,24 @@ def count_missing(evaluation: Evaluation, prompts: Sequence[Prompted]) -> int:
 
 
 def write_tables(study: Study, evaluation: Evaluation) -> None:
-    """Scores every prediction there is; rescoring needs no generation."""
+    """Scores every prediction there is; rescoring needs no generation.
+
+    A judge's scores come last, and are added to those that are written already: it may fail, or take long.
+    """
     completions = dict(stored_completions(evaluation.generations))
     prompts = evaluation.prompts()
-    for name, table in (
-        (PREDICTIONS, predictions_table(prompts, completions)),
-        (SCORES, scores_table(evaluation, prompts, completions)),
-    ):
-        unfinished = study.folder / f".{name}.unfinished"
-        table.write_parquet(unfinished)
-        unfinished.replace(study.folder / name)
+    scores = scores_table(evaluation, prompts, completions)
+    write_table(study, PREDICTIONS, predictions_table(prompts, completions))
+    write_table(study, SCORES, scores)
+    if study.recipe.evaluation.judge:
+        judged, judgements = judge_study(study, prompts, completions)
+        write_table(study, JUDGEMENTS, judgements)
+        all_scores = pl.concat([scores, judged])
+        write_table(study, SCORES, pl.concat([all_scores, split_scores(all_scores, RATING)]))
+
+
+def write_table(study: Study, name: str, table: pl.DataFrame) -> None:
+    """Writes one of the study's tables, whole or not at all."""
+    unfinished = study.folder / f".{name}.unfinished"
+    table.write_parquet(unfinished)
+    unfinished.replace(study.folder / name)

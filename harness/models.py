@@ -28,25 +28,53 @@ class ModelFiles:
     identity: str
 
 
-def find_model(name: str, revision: str | None) -> ModelFiles:
+def find_model(name: str, revision: str | None, where: str = "model.name") -> ModelFiles:
     """The model's files, without loading them; converts a packaged model on first use.
 
-    Raises UserError if there is no such model, or none that can be reached.
+    Raises UserError, at the key `where`, if there is no such model, or none that can be reached.
     """
     if name in PACKAGED:
-        return _packaged(name)
+        return _packaged(name, where)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _local(folder)
+        return _local(folder, where)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError([Problem("model.name", f"no folder {name!r}")])
-    return _on_hub(name, revision)
+        raise UserError([Problem(where, f"no folder {name!r}")])
+    return _on_hub(name, revision, where)
 
 
-def _local(folder: Path) -> ModelFiles:
+def locate_model(name: str, where: str) -> tuple[str, str | None]:
+    """Location and revision, without reading weights to identify them. Raises UserError as `find_model` does."""
+    folder = Path(name).expanduser()
+    if name not in PACKAGED and folder.is_dir():
+        _weights(folder, where)
+        return str(folder.resolve()), None
+    found = find_model(name, None, where)
+    return found.location, found.revision
+
+
+def load_tokenizer(
+    location: str, revision: str | None, trust_remote_code: bool = False, where: str = "model.name"
+) -> Any:
+    """The tokenizer of a model. Raises UserError if there is none that can be loaded."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(location, revision=revision, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        message = f"{location} has no tokenizer that transformers can load: {error}"
+        raise UserError([Problem(where, " ".join(message.split())[:300])]) from None
+
+
+def _weights(folder: Path, where: str) -> list[Path]:
     weights = sorted(folder.glob("*.safetensors"))
     if not (folder / "config.json").is_file() or not weights:
-        raise UserError([Problem("model.name", f"{folder} holds no model: it needs config.json and *.safetensors")])
+        raise UserError([Problem(where, f"{folder} holds no model: it needs config.json and *.safetensors")])
+    return weights
+
+
+def _local(folder: Path, where: str) -> ModelFiles:
+    weights = _weights(folder, where)
     digest = hashlib.sha256()
     for file in (folder / "config.json", *weights):
         with file.open("rb") as opened:
@@ -54,7 +82,7 @@ def _local(folder: Path) -> ModelFiles:
     return ModelFiles(str(folder.resolve()), None, f"sha256:{digest.hexdigest()[:16]}")
 
 
-def _on_hub(name: str, revision: str | None) -> ModelFiles:
+def _on_hub(name: str, revision: str | None, where: str) -> ModelFiles:
     """A model of the Hugging Face hub, pinned to a commit; from the local cache if that has it."""
     from huggingface_hub import model_info, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
@@ -67,19 +95,19 @@ def _on_hub(name: str, revision: str | None) -> ModelFiles:
         else:
             commit = model_info(name, revision=revision, timeout=20).sha
     except HFValidationError:
-        raise UserError([Problem("model.name", unknown)]) from None
+        raise UserError([Problem(where, unknown)]) from None
     except Exception as error:  # the hub's client raises many kinds: offline, not found, gated
         raise UserError(
-            [Problem("model.name", f"{unknown}. The Hugging Face hub did not give it either ({type(error).__name__})")]
+            [Problem(where, f"{unknown}. The Hugging Face hub did not give it either ({type(error).__name__})")]
         ) from None
     return ModelFiles(name, commit, f"{name}@{commit}")
 
 
-def _packaged(name: str) -> ModelFiles:
+def _packaged(name: str, where: str) -> ModelFiles:
     module = PACKAGED[name]
     if importlib.util.find_spec(module) is None:
         package = module.replace("_", "-")
-        raise UserError([Problem("model.name", f"{name} comes with the package {package}: pip install {package}")])
+        raise UserError([Problem(where, f"{name} comes with the package {package}: pip install {package}")])
     package = import_module(module)
     folder = cache_folder() / f"{name}-{package.EXPECTED_SHA256[:12]}"
     if not folder.is_dir():

@@ -243,6 +243,31 @@ class Leakage(Section):
         return policies[kind]
 
 
+class Price(Section):
+    """What an endpoint's tokens cost, in USD per million."""
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+
+
+class Judge(Section):
+    """A model that rates the completions of tasks from 1 to 5, and compares them with those of another model.
+
+    Behind an `endpoint` it goes by its name there; without one it runs in our own engine, and is named as a base
+    model is. `max_cost`, in USD, is of all judgements together, those of earlier runs among them.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    endpoint: str | None = None
+    tasks: tuple[str, ...] = Field(default=("instructions",), min_length=1)
+    against: str | None = None
+    max_tokens: PositiveInt = 512
+    concurrency: PositiveInt = 16
+    price: Price | None = None
+    max_cost: Annotated[float, Field(gt=0)] | None = None
+    api_key_variable: Annotated[str, Field(min_length=1)] = "OPENAI_API_KEY"
+
+
 class Evaluation(Section):
     """What every cell and the untuned base model are tested on."""
 
@@ -254,6 +279,7 @@ class Evaluation(Section):
     max_tokens: dict[str, PositiveInt] = {}
     identifier: Identifier = "py3langid"
     base: bool = True
+    judge: Judge | None = None
 
 
 class Reference(Section):

@@ -11,9 +11,9 @@ from data_mixes.storage import write_text
 from eval.report.html import html_page
 from eval.report.tables import task_tables
 from eval.report.terminal import print_tables
-from eval.transfer import summarize
+from eval.transfer import BASE, summarize
 from harness.errors import Problem, UserError
-from harness.evaluation import BASE, SCORES
+from harness.evaluation import SCORES
 from harness.progress import say
 from harness.runs import provenance
 from harness.study import Study

@@ -29,8 +29,9 @@ from harness.compare import Compared, neighbours
 from harness.design import design_of
 from harness.errors import Problem, UserError
 from harness.grid import Cell, cells_of, choose
+from harness.judging import in_recipe, judge_study_problems, local_renderer
 from harness.loading import load_recipe
-from harness.models import ModelFiles, find_model
+from harness.models import ModelFiles, find_model, load_tokenizer
 from harness.recipe import Recipe, Training
 from harness.references import references_of
 from harness.runs import CellRun, open_cell, prepare_runs_folder
@@ -101,6 +102,7 @@ class Study:
         prepare_runs_folder(runs)
         self.folder = runs / self.recipe.study
         problems = opening_problems(self.cells) + evaluation_problems(self.recipe)
+        problems += judge_study_problems(self.recipe, [cell.name for cell in self.cells])
         problems = problems or [problem for cell in self.cells for problem in shortfalls(cell)]
         if problems:
             raise UserError(list(dict.fromkeys(problems)))
@@ -121,17 +123,7 @@ class Study:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base model's tokenizer."""
-        from transformers import AutoTokenizer
-
-        try:
-            return AutoTokenizer.from_pretrained(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-                self.model.location,
-                revision=self.model.revision,
-                trust_remote_code=self.recipe.model.trust_remote_code,
-            )
-        except (OSError, ValueError) as error:
-            message = f"{self.recipe.model.name} has no tokenizer that transformers can load: {error}"
-            raise UserError([Problem("model.name", " ".join(message.split())[:300])]) from None
+        return load_tokenizer(self.model.location, self.model.revision, self.recipe.model.trust_remote_code)
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -157,6 +149,8 @@ class Study:
         """Every cell of the grid, planned. Raises UserError if a run folder holds another experiment."""
         plans = gathered([partial(self._plan, draft) for draft in self._drafts])
         _ = self.shortened_tests  # a prompt that cannot be rendered is found before training
+        if (judge := self.recipe.evaluation.judge) and judge.endpoint is None:
+            local_renderer(judge, in_recipe)  # and a judge that cannot be talked to
         return plans
 
     @cached_property

@@ -86,6 +86,21 @@ MISTAKES = [
     ("model.name", "gemma-3-270", "did you mean 'gemma-3-270m'?"),
     ("model.trust_remote_code", "yes", "model.trust_remote_code: got 'yes'"),
     ("training.learning_rate", float("inf"), "training.learning_rate: got "),
+    ("evaluation.judge", {"modell": "x"}, "evaluation.judge.modell: unknown key; did you mean 'model'?"),
+    ("evaluation.judge", {"endpoint": "http://localhost:8000/v1"}, "evaluation.judge.model: missing; add this key"),
+    ("evaluation.judge", {"model": "x", "endpoint": "localhost:8000/v1"}, "evaluation.judge.endpoint: got 'localhost:8000/v1'; an endpoint is an address such as http"),
+    ("evaluation.judge", {"model": "x", "endpoint": "http://[::1"}, "evaluation.judge.endpoint: got 'http://[::1'; an endpoint is an address such as http"),
+    ("evaluation.judge", {"model": "x", "endpoint": "http://a/v1/chat/completions"}, "evaluation.judge.endpoint: got 'http://a/v1/chat/completions'; leave off /chat/completions"),
+    ("evaluation.judge", {"model": "x", "endpoint": "http://me:secret@a/v1"}, "evaluation.judge.endpoint: its address must hold no name"),
+    ("evaluation.judge", {"model": "x", "endpoint": "http://a/v1", "tasks": ["summarization"]}, "evaluation.judge.tasks: 'summarization' is not in evaluation.tasks"),
+    ("evaluation", {"tasks": ["math"], "judge": {"model": "x", "endpoint": "http://a/v1"}}, "evaluation.judge.tasks: 'instructions' is not in evaluation.tasks"),
+    ("evaluation.judge", {"model": "x", "endpoint": "http://a/v1", "tasks": ["math", "math"]}, "evaluation.judge.tasks: 'math' stands there 2 times"),
+    ("evaluation.judge", {"model": "x", "endpoint": "http://a/v1", "against": "amount-4"}, "evaluation.judge.against: no cell 'amount-4'; did you mean 'amount-"),
+    ("evaluation", {"tasks": ["instructions"], "base": False, "judge": {"model": "x", "endpoint": "http://a/v1", "against": "base"}}, "evaluation.judge.against: 'base' is not evaluated: evaluation.base is false"),
+    ("evaluation.judge", {"model": "x", "endpoint": "http://a/v1", "max_cost": 5}, "evaluation.judge.price: missing; max_cost needs what tokens cost"),
+    ("evaluation.judge", {"model": "x", "endpoint": "http://a/v1", "price": {"input": -1, "output": 1}}, "evaluation.judge.price.input: got -1"),
+    ("evaluation.judge", {"model": "./no-judge", "concurrency": 4}, "evaluation.judge.concurrency: goes with an endpoint"),
+    ("evaluation.judge", {"model": "./no-judge"}, "evaluation.judge.model: no folder './no-judge'; a model behind an endpoint needs evaluation.judge.endpoint"),
 ]  # fmt: skip
 
 
