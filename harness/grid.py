@@ -23,6 +23,8 @@ class Cell:
 
     name: str
     recipe: Recipe
+    place: Mapping[str, float | str]
+    """Its value on each axis, where that is a number; else what the value is called."""
 
 
 def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
@@ -35,13 +37,13 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
         if recipe.study in RESERVED_CELLS:
             message = f"{recipe.study!r} is taken: a study without a grid is one cell of its name; choose another"
             raise UserError([Problem("study", message)])
-        return [Cell(recipe.study, recipe)]
+        return [Cell(recipe.study, recipe, {})]
     problems = _axis_problems(recipe.grid)
     if problems:
         raise UserError(problems)
     cells: dict[str, Cell] = {}
     seen: dict[str, dict[str, Any]] = {}
-    for name, values in _combinations(recipe.grid):
+    for name, values, place in _combinations(recipe.grid):
         if seen.setdefault(name, values) != values:
             problems.append(
                 Problem("grid", f"two cells would be named {name!r}; name the values, as in values: {{short-name: …}}")
@@ -58,7 +60,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
             problems += error.problems
             continue
         if cell not in [known.recipe for known in cells.values()]:
-            cells[name] = Cell(name, cell)
+            cells[name] = Cell(name, cell, place)
     if problems:
         raise UserError(list(dict.fromkeys(problems)))
     return list(cells.values())
@@ -95,12 +97,18 @@ def choose(cells: list[Cell], names: str | None) -> list[Cell]:
     return [cell for cell in cells if cell.name in wanted]
 
 
-def _combinations(grid: Mapping[str, Axis]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each cell's name and its value per axis."""
+def _combinations(grid: Mapping[str, Axis]) -> Iterator[tuple[str, dict[str, Any], dict[str, float | str]]]:
+    """Each cell's name, its value per axis, and the same as numbers and labels."""
     choices = [[(axis, label, value) for label, value in _labelled(spec.values)] for axis, spec in grid.items()]
     for combination in product(*choices):
         name = "_".join(f"{axis}-{label}" for axis, label, _ in combination)
-        yield name, {axis: value for axis, _, value in combination}
+        place = {axis: value if is_number(value) else label for axis, label, value in combination}
+        yield name, {axis: value for axis, _, value in combination}, place
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value can stand on a scale; true and false cannot."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _labelled(values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[str, Any]]:

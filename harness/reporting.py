@@ -1,4 +1,4 @@
-"""The report stage: from the stored scores to tables, a page and a summary."""
+"""The report stage: from the stored scores and records to what a report shows."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
-from data_mixes.storage import write_text
-from eval.report.html import html_page
-from eval.report.tables import task_tables
+from eval.report.files import write_report
+from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
 from eval.transfer import LanguageGroups, summarize
 from harness.errors import Problem, UserError
-from harness.evaluation import BASE, SCORES
+from harness.evaluation import BASE, PREDICTIONS, SCORES
+from harness.grid import is_number
 from harness.progress import say
+from harness.recipe import Recipe
 from harness.runs import provenance
-from harness.study import Study
+from harness.study import CellPlan, Study
 
 
 def report_study(study: Study, console: Console | None) -> pl.DataFrame:
-    """Writes report.html and summary.parquet, prints the tables, and returns the summary.
+    """Writes the report (see eval.report.files), prints the tables, and returns the summary.
 
     Raises UserError if nothing was scored yet.
     """
@@ -28,24 +29,58 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores, stale = current_scores(study)
-    groups = LanguageGroups(study.recipe.languages.seen, study.recipe.languages.unseen)
-    summary = summarize(scores, groups)
-    summary.write_parquet(study.folder / "summary.parquet")
-    cells = [BASE, *(cell.name for cell in study.cells)]
-    tables = task_tables(summary, groups, cells)
-    page = html_page(
-        study.recipe.study, study.model.identity, tables, groups, mixtures(study), study.cards(), page_provenance(study)
-    )
-    write_text(study.folder / "report.html", page)
+    page = study_page(study, scores, stale)
+    shown = write_report(study.folder, page)
     if console:
-        print_tables(tables, groups, console)
+        print_tables(shown.primary, page.groups, console)
         say(f"report: {study.folder / 'report.html'}, scores: {path}")
-        if stale:
-            say(f"scores of other adapters are left out: {', '.join(stale)}; run: harness eval RECIPE")
-        unscored = [cell.name for cell in study.cells if cell.name not in set(scores["cell"])]
-        if unscored:
-            say(f"not evaluated: {', '.join(unscored)}")
-    return summary
+        say(f"for papers: {study.folder / 'tables'} (LaTeX), {study.folder / 'figures'} (SVG, PNG, PDF)")
+        for note in page.notes:
+            say(note)
+    return page.summary
+
+
+def study_page(study: Study, scores: pl.DataFrame, stale: list[str]) -> Page:
+    """All that the report shows."""
+    groups = LanguageGroups(study.recipe.languages.seen, study.recipe.languages.unseen)
+    return Page(
+        study=study.recipe.study,
+        model=study.model.identity,
+        base=BASE if BASE in set(scores["cell"]) else None,
+        groups=groups,
+        cells=[cell_facts(plan) for plan in study.plans],
+        axis=axis_of_numbers(study.recipe),
+        summary=summarize(scores, groups),
+        scores=scores,
+        predictions=current_predictions(study, stale),
+        cards=study.cards(),
+        provenance=page_provenance(study),
+        notes=notes_on_cells(study, scores, stale),
+    )
+
+
+def axis_of_numbers(recipe: Recipe) -> str | None:
+    """The first axis whose values are numbers, seeds aside: replicates are no scale."""
+    for name, axis in recipe.grid.items():
+        values = axis.values.values() if isinstance(axis.values, dict) else axis.values
+        if all(map(is_number, values)) and not any(path.endswith("seed") for path in axis.paths):
+            return name
+    return None
+
+
+def notes_on_cells(study: Study, scores: pl.DataFrame, stale: list[str]) -> list[str]:
+    """Cells that the report has no scores of, and why."""
+    notes: list[str] = []
+    if stale:
+        notes.append(f"scores of other adapters are left out: {', '.join(stale)}; run: harness eval RECIPE")
+    diverged = [plan.name for plan in study.plans if plan.run.record.get("state") == "diverged"]
+    if diverged:
+        notes.append(f"diverged in training, and left out: {', '.join(diverged)}")
+    scored = set(scores["cell"])
+    missing = [cell.name for cell in study.cells if cell.name not in {*scored, *stale, *diverged}]
+    if missing:
+        notes.append(f"not evaluated: {', '.join(missing)}")
+    return notes
 
 
 def current_scores(study: Study) -> tuple[pl.DataFrame, list[str]]:
@@ -57,26 +92,35 @@ def current_scores(study: Study) -> tuple[pl.DataFrame, list[str]]:
     return scores.filter(~pl.col("cell").is_in(stale)), stale
 
 
-def mixtures(study: Study) -> list[dict[str, Any]]:
-    """What each cell was trained on, one row a cell."""
-    rows: list[dict[str, Any]] = []
-    for plan in study.plans:
-        per_language: dict[str, int] = {}
-        for count in plan.counts:
-            per_language[count.language] = per_language.get(count.language, 0) + count.examples
-        record = plan.run.record
-        rows.append(
-            {"cell": plan.name}
-            | {language: per_language.get(language, 0) for language in study.recipe.languages.seen}
-            | {
-                "tokens": sum(count.tokens for count in plan.counts),
-                "supervised tokens": sum(count.supervised_tokens for count in plan.counts),
-                "steps": plan.steps,
-                "seconds": record.get("seconds", ""),
-                "last loss": f"{record['loss'][-1]:.3f}" if record.get("loss") else "",
-            }
-        )
-    return rows
+def current_predictions(study: Study, stale: list[str]) -> pl.DataFrame | None:
+    """The stored predictions that the scores are of, if there are any."""
+    path = study.folder / PREDICTIONS
+    if not path.is_file():
+        return None
+    return pl.read_parquet(path).filter(~pl.col("cell").is_in(stale))
+
+
+def cell_facts(plan: CellPlan) -> CellFacts:
+    """What the plan and the run's record say of a cell."""
+    examples: dict[str, int] = {}
+    for count in plan.counts:
+        examples[count.language] = examples.get(count.language, 0) + count.examples
+    record = plan.run.record
+    return CellFacts(
+        name=plan.name,
+        place=plan.cell.place,
+        examples=examples,
+        tokens=sum(count.tokens for count in plan.counts),
+        supervised_tokens=sum(count.supervised_tokens for count in plan.counts),
+        steps=plan.steps,
+        state=record.get("state", "new"),
+        seconds=record.get("seconds"),
+        tokens_per_second=record.get("tokens_per_second"),
+        model_flops_utilization=record.get("model_flops_utilization"),
+        device=record.get("device", ""),
+        processes=record.get("processes"),
+        loss=record.get("loss", ()),
+    )
 
 
 def page_provenance(study: Study) -> dict[str, object]:
