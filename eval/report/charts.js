@@ -13,6 +13,7 @@ function held(id) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const drawn = new Map(); // place → the Vega view in it
   const GAP = 20; // Vega-Lite's space between panels
+  const ERRORS = 1; // Vega's name for it is not in the bundle
 
   /** A table's columns as the rows that Vega wants. */
   function rowsOf(columns) {
@@ -24,7 +25,7 @@ function held(id) {
   /** Vega's configuration for the mode, with legends that break where there is little room. */
   function theme(width) {
     const { legend, ...others } = themes[dark.matches ? "dark" : "light"];
-    return { ...others, legend: { ...legend, columns: width < 500 ? 2 : 0 } };
+    return { ...others, legend: { ...legend, columns: Math.max(2, Math.floor(width / 110)) } };
   }
 
   /** The chart's specification, fitted into so many pixels; `usermeta` says how it may be fitted. */
@@ -36,17 +37,20 @@ function held(id) {
     if (layout.narrowestPanel) {
       const room = Math.max(1, Math.floor((width + GAP) / (layout.narrowestPanel + GAP)));
       const columns = Math.min(room, layout.columns);
-      return { ...spec, columns, spec: { ...spec.spec, width: Math.floor((width - GAP * (columns - 1)) / columns) - 30 } };
+      const panel = Math.min(Math.floor((width - GAP * (columns - 1)) / columns) - 30, layout.widestPanel);
+      return { ...spec, columns, spec: { ...spec.spec, width: panel } };
     }
     const within = Math.min(width, layout.widest ?? Infinity);
     return { ...spec, width: Math.max(within, layout.narrowest ?? 0), autosize: { type: "fit-x", contains: "padding" } };
   }
 
-  /** Narrows panels until axes and legends fit beside them. */
-  async function narrowPanels(view, place, spec) {
+  /** Makes panels as wide as axes beside them let them be. */
+  async function fitPanels(view, place, spec) {
     const over = place.querySelector("svg").getBoundingClientRect().width - place.clientWidth;
-    if (spec.columns && Math.abs(over) > 4) {
-      await view.signal("child_width", Math.max(90, Math.floor(view.signal("child_width") - over / spec.columns))).resize().runAsync();
+    const { narrowestPanel, widestPanel } = spec.usermeta;
+    if (narrowestPanel && Math.abs(over) > 4) {
+      const panel = Math.floor(view.signal("child_width") - over / spec.columns);
+      await view.signal("child_width", Math.min(Math.max(panel, 90), widestPanel)).resize().runAsync();
     }
   }
 
@@ -62,12 +66,13 @@ function held(id) {
       ast: true, // expressions are interpreted: the page's policy forbids to make code of text
       config: theme(place.clientWidth),
       defaultStyle: false,
+      logLevel: ERRORS, // a layer without data, as of a metric without published curves, is nothing to warn of
       renderer: "svg",
       tooltip: { theme: dark.matches ? "dark" : "light" },
     });
     drawn.set(place, view);
     await chooseMetric(place, view);
-    await narrowPanels(view, place, whole);
+    await fitPanels(view, place, whole);
     place.dataset.drawn = place.clientWidth;
   }
 
@@ -75,7 +80,10 @@ function held(id) {
   async function drawAll(places) {
     for (const place of places) {
       if (place.clientWidth) { // not in a closed part of the page
-        await draw(place);
+        await draw(place).catch((error) => {
+          console.error(error);
+          place.textContent = `This chart could not be drawn (${error.message}); its figures are in the table.`;
+        });
         await new Promise((resolve) => setTimeout(resolve));
       }
     }

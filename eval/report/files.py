@@ -23,9 +23,7 @@ def write_report(folder: Path, page: Page) -> Gallery:
     page.summary.write_parquet(folder / "summary.parquet")
     page.summary.write_csv(folder / "summary.csv")
     shown = gallery(page)
-    browser = Browsed((), 0, 0) if page.predictions is None else browsed(page.predictions, page.scores)
-    write_folder(folder / FOLDER, {name: text.encode() for name, text in scripts(browser)})
-    write_text(folder / "report.html", html_page(page, shown, browser))
+    write_page(folder, page, shown)
     write_folder(
         folder / "tables",
         {
@@ -35,6 +33,13 @@ def write_report(folder: Path, page: Page) -> Gallery:
     )
     write_folder(folder / "figures", drawn(shown))
     return shown
+
+
+def write_page(folder: Path, page: Page, shown: Gallery) -> None:
+    """Writes report.html, and report_files/ if there are too many predictions for it."""
+    browser = Browsed((), 0, 0) if page.predictions is None else browsed(page.predictions, page.scores)
+    write_folder(folder / FOLDER, {name: text.encode() for name, text in scripts(browser)})
+    write_text(folder / "report.html", html_page(page, shown, browser))
 
 
 def drawn(shown: Gallery) -> dict[str, bytes]:

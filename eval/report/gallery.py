@@ -17,6 +17,8 @@ from eval.report.picture_data import (
     loss_rows,
     overview_rows,
     pair_rows,
+    reach_by_metric,
+    reach_of,
     scale_of,
     series_of,
     transfer_rows,
@@ -67,10 +69,10 @@ def gallery(page: Page) -> Gallery:
     found = Gallery(tuple(metric_tables(page.summary, page.groups, page.names)), {"": ()}, {})
     groups = groups_shown(page.groups)
     scale, series = scale_of(page), len(set(series_of(page).values()))
-    found.data["overview"] = overview_rows(page, found.primary, groups)
-    found.pictures[""] = (
-        overview_picture(scale, page.names, groups, series, set(found.data["overview"]["kind"]), len(found.primary)),
-    )
+    overview = overview_rows(page, found.primary, groups)
+    tasks = overview["task"].unique(maintain_order=True).to_list()
+    found.data["overview"] = overview
+    found.pictures[""] = (overview_picture(scale, page.names, groups, series, set(overview["kind"]), tasks),)
     losses = loss_rows(page)
     if losses.height:
         found.data["losses"] = losses
@@ -94,7 +96,7 @@ def _add_task(found: Gallery, page: Page, primary: TaskTable, series: int) -> No
     found.data[task] = rows
     pictures = [
         curves_picture(task, metric, scale, page.names, languages, series, set(rows["kind"])),
-        heatmap_picture(task, metric, page.names, primary.columns, compared),
+        heatmap_picture(task, metric, page.names, primary.columns, compared, reach_by_metric(rows)),
     ]
     pairs = pair_rows(tables)
     if pairs.height:
@@ -106,9 +108,10 @@ def _add_task(found: Gallery, page: Page, primary: TaskTable, series: int) -> No
         pictures.append(confusion_picture(task, page.names, languages))
     if page.transfer is not None and task in set(page.transfer["task"]):
         part = page.transfer.filter(pl.col("task") == task)
-        found.data[f"{task}-transfer"] = transfer_rows(part)
+        matrix = transfer_rows(part)
+        found.data[f"{task}-transfer"] = matrix
         sources, targets = (part[name].unique(maintain_order=True).to_list() for name in ("source", "target"))
-        pictures.append(transfer_picture(task, sources, targets))
+        pictures.append(transfer_picture(task, sources, targets, reach_of(matrix)))
     found.pictures[task] = tuple(pictures)
 
 

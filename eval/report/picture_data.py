@@ -91,7 +91,7 @@ def overview_rows(page: Page, tables: Sequence[TaskTable], groups: Sequence[str]
     """The rows of every task's first metric for some groups of languages."""
     parts = [
         figure_rows(page, table.task)
-        .filter(pl.col("metric") == table.metric, pl.col("group").is_in(groups))
+        .filter(pl.col("metric") == table.metric, pl.col("group").is_in(groups), pl.col("kind") != "published")
         .with_columns(task=pl.lit(f"{table.task}: {table.title}"))
         for table in tables
     ]
@@ -158,6 +158,17 @@ def transfer_rows(part: pl.DataFrame) -> pl.DataFrame:
             "interval": ends,
         })  # fmt: skip
     return pl.DataFrame(rows)
+
+
+def reach_by_metric(rows: pl.DataFrame) -> dict[str, float]:
+    """Metric → the largest change, up or down."""
+    return {str(metric): reach_of(part) for (metric,), part in rows.partition_by("metric", as_dict=True).items()}
+
+
+def reach_of(rows: pl.DataFrame) -> float:
+    """The largest change, up or down; 1 where nothing changed."""
+    reach: Any = rows["change"].abs().max()
+    return float(reach or 1.0)
 
 
 def drawn(mean: float | None, low: float | None, high: float | None, metric: Metric) -> dict[str, float | None]:

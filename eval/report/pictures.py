@@ -20,8 +20,9 @@ GROUPS_SHOWN = (PIVOT, "seen", "unseen")
 RIGHT, WRONG, UNTOLD = "right language", "another language", "cannot be told"
 SHORT_LABEL = f"datum.label === '{PERFORMANCE_TO_ENGLISH}' ? 'to English' : datum.label"
 GROUP_LABEL = f"datum.label === '{PIVOT}' ? 'English' : datum.label"
+AMOUNT_LABEL = "abs(datum.value) < 10000 ? format(datum.value, '~r') : format(datum.value / 1000, '~r') + 'k'"
+GREY = "#8c8c8c"
 MOST_COLOURS = 8
-MOST_NAMED_POINTS = 12
 LIGHT_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f6000", "#5e5e5e"]
 DARK_COLOURS = ["#56b4e9", "#e69f00", "#00c08b", "#e59cc4", "#4d94ff", "#ff7f3f", "#f0e442", "#b0b0b0"]
 CHANGE_COLOURS = ["#e69f00", "#f5f5f5", "#56b4e9"]
@@ -62,7 +63,9 @@ class Scale:
             "x:Q",
             title=self.name,
             scale=altair.Scale(type=self.kind, nice=False, zero=False),  # pyright: ignore[reportArgumentType]
-            axis=altair.Axis(values=list(self.values), format="~s", labelOverlap="greedy", grid=False),
+            axis=altair.Axis(
+                values=list(self.values), labelExpr=AMOUNT_LABEL, labelOverlap="greedy", labelSeparation=4, grid=False
+            ),
         )
 
 
@@ -94,7 +97,12 @@ def _theme(text: str, quiet: str, lines: str, colours: Sequence[str], extent: Se
 
 
 def overview_picture(
-    scale: Scale | None, cells: Sequence[str], groups: Sequence[str], series: int, kinds: Collection[str], tasks: int
+    scale: Scale | None,
+    cells: Sequence[str],
+    groups: Sequence[str],
+    series: int,
+    kinds: Collection[str],
+    tasks: Sequence[str],
 ) -> Picture:
     """Scores of groups of languages, a panel for each task."""
     same: dict[str, Any] = {
@@ -113,7 +121,12 @@ def overview_picture(
         f"Scores of groups of languages, with 95 % intervals{_legend(scale, kinds)}",
         "Mean scores in English, seen and unseen languages, a panel for each task.",
         _faceted(
-            chart, "overview", altair.Facet("task:N", title=None), columns=min(3, tasks), narrowest=240, own_scales=True
+            chart,
+            "overview",
+            altair.Facet("task:N", title=None, sort=list(tasks)),
+            columns=min(3, len(tasks)),
+            narrowest=240,
+            own="xy" if scale else "x",
         ),
         "overview",
     )
@@ -185,7 +198,7 @@ def _base_line(score: altair.Y, colour: Any) -> altair.Chart:
 def _published_curves(x: altair.X, score: altair.Y) -> altair.Chart:
     """Curves from elsewhere, grey and broken."""
     published = altair.Chart().transform_filter("datum.kind === 'published'")
-    return published.mark_line(strokeDash=[6, 3], point={"shape": "diamond"}, color="#8c8c8c").encode(
+    return published.mark_line(strokeDash=[6, 3], point={"shape": "diamond", "color": GREY}, color=GREY).encode(
         x=x, y=score, detail=altair.Detail("cell:N"), tooltip=["cell:N", "group:N", "x:Q", "shown:N"]
     )
 
@@ -212,13 +225,17 @@ def _dots(cells: Sequence[str], groups: Sequence[str] = (), colour: Any = None, 
     points = base.mark_point().encode(
         x=altair.X("mean:Q", title=None), y=cell, tooltip=TOLD, **told_apart, **({"shape": shape} if shape else {})
     )
-    return altair.layer(spans, points)
+    height = {"step": 11, "for": "offset"} if colour else {"step": 16}
+    return altair.layer(spans, points).properties(height=height)
 
 
 def heatmap_picture(
-    task: str, metric: str, cells: Sequence[str], columns: Sequence[str], compared_with: str
+    task: str, metric: str, cells: Sequence[str], columns: Sequence[str], compared_with: str, reach: Mapping[str, float]
 ) -> Picture:
-    """A task's cells × languages: the score as text, how far it is above the compared model as colour."""
+    """A task's cells × languages: the score as text, how far it is above the compared model as colour.
+
+    `reach` is the largest change by each metric.
+    """
     data = altair.NamedData(task)
     base = altair.Chart(data).transform_filter("datum.kind !== 'published'")
     base = base.transform_calculate(known="isValid(datum.mean)").transform_filter("datum.known")
@@ -239,6 +256,7 @@ def heatmap_picture(
     text = base.mark_text(color="#111111", fontSize=11).encode(text="shown:N")
     chart = altair.layer(blank, boxes, text).properties(width=42 * len(columns) + 200, height=24 * len(cells))
     spec = _as_spec(chart, {"narrowest": 42 * len(columns) + 80})
+    spec["params"] = [{"name": "reach", "expr": f"({json.dumps(dict(reach))})[metric]"}]
     return Picture(
         f"{task}-heatmap",
         f"Cells × languages; colour: change from {compared_with}",
@@ -248,12 +266,17 @@ def heatmap_picture(
     )
 
 
-def _change_colour(title: str) -> Any:
-    """Orange below 0, blue above."""
+def _change_colour(title: str) -> altair.Color:
+    """Orange below 0 and blue above, equally strong for changes of equal size; the largest is the signal `reach`."""
+    reach: dict[str, Any] = {
+        "domainMin": altair.ExprRef("-reach"),
+        "domainMid": 0,
+        "domainMax": altair.ExprRef("reach"),
+    }
     return altair.Color(
         "change:Q",
         title=title,
-        scale=altair.Scale(range=CHANGE_COLOURS, domainMid=0),
+        scale=altair.Scale(range=CHANGE_COLOURS, **reach),
         legend=altair.Legend(gradientLength=160, format="+.2~r", tickCount=4),
     )
 
@@ -261,17 +284,18 @@ def _change_colour(title: str) -> Any:
 def scatter_picture(task: str, metric: str, cells: Sequence[str], ordered: bool) -> Picture:
     """Seen against unseen languages, a point for each cell with both intervals."""
     data = altair.NamedData(f"{task}-pairs")
-    named = len(cells) <= MOST_NAMED_POINTS
-    colour: Any = _cell_colour(cells, ordered, None if named else altair.Legend(symbolOpacity=1))
+    colour, shape = _cell_marks(cells, ordered)
     base = altair.Chart(data)
-    x = altair.X("seen:Q", title="mean of seen languages", scale=altair.Scale(zero=False))
+    x = altair.X(
+        "seen:Q", title="mean of seen languages", scale=altair.Scale(zero=False), axis=altair.Axis(tickCount=8)
+    )
     y = altair.Y("unseen:Q", title="mean of unseen languages", scale=altair.Scale(zero=False))
     across = base.mark_rule(opacity=0.45).encode(x=altair.X("seen_low:Q"), x2="seen_high:Q", y=y, color=colour)
     upwards = base.mark_rule(opacity=0.45).encode(y=altair.Y("unseen_low:Q"), y2="unseen_high:Q", x=x, color=colour)
-    points = base.mark_point(size=80).encode(x=x, y=y, color=colour, tooltip=["cell:N", "seen_text:N", "unseen_text:N"])
-    names = base.mark_text(align="left", dx=8, dy=-8, fontSize=11).encode(x=x, y=y, text="cell:N")
-    layers = [across, upwards, points, *([names] if named else [])]
-    chart = altair.layer(*layers).properties(width=420, height=280)
+    points = base.mark_point(size=90).encode(
+        x=x, y=y, color=colour, shape=shape, tooltip=["cell:N", "seen_text:N", "unseen_text:N"]
+    )
+    chart = altair.layer(across, upwards, points).properties(width=420, height=280)
     return Picture(
         f"{task}-scatter",
         "Seen against unseen languages, with 95 % intervals",
@@ -312,9 +336,9 @@ def loss_picture(cells: Sequence[str], ordered: bool) -> Picture:
         altair.Chart(altair.NamedData("losses"))
         .mark_line(strokeWidth=1.5)
         .encode(
-            x=altair.X("step:Q", title="optimiser step"),
+            x=altair.X("step:Q", title="optimiser step", axis=altair.Axis(tickCount=8)),
             y=altair.Y("loss:Q", title="loss (nats per supervised token)", scale=altair.Scale(zero=False)),
-            color=_cell_colour(cells, ordered),
+            color=_cell_marks(cells, ordered)[0],
             tooltip=["cell:N", "step:Q", altair.Tooltip("loss:Q", format=".3f")],
         )
         .properties(width=640, height=260)
@@ -323,7 +347,7 @@ def loss_picture(cells: Sequence[str], ordered: bool) -> Picture:
     return Picture("losses", "Learning curves", description, _as_spec(chart, {"widest": 760}), "losses")
 
 
-def transfer_picture(task: str, sources: Sequence[str], targets: Sequence[str]) -> Picture:
+def transfer_picture(task: str, sources: Sequence[str], targets: Sequence[str], reach: float) -> Picture:
     """Sources × targets: what training on the one did to the other."""
     base = altair.Chart(altair.NamedData(f"{task}-transfer")).encode(
         x=altair.X("target:N", sort=list(targets), axis=altair.Axis(orient="top", labelAngle=0), title="tested on"),
@@ -335,11 +359,12 @@ def transfer_picture(task: str, sources: Sequence[str], targets: Sequence[str]) 
     )  # fmt: skip
     text = base.mark_text(color="#111111", fontSize=11).encode(text="shown:N")
     chart = altair.layer(boxes, text).properties(width=46 * len(targets) + 120, height=26 * len(sources))
+    spec = _as_spec(chart, {"narrowest": 46 * len(targets) + 80}) | {"params": [{"name": "reach", "value": reach}]}
     return Picture(
         f"{task}-transfer",
         "What training on one language did to another",
         f"A heatmap for {task}: languages trained on down, languages tested on across.",
-        _as_spec(chart, {"narrowest": 46 * len(targets) + 80}),
+        spec,
         f"{task}-transfer",
     )
 
@@ -387,10 +412,16 @@ def mixture_picture(card: Sequence[Mapping[str, Any]]) -> Any:
     return amount | altair.layer(ranges, medians)
 
 
-def _cell_colour(cells: Sequence[str], ordered: bool, legend: Any = altair.Undefined) -> altair.Color:
-    """A colour for each cell: by its place on a scale where cells have one, or where they are many."""
-    kind = "O" if ordered or len(cells) > MOST_COLOURS else "N"
-    return altair.Color(f"cell:{kind}", title=None, sort=list(cells), legend=legend)
+def _cell_marks(cells: Sequence[str], ordered: bool) -> tuple[Any, Any]:
+    """A colour and a shape for each cell: colours by their places on the scale, or where cells are many."""
+    many = len(cells) > MOST_COLOURS
+    same: dict[str, Any] = {
+        "title": None,
+        "scale": altair.Scale(domain=list(cells)),
+        "legend": altair.Legend(symbolOpacity=1),
+    }
+    colour = altair.Color(f"cell:{'O' if ordered or many else 'N'}", **same)
+    return colour, altair.Undefined if many else altair.Shape("cell:N", **same)
 
 
 def _named(names: Mapping[str, str]) -> altair.Header:
@@ -398,16 +429,20 @@ def _named(names: Mapping[str, str]) -> altair.Header:
     return altair.Header(labelExpr=f"({json.dumps(dict(names))})[datum.value]")
 
 
-def _faceted(
-    chart: Any, data: str, facet: altair.Facet, columns: int, narrowest: int, own_scales: bool = False
-) -> dict[str, Any]:
-    """Panels of a chart, as many beside each other as there is room for; the page counts them anew."""
+def _faceted(chart: Any, data: str, facet: altair.Facet, columns: int, narrowest: int, own: str = "") -> dict[str, Any]:
+    """Panels of a chart, as many beside each other as there is room for; the page counts them anew.
+
+    `own` names the axes on which each panel has its own scale.
+    """
     panels = altair.FacetChart(
         data=altair.NamedData(data), spec=chart.properties(width=narrowest), facet=facet, columns=columns
     )
-    if own_scales:
-        panels = panels.resolve_scale(x="independent", y="independent")
-    return _as_spec(panels, {"columns": columns, "narrowestPanel": narrowest})
+    if own:
+        scales: dict[str, Any] = dict.fromkeys(own, "independent")
+        panels = panels.resolve_scale(**scales)
+    if "y" in own:
+        panels = panels.properties(bounds="flush", spacing=48)
+    return _as_spec(panels, {"columns": columns, "narrowestPanel": narrowest, "widestPanel": 520})
 
 
 def _by_metric(spec: dict[str, Any], metric: str) -> dict[str, Any]:
