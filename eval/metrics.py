@@ -16,6 +16,11 @@ class Metric:
     best: float = 1.0
     factor: float = 100.0
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The worst and the best value."""
+        return self.worst, self.best
+
 
 SHARE = Metric()
 METRICS = {"judge_rating": Metric(1.0, 5.0, 1.0), "length_ratio": Metric(0.0, float("inf"), 1.0)}

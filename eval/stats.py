@@ -155,13 +155,13 @@ def spread(table: Floats) -> Spread:
     return Spread(math.sqrt(total / (runs * items)), total**2 / doubt if doubt else items - 1)
 
 
-def estimate(values: Floats, replicates: Floats | None = None) -> Estimate:
+def estimate(values: Floats, replicates: Floats | None = None, ends: tuple[float, float] = (0.0, 1.0)) -> Estimate:
     """Mean over runs and languages of the means over items, for scores of shape (runs, items, languages).
 
     One item, or figures that are means already, give no interval.
     One run: the bootstrap (`interval`) over items, of `replicates` (`bootstrap_means` of these values) if they are
-    there already; shares of one language, and scores that are all 0 or all 1, get Wilson's interval. Several runs:
-    the t interval of `spread`.
+    there already; scores that are all the worst or the best there is (`ends`) get Wilson's interval, of one language
+    or where all are the same. Several runs: the t interval of `spread`.
     """
     scored = ~np.isnan(values)
     n = int(scored.sum())
@@ -172,8 +172,10 @@ def estimate(values: Floats, replicates: Floats | None = None) -> Estimate:
     known = values[scored]
     if values.shape[1] == 1:
         return Estimate(n, mean, None, None)
-    if bool(np.isin(known, (0.0, 1.0)).all()) and ((runs, languages) == (1, 1) or mean in (0.0, 1.0)):
-        return Estimate(n, mean, *wilson(mean, int(scored.any(axis=(0, 2)).sum())))
+    worst, best = ends
+    if bool(np.isin(known, ends).all()) and ((runs, languages) == (1, 1) or mean in ends):
+        low, high = wilson((mean - worst) / (best - worst), int(scored.any(axis=(0, 2)).sum()))
+        return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))
     if runs > 1:
         half = spread(contributions(values)).half_width
         return Estimate(n, mean, mean - half, mean + half)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from babel import Locale
 
+from eval.metrics import metric_of
 from eval.panel import Panel, panels_of
 from eval.stats import (
     Difference,
@@ -178,9 +179,10 @@ def estimates(
     means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
     named = {language: (language,) for language in groups.all if language in panel.languages} | means
     single = runs[0] if len(runs) == 1 else None
+    ends = metric_of(panel.metric).ends
     for name, members in named.items():
         sampled = panel.replicates_of(single, members) if single else None
-        yield name, members, estimate(panel.of(runs, members), sampled)
+        yield name, members, estimate(panel.of(runs, members), sampled, ends)
     if groups.pivot in panel.languages and groups.others in means:
         others = means[groups.others]
         sampled = panel.replicates_of(single, (*others, groups.pivot)) if single else None

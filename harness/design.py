@@ -31,6 +31,15 @@ def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
     return Design(settings, {name: references.get(name, first) for name in settings}, curves)
 
 
+def setting_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, Place]:
+    """Setting → its value on each axis but those of seeds."""
+    seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
+    return {
+        setting_name(recipe, cell, seeds): {axis: value for axis, value in cell.place.items() if axis not in seeds}
+        for cell in cells
+    }
+
+
 def setting_name(recipe: Recipe, cell: Cell, seeds: set[str]) -> str:
     """The cell's name without its seed, e.g. "amount-40" for "amount-40_seed-1"."""
     if not seeds:

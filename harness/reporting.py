@@ -1,4 +1,4 @@
-"""The report stage: from the stored scores to tables, a page and a summary."""
+"""The report stage: from the stored scores and records to what a report shows."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
-from data_mixes.storage import write_text
-from eval.report.html import html_page
-from eval.report.tables import task_tables
+from eval.curves import curve_findings
+from eval.findings import sentences
+from eval.matrix import transfer_matrix
+from eval.report.files import write_report
+from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
-from eval.transfer import BASE, summarize
+from eval.transfer import BASE, compare, main_panels, summarize
+from harness.design import is_scale, setting_places, sources_of_transfer
 from harness.errors import Problem, UserError
-from harness.evaluation import SCORES
+from harness.evaluation import PREDICTIONS, SCORES
 from harness.progress import say
+from harness.recipe import Recipe
 from harness.runs import provenance
-from harness.study import Study
+from harness.study import CellPlan, Study
 
 
 def report_study(study: Study, console: Console | None) -> pl.DataFrame:
-    """Writes report.html and summary.parquet, prints the tables, and returns the summary.
+    """Writes the report (see eval.report.files), prints the tables, and returns the summary.
 
     Raises UserError if nothing was scored yet.
     """
@@ -28,24 +32,78 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores, stale = current_scores(study)
-    groups = study.groups
-    summary = summarize(scores, groups, study.design)
-    summary.write_parquet(study.folder / "summary.parquet")
-    cells = [BASE, *(cell.name for cell in study.cells)]
-    tables = task_tables(summary, groups, cells)
-    page = html_page(
-        study.recipe.study, study.model.identity, tables, groups, mixtures(study), study.cards(), page_provenance(study)
-    )
-    write_text(study.folder / "report.html", page)
+    page = study_page(study, scores, stale)
+    shown = write_report(study.folder, page)
     if console:
-        print_tables(tables, groups, console)
+        print_tables(shown.primary, page.groups, console)
         say(f"report: {study.folder / 'report.html'}, scores: {path}")
-        if stale:
-            say(f"scores of other adapters are left out: {', '.join(stale)}; run: harness eval RECIPE")
-        unscored = [cell.name for cell in study.cells if cell.name not in set(scores["cell"])]
-        if unscored:
-            say(f"not evaluated: {', '.join(unscored)}")
-    return summary
+        say(f"for papers: {study.folder / 'tables'} (LaTeX), {study.folder / 'figures'} (SVG, PNG, PDF)")
+        for note in page.notes:
+            say(note)
+    return page.summary
+
+
+def study_page(study: Study, scores: pl.DataFrame, stale: list[str]) -> Page:
+    """All that the report shows."""
+    groups, design = study.groups, study.design
+    summary, panels = summarize(scores, groups, design), main_panels(scores)
+    comparisons = compare(panels, groups, design)
+    told = sentences(
+        summary, comparisons, curve_findings(panels, groups, design), groups, design, training_seconds(study)
+    )
+    sources = sources_of_transfer({plan.name: trained_on(plan) for plan in study.plans}, design)
+    transfer = transfer_matrix(panels, sources, design) if len(sources) > 1 else None
+    return Page(
+        study=study.recipe.study,
+        model=study.model.identity,
+        base=BASE if BASE in set(scores["cell"]) else None,
+        groups=groups,
+        cells=[cell_facts(plan) for plan in study.plans],
+        settings=setting_places(study.recipe, study.cells),
+        axis=axis_of_numbers(study.recipe),
+        summary=summary,
+        scores=scores,
+        predictions=current_predictions(study, stale),
+        cards=study.cards(),
+        provenance=page_provenance(study),
+        notes=notes_on_cells(study, scores, stale),
+        sentences=told,
+        comparisons=comparisons if len(comparisons) else None,
+        transfer=transfer,
+        reference=study.references if len(study.references) else None,
+    )
+
+
+def training_seconds(study: Study) -> dict[str, float]:
+    """Setting → the seconds that its runs took to train, where that is recorded of all of them."""
+    recorded = {plan.name: plan.run.record.get("seconds") for plan in study.plans}
+    taken = {name: [recorded.get(run) for run in runs] for name, runs in study.design.settings.items()}
+    return {name: sum(filter(None, each)) for name, each in taken.items() if all(each)}
+
+
+def trained_on(plan: CellPlan) -> set[tuple[str, str]]:
+    """The tasks and languages of a cell's rows."""
+    return {(count.task, count.language) for count in plan.counts if count.examples}
+
+
+def axis_of_numbers(recipe: Recipe) -> str | None:
+    """The first axis of amounts that curves can run along."""
+    return next((name for name, axis in recipe.grid.items() if is_scale(axis)), None)
+
+
+def notes_on_cells(study: Study, scores: pl.DataFrame, stale: list[str]) -> list[str]:
+    """Cells that the report has no scores of, and why."""
+    notes: list[str] = []
+    if stale:
+        notes.append(f"scores of other adapters are left out: {', '.join(stale)}; run: harness eval RECIPE")
+    diverged = [plan.name for plan in study.plans if plan.run.record.get("state") == "diverged"]
+    if diverged:
+        notes.append(f"diverged in training, and left out: {', '.join(diverged)}")
+    scored = set(scores["cell"])
+    missing = [cell.name for cell in study.cells if cell.name not in {*scored, *stale, *diverged}]
+    if missing:
+        notes.append(f"not evaluated: {', '.join(missing)}")
+    return notes
 
 
 def current_scores(study: Study) -> tuple[pl.DataFrame, list[str]]:
@@ -57,26 +115,34 @@ def current_scores(study: Study) -> tuple[pl.DataFrame, list[str]]:
     return scores.filter(~pl.col("cell").is_in(stale)), stale
 
 
-def mixtures(study: Study) -> list[dict[str, Any]]:
-    """What each cell was trained on, one row a cell."""
-    rows: list[dict[str, Any]] = []
-    for plan in study.plans:
-        per_language: dict[str, int] = {}
-        for count in plan.counts:
-            per_language[count.language] = per_language.get(count.language, 0) + count.examples
-        record = plan.run.record
-        rows.append(
-            {"cell": plan.name}
-            | {language: per_language.get(language, 0) for language in study.recipe.languages.seen}
-            | {
-                "tokens": sum(count.tokens for count in plan.counts),
-                "supervised tokens": sum(count.supervised_tokens for count in plan.counts),
-                "steps": plan.steps,
-                "seconds": record.get("seconds", ""),
-                "last loss": f"{record['loss'][-1]:.3f}" if record.get("loss") else "",
-            }
-        )
-    return rows
+def current_predictions(study: Study, stale: list[str]) -> pl.DataFrame | None:
+    """The stored predictions that the scores are of, if there are any."""
+    path = study.folder / PREDICTIONS
+    if not path.is_file():
+        return None
+    return pl.read_parquet(path).filter(~pl.col("cell").is_in(stale))
+
+
+def cell_facts(plan: CellPlan) -> CellFacts:
+    """What the plan and the run's record say of a cell."""
+    examples: dict[str, int] = {}
+    for count in plan.counts:
+        examples[count.language] = examples.get(count.language, 0) + count.examples
+    record = plan.run.record
+    return CellFacts(
+        name=plan.name,
+        examples=examples,
+        tokens=sum(count.tokens for count in plan.counts),
+        supervised_tokens=sum(count.supervised_tokens for count in plan.counts),
+        steps=plan.steps,
+        state=record.get("state", "new"),
+        seconds=record.get("seconds"),
+        tokens_per_second=record.get("tokens_per_second"),
+        model_flops_utilization=record.get("model_flops_utilization"),
+        device=record.get("device", ""),
+        processes=record.get("processes"),
+        loss=record.get("loss", ()),
+    )
 
 
 def page_provenance(study: Study) -> dict[str, object]:

@@ -52,6 +52,13 @@ def test_scores_that_never_vary_still_have_an_interval() -> None:
     assert never.low == 0.0 and never.high == pytest.approx(0.1611, abs=5e-5)
 
 
+def test_ratings_that_never_vary_have_an_interval_on_their_own_scale() -> None:
+    best = estimate(np.full((1, 20, 2), 5.0), ends=(1.0, 5.0))
+    assert best.mean == best.high == 5.0 and best.low == pytest.approx(5 - 4 * 0.1611, abs=5e-4)
+    middling = estimate(np.full((1, 20, 2), 1.0), ends=(0.0, float("inf")))
+    assert (middling.low, middling.mean, middling.high) == pytest.approx((1.0, 1.0, 1.0))
+
+
 def test_translations_count_as_one_cluster() -> None:
     """Four languages that agree item by item are no more certain than one."""
     rng = np.random.default_rng(0)

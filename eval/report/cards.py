@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from eval.report.tables import percent
-
-
-@dataclass(frozen=True, slots=True)
-class CardTable:
-    """A card in words and figures: column names, and a row for each task and language."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
+from eval.report.tables import TextTable, percent
 
 COLUMNS = (
     "task", "language", "rows", "items", "repeats", "duplicates", "tokens", "supervised", "fertility",
@@ -23,9 +13,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def card_table(card: Sequence[Mapping[str, Any]]) -> CardTable:
+def card_table(card: Sequence[Mapping[str, Any]]) -> TextTable:
     """The card of one cell; a share that could not be found is blank."""
-    return CardTable(
+    return TextTable(
         COLUMNS,
         tuple(
             (

@@ -1,41 +1,165 @@
-"""The report as one HTML file that needs nothing else."""
+"""The report as one HTML file; only many predictions stand beside it."""
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from eval.metrics import metric_of
 from eval.report.cards import card_table
-from eval.report.pictures import inline_svg, mixture_picture
-from eval.report.tables import TaskTable
-from eval.report.terminal import caveats
-from eval.transfer import LanguageGroups
+from eval.report.gallery import Gallery, data_columns
+from eval.report.page import Page
+from eval.report.pictures import Picture, card_picture, groups_shown, themes, vega_scripts
+from eval.report.predictions import Browsed, safe
+from eval.report.tables import Best, TaskTable, TextTable, best_cells, metric_name, names_in_words
+from eval.report.text_tables import (
+    comparison_table,
+    confusion_table,
+    cost_table,
+    duration,
+    loss_table,
+    missing_table,
+    mixture_table,
+    overview_table,
+    transfer_table,
+)
+from eval.transfer import language_name
+
+FOLDER = "report_files"
+"""Where chunks of predictions stand, beside the page."""
 
 
-def html_page(
-    study: str,
-    model: str,
-    tables: Sequence[TaskTable],
-    groups: LanguageGroups,
-    mixtures: Sequence[Mapping[str, object]],
-    cards: Mapping[str, Sequence[Mapping[str, Any]]],
-    provenance: Mapping[str, object],
-) -> str:
-    """The page; everything put into it is escaped."""
-    environment = Environment(loader=PackageLoader("eval", "report"), autoescape=True, undefined=StrictUndefined)
-    columns = list(mixtures[0]) if mixtures else []
-    return environment.get_template("page.html.jinja").render(
-        study=study,
-        model=model,
-        tables=tables,
-        groups=groups,
-        means=groups.means(),
-        caveats=caveats,
-        mixture_columns=columns[1:],
-        mixtures=[list(row.values()) for row in mixtures],
-        cards={cell: (card_table(card), Markup(inline_svg(mixture_picture(card)))) for cell, card in cards.items()},
-        provenance=provenance,
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One task: its tables, the one it is judged by first, and its pictures."""
+
+    task: str
+    tables: Sequence[TaskTable]
+    pictures: Sequence[Picture]
+    no_answer: int
+    unscored: int
+
+
+def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
+    """The page; everything put into it is escaped, and its policy lets it load nothing but its own chunks."""
+    environment = Environment(
+        loader=PackageLoader("eval", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters |= {"in_words": names_in_words, "language_name": language_name, "metric_name": metric_name}
+    cards = {cell: (card_table(card), card_picture(cell, card)) for cell, card in page.cards.items()}
+    scripts = [Markup(text) for text in (vega_scripts(), _own("charts.js"), _own("browser.js"))]
+    return environment.get_template("page.html.jinja").render(
+        page=page,
+        groups=page.groups,
+        means=page.groups.means(),
+        style=Markup(_own("page.css")),
+        scripts=scripts,
+        policy=policy(scripts),
+        overview=gallery.pictures[""],
+        sections=[section(page, gallery, task) for task in gallery.pictures if task],
+        best=best_by_task(best_cells(gallery.primary, page.groups, page.base)),
+        best_groups=[
+            name
+            for name in (page.groups.pivot, *page.groups.means())
+            if name in (page.groups.pivot, "seen", "unseen", page.groups.others, *page.groups.named)
+        ],
+        behind=tables_behind(page, gallery),
+        comparisons=None if page.comparisons is None else comparison_table(page.comparisons),
+        seconds=duration(sum(cell.seconds or 0 for cell in page.cells)),
+        devices=sorted({cell.device for cell in page.cells if cell.device}),
+        mixtures=mixture_table(page),
+        costs=cost_table(page.cells),
+        missing=missing_table(page.scores),
+        cards=cards,
+        browser=browser,
+        islands=islands(page, gallery, [picture for _, picture in cards.values()], browser),
+    )
+
+
+def _own(name: str) -> str:
+    """A file of this folder."""
+    return files("eval.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def policy(scripts: Sequence[Markup]) -> str:
+    """What the page may load: these very scripts, scripts beside it, and nothing from a network.
+
+    A script or a handler that slipped in with a prediction would not be among them.
+    """
+    hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
+    return f"default-src 'none'; script-src 'self' file: {hashes}; style-src 'unsafe-inline'; img-src data:"
+
+
+def section(page: Page, gallery: Gallery, task: str) -> Section:
+    """What the page says of one task."""
+    tables = gallery.of(task)
+    single = [tables[0].figure(cell, language) for cell in tables[0].rows for language in page.groups.all]
+    figures = [figure for figure in single if figure]
+    no_answer, unscored = sum(each.no_answer for each in figures), sum(each.unscored for each in figures)
+    return Section(task, tables, gallery.pictures[task], no_answer, unscored)
+
+
+def best_by_task(found: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:
+    """Task → group → the best cell."""
+    tasks = dict.fromkeys(each.task for each in found)
+    return {task: {each.group: each for each in found if each.task == task} for task in tasks}
+
+
+def tables_behind(page: Page, gallery: Gallery) -> dict[str, TextTable]:
+    """The figures of those pictures that are of no task's table, by the picture's name."""
+    found = {
+        "overview": overview_table(gallery.primary, groups_shown(page.groups), page.names),
+        "losses": loss_table(page.cells),
+    }
+    for picture in (each for pictures in gallery.pictures.values() for each in pictures):
+        if picture.name.endswith("-confusion"):
+            found[picture.name] = confusion_table(gallery.data[picture.data])
+        if picture.name.endswith("-transfer"):
+            found[picture.name] = transfer_table(gallery.data[picture.data])
+    return found
+
+
+def islands(page: Page, gallery: Gallery, cards: Sequence[Picture], browser: Browsed) -> dict[str, Markup]:
+    """Data for the page's scripts, by the id of the element that holds it."""
+    pictures = [*(picture for each in gallery.pictures.values() for picture in each), *cards]
+    held: dict[str, Any] = {
+        "charts": {each.name: {"spec": each.spec, "data": each.data, "is": each.description} for each in pictures},
+        "tables": data_columns(gallery.data),
+        "themes": themes(),
+        "index": browser_index(page, browser, {table.metric for table in gallery.tables}),
+    }
+    texts = {name: json.dumps(data, ensure_ascii=False, separators=(",", ":")) for name, data in held.items()}
+    if browser.inline:
+        texts |= {f"chunk-{chunk.name}": chunk.text for chunk in browser.chunks}
+    return {name: Markup(safe(text)) for name, text in texts.items()}
+
+
+def browser_index(page: Page, browser: Browsed, metrics: set[str]) -> dict[str, Any]:
+    """What the browser of predictions knows before it loads a chunk."""
+    units = {name: metric_of(name) for name in sorted(metrics)}
+    return {
+        "cells": page.models,
+        "languages": {language: language_name(language) for language in page.groups.all},
+        "metrics": {
+            name: {
+                "label": metric_name(name),
+                "factor": unit.factor,
+                "best": unit.best if unit.best < float("inf") else None,
+            }
+            for name, unit in units.items()
+        },
+        "chunks": [{"name": each.name, "task": each.task, "language": each.language} for each in browser.chunks],
+        "folder": FOLDER,
+    }

@@ -1,13 +1,377 @@
-"""Pictures of a report, by Altair. The only importer of altair."""
+"""Pictures of a report, by Altair. The only importer of altair.
+
+A picture names its data instead of holding it: the page gives one table to several pictures. Colours are those of
+Okabe and Ito, which the colour-blind tell apart; what colour says, shape, dash or text says as well.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair
 import polars as pl
+
+from eval.transfer import LanguageGroups
+
+RIGHT, WRONG, UNTOLD = "right language", "another language", "cannot be told"
+SHORT_LABEL = "replace(datum.label, 'performance to', 'to')"
+AMOUNT_LABEL = "abs(datum.value) < 10000 ? format(datum.value, '~r') : format(datum.value / 1000, '~r') + 'k'"
+GREY = "#8c8c8c"
+MOST_COLOURS = 8
+LIGHT_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f6000", "#5e5e5e"]
+DARK_COLOURS = ["#56b4e9", "#e69f00", "#00c08b", "#e59cc4", "#4d94ff", "#ff7f3f", "#f0e442", "#b0b0b0"]
+CHANGE_COLOURS = ["#e69f00", "#f5f5f5", "#56b4e9"]
+"""Orange for worse, blue for better: dark text stands on all of them, in both modes."""
+VERDICT_COLOURS = ["#0072b2", "#d55e00", "#9a9a9a"]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart, what it shows in words, and the name of the table that its data is in."""
+
+    name: str
+    title: str
+    description: str
+    spec: dict[str, Any]
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The axis of numbers that cells stand on, and its values."""
+
+    name: str
+    values: tuple[float, ...]
+
+    @property
+    def kind(self) -> str:
+        """Linear, or one that leaves room between small values where some are twenty times as large as others."""
+        positive = [value for value in self.values if value > 0]
+        wide = len(positive) > 1 and max(positive) >= 20 * min(positive)
+        if not wide or min(self.values) < 0:
+            return "linear"
+        return "log" if len(positive) == len(self.values) else "sqrt"
+
+    def axis(self) -> altair.X:
+        """The horizontal axis, marked where there are cells."""
+        return altair.X(
+            "x:Q",
+            title=self.name,
+            scale=altair.Scale(type=self.kind, nice=False, zero=False),  # pyright: ignore[reportArgumentType]
+            axis=altair.Axis(
+                values=list(self.values), labelExpr=AMOUNT_LABEL, labelOverlap="greedy", labelSeparation=4, grid=False
+            ),
+        )
+
+
+def themes() -> dict[str, dict[str, Any]]:
+    """Vega's configuration for light and for dark surroundings."""
+    return {
+        "light": _theme("#1b1f24", "#57606a", "#d8dee4", LIGHT_COLOURS, [0, 0.82]),
+        "dark": _theme("#e6edf3", "#9da7b3", "#3a424b", DARK_COLOURS, [0.3, 1]),
+    }
+
+
+def _theme(text: str, quiet: str, lines: str, colours: Sequence[str], extent: Sequence[float]) -> dict[str, Any]:
+    return {
+        "background": "transparent",
+        "font": "system-ui, sans-serif",
+        "view": {"stroke": None},
+        "mark": {"color": colours[0]},
+        "axis": {
+            "labelColor": quiet, "titleColor": quiet, "gridColor": lines, "domainColor": lines, "tickColor": lines,
+            "titleFontWeight": "normal", "labelFontSize": 11, "titleFontSize": 11,
+        },
+        "header": {"labelColor": text, "titleColor": text, "labelFontSize": 12, "labelFontWeight": "bold"},
+        "legend": {"labelColor": text, "titleColor": text, "orient": "top", "titleFontWeight": "normal"},
+        "rule": {"color": quiet},
+        "text": {"color": text},
+        "point": {"filled": True, "size": 45, "opacity": 1},
+        "range": {"category": list(colours), "ordinal": {"scheme": "viridis", "extent": list(extent)}},
+    }  # fmt: skip
+
+
+def overview_picture(
+    scale: Scale | None,
+    cells: Sequence[str],
+    groups: Sequence[str],
+    series: int,
+    kinds: Collection[str],
+    tasks: Sequence[str],
+) -> Picture:
+    """Scores of groups of languages, a panel for each task."""
+    same: dict[str, Any] = {
+        "title": None,
+        "scale": altair.Scale(domain=list(groups)),
+        "legend": altair.Legend(symbolOpacity=1),
+    }
+    colour, shape = altair.Color("group:N", **same), altair.Shape("group:N", **same)
+    chart = (
+        _curves(scale, series, kinds, colour, shape).properties(height=230)
+        if scale
+        else _dots(cells, groups, colour, shape)
+    )
+    return Picture(
+        "overview",
+        f"Scores of groups of languages, with 95 % intervals{_legend(scale, kinds)}",
+        "Mean scores in English, seen and unseen languages, a panel for each task.",
+        _faceted(
+            chart,
+            "overview",
+            altair.Facet("task:N", title=None, sort=list(tasks)),
+            columns=min(3, len(tasks)),
+            narrowest=240,
+            own="xy" if scale else "x",
+        ),
+        "overview",
+    )
+
+
+def curves_picture(
+    task: str,
+    metric: str,
+    scale: Scale | None,
+    cells: Sequence[str],
+    languages: Mapping[str, str],
+    series: int,
+    kinds: Collection[str],
+) -> Picture:
+    """A task's scores in each language: curves over the axis of numbers, or points with intervals."""
+    chart = _curves(scale, series, kinds).properties(height=150) if scale else _dots(cells)
+    over = f"over {scale.name}" if scale else "of each cell"
+    facet = altair.Facet("group:N", title=None, sort=list(languages), header=_named(languages))
+    spec = _faceted(chart, task, facet, columns=4, narrowest=150 if scale else 210)
+    single = {"filter": {"field": "group", "oneOf": list(languages)}}
+    return Picture(
+        f"{task}-curves",
+        f"Scores {over} in each language, with 95 % intervals{_legend(scale, kinds)}",
+        f"Scores in {task} {over}, a panel for each language.",
+        _by_metric(spec | {"transform": [single]}, metric),
+        task,
+    )
+
+
+def _legend(scale: Scale | None, kinds: Collection[str]) -> str:
+    """What the lines without a name are."""
+    if scale is None:
+        return ""
+    said = {"base": "dotted: the untuned model", "published": "grey: published"}
+    return "".join(f"; {words}" for kind, words in said.items() if kind in kinds)
+
+
+def _curves(scale: Scale, series: int, kinds: Collection[str], colour: Any = None, shape: Any = None) -> Any:
+    """Lines with bands; the untuned model and published curves beside them, where there are any."""
+    x = scale.axis()
+    score = altair.Y("mean:Q", title=None, scale=altair.Scale(zero=False), axis=altair.Axis(tickCount=5))
+    told_apart: dict[str, Any] = {"color": colour} if colour else {}
+    if series > 1:
+        told_apart["strokeDash"] = altair.StrokeDash("series:N", title=None)
+    detail = altair.Detail("series:N")
+    cells = altair.Chart().transform_filter("datum.kind === 'cell'")
+    band = cells.mark_area(opacity=0.18).encode(
+        x=x, y=altair.Y("low:Q", title=None), y2="high:Q", detail=detail, **({"color": colour} if colour else {})
+    )
+    line = cells.mark_line().encode(x=x, y=score, detail=detail, **told_apart)
+    point = cells.mark_point().encode(
+        x=x, y=score, tooltip=TOLD, **({"color": colour, "shape": shape} if colour else {})
+    )
+    layers = [band, line, point]
+    if "base" in kinds:
+        layers.insert(1, _base_line(score, colour))
+    if "published" in kinds:
+        layers.insert(1, _published_curves(x, score))
+    return altair.layer(*layers)
+
+
+def _base_line(score: altair.Y, colour: Any) -> altair.Chart:
+    """The untuned model's score, across the panel."""
+    base = altair.Chart().transform_filter("datum.kind === 'base'")
+    told_apart: dict[str, Any] = {"color": colour} if colour else {}
+    return base.mark_rule(strokeDash=[2, 3], strokeWidth=1.5).encode(y=score, tooltip=TOLD, **told_apart)
+
+
+def _published_curves(x: altair.X, score: altair.Y) -> altair.Chart:
+    """Curves from elsewhere, grey and broken."""
+    published = altair.Chart().transform_filter("datum.kind === 'published'")
+    return published.mark_line(strokeDash=[6, 3], point={"shape": "diamond", "color": GREY}, color=GREY).encode(
+        x=x, y=score, detail=altair.Detail("cell:N"), tooltip=["cell:N", "group:N", "x:Q", "shown:N"]
+    )
+
+
+TOLD = [
+    altair.Tooltip("cell:N"),
+    altair.Tooltip("group:N", title="languages"),
+    altair.Tooltip("shown:N", title="mean"),
+    altair.Tooltip("interval:N", title="95 %"),
+    altair.Tooltip("n:Q", title="predictions"),
+]
+
+
+def _dots(cells: Sequence[str], groups: Sequence[str] = (), colour: Any = None, shape: Any = None) -> Any:
+    """Points with their intervals, a line for each cell."""
+    told_apart: dict[str, Any] = {}
+    if colour:
+        told_apart = {"color": colour, "yOffset": altair.YOffset("group:N", sort=list(groups))}
+    cell = altair.Y("cell:N", title=None, sort=list(cells))
+    base = altair.Chart()
+    spans = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
+        x=altair.X("low:Q", title=None, scale=altair.Scale(zero=False)), x2="high:Q", y=cell, **told_apart
+    )
+    points = base.mark_point().encode(
+        x=altair.X("mean:Q", title=None), y=cell, tooltip=TOLD, **told_apart, **({"shape": shape} if shape else {})
+    )
+    height = {"step": 11, "for": "offset"} if colour else {"step": 16}
+    return altair.layer(spans, points).properties(height=height)
+
+
+def heatmap_picture(
+    task: str, metric: str, cells: Sequence[str], columns: Sequence[str], compared_with: str, reach: Mapping[str, float]
+) -> Picture:
+    """A task's cells × languages: the score as text, how far it is above the compared model as colour.
+
+    `reach` is the largest change by each metric.
+    """
+    data = altair.NamedData(task)
+    base = altair.Chart(data).transform_filter("datum.kind !== 'published'")
+    base = base.transform_calculate(known="isValid(datum.mean)").transform_filter("datum.known")
+    base = base.encode(
+        x=altair.X(
+            "group:N",
+            title=None,
+            sort=list(columns),
+            axis=altair.Axis(orient="top", labelAngle=0, labelExpr=SHORT_LABEL),
+        ),
+        y=altair.Y("cell:N", title=None, sort=list(cells)),
+    )
+    blank = base.mark_rect(color=CHANGE_COLOURS[1])
+    boxes = base.mark_rect().encode(
+        color=_change_colour(f"change from {compared_with}"),
+        tooltip=[*TOLD, altair.Tooltip("change:Q", title=f"change from {compared_with}", format="+.2f")],
+    )
+    text = base.mark_text(color="#111111", fontSize=11).encode(text="shown:N")
+    chart = altair.layer(blank, boxes, text).properties(width=42 * len(columns) + 200, height=24 * len(cells))
+    spec = _as_spec(chart, {"narrowest": 42 * len(columns) + 80})
+    spec["params"] = [{"name": "reach", "expr": f"({json.dumps(dict(reach))})[metric]"}]
+    return Picture(
+        f"{task}-heatmap",
+        f"Cells × languages; colour: change from {compared_with}",
+        f"A heatmap of scores in {task}: cells down, languages across, coloured by the change from {compared_with}.",
+        _by_metric(spec, metric),
+        task,
+    )
+
+
+def _change_colour(title: str) -> altair.Color:
+    """Orange below 0 and blue above, equally strong for changes of equal size; the largest is the signal `reach`."""
+    reach: dict[str, Any] = {
+        "domainMin": altair.ExprRef("-reach"),
+        "domainMid": 0,
+        "domainMax": altair.ExprRef("reach"),
+    }
+    return altair.Color(
+        "change:Q",
+        title=title,
+        scale=altair.Scale(range=CHANGE_COLOURS, **reach),
+        legend=altair.Legend(gradientLength=160, format="+.2~r", tickCount=4),
+    )
+
+
+def scatter_picture(task: str, metric: str, cells: Sequence[str], ordered: bool) -> Picture:
+    """Seen against unseen languages, a point for each cell with both intervals."""
+    data = altair.NamedData(f"{task}-pairs")
+    colour, shape = _cell_marks(cells, ordered)
+    base = altair.Chart(data)
+    x = altair.X(
+        "seen:Q", title="mean of seen languages", scale=altair.Scale(zero=False), axis=altair.Axis(tickCount=8)
+    )
+    y = altair.Y("unseen:Q", title="mean of unseen languages", scale=altair.Scale(zero=False))
+    across = base.mark_rule(opacity=0.45).encode(x=altair.X("seen_low:Q"), x2="seen_high:Q", y=y, color=colour)
+    upwards = base.mark_rule(opacity=0.45).encode(y=altair.Y("unseen_low:Q"), y2="unseen_high:Q", x=x, color=colour)
+    points = base.mark_point(size=90).encode(
+        x=x, y=y, color=colour, shape=shape, tooltip=["cell:N", "seen_text:N", "unseen_text:N"]
+    )
+    chart = altair.layer(across, upwards, points).properties(width=420, height=280)
+    return Picture(
+        f"{task}-scatter",
+        "Seen against unseen languages, with 95 % intervals",
+        f"Mean scores in {task}: seen languages across, unseen languages up, a point for each cell.",
+        _by_metric(_as_spec(chart, {"widest": 560}), metric),
+        f"{task}-pairs",
+    )
+
+
+def confusion_picture(task: str, cells: Sequence[str], languages: Mapping[str, str]) -> Picture:
+    """In which language each cell answered: shares of all predictions, a panel for each language."""
+    order = [RIGHT, WRONG, UNTOLD]
+    bars = (
+        altair.Chart()
+        .mark_bar()
+        .encode(
+            x=altair.X("count:Q", stack="normalize", title=None, axis=altair.Axis(format="%", tickCount=3)),
+            y=altair.Y("cell:N", title=None, sort=list(cells)),
+            color=altair.Color("verdict:N", title=None, scale=altair.Scale(domain=order, range=VERDICT_COLOURS)),
+            order=altair.Order("rank:Q"),
+            tooltip=["cell:N", "group:N", "verdict:N", "count:Q"],
+        )
+        .properties(height=altair.Step(16))
+    )
+    facet = altair.Facet("group:N", title=None, sort=list(languages), header=_named(languages))
+    return Picture(
+        f"{task}-confusion",
+        "The language answered in",
+        f"Shares of predictions in {task} in the right language, in another, and where that cannot be told.",
+        _faceted(bars, f"{task}-confusion", facet, columns=4, narrowest=210),
+        f"{task}-confusion",
+    )
+
+
+def loss_picture(cells: Sequence[str], ordered: bool) -> Picture:
+    """Learning curves: the training loss of every cell."""
+    chart = (
+        altair.Chart(altair.NamedData("losses"))
+        .mark_line(strokeWidth=1.5)
+        .encode(
+            x=altair.X("step:Q", title="optimiser step", axis=altair.Axis(tickCount=8)),
+            y=altair.Y("loss:Q", title="loss (nats per supervised token)", scale=altair.Scale(zero=False)),
+            color=_cell_marks(cells, ordered)[0],
+            tooltip=["cell:N", "step:Q", altair.Tooltip("loss:Q", format=".3f")],
+        )
+        .properties(width=640, height=260)
+    )
+    description = "The training loss of every cell, over optimiser steps."
+    return Picture("losses", "Learning curves", description, _as_spec(chart, {"widest": 760}), "losses")
+
+
+def transfer_picture(task: str, sources: Sequence[str], targets: Sequence[str], reach: float) -> Picture:
+    """Sources × targets: what training on the one did to the other."""
+    base = altair.Chart(altair.NamedData(f"{task}-transfer")).encode(
+        x=altair.X("target:N", sort=list(targets), axis=altair.Axis(orient="top", labelAngle=0), title="tested on"),
+        y=altair.Y("source:N", sort=list(sources), title="trained on"),
+    )
+    boxes = base.mark_rect().encode(
+        color=_change_colour("difference"),
+        tooltip=["source:N", "target:N", altair.Tooltip("shown:N", title="difference"), TOLD[3]],
+    )  # fmt: skip
+    text = base.mark_text(color="#111111", fontSize=11).encode(text="shown:N")
+    chart = altair.layer(boxes, text).properties(width=46 * len(targets) + 120, height=26 * len(sources))
+    spec = _as_spec(chart, {"narrowest": 46 * len(targets) + 80}) | {"params": [{"name": "reach", "value": reach}]}
+    return Picture(
+        f"{task}-transfer",
+        "What training on one language did to another",
+        f"A heatmap for {task}: languages trained on down, languages tested on across.",
+        spec,
+        f"{task}-transfer",
+    )
+
+
+def card_picture(cell: str, card: Sequence[Mapping[str, Any]]) -> Picture:
+    """A cell's mixture card, with its data inside."""
+    description = f"Supervised tokens of {cell} by language and task, and the lengths of its rows."
+    spec = _as_spec(mixture_picture(card), {"stack": True})
+    return Picture(f"card-{cell}", "Supervised tokens, and lengths of rows", description, spec, "")
 
 
 def mixture_picture(card: Sequence[Mapping[str, Any]]) -> Any:
@@ -26,7 +390,7 @@ def mixture_picture(card: Sequence[Mapping[str, Any]]) -> Any:
     tasks_there = len({row["task"] for row in rows})
     base = altair.Chart(pl.DataFrame(rows)).properties(width=260, height=altair.Step(8 + 12 * tasks_there))
     language = altair.Y("language:N", title=None)
-    tasks = altair.Color("task:N", title=None, scale=altair.Scale(scheme="tableau10"))
+    tasks = altair.Color("task:N", title=None)
     amount = base.mark_bar().encode(
         x=altair.X("supervised tokens:Q", axis=altair.Axis(format="~s")),
         y=language,
@@ -46,13 +410,84 @@ def mixture_picture(card: Sequence[Mapping[str, Any]]) -> Any:
     return amount | altair.layer(ranges, medians)
 
 
-def as_svg(picture: Any) -> str:
-    """The picture as SVG; no browser and no network are needed."""
+def _cell_marks(cells: Sequence[str], ordered: bool) -> tuple[Any, Any]:
+    """A colour and a shape for each cell: colours by their places on the scale, or where cells are many."""
+    many = len(cells) > MOST_COLOURS
+    same: dict[str, Any] = {
+        "title": None,
+        "scale": altair.Scale(domain=list(cells)),
+        "legend": altair.Legend(symbolOpacity=1),
+    }
+    colour = altair.Color(f"cell:{'O' if ordered or many else 'N'}", **same)
+    return colour, altair.Undefined if many else altair.Shape("cell:N", **same)
+
+
+def _named(names: Mapping[str, str]) -> altair.Header:
+    """Headings in words."""
+    return altair.Header(labelExpr=f"({json.dumps(dict(names))})[datum.value]")
+
+
+def _faceted(chart: Any, data: str, facet: altair.Facet, columns: int, narrowest: int, own: str = "") -> dict[str, Any]:
+    """Panels of a chart, as many beside each other as there is room for; the page counts them anew.
+
+    `own` names the axes on which each panel has its own scale.
+    """
+    panels = altair.FacetChart(
+        data=altair.NamedData(data), spec=chart.properties(width=narrowest), facet=facet, columns=columns
+    )
+    if own:
+        scales: dict[str, Any] = dict.fromkeys(own, "independent")
+        panels = panels.resolve_scale(**scales)
+    if "y" in own:
+        panels = panels.properties(bounds="flush", spacing=48)
+    return _as_spec(panels, {"columns": columns, "narrowestPanel": narrowest, "widestPanel": 520})
+
+
+def _by_metric(spec: dict[str, Any], metric: str) -> dict[str, Any]:
+    """The chart of one metric at a time, which a signal of that name chooses."""
+    return spec | {
+        "params": [*spec.get("params", []), {"name": "metric", "value": metric}],
+        "transform": [{"filter": "datum.metric === metric"}, *spec.get("transform", [])],
+    }
+
+
+def _as_spec(chart: Any, layout: dict[str, Any]) -> dict[str, Any]:
+    """The chart as Vega-Lite, without Altair's own colours; `layout` tells the page how to fit it in."""
+    spec: dict[str, Any] = chart.to_dict()
+    del spec["config"]
+    return spec | {"usermeta": layout}
+
+
+def groups_shown(groups: LanguageGroups) -> tuple[str, ...]:
+    """The columns that the overview is of."""
+    return tuple(name for name in (groups.pivot, "seen", "unseen") if name in groups.means() or name in groups.all)
+
+
+def as_svg(spec: Mapping[str, Any]) -> str:
+    """A Vega-Lite chart as SVG, in light colours; no browser and no network are needed."""
     import vl_convert
 
-    return vl_convert.vegalite_to_svg(picture.to_json())
+    return vl_convert.vegalite_to_svg(
+        dict(spec), config=themes()["light"] | {"background": "white", "font": "sans-serif"}
+    )
 
 
-def inline_svg(picture: Any) -> str:
-    """The picture as SVG to stand in a page, where names of XML would look like addresses."""
-    return re.sub(r' xmlns(?::\w+)?="[^"]*"', "", as_svg(picture))
+def as_png(svg: str) -> bytes:
+    """An SVG at three times its size."""
+    import vl_convert
+
+    return vl_convert.svg_to_png(svg, scale=3)
+
+
+def as_pdf(svg: str) -> bytes:
+    """An SVG as PDF."""
+    import vl_convert
+
+    return vl_convert.svg_to_pdf(svg)
+
+
+def vega_scripts() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    import vl_convert
+
+    return vl_convert.javascript_bundle()  # pyright: ignore[reportCallIssue]  # the snippet has a default

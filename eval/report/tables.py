@@ -1,18 +1,25 @@
-"""The tables of a study: per task, cells down and languages across."""
+"""The tables of a study: per task and metric, cells down and languages across."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from eval.transfer import LanguageGroups
+from eval.metrics import IN_LANGUAGE, SHARE, SWITCH_AWARE, Metric, metric_of
+from eval.transfer import GAP, LanguageGroups
+
+NAMES = {"rouge_l": "ROUGE-L", "rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "chrf": "chrF++"}
+SPLITS = {
+    IN_LANGUAGE: "of answers in the right language",
+    SWITCH_AWARE: "worst score for an answer in another language",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One entry: the mean in points of 100 (a ratio too), its interval, and what it rests on."""
+    """One entry: the mean with its interval, in the metric's own unit, and what it rests on."""
 
     mean: float | None
     low: float | None
@@ -20,21 +27,25 @@ class Figure:
     scored: int
     unscored: int
     no_answer: int
+    metric: Metric = SHARE
 
     @property
     def text(self) -> str:
-        """The mean, or a blank where there is none."""
-        return "" if self.mean is None else f"{100 * self.mean:.1f}"
+        """The mean as tables show it, or a blank where there is none."""
+        return shown(self.mean, self.metric)
 
     @property
     def interval(self) -> str:
         """The 95 % interval, or a blank."""
-        return "" if self.low is None or self.high is None else f"{100 * self.low:.0f}–{100 * self.high:.0f}"
+        if self.low is None or self.high is None:
+            return ""
+        decimals = 0 if self.metric.factor == SHARE.factor else 2
+        return "–".join(f"{self.metric.factor * end:.{decimals}f}" for end in (self.low, self.high))
 
 
 @dataclass(frozen=True, slots=True)
 class TaskTable:
-    """One task's scores: `rows` maps a cell's name to a figure per column."""
+    """One task's scores by one metric: `rows` maps a cell's name to a figure per column."""
 
     task: str
     metric: str
@@ -43,40 +54,126 @@ class TaskTable:
     columns: tuple[str, ...]
     rows: dict[str, list[Figure | None]]
 
+    @property
+    def title(self) -> str:
+        """The metric in words, and the factor its figures are shown times."""
+        factor = metric_of(self.metric).factor
+        return f"{metric_name(self.metric)} × {factor:g}" if factor != 1 else metric_name(self.metric)
+
+    def figure(self, cell: str, column: str) -> Figure | None:
+        """The figure of a cell in a column, if there is one."""
+        return self.rows[cell][self.columns.index(column)] if cell in self.rows and column in self.columns else None
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table of text: column names, and rows whose first entries name them."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The cell with the highest mean in a group of languages, beside the untuned model."""
+
+    task: str
+    metric: str
+    group: str
+    cell: str
+    figure: Figure
+    base: Figure | None
+
+    @property
+    def change(self) -> str:
+        """How far it is above the untuned model, signed."""
+        return difference(self.figure.mean, self.base.mean if self.base else None, self.figure.metric)
+
 
 def task_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> list[TaskTable]:
-    """A table per task; columns are languages, then group means, then performance to English."""
-    wanted = (*groups.all, *groups.means(), groups.performance)
-    tables: list[TaskTable] = []
-    for task in summary["task"].unique(maintain_order=True):
-        part = summary.filter(pl.col("task") == task)
-        part = part.filter(pl.col("metric") == part["metric"][0])  # a task's first metric is the one it is judged by
-        present = set(part["group"].to_list())
-        columns = tuple(name for name in wanted if name in present)
-        figures = {
-            (row["cell"], row["group"]): Figure(
-                row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"]
-            )
-            for row in part.iter_rows(named=True)
-        }
-        single = part.filter(pl.col("group").is_in(groups.all))
-        tables.append(
-            TaskTable(
-                task=str(task),
-                metric=part["metric"][0],
-                version=", ".join(single["version"].unique(maintain_order=True)),
-                items=int(single.select((pl.col("scored") + pl.col("unscored")).max()).item()),
-                columns=columns,
-                rows={
-                    cell: [figures.get((cell, column)) for column in columns]
-                    for cell in cells
-                    if cell in set(part["cell"])
-                },
-            )
+    """A table per task, of its first metric, the one it is judged by."""
+    every = metric_tables(summary, groups, cells)
+    return [next(table for table in every if table.task == task) for task in dict.fromkeys(each.task for each in every)]
+
+
+def metric_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> list[TaskTable]:
+    """A table per task and metric; columns are languages, then group means, then performance to English."""
+    by_metric = summary.partition_by("task", "metric", maintain_order=True)
+    return [_table(part, groups, cells) for part in by_metric]
+
+
+def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> TaskTable:
+    """The table of one task and metric."""
+    task, metric = part.select("task", "metric").row(0)
+    wanted = (*groups.all, *groups.means(), groups.performance, GAP)
+    present = set(part["group"])
+    columns = tuple(name for name in wanted if name in present)
+    figures = {
+        (row["cell"], row["group"]): Figure(
+            row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"],
+            SHARE if row["group"] == groups.performance else metric_of(metric),
         )
-    return tables
+        for row in part.iter_rows(named=True)
+    }  # fmt: skip
+    single = part.filter(pl.col("group").is_in(groups.all))
+    there = set(part["cell"])
+    return TaskTable(
+        task=task,
+        metric=metric,
+        version=", ".join(single["version"].unique(maintain_order=True)),
+        items=int(single.select((pl.col("scored") + pl.col("unscored")).max()).item()),
+        columns=columns,
+        rows={cell: [figures.get((cell, column)) for column in columns] for cell in cells if cell in there},
+    )
+
+
+def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | None) -> list[Best]:
+    """Per task, for English and each group, the trained cell with the highest mean; of equal ones the first."""
+    found: list[Best] = []
+    for table in tables:
+        for group in (name for name in (groups.pivot, *groups.means()) if name in table.columns):
+            figures = {cell: table.figure(cell, group) for cell in table.rows if cell != base}
+            means = {cell: figure.mean for cell, figure in figures.items() if figure and figure.mean is not None}
+            if not means:
+                continue
+            best = max(means, key=lambda cell: means[cell])
+            figure = figures[best]
+            assert figure is not None
+            found.append(Best(table.task, table.metric, group, best, figure, table.figure(base or "", group)))
+    return found
+
+
+def metric_name(metric: str) -> str:
+    """A metric in words: "accuracy", "accuracy (of answers in the right language)"."""
+    for ending, words in SPLITS.items():
+        if metric.endswith(ending):
+            return f"{metric_name(metric.removesuffix(ending))} ({words})"
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def shown(value: float | None, metric: Metric) -> str:
+    """A value as tables show it: times the metric's factor, with one decimal of 100, or two of less."""
+    return "" if value is None else f"{metric.factor * value:.{decimals_of(metric)}f}"
+
+
+def difference(value: float | None, other: float | None, metric: Metric) -> str:
+    """How far a value is above another, signed; blank if one of them is missing."""
+    if value is None or other is None:
+        return ""
+    return f"{metric.factor * (value - other):+.{decimals_of(metric)}f}".replace("-", "−")
+
+
+def decimals_of(metric: Metric) -> int:
+    """The decimals of a mean."""
+    return 1 if metric.factor == SHARE.factor else 2
 
 
 def percent(share: float | None) -> str:
     """A share in percent; blank if there is none."""
     return "" if share is None else f"{100 * share:.1f} %"
+
+
+def names_in_words(names: Mapping[str, object] | Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -19,7 +19,7 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
             f"{table.items} items per language; below: 95 % interval; * not trained on;\n"
             f"to en: performance to English; {table.version}"
         )
-        title = f"{table.task}: {table.metric} × 100"
+        title = f"{table.task}: {table.title}"
         shown = Table(
             title=title,
             caption=caption,

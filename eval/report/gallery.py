@@ -1,0 +1,121 @@
+"""Which pictures a report has, and the tables they are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from eval.report.page import Page
+from eval.report.picture_data import (
+    LANGUAGE_PASS,
+    columns_of,
+    compared_with,
+    confusion_rows,
+    figure_rows,
+    loss_rows,
+    overview_rows,
+    pair_rows,
+    reach_by_metric,
+    reach_of,
+    scale_of,
+    series_of,
+    transfer_rows,
+)
+from eval.report.pictures import (
+    Picture,
+    confusion_picture,
+    curves_picture,
+    groups_shown,
+    heatmap_picture,
+    loss_picture,
+    overview_picture,
+    scatter_picture,
+    transfer_picture,
+)
+from eval.report.tables import TaskTable, metric_tables
+from eval.transfer import language_name
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """A report's tables and pictures; `data` maps names to the tables that pictures name."""
+
+    tables: tuple[TaskTable, ...]
+    """Every metric's, by task, the metric a task is judged by first."""
+    pictures: dict[str, tuple[Picture, ...]]
+    """Per task; under "" those of the whole study."""
+    data: dict[str, pl.DataFrame]
+
+    @property
+    def primary(self) -> list[TaskTable]:
+        """The tables that tasks are judged by."""
+        return [self.of(task)[0] for task in dict.fromkeys(table.task for table in self.tables)]
+
+    def of(self, task: str) -> list[TaskTable]:
+        """A task's tables."""
+        return [table for table in self.tables if table.task == task]
+
+    def whole(self, picture: Picture) -> dict[str, Any]:
+        """The picture as Vega-Lite with its data inside, of the metric it begins with alone."""
+        data = self.data[picture.data]
+        metric = next((each["value"] for each in picture.spec.get("params", []) if each["name"] == "metric"), None)
+        rows = data if metric is None else data.filter(pl.col("metric") == metric)
+        return picture.spec | {"datasets": {picture.data: rows.to_dicts()}}
+
+
+def gallery(page: Page) -> Gallery:
+    """All tables and pictures of a study."""
+    found = Gallery(tuple(metric_tables(page.summary, page.groups, page.names)), {"": ()}, {})
+    groups = groups_shown(page.groups)
+    scale, series = scale_of(page), len(set(series_of(page).values()))
+    overview = overview_rows(page, found.primary, groups)
+    tasks = overview["task"].unique(maintain_order=True).to_list()
+    found.data["overview"] = overview
+    found.pictures[""] = (overview_picture(scale, page.names, groups, series, set(overview["kind"]), tasks),)
+    losses = loss_rows(page)
+    if losses.height:
+        found.data["losses"] = losses
+        found.pictures[""] += (loss_picture([cell.name for cell in page.cells], scale is not None),)
+    for table in found.primary:
+        _add_task(found, page, table, series)
+    return found
+
+
+def _add_task(found: Gallery, page: Page, primary: TaskTable, series: int) -> None:
+    """The pictures of one task, as far as there is something to see in them."""
+    task, metric, tables, scale = primary.task, primary.metric, found.of(primary.task), scale_of(page)
+    unseen = page.groups.unseen
+    languages = {
+        code: f"{language_name(code)}, unseen" if code in unseen else language_name(code)
+        for code in page.groups.all
+        if code in primary.columns
+    }
+    rows = figure_rows(page, task)
+    compared = compared_with(page, page.summary.filter(pl.col("task") == task))
+    found.data[task] = rows
+    pictures = [
+        curves_picture(task, metric, scale, page.names, languages, series, set(rows["kind"])),
+        heatmap_picture(task, metric, page.names, primary.columns, compared, reach_by_metric(rows)),
+    ]
+    pairs = pair_rows(tables)
+    if pairs.height:
+        found.data[f"{task}-pairs"] = pairs
+        pictures.append(scatter_picture(task, metric, page.names, scale is not None))
+    passes = next((table for table in tables if table.metric == LANGUAGE_PASS), None)
+    if passes:
+        found.data[f"{task}-confusion"] = confusion_rows(passes, list(languages))
+        pictures.append(confusion_picture(task, page.names, languages))
+    if page.transfer is not None and task in set(page.transfer["task"]):
+        part = page.transfer.filter(pl.col("task") == task)
+        matrix = transfer_rows(part)
+        found.data[f"{task}-transfer"] = matrix
+        sources, targets = (part[name].unique(maintain_order=True).to_list() for name in ("source", "target"))
+        pictures.append(transfer_picture(task, sources, targets, reach_of(matrix)))
+    found.pictures[task] = tuple(pictures)
+
+
+def data_columns(data: dict[str, pl.DataFrame]) -> dict[str, dict[str, list[Any]]]:
+    """Every table by columns, which is a third of the size of rows."""
+    return {name: columns_of(table) for name, table in data.items()}

@@ -1,0 +1,81 @@
+"""All that a report shows, put together by the harness and shown by the other files of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from eval.transfer import LanguageGroups
+
+
+@dataclass(frozen=True, slots=True)
+class CellFacts:
+    """What is known of a trained cell beside its scores; None or empty where it is not known."""
+
+    name: str
+    examples: Mapping[str, int]
+    """Rows per language, in one epoch."""
+    tokens: int
+    supervised_tokens: int
+    steps: int
+    state: str
+    """new, training, trained or diverged."""
+    seconds: float | None = None
+    tokens_per_second: float | None = None
+    model_flops_utilization: float | None = None
+    """The share of the device's peak rate that went into the model's own arithmetic (arXiv 2204.02311)."""
+    device: str = ""
+    processes: int | None = None
+    loss: Sequence[float] = ()
+    """Per optimiser step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A study's report.
+
+    `summary` is as `eval.transfer.summarize` makes it, `scores` and `predictions` as `eval.evaluate` writes them.
+    Parts that a study does not have are empty or None, and are left out of the page.
+    """
+
+    study: str
+    model: str
+    base: str | None
+    """What the untuned model is called in the tables, if it was evaluated."""
+    groups: LanguageGroups
+    cells: Sequence[CellFacts]
+    """In the order of the grid."""
+    settings: Mapping[str, Mapping[str, float | str]]
+    """What figures are of: cells, or the runs of one under several seeds taken together; with their values on the
+    axes of the grid."""
+    axis: str | None
+    """The axis of numbers that curves go over, if the grid has one."""
+    summary: pl.DataFrame
+    scores: pl.DataFrame
+    predictions: pl.DataFrame | None = None
+    cards: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict[str, Sequence[Mapping[str, Any]]])
+    """Per cell, rows of its mixture card."""
+    provenance: Mapping[str, object] = field(default_factory=dict[str, object])
+    notes: Sequence[str] = ()
+    """What the reader must know of whole cells: not evaluated, diverged, scores of other adapters."""
+    sentences: Sequence[str] = ()
+    """The study's answers in plain words and figures, the most important first."""
+    comparisons: pl.DataFrame | None = None
+    """Differences between settings, as `eval.transfer.compare` makes them."""
+    transfer: pl.DataFrame | None = None
+    """What training on a source language did to a target, as `eval.matrix.transfer_matrix` makes it."""
+    reference: pl.DataFrame | None = None
+    """Published curves to lay over one's own: task, metric, language, x, score in the metric's unit, name."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tables have rows of: the untuned model, then the settings."""
+        return (*([self.base] if self.base else []), *self.settings)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What predictions are of: the untuned model, then the cells."""
+        return (*([self.base] if self.base else []), *(cell.name for cell in self.cells))

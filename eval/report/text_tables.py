@@ -1,0 +1,151 @@
+"""What a report lists beside its scores: the figures behind pictures, mixtures, costs, differences, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from eval.metrics import metric_of
+from eval.report.page import CellFacts, Page
+from eval.report.pictures import RIGHT, UNTOLD, WRONG
+from eval.report.tables import TaskTable, TextTable, difference, metric_name
+
+
+def overview_table(tables: Sequence[TaskTable], groups: Sequence[str], cells: Sequence[str]) -> TextTable:
+    """Cells down, tasks and groups of languages across: means with their intervals."""
+    columns = [(table, group) for table in tables for group in groups if group in table.columns]
+    rows: list[tuple[str, ...]] = []
+    for cell in cells:
+        figures = [table.figure(cell, group) for table, group in columns]
+        if any(figures):
+            rows.append((cell, *(f"{each.text} ({each.interval})" if each and each.text else "" for each in figures)))
+    return TextTable(("cell", *(f"{table.task}, {group}" for table, group in columns)), tuple(rows))
+
+
+def confusion_table(rows: pl.DataFrame) -> TextTable:
+    """Cell and language: how many predictions are in the right language, in another, and cannot be told."""
+    verdicts = [RIGHT, WRONG, UNTOLD]
+    wide = rows.pivot(on="verdict", index=["cell", "group"], values="count", maintain_order=True)
+    entries = wide.select("cell", "group", *verdicts).iter_rows()
+    return TextTable(
+        ("cell", "language", *verdicts),
+        tuple((cell, language, *(f"{count:,}" for count in counts)) for cell, language, *counts in entries),
+    )
+
+
+def loss_table(cells: Sequence[CellFacts]) -> TextTable:
+    """The loss at the first step, after each quarter, and at the last; of each the mean of that tenth of the steps."""
+    rows: list[tuple[str, ...]] = []
+    for cell in cells:
+        if cell.loss:
+            steps = len(cell.loss)
+            ends = [max(1, round(steps * share)) for share in (0.25, 0.5, 0.75, 1)]
+            recent = [cell.loss[max(0, end - max(1, steps // 10)) : end] for end in ends]
+            means = [sum(part) / len(part) for part in recent]
+            rows.append((cell.name, f"{steps:,}", f"{cell.loss[0]:.3f}", *(f"{mean:.3f}" for mean in means)))
+    return TextTable(("cell", "steps", "first", "25 %", "50 %", "75 %", "100 %"), tuple(rows))
+
+
+def transfer_table(rows: pl.DataFrame) -> TextTable:
+    """Source and target: the difference that training on the one made to the other."""
+    return TextTable(
+        ("trained on", "tested on", "difference", "95 %"),
+        tuple(rows.select("source", "target", "shown", "interval").iter_rows()),
+    )
+
+
+def comparison_table(comparisons: pl.DataFrame) -> TextTable:
+    """Differences between cells with their intervals, adjusted p-values and counts of items."""
+    rows: list[tuple[str, ...]] = []
+    for row in comparisons.iter_rows(named=True):
+        metric = metric_of(row["metric"])
+        interval = " to ".join(difference(row[end], 0.0, metric) for end in ("low", "high"))
+        rows.append((
+            row["task"], metric_name(row["metric"]), row["group"], row["cell"], row["other"],
+            difference(row["difference"], 0.0, metric), interval, p_value(row["p_adjusted"]), f"{row['items']:,}",
+        ))  # fmt: skip
+    return TextTable(("task", "metric", "languages", "cell", "against", "difference", "95 %", "p", "n"), tuple(rows))
+
+
+def p_value(p: float | None) -> str:
+    """A p-value to two figures that matter; blank if there is none."""
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def mixture_table(page: Page) -> TextTable:
+    """What each cell was trained on: rows per language, and tokens of one epoch."""
+    languages = [language for language in page.groups.all if any(language in cell.examples for cell in page.cells)]
+    return TextTable(
+        ("cell", *languages, "tokens", "supervised tokens", "steps"),
+        tuple(
+            (
+                cell.name,
+                *(f"{cell.examples.get(language, 0):,}" for language in languages),
+                f"{cell.tokens:,}",
+                f"{cell.supervised_tokens:,}",
+                f"{cell.steps:,}",
+            )
+            for cell in page.cells
+        ),
+    )
+
+
+def cost_table(cells: Sequence[CellFacts]) -> TextTable:
+    """What training each cell took; a blank is what its record does not say."""
+    return TextTable(
+        ("cell", "state", "device", "processes", "time", "tokens/s", "MFU"),
+        tuple(
+            (
+                cell.name,
+                cell.state,
+                cell.device,
+                "" if cell.processes is None else str(cell.processes),
+                duration(cell.seconds),
+                "" if cell.tokens_per_second is None else f"{cell.tokens_per_second:,.0f}",
+                "" if cell.model_flops_utilization is None else f"{100 * cell.model_flops_utilization:.1f} %",
+            )
+            for cell in cells
+        ),
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """ "27 s", "6 min 26 s", "3 h 05 min"; blank if it is not known."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+
+
+def missing_table(scores: pl.DataFrame) -> TextTable:
+    """What has no score, or the worst one because no answer was found, counted by task, metric and reason."""
+    place = ["task", "metric", "reason", "counted"]
+    told = scores.filter(pl.col("value").is_null() | pl.col("reason").is_not_null()).select(
+        "task", "metric", "language", "cell", pl.col("reason").fill_null("no reason given"),
+        counted=pl.when(pl.col("value").is_null()).then(pl.lit("no: unscored")).otherwise(pl.lit("yes: as wrong")),
+    )  # fmt: skip
+    totals = _totals(scores)
+    rows: list[tuple[str, ...]] = []
+    for (task, metric, reason, counted), part in told.partition_by(place, as_dict=True, maintain_order=True).items():
+        count = f"{part.height:,} of {totals[task, metric]:,}"
+        rows.append((str(task), metric_name(str(metric)), str(reason), str(counted), count,
+                     tally(part["language"]), tally(part["cell"])))  # fmt: skip
+    return TextTable(("task", "metric", "reason", "in the mean?", "predictions", "by language", "by cell"), tuple(rows))
+
+
+def _totals(scores: pl.DataFrame) -> dict[tuple[str, str], int]:
+    """How many predictions there are of each task and metric, scored or not."""
+    return {(task, metric): count for task, metric, count in scores.group_by("task", "metric").len().iter_rows()}
+
+
+def tally(names: pl.Series) -> str:
+    """ "ar 12, ko 3": how often each name is there, the most frequent first."""
+    counts = names.value_counts(name="count").sort("count", names.name, descending=[True, False])
+    return ", ".join(f"{name} {count:,}" for name, count in counts.iter_rows())

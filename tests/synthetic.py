@@ -1,0 +1,124 @@
+"""A study made up on the spot, as large as is asked for, to make reports of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from eval.report.page import CellFacts, Page
+from eval.transfer import LanguageGroups, summarize
+
+SEEN, UNSEEN = ("en", "es", "fr", "ja", "zh"), ("ar", "ko", "pt")
+METRICS = {
+    "math": ("accuracy", "language_pass", "word_pass", "accuracy_in_language", "accuracy_switch_aware"),
+    "summarization": ("rouge_l", "language_pass", "length_ratio"),
+}
+PROMPTS = {
+    "ar": "لدى ليلى {} كتابًا وتشتري {} أخرى. كم كتابًا لديها؟",
+    "ja": "花子さんは本を{}冊持っていて、あと{}冊買います。全部で何冊ですか。",
+    "ko": "지민이는 책 {}권을 가지고 있고 {}권을 더 삽니다. 모두 몇 권입니까?",
+    "zh": "小明有{}本书，又买了{}本。他一共有多少本书？",
+}
+ENGLISH = "Lena has {} books and buys {} more. How many books does she have?"
+ANSWERS = {"ar": "الجواب هو {}", "ja": "答えは{}です。", "ko": "정답은 {}입니다.", "zh": "答案是{}。"}
+
+
+def tables(
+    cells: Sequence[str], tasks: Sequence[str], languages: Sequence[str], items: int, seed: int = 0
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Predictions and scores as `eval.evaluate` writes them; later cells are better, later languages worse."""
+    drawn = np.random.default_rng(seed)
+    predictions: list[pl.DataFrame] = []
+    scores: list[pl.DataFrame] = []
+    for place, cell in enumerate(cells):
+        adapter = None if cell == "base" else f"adapter-of-{cell}"
+        for task in tasks:
+            for rank, language in enumerate(languages):
+                ids = pl.DataFrame({"item": [f"{task}-{number}" for number in range(items)]})
+                ids = ids.select(
+                    cell=pl.lit(cell), adapter=pl.lit(adapter, dtype=pl.String), task=pl.lit(task),
+                    language=pl.lit(language), item="item", id=pl.col("item") + f"/{language}",
+                )  # fmt: skip
+                share = 0.1 + 0.6 * place / len(cells) - 0.03 * rank
+                predictions.append(_written(ids, task, language, drawn))
+                scores += [_scored(ids, task, metric, share, drawn) for metric in METRICS[task]]
+    return pl.concat(predictions), pl.concat(scores)
+
+
+def _written(ids: pl.DataFrame, task: str, language: str, drawn: np.random.Generator) -> pl.DataFrame:
+    """Prompts that are the same for every cell, and completions that are not."""
+    numbers = range(len(ids))
+    prompt, answer = PROMPTS.get(language, ENGLISH), ANSWERS.get(language, "The answer is {}.")
+    guesses = drawn.integers(0, 1000, len(ids)).tolist()
+    return ids.with_columns(
+        prompt=pl.Series([prompt.format(number, 7) for number in numbers], dtype=pl.String),
+        reference=pl.Series([answer.format(number + 7) for number in numbers], dtype=pl.String),
+        completion=pl.Series([answer.format(guess) for guess in guesses], dtype=pl.String),
+        tokens=pl.Series(drawn.integers(5, 48, len(ids))),
+        finish=pl.lit("stop"),
+    )
+
+
+def _scored(ids: pl.DataFrame, task: str, metric: str, share: float, drawn: np.random.Generator) -> pl.DataFrame:
+    """One metric's scores: right as often as `share` says, some unscored, some without an answer."""
+    if metric in ("rouge_l", "length_ratio"):
+        values = np.clip(drawn.normal(share, 0.1, len(ids)), 0, None)
+        reason = np.full(len(ids), None, dtype=object)
+    else:
+        values = (drawn.random(len(ids)) < (0.9 if metric == "language_pass" else share)).astype(np.float64)
+        silent = (values == 0) & (drawn.random(len(ids)) < 0.05) & (metric == "accuracy")
+        reason = np.where(silent, "no answer found", None)
+    untold = (drawn.random(len(ids)) < 0.04) & (metric not in ("accuracy", "rouge_l"))
+    reason = np.where(untold, "too short to tell", reason)
+    return ids.with_columns(
+        metric=pl.lit(metric),
+        value=pl.Series(np.where(untold, np.nan, values)).fill_nan(None),
+        version=pl.lit(f"{metric}/1"),
+        answer=pl.lit(None, dtype=pl.String),
+        reason=pl.Series(reason.tolist(), dtype=pl.String),
+    )
+
+
+def study_page(
+    cells: int = 3, tasks: Sequence[str] = ("math",), seen: Sequence[str] = SEEN, unseen: Sequence[str] = UNSEEN,
+    items: int = 12, **parts: Any,
+) -> Page:  # fmt: skip
+    """A study with the base model and so many cells, amount-0, amount-20, …; `parts` are other fields of the page."""
+    names = [f"amount-{20 * place}" for place in range(cells)]
+    predictions, scores = tables(["base", *names], tasks, (*seen, *unseen), items)
+    groups = LanguageGroups(tuple(seen), tuple(unseen))
+    settings: dict[str, Any] = {
+        "study": "made-up",
+        "model": "model-that-is-none",
+        "base": "base",
+        "groups": groups,
+        "cells": [facts(name, 20 * place, seen) for place, name in enumerate(names)],
+        "axis": "amount",
+        "summary": summarize(scores, groups),
+        "scores": scores,
+        "predictions": predictions,
+        "provenance": {"code": "none"},
+    }
+    return Page(**settings | parts)
+
+
+def facts(name: str, amount: int, languages: Sequence[str]) -> CellFacts:
+    """A cell trained on so many rows of each language beside English."""
+    steps = 10 + amount
+    return CellFacts(
+        name=name,
+        place={"amount": amount},
+        examples={language: 32 if language == "en" else amount for language in languages},
+        tokens=1000 + 100 * amount,
+        supervised_tokens=300 + 30 * amount,
+        steps=steps,
+        state="trained",
+        seconds=20.0 + amount,
+        tokens_per_second=216.9,
+        device="cpu",
+        processes=1,
+        loss=[2 / (1 + 0.1 * step) for step in range(steps)],
+    )
