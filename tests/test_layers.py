@@ -15,6 +15,7 @@ HEAVY = {
     "peft": "harness/sft.py",
     "vllm": "eval/generate.py",
     "altair": "eval/report/pictures.py",
+    "inspect_ai": "eval/inspect_logs.py",
 }
 
 
