@@ -1,4 +1,4 @@
-"""The command line: harness plan | run | eval | report | compare | status RECIPE; score | judge | analyze FILE."""
+"""The command line: harness plan | run | eval | report | compare | export | status RECIPE; score | judge | analyze."""
 
 from __future__ import annotations
 
@@ -307,6 +307,27 @@ def judge(
             print(json.dumps(data, ensure_ascii=False))
         else:
             show_scores(f"judged by {model}", data)
+
+
+@app.command()
+def export(
+    recipe: RecipeFile,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="inspect: logs of inspect_ai.", show_default=False)],
+    runs: Runs = Path("runs"),
+    cells: Cells = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to.", show_default="the study's exports/FORMAT")
+    ] = None,
+) -> None:
+    """Predictions and scores in the format of another program: a log per cell and task, of these cells and the base.
+
+    Example: harness export recipes/quickstart.yaml --to inspect
+    """
+    with reporting_mistakes():
+        from harness.exporting import export_study
+        from harness.study import Study
+
+        export_study(Study(recipe, runs), to, cells, out)
 
 
 @app.command()

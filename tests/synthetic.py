@@ -96,6 +96,7 @@ def study_page(
         "base": "base",
         "groups": groups,
         "cells": [facts(name, 20 * place, seen) for place, name in enumerate(names)],
+        "settings": {name: {"amount": 20 * place} for place, name in enumerate(names)},
         "axis": "amount",
         "summary": summarize(scores, groups),
         "scores": scores,
@@ -110,7 +111,6 @@ def facts(name: str, amount: int, languages: Sequence[str]) -> CellFacts:
     steps = 10 + amount
     return CellFacts(
         name=name,
-        place={"amount": amount},
         examples={language: 32 if language == "en" else amount for language in languages},
         tokens=1000 + 100 * amount,
         supervised_tokens=300 + 30 * amount,

@@ -16,6 +16,7 @@ HEAVY = {
     "vllm": "eval/generate.py",
     "altair": "eval/report/pictures.py",
     "openai": "eval/endpoint_judge.py",
+    "inspect_ai": "eval/inspect_logs.py",
 }
 
 

@@ -102,17 +102,17 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for language in ("en", "ja")
     ]  # fmt: skip
     transfer = [
-        {"task": "math", "metric": "accuracy", "source": source, "target": target, "n": 12}
+        {"task": "math", "metric": "accuracy", "source": source, "target": target, "items": 12}
         | {"difference": 0.04, "low": -0.02, "high": 0.1}
         for source in ("en", "fr")
         for target in ("en", "ar")
     ]
     comparisons = [
-        {"task": "math", "metric": "accuracy", "cell": "amount-40", "other": "base", "group": "unseen", "n": 12}
+        {"task": "math", "metric": "accuracy", "cell": "amount-40", "other": "base", "group": "unseen", "items": 12}
         | {"difference": 0.3, "low": 0.1, "high": 0.5, "p_adjusted": 0.0004}
     ]
     published = [
-        {"task": "math", "metric": "accuracy", "language": "fr", "x": float(amount), "score": 20.0, "name": "elsewhere"}
+        {"task": "math", "metric": "accuracy", "language": "fr", "x": float(amount), "score": 0.2, "name": "elsewhere"}
         for amount in (0, 20, 40)
     ]
     return written(
