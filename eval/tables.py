@@ -52,32 +52,39 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
     if problems:
         raise TableError(problems)
     for name in (columns.x, columns.score):
-        numbers = table[name].cast(pl.Float64, strict=False)
-        wrong = table.filter(numbers.is_null() & table[name].is_not_null())[name]
-        if len(wrong) or (name == columns.x and numbers.null_count()):
-            problems.append(f"column {name!r} must hold numbers; got {str(wrong[0]) if len(wrong) else 'nothing'!r}")
-        table = table.with_columns(numbers.alias(name))
+        table, wrong = as_numbers(table, name)
+        problems += wrong
+    if not problems and table[columns.x].null_count():
+        problems.append(f"column {columns.x!r} must hold numbers; got 'nothing'")
     lacking = [each for each in groups.all if each not in set(table[columns.language].to_list())]
     if lacking:
         there = ", ".join(table[columns.language].unique().sort().cast(pl.String))
         problems.append(f"no rows in {', '.join(lacking)}; the languages are {there}")
-    problems += repeated(table, columns)
+    problems += repeated(table, columns.key, columns.score)
     if problems:
         raise TableError(problems)
     return table
 
 
-def repeated(table: pl.DataFrame, columns: Columns) -> list[str]:
+def as_numbers(table: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[str]]:
+    """The table with a column as numbers, blanks staying blank; and what in it is no number."""
+    numbers = table[name].cast(pl.Float64, strict=False)
+    wrong = table.filter(numbers.is_null() & table[name].is_not_null())[name]
+    problems = [f"column {name!r} must hold numbers; got {str(wrong[0])!r}"] if len(wrong) else []
+    return table.with_columns(numbers.alias(name)), problems
+
+
+def repeated(table: pl.DataFrame, key: Sequence[str], score: str) -> list[str]:
     """Points of which there are several rows, and the columns that would tell them apart."""
-    twice = table.filter(pl.struct(columns.key).is_duplicated())
+    twice = table.filter(pl.struct(key).is_duplicated())
     if twice.is_empty():
         return []
     first = twice.row(0, named=True)
-    point = ", ".join(f"{name} {first[name]}" for name in columns.key)
-    same = twice.filter(pl.all_horizontal(pl.col(name).eq_missing(first[name]) for name in columns.key))
+    point = ", ".join(f"{name} {first[name]}" for name in key)
+    same = twice.filter(pl.all_horizontal(pl.col(name).eq_missing(first[name]) for name in key))
     apart = [
         name for name in same.columns
-        if name not in (*columns.key, columns.score) and same[name].n_unique() == same.height
+        if name not in (*key, score) and same[name].n_unique() == same.height
     ]  # fmt: skip
     advice = f"add {' or '.join(apart)} to --group" if apart else "no other column tells them apart; keep one"
     return [f"{same.height} rows for the point {point}: {advice} ({twice.height} rows in all are not alone)"]

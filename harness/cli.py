@@ -1,4 +1,4 @@
-"""The command line: harness plan | run | eval | report | compare | export | status RECIPE; score | judge | analyze."""
+"""The command line: plan, run, eval, report, compare, export, status RECIPE; score, judge, analyze, explain FILE."""
 
 from __future__ import annotations
 
@@ -331,6 +331,56 @@ def export(
 
 
 @app.command()
+def explain(
+    pairs: Annotated[Path, typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, a pair a row.")],
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="Covariates: columns, or script, genetic, geographic, syntactic, phonological, inventory, featural.",
+        ),
+    ],
+    source: Annotated[str, typer.Option(metavar="COLUMN", help="The language trained on.")] = "source",
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="The language tested.")] = "target",
+    transfer: Annotated[str, typer.Option(metavar="COLUMN", help="What is to be explained.")] = "difference",
+    group: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN,…",
+            help="Columns of which each combination is an analysis.",
+            show_default="source_task, task and metric, where they are",
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """What goes with transfer: its regression on distances, scripts, or anything known of pairs of languages.
+
+    Pairs share languages, so p-values are of permuted languages (MRQAP with double semi-partialling; of one
+    covariate, Mantel's test), adjusted by Holm's method over the covariates. Coefficients have no intervals: those of
+    ordinary regression and of a bootstrap over pairs are not valid for such data. Distances are URIEL's, which the
+    extra `typology` installs. A pair of a language with itself is left out.
+
+    Examples:
+
+        harness explain transfer.csv --on script,genetic,syntactic
+
+        harness explain pairs.csv --on token_overlap,share --transfer gain --group model --json
+    """
+    with reporting_mistakes():
+        from eval.explain import PairColumns
+        from harness.explaining import explain_transfer
+
+        covariates, groups = (
+            tuple(dict.fromkeys(filter(None, (each.strip() for each in given.split(","))))) for given in (on, group)
+        )
+        data = explain_transfer(pairs, covariates, PairColumns(source, target, transfer, groups))
+        if as_json:
+            print(json.dumps(data, ensure_ascii=False))
+        else:
+            show_explanation(data)
+
+
+@app.command()
 def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """How far every cell is.
 
@@ -513,6 +563,30 @@ def show_analysis(found: list[dict[str, Any]], x: str) -> None:
             if each["learn_step"] is not None:
                 lost = "" if each["forgetting"] is None else f", {each['forgetting']:.3f} forgotten since the best"
                 line(f"  {each['group']}: learned at {x} {each['learn_step']:g}{lost}")
+
+
+def show_explanation(data: dict[str, Any]) -> None:
+    """A table per group of rows: what goes with each covariate, and of which pairs this is."""
+    for part in data["analyses"]:
+        title = ", ".join((data["transfer"], *(f"{name} {value}" for name, value in part["group"].items())))
+        if "problem" in part:
+            line(f"{title}: {part['problem']}")
+            continue
+        table = plain_table(title, ("covariate",), ("per SD", "p (QAP)", "p (Holm)", "alone: Spearman", "p (QAP)"))
+        for each in part["effects"]:
+            p_values = [f"{each[key]:.4f}" for key in ("p", "p_adjusted", "p_alone")]
+            effect, alone = f"{each['coefficient']:+.3g}", f"{each['spearman']:+.2f}"
+            table.add_row(each["covariate"], effect, *p_values[:2], alone, p_values[2])
+        show_table(table)
+        sides = ", ".join(f"{len(part[side])} {side} ({' '.join(part[side])})" for side in ("sources", "targets"))
+        permuted = f"{'all ' if part['exact'] else ''}{part['permutations']:,} permutations"
+        line(f"{part['pairs']} pairs: {sides}; R² {part['r_squared']:.2f}; {permuted}")
+        for name, blank in part["left_out"].items():
+            more = ", …" if len(blank) > 3 else ""
+            line(f"  left out: {len(blank)} without {name} ({', '.join(blank[:3])}{more})")
+        for warning in part["warnings"]:
+            line(f"  warning: {warning}")
+    line(f"covariates: {'; '.join(f'{name} of {origin}' for name, origin in data['covariates'].items())}")
 
 
 def interval_text(row: dict[str, Any] | None) -> str:

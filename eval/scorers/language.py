@@ -151,10 +151,22 @@ def by_script(text: str, expected: str, candidates: Sequence[str]) -> bool | Non
     return None
 
 
+def script_of(language: str) -> str | None:
+    """The script that a code names (zh-Hant, eng_Latn), else CLDR's likely one (Jpan for ja); None if it has none."""
+    code, *subtags = language.replace("_", "-").split("-")
+    named = [each.title() for each in subtags if len(each) == 4 and each.isalpha()]
+    if named:
+        return named[0]
+    usual = get_global("language_aliases").get(code, code)
+    likely = get_global("likely_subtags")
+    found = likely.get("_".join((usual, *subtags))) or likely.get(usual)
+    return found.split("_")[1] if found else None
+
+
 @lru_cache(maxsize=1024)
 def scripts_of(language: str) -> frozenset[str]:
     """The scripts that a text of the language may be in, by their ISO 15924 codes; Latin where CLDR knows none."""
-    likely = get_global("likely_subtags").get(language, "und_Latn_ZZ").split("_")[1]
+    likely = script_of(language) or "Latn"
     return frozenset(WRITTEN_IN.get(likely, {likely}) | ALSO_IN.get(language, set()))
 
 
