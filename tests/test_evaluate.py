@@ -11,7 +11,7 @@ import pytest
 
 from data_mixes.prompts import Renderer
 from eval.canary import CanaryError
-from eval.engine import Adapter, Completion, EngineSettings, Progress, Request, ScoredRow, cut_at
+from eval.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
 from eval.evaluate import (
     Evaluation,
     EvaluationSet,
@@ -41,9 +41,9 @@ class StandIn:
         progress(len(requests))
         return [Completion(f"line \u2028 {len(request.prompt_ids)}", 1, "stop") for request in requests]
 
-    def log_probs(self, rows: Sequence[ScoredRow]) -> list[list[float]]:
+    def likelihoods(self, rows: Sequence[ScoredRow]) -> list[Likelihood]:
         tuned = -0.5 if self.applies_adapters else -2.0
-        return [[tuned if row.adapter else -2.0] * len(row.completion_ids) for row in rows]
+        return [Likelihood((tuned if row.adapter else -2.0,) * len(row.completion_ids), False) for row in rows]
 
     def close(self) -> None:
         pass
