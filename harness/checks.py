@@ -9,6 +9,7 @@ from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
+from harness.named_tasks import named_tasks, naming_problems
 from harness.recipe import Ingredient, Recipe, is_ready_made
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -91,6 +92,7 @@ def _check_sources(recipe: Recipe) -> list[Problem]:
 
 def _check_languages(recipe: Recipe) -> list[Problem]:
     known = {language for source in recipe.known_sources.values() for language in source.languages}
+    known |= {read[0].language for _, read in named_tasks(recipe).values() if len(read) == 1}
     problems: list[Problem] = []
     for group, named in (("seen", recipe.languages.seen), ("unseen", recipe.languages.unseen)):
         for place, language in enumerate(named):
@@ -114,6 +116,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
         "evaluation.tasks": recipe.evaluation.tasks,
+        "evaluation.lm_eval": tuple(name for name, _ in named_tasks(recipe).values()),
     }
     for name, part in recipe.mixture.items():
         for key in ("sources", "languages", "prompts_in", "answers_in"):
@@ -228,8 +231,10 @@ def _check_prompts(recipe: Recipe) -> list[Problem]:
 
 
 def _check_evaluation(recipe: Recipe) -> list[Problem]:
-    problems: list[Problem] = []
+    problems = naming_problems(recipe)
     evaluation, sources = recipe.evaluation, recipe.known_sources
+    if not evaluation.tasks and not evaluation.lm_eval:
+        problems.append(Problem("evaluation", f"tests nothing; give tasks ({', '.join(TASKS)}), or lm_eval"))
     for place, task in enumerate(evaluation.tasks):
         if task not in TASKS:
             problems.append(Problem(f"evaluation.tasks.{place}", f"no task {task!r}; {suggestion(task, TASKS)}"))

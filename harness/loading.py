@@ -67,6 +67,11 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         hub = settings.get("hub") if isinstance(settings, dict) else None
         if isinstance(hub, str) and hub and (hub.startswith((".", "/", "~")) or (folder / hub).is_dir()):
             settings["hub"] = absolute(hub)
+    evaluation = raw.get("evaluation")
+    if isinstance(evaluation, dict) and isinstance(tasks := evaluation.get("lm_eval_folder"), str):
+        evaluation["lm_eval_folder"] = absolute(tasks)
+        if not Path(evaluation["lm_eval_folder"]).is_dir():
+            raise UserError([Problem("evaluation.lm_eval_folder", f"no folder {evaluation['lm_eval_folder']}")])
     prompts = raw.get("prompts")
     template = prompts.get("chat_template") if isinstance(prompts, dict) else None
     if isinstance(prompts, dict) and isinstance(template, str) and template.endswith(".jinja"):
