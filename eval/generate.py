@@ -103,7 +103,7 @@ class VllmEngine:
         prompts = [(*row.prompt_ids, *row.completion_ids) for row in rows]
         outputs = self._run(prompts, parameters, [row.adapter for row in rows], lambda done: None)
         return [
-            _likelihood(row.completion_ids, output.prompt_logprobs[len(row.prompt_ids) :])
+            likelihood(row.completion_ids, output.prompt_logprobs[len(row.prompt_ids) :])
             for output, row in zip(outputs, rows, strict=True)
         ]
 
@@ -137,7 +137,7 @@ class VllmEngine:
         return [finished[number] for number in range(len(prompts))]
 
 
-def _likelihood(tokens: Sequence[int], places: Sequence[Any]) -> Likelihood:
+def likelihood(tokens: Sequence[int], places: Sequence[Any]) -> Likelihood:
     """From vLLM's log-probabilities at each token's place: those of the token and of the likeliest one."""
     chosen = [place[token].logprob for token, place in zip(tokens, places, strict=True)]
     best = [max(each.logprob for each in place.values()) for place in places]

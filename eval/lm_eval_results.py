@@ -13,7 +13,7 @@ import polars as pl
 from eval.engine import Completion, Likelihood
 from eval.evaluate import NOT_GENERATED, Evaluation, ModelUnderTest
 from eval.lm_eval_names import NamedTask
-from eval.lm_eval_tasks import Definition, LmEvalSet, as_lm_eval_does, means, metric_name
+from eval.lm_eval_tasks import Definition, LmEvalSet, as_lm_eval_does, in_one_line, means, metric_name
 from eval.scorers.score import Score
 
 Answer: TypeAlias = Completion | Likelihood
@@ -22,7 +22,7 @@ Instance: TypeAlias = Any
 
 NO_MATCH = "[invalid]"
 """What lm_eval's filters put where they find no answer."""
-NO_ANSWER = "no answer found"
+NO_ANSWER, NO_NUMBER = "no answer found", "lm_eval gave no number"
 
 
 def tables(
@@ -40,11 +40,11 @@ def tables(
             places = [place_of(each.named, item, model) for item in each.items]
             if all(key in answers for part in keys for key in part):
                 given = [[answers[key] for key in part] for part in keys]
-                by_doc = scored(each, given)
+                rows = scored(each, given)
                 predictions += [place | row for place, row in zip(places, predicted(each, given), strict=True)]
             else:
-                by_doc = [[Score(each.metric, None, each.version, reason=NOT_GENERATED)]] * len(places)
-            scores += [place | asdict(one) for place, row in zip(places, by_doc, strict=True) for one in row]
+                rows = unscored(each, NOT_GENERATED)
+            scores += [place | asdict(score) for place, row in zip(places, rows, strict=True) for score in row]
     texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
     return (
         pl.DataFrame(predictions, schema_overrides={"adapter": pl.String}),
@@ -64,23 +64,37 @@ def place_of(named: NamedTask, item: str, model: ModelUnderTest) -> dict[str, An
     }
 
 
+def unscored(asked: LmEvalSet, reason: str) -> list[list[Score]]:
+    """Of each doc that it has no score, and why."""
+    return [[Score(asked.metric, None, asked.version, reason=reason)] for _ in asked.items]
+
+
 def scored(asked: LmEvalSet, given: Sequence[Sequence[Answer]]) -> list[list[Score]]:
     """Each doc's scores by lm_eval: the numbers whose mean is its figure, the task's first metric first."""
+    try:
+        with as_lm_eval_does():
+            found = figures(asked, given)
+    except Exception as error:  # a task's code: anything
+        return unscored(asked, f"lm_eval cannot score it: {in_one_line(error)}")
+    return [row or missing for row, missing in zip(found, unscored(asked, NO_NUMBER), strict=True)]
+
+
+def figures(asked: LmEvalSet, given: Sequence[Sequence[Answer]]) -> list[list[Score]]:
+    """What lm_eval makes of each doc's answers, by each of the task's filters, as lm_eval.evaluator.evaluate does."""
     left_out, order = asked.left_out, means(asked.definition)
     scores: list[list[Score]] = [[] for _ in asked.items]
-    with as_lm_eval_does():
-        for instance, answers in zip(asked.instances, given, strict=True):
-            instance.resps = [response(instance, answers)] * (instance.repeats or 1)
-            instance.filtered_resps = {}
-        asked.definition.apply_filters()
-        for name in asked.instances[0].filtered_resps:
-            for row, instances in zip(scores, by_doc(asked), strict=True):
-                found = [each.filtered_resps[name] for each in instances]
-                values = asked.definition.process_results(instances[0].doc, found)
-                kept = {metric: value for metric, value in values.items() if metric not in left_out}
-                for metric in sorted(kept, key=lambda each: order.index(each) if each in order else len(order)):
-                    if isinstance(kept[metric], int | float | np.number):
-                        row.append(one_score(asked, metric_name(metric, name), float(kept[metric]), found))
+    for instance, answers in zip(asked.instances, given, strict=True):
+        instance.resps = [response(instance, answers)] * (instance.repeats or 1)
+        instance.filtered_resps = {}
+    asked.definition.apply_filters()
+    for name in asked.instances[0].filtered_resps:
+        for row, instances in zip(scores, by_doc(asked), strict=True):
+            found = [each.filtered_resps[name] for each in instances]
+            values = asked.definition.process_results(instances[0].doc, found)
+            kept = {metric: value for metric, value in values.items() if metric not in left_out}
+            for metric in sorted(kept, key=lambda each: order.index(each) if each in order else len(order)):
+                if isinstance(kept[metric], int | float | np.number):
+                    row.append(one_score(asked, metric_name(metric, name), float(kept[metric]), found))
     return scores
 
 
@@ -96,7 +110,7 @@ def by_doc(asked: LmEvalSet) -> list[list[Instance]]:
 def one_score(asked: LmEvalSet, metric: str, value: float, found: Sequence[Any]) -> Score:
     """A figure of lm_eval's, with what its filters took for the answer where models write one."""
     if not math.isfinite(value):
-        return Score(metric, None, asked.version, reason="lm_eval gave no number")
+        return Score(metric, None, asked.version, reason=NO_NUMBER)
     answer = found[0] if isinstance(found[0], str) else None
     return Score(metric, value, asked.version, answer, reason=NO_ANSWER if answer == NO_MATCH else None)
 

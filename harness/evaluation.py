@@ -51,10 +51,11 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     prompts = wanted.prompts()
     asked = [*wanted.asked(Request), *wanted.asked(ScoredRow)]
     missing, unanswered = count_missing(wanted, prompts), count_missing(wanted, asked)
-    say(f"{len(prompts)} predictions wanted, {f'{missing} to generate' if missing else 'all there already'}")
+    if prompts:
+        say(f"{len(prompts)} predictions wanted, {f'{missing} to generate' if missing else 'all there already'}")
     if asked:
-        unanswered_too = f"{unanswered} to answer" if unanswered else "all answered already"
-        say(f"{len(asked)} questions of lm_eval's wanted answered, {unanswered_too}")
+        left = f"{unanswered} to answer" if unanswered else "all answered already"
+        say(f"{len(asked)} questions of lm_eval's, {left}")
     if missing or unanswered:
         wanted.folder.mkdir(parents=True, exist_ok=True)
         with locked(wanted.folder / ".lock"), progress("generating", missing + unanswered) as bar:

@@ -72,7 +72,7 @@ def lm_eval_sets(recipe: Recipe, renderer: Renderer, config: Any) -> list[LmEval
     wanted = named_tasks(recipe)
     paths = each_of(wanted, lambda where: clear(catalogue.find(wanted[where][0], recipe.all_languages), *wanted[where]))
     named = {where: read[0] for where, (_, read) in wanted.items()}
-    say(f"reading lm_eval's tasks: {', '.join(each.name for each in named.values())}")
+    say(f"reading {len(named)} tasks of lm_eval's")
     definitions = each_of(paths, lambda where: load(paths[where]))
     items: dict[str, dict[int, str]] = {}
     for task in dict.fromkeys(each.task for each in named.values()):
