@@ -13,7 +13,7 @@ from pathlib import Path
 
 from eval import generate as generation
 from eval.canary import mean_distance
-from eval.evaluate import ModelUnderTest, canary_rows, engine_settings
+from eval.evaluate import ModelUnderTest, canary_rows, engine_settings, log_probs_of
 from harness.evaluation import describe_evaluation
 from harness.study import Study
 
@@ -28,8 +28,8 @@ def main(kernels: str) -> None:
     engine = generation.VllmEngine(engine_settings(evaluation, prompts))
     tuned = [model for model in evaluation.models if model.adapter]
     rows = canary_rows(evaluation, [ModelUnderTest("", None), *tuned])
-    alone = engine.log_probs(rows[: len(rows) // (len(tuned) + 1)])
-    leak = mean_distance(engine.log_probs(rows)[: len(alone)], alone)
+    alone = log_probs_of(engine.likelihoods(rows[: len(rows) // (len(tuned) + 1)]))
+    leak = mean_distance(log_probs_of(engine.likelihoods(rows))[: len(alone)], alone)
     requests = [each.request for each in prompts if each.model == tuned[-1]]
     started = time.perf_counter()
     completions = engine.generate(requests, lambda done: None)

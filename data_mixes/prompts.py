@@ -195,8 +195,7 @@ class Renderer:
 
     def _begun(self, texts: list[str]) -> list[list[int]]:
         """Token ids of texts, with the model's beginning-of-sequence token once."""
-        bos = self.tokenizer.bos_token_id
-        return [ids if bos is None or ids[:1] == [bos] else [bos, *ids] for ids in self.ids(texts)]
+        return [self.begun(ids) for ids in self.ids(texts)]
 
     def _shortened(self, example: Example, tokens: int, limit: int) -> tuple[list[int], int]:
         """The prompt with as much of the example's text as fits."""
@@ -219,6 +218,11 @@ class Renderer:
             else:
                 too_long = middle
         return ids, tokens - len(ids)
+
+    def begun(self, ids: list[int]) -> list[int]:
+        """Token ids with the model's beginning-of-sequence token before them, once, if it has one."""
+        bos = self.tokenizer.bos_token_id
+        return ids if bos is None or ids[:1] == [bos] else [bos, *ids]
 
     def ids(self, texts: list[str]) -> list[list[int]]:
         """Token ids of texts, nothing added."""

@@ -50,6 +50,16 @@ class ScoredRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a given completion is to a model."""
+
+    log_probs: tuple[float, ...]
+    """The natural log-probability of each of its tokens."""
+    greedy: bool
+    """Whether no token is likelier at any place: whether greedy decoding would write it."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
     """What an engine must know before it starts."""
 
@@ -73,8 +83,8 @@ class Engine(Protocol):
         """A completion per request, in order."""
         ...
 
-    def log_probs(self, rows: Sequence[ScoredRow]) -> list[list[float]]:
-        """For each row, the natural log-probability of each completion token; all rows in one batch."""
+    def likelihoods(self, rows: Sequence[ScoredRow]) -> list[Likelihood]:
+        """How likely each row's completion is, in order; all rows in one batch."""
         ...
 
     def close(self) -> None:

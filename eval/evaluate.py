@@ -3,17 +3,18 @@
 Requests are cut into fixed chunks, and a chunk's completions are written whole or not at all: a
 run that was killed repeats its unfinished chunk with the same requests in the same batch, and so
 with the same completions. A completion is kept under a hash of all that decides it (prompt ids,
-decoding, adapter, base model, engine), so none is ever taken for another's.
+decoding, adapter, base model, engine), so none is ever taken for another's. What lm_eval asks of
+the models besides, completions and log-probabilities, is answered by the same engine and kept alike.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import polars as pl
 
@@ -21,7 +22,7 @@ from data_mixes.example import Example
 from data_mixes.prompts import Renderer
 from data_mixes.storage import write_text
 from eval.canary import CanaryError, judge
-from eval.engine import Adapter, Completion, Engine, EngineSettings, Progress, Request, ScoredRow
+from eval.engine import Adapter, Completion, Engine, EngineSettings, Likelihood, Progress, Request, ScoredRow
 from eval.scorers.language import Identifier, score_language
 from eval.scorers.score import Score
 from eval.scorers.split import split_scores
@@ -29,6 +30,10 @@ from eval.tasks import TASKS
 
 CANARY_ROWS = 4
 NOT_GENERATED = "not generated"
+
+Question: TypeAlias = Request | ScoredRow
+AnyQuestion = TypeVar("AnyQuestion", Request, ScoredRow)
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,26 @@ class Prompted:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked(Generic[AnyQuestion]):
+    """A question put to a model, and the key that its answer is kept by."""
+
+    request: AnyQuestion
+    key: str
+
+
+class Keyed(Protocol):
+    """What has a key."""
+
+    @property
+    def key(self) -> str:
+        """A hash of all that decides the answer."""
+        ...
+
+
+AnyKeyed = TypeVar("AnyKeyed", bound=Keyed)
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """All of one study's evaluation: what is tested, with what, and where the results are kept."""
 
@@ -75,6 +100,8 @@ class Evaluation:
     """location, revision, dtype, trust_remote_code: the same for both engines."""
     identifier: Identifier
     """What tells the languages of completions."""
+    questions: Sequence[Question] = ()
+    """What lm_eval asks of every model besides, no adapter named."""
 
     def prompts(self) -> list[Prompted]:
         """Every example for every model."""
@@ -92,18 +119,27 @@ class Evaluation:
     ) -> Prompted:
         task = TASKS[evaluation_set.task]
         request = Request(ids, evaluation_set.max_tokens, task.stop, model.adapter)
-        adapter = model.adapter.name if model.adapter else None
-        decided_by = [
-            self.base_identity,
-            adapter,
-            self.engine_version,
-            self.model_settings["dtype"],
-            ids,
-            evaluation_set.max_tokens,
-            task.stop,
+        return Prompted(model, example, request, self.key(request))
+
+    def key(self, question: Question) -> str:
+        """A hash of all that decides the answer to a question."""
+        adapter = question.adapter.name if question.adapter else None
+        decided_by: list[Any] = [self.base_identity, adapter, self.engine_version, self.model_settings["dtype"]]
+        if isinstance(question, Request):
+            decided_by += [question.prompt_ids, question.max_tokens, question.stop]
+        else:
+            decided_by += [question.prompt_ids, question.completion_ids]
+        return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
+
+    def asked(self, kind: type[AnyQuestion]) -> list[Asked[AnyQuestion]]:
+        """The questions of one kind, for every model, each once."""
+        put = [
+            replace(question, adapter=model.adapter)
+            for model in self.models
+            for question in self.questions
+            if isinstance(question, kind)
         ]
-        key = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
-        return Prompted(model, example, request, key)
+        return [Asked(question, key) for key, question in {self.key(each): each for each in put}.items()]
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -112,13 +148,18 @@ class Evaluation:
 
     @property
     def generations(self) -> Path:
-        """Where finished chunks are kept."""
+        """Where finished chunks of completions are kept."""
         return self.folder / "generations"
 
+    @property
+    def likelihoods(self) -> Path:
+        """Where finished chunks of log-probabilities are kept."""
+        return self.folder / "likelihoods"
 
-def pending_chunks(prompts: Sequence[Prompted], done: dict[str, Completion], size: int) -> list[list[Prompted]]:
-    """The fixed chunks of all prompts, less the completions there are."""
-    chunks = (prompts[start : start + size] for start in range(0, len(prompts), size))
+
+def pending_chunks(asked: Sequence[AnyKeyed], done: Container[str], size: int) -> list[list[AnyKeyed]]:
+    """The fixed chunks of all that is asked, less what is done."""
+    chunks = (asked[start : start + size] for start in range(0, len(asked), size))
     unfinished = ([each for each in chunk if each.key not in done] for chunk in chunks)
     return [chunk for chunk in unfinished if chunk]
 
@@ -128,10 +169,14 @@ def generate(
 ) -> dict[str, Completion]:
     """The completion of every prompt by its key: those on disk, and new ones, chunk by chunk.
 
-    Raises CanaryError before any new completion if the engine fails an adapter's canary gate.
+    What lm_eval asks is answered and kept as well. Raises CanaryError before any new completion if
+    the engine fails an adapter's canary gate.
     """
     done = dict(stored_completions(evaluation.generations))
-    if all(each.key in done for each in prompts):
+    known = dict(stored_likelihoods(evaluation.likelihoods))
+    wanted: list[Prompted | Asked[Request]] = [*prompts, *evaluation.asked(Request)]
+    rows = evaluation.asked(ScoredRow)
+    if all(each.key in done for each in wanted) and all(each.key in known for each in rows):
         return done
     settings = engine_settings(evaluation, prompts)
     tuned = [ModelUnderTest("", None), *(model for model in evaluation.models if model.adapter)]
@@ -139,7 +184,7 @@ def generate(
     if settings.adapters:
         say("canary gate: reference log-probabilities from transformers and PEFT")
         referee = evaluation.start_reference(settings)
-        reference = referee.log_probs(canary_rows(evaluation, tuned))
+        reference = log_probs_of(referee.likelihoods(canary_rows(evaluation, tuned)))
         referee.close()
     say(f"starting the engine ({evaluation.engine_version})")
     engine = evaluation.start_engine(settings)
@@ -147,11 +192,15 @@ def generate(
         if settings.adapters:
             pass_canary_gate(evaluation, engine, tuned, reference, say)
         say("generating")
-        for chunk in pending_chunks(prompts, done, engine.chunk):
+        for chunk in pending_chunks(wanted, done, engine.chunk):
             completions = engine.generate([each.request for each in chunk], progress)
             found = {each.key: completion for each, completion in zip(chunk, completions, strict=True)}
             store_chunk(evaluation.generations, found)
             done |= found
+        for chunk in pending_chunks(rows, known, engine.chunk):
+            likelihoods = engine.likelihoods([each.request for each in chunk])
+            store_chunk(evaluation.likelihoods, {a.key: b for a, b in zip(chunk, likelihoods, strict=True)})
+            progress(len(chunk))
     finally:
         engine.close()
     return done
@@ -159,9 +208,8 @@ def generate(
 
 def engine_settings(evaluation: Evaluation, prompts: Sequence[Prompted]) -> EngineSettings:
     """Settings that hold every adapter and the longest prompt with its completion."""
-    longest = max(len(each.request.prompt_ids) + each.request.max_tokens for each in prompts)
     canaries = canary_rows(evaluation, [ModelUnderTest("", None)])
-    longest = max(longest, *(len(row.prompt_ids) + len(row.completion_ids) for row in canaries))
+    longest = max(map(length, [*(each.request for each in prompts), *evaluation.questions, *canaries]))
     adapters = tuple({m.adapter.name: m.adapter for m in evaluation.models if m.adapter}.values())
     return EngineSettings(
         model=evaluation.model_settings["location"],
@@ -173,16 +221,32 @@ def engine_settings(evaluation: Evaluation, prompts: Sequence[Prompted]) -> Engi
     )
 
 
+def token_ids(question: Question) -> tuple[int, ...]:
+    """All that the model is to read."""
+    return (*question.prompt_ids, *(question.completion_ids if isinstance(question, ScoredRow) else ()))
+
+
+def length(question: Question) -> int:
+    """How many tokens the model is to read and write, at most."""
+    return len(token_ids(question)) + (question.max_tokens if isinstance(question, Request) else 0)
+
+
 def canary_rows(evaluation: Evaluation, models: Sequence[ModelUnderTest]) -> list[ScoredRow]:
-    """A few examples with their targets, from as many evaluation sets, for each of the models."""
-    step = max(1, len(evaluation.evaluation_sets) // CANARY_ROWS)
-    chosen = [each.examples[0] for each in evaluation.evaluation_sets[::step][:CANARY_ROWS]]
-    rendered = [evaluation.renderer.render(example) for example in chosen]
-    return [
-        ScoredRow(tuple(row.prompt_ids), tuple(row.completion_ids), model.adapter)
-        for model in models
-        for row in rendered
-    ]
+    """A few examples with their targets, from as many evaluation sets, for each of the models.
+
+    In a study with none, a few of lm_eval's questions, the second half of each as a completion of the first.
+    """
+    chosen = [each.examples[0] for each in spread(evaluation.evaluation_sets)]
+    rows = [(row.prompt_ids, row.completion_ids) for row in map(evaluation.renderer.render, chosen)]
+    if not rows:
+        asked = [list(token_ids(each)) for each in spread(evaluation.questions)]
+        rows = [(ids[: max(1, len(ids) // 2)], ids[max(1, len(ids) // 2) :]) for ids in asked]
+    return [ScoredRow(tuple(prompt), tuple(end), model.adapter) for model in models for prompt, end in rows]
+
+
+def spread(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """As many of the entries as there are canary rows, from all over."""
+    return entries[:: max(1, len(entries) // CANARY_ROWS)][:CANARY_ROWS]
 
 
 def pass_canary_gate(
@@ -197,7 +261,7 @@ def pass_canary_gate(
     `models` begins with the base model; `reference` has the log-probabilities of `canary_rows`.
     Raises CanaryError.
     """
-    found = engine.log_probs(canary_rows(evaluation, models))
+    found = log_probs_of(engine.likelihoods(canary_rows(evaluation, models)))
     rows = len(found) // len(models)
     parts = [slice(place * rows, (place + 1) * rows) for place in range(len(models))]
     base = parts[0]
@@ -223,21 +287,36 @@ def pass_canary_gate(
         )
 
 
-def store_chunk(folder: Path, completions: dict[str, Completion]) -> None:
-    """Writes a chunk's completions as one file, named by its content, whole or not at all."""
-    text = "".join(
-        json.dumps({"key": key} | asdict(each), ensure_ascii=False) + "\n" for key, each in completions.items()
-    )
-    name = hashlib.sha256("".join(completions).encode()).hexdigest()[:16]
+def log_probs_of(likelihoods: Sequence[Likelihood]) -> list[list[float]]:
+    """The log-probabilities alone, per row and token."""
+    return [list(each.log_probs) for each in likelihoods]
+
+
+def store_chunk(folder: Path, answers: Mapping[str, Completion | Likelihood]) -> None:
+    """Writes a chunk's answers as one file, named by its content, whole or not at all."""
+    text = "".join(json.dumps({"key": key} | asdict(each), ensure_ascii=False) + "\n" for key, each in answers.items())
+    name = hashlib.sha256("".join(answers).encode()).hexdigest()[:16]
     write_text(folder / f"{name}.jsonl", text)
 
 
 def stored_completions(folder: Path) -> Iterator[tuple[str, Completion]]:
     """Key and completion of every chunk in the folder."""
+    for key, row in stored_rows(folder):
+        yield key, Completion(**row)
+
+
+def stored_likelihoods(folder: Path) -> Iterator[tuple[str, Likelihood]]:
+    """Key and log-probabilities of every chunk in the folder."""
+    for key, row in stored_rows(folder):
+        yield key, Likelihood(tuple(row["log_probs"]), row["greedy"])
+
+
+def stored_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Key and answer of every chunk in the folder."""
     for file in sorted(folder.glob("*.jsonl")):
         for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
             row = json.loads(line)
-            yield row.pop("key"), Completion(**row)
+            yield row.pop("key"), row
 
 
 def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from eval.engine import Adapter, Completion, EngineSettings, Progress, Request, ScoredRow
+from eval.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow
 
 ADAPTERS_AT_ONCE = 8
 SEQUENCES_AT_ONCE_ON_CPU = 256
@@ -95,16 +95,16 @@ class VllmEngine:
             for output in outputs
         ]
 
-    def log_probs(self, rows: Sequence[ScoredRow]) -> list[list[float]]:
-        """Log-probabilities of the completion tokens, read off as those of a longer prompt."""
+    def likelihoods(self, rows: Sequence[ScoredRow]) -> list[Likelihood]:
+        """How likely the completions are, read off as log-probabilities of a longer prompt."""
         from vllm import SamplingParams
 
-        parameters = [SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0)] * len(rows)
+        parameters = [SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=1)] * len(rows)
         prompts = [(*row.prompt_ids, *row.completion_ids) for row in rows]
         outputs = self._run(prompts, parameters, [row.adapter for row in rows], lambda done: None)
         return [
-            [output.prompt_logprobs[place][ids[place]].logprob for place in range(len(row.prompt_ids), len(ids))]
-            for output, ids, row in zip(outputs, prompts, rows, strict=True)
+            likelihood(row.completion_ids, output.prompt_logprobs[len(row.prompt_ids) :])
+            for output, row in zip(outputs, rows, strict=True)
         ]
 
     def close(self) -> None:
@@ -135,6 +135,13 @@ class VllmEngine:
                     finished[int(output.request_id)] = output
                     progress(1)
         return [finished[number] for number in range(len(prompts))]
+
+
+def likelihood(tokens: Sequence[int], places: Sequence[Any]) -> Likelihood:
+    """From vLLM's log-probabilities at each token's place: those of the token and of the likeliest one."""
+    chosen = [place[token].logprob for token, place in zip(tokens, places, strict=True)]
+    best = [max(each.logprob for each in place.values()) for place in places]
+    return Likelihood(tuple(chosen), chosen == best)
 
 
 def _served_rank(rank: int) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
+from inspect import signature
 from typing import Any
 
-from eval.engine import Adapter, Completion, EngineSettings, Progress, Request, ScoredRow, cut_at
+from eval.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
 
 BATCH = 16
 
@@ -40,6 +41,8 @@ class TransformersEngine:
         ends = self._model.generation_config.eos_token_id
         listed: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
         self._ends = sorted({self._tokenizer.eos_token_id, *listed})
+        # a vocabulary is large: its logits are made where they are asked for alone, if the model can
+        self._keeps_logits = "logits_to_keep" in signature(self._model.forward).parameters
         self._loaded: Adapter | None = None
         self._pad = self._tokenizer.pad_token_id
         if self._pad is None:
@@ -71,19 +74,20 @@ class TransformersEngine:
             progress(len(batch))
         return [completions[number] for number in range(len(requests))]
 
-    def log_probs(self, rows: Sequence[ScoredRow]) -> list[list[float]]:
-        """Log-probabilities of the completion tokens, one row at a time, without padding."""
+    def likelihoods(self, rows: Sequence[ScoredRow]) -> list[Likelihood]:
+        """How likely the completions are, one row at a time, without padding."""
         import torch
 
-        found: dict[int, list[float]] = {}
+        found: dict[int, Likelihood] = {}
         for number, row in sorted(enumerate(rows), key=lambda pair: _sort_name(pair[1].adapter)):
             self._choose(row.adapter)
             ids = torch.tensor([[*row.prompt_ids, *row.completion_ids]], device=self._model.device)
-            start = len(row.prompt_ids)
+            start, needed = len(row.prompt_ids), len(row.completion_ids) + 1
             with torch.inference_mode():
-                logits = self._model(ids).logits[0, start - 1 : -1].float()
-            chosen = torch.log_softmax(logits, -1).gather(-1, ids[0, start:, None])
-            found[number] = chosen[:, 0].tolist()
+                logits = self._model(ids, **({"logits_to_keep": needed} if self._keeps_logits else {})).logits
+            log_probs = torch.log_softmax(logits[0, -needed:-1].float(), -1)
+            chosen = log_probs.gather(-1, ids[0, start:, None])[:, 0]
+            found[number] = Likelihood(tuple(chosen.tolist()), bool((chosen == log_probs.amax(-1)).all()))
         return [found[number] for number in range(len(rows))]
 
     def close(self) -> None:

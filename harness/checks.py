@@ -11,6 +11,7 @@ from data_mixes.sources import SOURCES
 from eval.tasks import TASKS
 from eval.transfer import BASE, LanguageGroups
 from harness.errors import Problem, suggestion
+from harness.named_tasks import named_tasks, naming_problems
 from harness.recipe import Ingredient, Judge, Recipe, is_ready_made
 from harness.scoring import identifier_problems
 
@@ -95,6 +96,7 @@ def _check_sources(recipe: Recipe) -> list[Problem]:
 
 def _check_languages(recipe: Recipe) -> list[Problem]:
     known = {language for source in recipe.known_sources.values() for language in source.languages}
+    known |= {read[0].language for _, read in named_tasks(recipe).values() if len(read) == 1}
     problems: list[Problem] = []
     for group, named in (("seen", recipe.languages.seen), ("unseen", recipe.languages.unseen)):
         for place, language in enumerate(named):
@@ -140,6 +142,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
         "evaluation.tasks": recipe.evaluation.tasks,
+        "evaluation.lm_eval": tuple(name for name, _ in named_tasks(recipe).values()),
         "evaluation.judge.tasks": recipe.evaluation.judge.tasks if recipe.evaluation.judge else (),
     } | {f"languages.groups.{name}": members for name, members in recipe.languages.groups.items()}
     for name, part in recipe.mixture.items():
@@ -255,8 +258,10 @@ def _check_prompts(recipe: Recipe) -> list[Problem]:
 
 
 def _check_evaluation(recipe: Recipe) -> list[Problem]:
-    problems: list[Problem] = []
+    problems = naming_problems(recipe)
     evaluation, sources = recipe.evaluation, recipe.known_sources
+    if not evaluation.tasks and not evaluation.lm_eval:
+        problems.append(Problem("evaluation", f"tests nothing; give tasks ({', '.join(TASKS)}), or lm_eval"))
     for place, task in enumerate(evaluation.tasks):
         if task not in TASKS:
             problems.append(Problem(f"evaluation.tasks.{place}", f"no task {task!r}; {suggestion(task, TASKS)}"))

@@ -451,12 +451,29 @@ def show_plan(data: dict[str, Any]) -> None:
     tested = ", ".join(dict.fromkeys(f"{each['task']} ({each['items']} items)" for each in data["evaluation"]))
     in_languages = " ".join(dict.fromkeys(each["language"] for each in data["evaluation"]))
     line(f"Base model {data['model']}")
-    line(f"Evaluation: {tested}, each in {in_languages}")
+    if tested:
+        line(f"Evaluation: {tested}, each in {in_languages}")
     for task in dict.fromkeys(each["task"] for each in data["evaluation"]):
         there = {each["language"] for each in data["evaluation"] if each["task"] == task}
         lacking = [language for language in data["languages"] if language not in there]
         if lacking:
             line(f"Not tested in {task}, for want of rows: {' '.join(lacking)}")
+    show_lm_eval(data)
+
+
+def show_lm_eval(data: dict[str, Any]) -> None:
+    """The tasks of lm_eval that models are tested on, what of their metrics is no figure of items, and what was cut."""
+    for task in dict.fromkeys(each["task"] for each in data["lm_eval"]):
+        parts = [each for each in data["lm_eval"] if each["task"] == task]
+        named = ", ".join(f"{each['language']} ({each['name']}, {each['items']} items)" for each in parts)
+        line(f"Evaluation by lm_eval: {task}, {parts[0]['metric']}, in {named}")
+        lacking = [language for language in data["languages"] if language not in {each["language"] for each in parts}]
+        if lacking:
+            line(f"Not tested in {task}, no task of lm_eval being named for it: {' '.join(lacking)}")
+        if left_out := list(dict.fromkeys(metric for each in parts for metric in each["left_out"])):
+            line(f"Left out of {task}, not being means over items: {', '.join(left_out)}")
+        if cut := [f"{each['shortened']} {each['language']}" for each in parts if each["shortened"]]:
+            line(f"Questions of {task} longer than the model takes, cut from the left: {', '.join(cut)}")
 
 
 def plain_table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:

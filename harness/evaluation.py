@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from eval.engine import Adapter, Engine, EngineSettings
+from eval.engine import Adapter, Engine, EngineSettings, Request, ScoredRow
 from eval.evaluate import (
     Evaluation,
+    Keyed,
     ModelUnderTest,
-    Prompted,
     generate,
     predictions_table,
     scores_table,
     stored_completions,
+    stored_likelihoods,
 )
 from eval.generate import VllmEngine, vllm_available, vllm_version
 from eval.scorers.judging import RATING
@@ -51,14 +52,17 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
             ]
         )
     prompts = wanted.prompts()
-    missing = count_missing(wanted, prompts)
-    if missing:
-        say(f"{len(prompts)} predictions wanted, {missing} to generate")
+    asked = [*wanted.asked(Request), *wanted.asked(ScoredRow)]
+    missing, unanswered = count_missing(wanted, prompts), count_missing(wanted, asked)
+    if prompts:
+        say(f"{len(prompts)} predictions wanted, {f'{missing} to generate' if missing else 'all there already'}")
+    if asked:
+        left = f"{unanswered} to answer" if unanswered else "all answered already"
+        say(f"{len(asked)} questions of lm_eval's, {left}")
+    if missing or unanswered:
         wanted.folder.mkdir(parents=True, exist_ok=True)
-        with locked(wanted.folder / ".lock"), progress("generating", missing) as bar:
+        with locked(wanted.folder / ".lock"), progress("generating", missing + unanswered) as bar:
             generate(wanted, prompts, bar.advance, say)
-    else:
-        say(f"{len(prompts)} predictions wanted, all there already")
     write_tables(study, everything)
 
 
@@ -93,6 +97,7 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
             "trust_remote_code": settings.trust_remote_code,
         },
         identifier=study.recipe.evaluation.identifier,
+        questions=[question for each in study.lm_eval_sets for part in each.questions for question in part],
     )
 
 
@@ -121,10 +126,11 @@ def trained_adapter(plan: CellPlan) -> Adapter:
     return Adapter(name, plan.run.adapter.resolve(), plan.cell.recipe.adapter.rank)
 
 
-def count_missing(evaluation: Evaluation, prompts: Sequence[Prompted]) -> int:
-    """How many predictions are still to be generated."""
+def count_missing(evaluation: Evaluation, asked: Sequence[Keyed]) -> int:
+    """How many answers are still to be had from the models."""
     done = {key for key, _ in stored_completions(evaluation.generations)}
-    return sum(each.key not in done for each in prompts)
+    done |= {key for key, _ in stored_likelihoods(evaluation.likelihoods)}
+    return sum(each.key not in done for each in asked)
 
 
 def write_tables(study: Study, evaluation: Evaluation) -> None:
@@ -134,14 +140,16 @@ def write_tables(study: Study, evaluation: Evaluation) -> None:
     """
     completions = dict(stored_completions(evaluation.generations))
     prompts = evaluation.prompts()
-    scores = scores_table(evaluation, prompts, completions)
-    write_table(study, PREDICTIONS, predictions_table(prompts, completions))
+    predictions, scores = predictions_table(prompts, completions), scores_table(evaluation, prompts, completions)
+    if study.lm_eval_sets:
+        predictions, scores = with_lm_eval(study, evaluation, predictions, scores)
+    write_table(study, PREDICTIONS, predictions)
     write_table(study, SCORES, scores)
     if study.recipe.evaluation.judge:
         judged, judgements = judge_study(study, prompts, completions)
         write_table(study, JUDGEMENTS, judgements)
-        all_scores = pl.concat([scores, judged])
-        write_table(study, SCORES, pl.concat([all_scores, split_scores(all_scores, RATING)]))
+        scores = pl.concat([scores, judged])
+        write_table(study, SCORES, pl.concat([scores, split_scores(scores, RATING)]))
 
 
 def write_table(study: Study, name: str, table: pl.DataFrame) -> None:
@@ -149,3 +157,15 @@ def write_table(study: Study, name: str, table: pl.DataFrame) -> None:
     unfinished = study.folder / f".{name}.unfinished"
     table.write_parquet(unfinished)
     unfinished.replace(study.folder / name)
+
+
+def with_lm_eval(
+    study: Study, evaluation: Evaluation, predictions: pl.DataFrame, scores: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables with the rows of lm_eval's tasks below."""
+    from eval.lm_eval_results import tables
+
+    answers = {**dict(stored_completions(evaluation.generations)), **dict(stored_likelihoods(evaluation.likelihoods))}
+    more = tables(evaluation, study.lm_eval_sets, answers)
+    above, below = (pl.concat(pair, how="diagonal_relaxed") for pair in zip((predictions, scores), more, strict=True))
+    return above, below

@@ -71,6 +71,11 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     for reference in references if isinstance(references, list) else ():
         if isinstance(reference, dict) and "file" in reference:
             reference["file"] = absolute(reference["file"])
+    evaluation = raw.get("evaluation")
+    if isinstance(evaluation, dict) and isinstance(tasks := evaluation.get("lm_eval_folder"), str):
+        evaluation["lm_eval_folder"] = absolute(tasks)
+        if not Path(evaluation["lm_eval_folder"]).is_dir():
+            raise UserError([Problem("evaluation.lm_eval_folder", f"no folder {evaluation['lm_eval_folder']}")])
     prompts = raw.get("prompts")
     template = prompts.get("chat_template") if isinstance(prompts, dict) else None
     if isinstance(prompts, dict) and isinstance(template, str) and template.endswith(".jinja"):

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from glob import glob
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from data_mixes.example import Split
 from data_mixes.leakage import Kind
@@ -243,6 +243,12 @@ class Leakage(Section):
         return policies[kind]
 
 
+NamesOrMapping: TypeAlias = Annotated[
+    Annotated[tuple[str, ...], Tag("tuple[str, ...]")] | Annotated[dict[str, dict[str, str]], Tag("dict[str, ...]")],
+    Discriminator(lambda given: "dict[str, ...]" if isinstance(given, dict) else "tuple[str, ...]"),
+]
+
+
 class Price(Section):
     """What an endpoint's tokens cost, in USD per million."""
 
@@ -271,7 +277,10 @@ class Judge(Section):
 class Evaluation(Section):
     """What every cell and the untuned base model are tested on."""
 
-    tasks: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = ()
+    lm_eval: NamesOrMapping = ()
+    """Tasks of lm-evaluation-harness by name; or by a name for the task and the language each is in."""
+    lm_eval_folder: str | None = None
     sources: dict[str, str] = {}
     engine: Literal["vllm", "transformers"] = "vllm"
     split: Literal["validation", "test"] = "test"
@@ -292,6 +301,12 @@ class Reference(Section):
     file: str
     x: str
     where: dict[str, str] = {}
+
+    @field_validator("lm_eval", mode="before")
+    @classmethod
+    def _one_of_them(cls, given: Any) -> Any:
+        """A name alone is a list of one."""
+        return tuple([given] if isinstance(given, str) else given) if isinstance(given, str | list) else given
 
 
 class Recipe(Section):

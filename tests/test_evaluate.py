@@ -12,16 +12,18 @@ import pytest
 
 from data_mixes.prompts import Renderer
 from eval.canary import CanaryError
-from eval.engine import Adapter, Completion, EngineSettings, Progress, Request, ScoredRow, cut_at
+from eval.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
 from eval.evaluate import (
     Evaluation,
     EvaluationSet,
     ModelUnderTest,
     Prompted,
+    canary_rows,
     generate,
     pending_chunks,
     scores_table,
     stored_completions,
+    stored_likelihoods,
 )
 from tests.support import embedded
 
@@ -43,9 +45,9 @@ class StandIn:
         progress(len(requests))
         return [Completion(f"line \u2028 {len(request.prompt_ids)}", 1, "stop") for request in requests]
 
-    def log_probs(self, rows: Sequence[ScoredRow]) -> list[list[float]]:
+    def likelihoods(self, rows: Sequence[ScoredRow]) -> list[Likelihood]:
         tuned = -0.5 if self.applies_adapters else -2.0
-        return [[tuned if row.adapter else -2.0] * len(row.completion_ids) for row in rows]
+        return [Likelihood((tuned if row.adapter else -2.0,) * len(row.completion_ids), False) for row in rows]
 
     def close(self) -> None:
         pass
@@ -125,6 +127,45 @@ def test_a_resumed_chunk_holds_the_same_requests(evaluation: Evaluation) -> None
     assert [len(chunk) for chunk in whole] == [5, 5, 5, 1]
     done = {each.key: Completion("", 1, "stop") for each in whole[1]}
     assert pending_chunks(prompts, done, 5) == [whole[0], whole[2], whole[3]]
+
+
+def test_what_lm_eval_asks_is_answered_by_the_same_engine_once(evaluation: Evaluation) -> None:
+    engines: list[StandIn] = []
+
+    def start(settings: EngineSettings) -> StandIn:
+        assert settings.max_length > 300, "the longest question fits"
+        engines.append(StandIn(True))
+        return engines[-1]
+
+    rows = [ScoredRow((1, 2, place), (3,), None) for place in range(6)]
+    questions = [Request((1,) * 300, 8, ("\n",), None), *rows, rows[0]]
+    asking = replace(evaluation, questions=questions, start_engine=start)
+    prompts = asking.prompts()
+    completions = generate(asking, prompts, ignore, ignore)
+    assert sum(engines[0].asked) == len(completions) == 16 + 2
+    likelihoods = dict(stored_likelihoods(asking.likelihoods))
+    assert likelihoods == {
+        each.key: Likelihood((-0.5 if each.request.adapter else -2.0,), False) for each in asking.asked(ScoredRow)
+    }
+    assert len(likelihoods) == 2 * 6
+    (lost, *_) = sorted(asking.likelihoods.glob("*.jsonl"))
+    lost.unlink()
+    assert generate(asking, prompts, ignore, ignore) == completions
+    assert engines[1].asked == [] and dict(stored_likelihoods(asking.likelihoods)) == likelihoods
+    generate(asking, prompts, ignore, ignore)
+    assert len(engines) == 2, "nothing was left to ask"
+
+
+def test_a_study_of_lm_evals_tasks_alone_passes_the_gate(evaluation: Evaluation) -> None:
+    rows = [ScoredRow((1, 2, 3, 4), (5, 6), None), ScoredRow((1,), (2, 3, 4), None), Request((7, 8), 8, (), None)]
+    alone = replace(evaluation, evaluation_sets=[], questions=rows)
+    assert canary_rows(alone, alone.models[:1]) == [
+        ScoredRow((1, 2, 3), (4, 5, 6), None), ScoredRow((1, 2), (3, 4), None), ScoredRow((7,), (8,), None)
+    ]  # fmt: skip
+    assert generate(alone, alone.prompts(), ignore, ignore) and len(dict(stored_likelihoods(alone.likelihoods))) == 4
+    deaf = replace(alone, folder=alone.folder / "deaf", start_engine=lambda settings: StandIn(False))
+    with pytest.raises(CanaryError, match="cell"):
+        generate(deaf, [], ignore, ignore)
 
 
 def test_stop_texts_cut_where_the_first_stands() -> None:

@@ -14,6 +14,7 @@ HEAVY = {
     "trl": "harness/sft.py",
     "peft": "harness/sft.py",
     "vllm": "eval/generate.py",
+    "lm_eval": "eval/lm_eval_tasks.py",
     "altair": "eval/report/pictures.py",
     "openai": "eval/endpoint_judge.py",
     "inspect_ai": "eval/inspect_logs.py",
