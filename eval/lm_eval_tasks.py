@@ -269,7 +269,7 @@ class Encoder:
         if instance.request_type == "generate_until":
             return (self._prompt(*instance.args),)
         if instance.request_type == "loglikelihood":
-            return (self._row(*self._pair(*instance.args)),)
+            return (self._row(*self.pair(*instance.args)),)
         windows = get_rolling_token_windows(
             self._ids(*instance.args), prefix_token=self._prefix, max_seq_len=self.longest - 1, context_len=1
         )
@@ -286,7 +286,7 @@ class Encoder:
     def _ids(self, text: str) -> list[int]:
         return self.renderer.begun(self.renderer.ids([text])[0])
 
-    def _pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+    def pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Context and continuation as TemplateLM of lm_eval.api.model has them: encoded together, then parted.
 
         Spaces at the context's end belong to the continuation.

@@ -10,6 +10,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_mixes.prompts import Renderer
 from eval.engine import Adapter, Completion, EngineSettings, Likelihood, Request
@@ -119,6 +121,18 @@ def test_a_name_may_say_no_language_or_several() -> None:
     assert [each.language for each in readings("x_tgl", ("tl",))] == ["tl"], "one language by two of its codes"
 
 
+def test_a_language_may_be_tested_that_no_source_has(recipe_data: dict[str, Any]) -> None:
+    from harness.errors import UserError
+    from harness.loading import parse_recipe
+
+    recipe_data["languages"]["unseen"] = ["qu"]
+    with pytest.raises(UserError, match="unknown language 'qu'"):
+        parse_recipe(recipe_data)
+    for named in (["xcopa_qu"], {"copa": {"qu": "xcopa_qu"}}):
+        recipe_data["evaluation"]["lm_eval"] = named
+        assert parse_recipe(recipe_data).all_languages == ("en", "fr", "qu")
+
+
 def asked_of(tasks: Path, name: str, tokenizer: Any, longest: int = 1023, limit: int = 9) -> Any:
     from eval.lm_eval_tasks import ask, chosen_items, load
 
@@ -219,6 +233,17 @@ def test_answers_and_scores_are_those_of_lm_evals_own_backend(
         assert values == of_sample
         full = metric if "," in metric else f"{metric},none"
         assert figures[full] == pytest.approx(sum(values) / len(values)), "their figure is the mean of ours"
+
+
+@given(context=st.text(min_size=1), continuation=st.text(min_size=1))
+def test_a_pair_of_texts_is_encoded_as_lm_eval_does(
+    context: str, continuation: str, tokenizer: Any, theirs: Mapping[Any, Any]
+) -> None:
+    from eval.lm_eval_tasks import Encoder
+
+    assert Encoder(Renderer(tokenizer), 999).pair(context, continuation) == theirs[None]._encode_pair(
+        context, continuation
+    )
 
 
 def test_long_and_empty_texts_are_encoded_as_lm_eval_does(
