@@ -160,6 +160,20 @@ def test_a_report_is_a_page_with_tables_and_figures_for_papers(tmp_path: Path) -
     assert not any("unfinished" in name or name.startswith("report_files") for name in written)
 
 
+def test_a_figure_of_fewer_predictions_says_of_how_many() -> None:
+    page = study_page(cells=1)
+    (table,) = (each for each in gallery(page).tables if each.metric == "language_pass")
+    counts = {
+        column: table.count(figure) for column, figure in zip(table.columns, table.rows["base"], strict=True) if figure
+    }
+    scored = page.scores.filter(pl.col("value").is_not_null(), cell="base", metric="language_pass")
+    for language in page.groups.all:
+        there = scored.filter(language=language).height
+        assert counts[language] == ("" if there == 12 else f"n={there}")
+    others = scored.filter(pl.col("language") != "en").height
+    assert others < 7 * 12 and counts["non-English"] == f"n={others}"
+
+
 def test_a_latex_table_has_every_figure_its_interval_and_what_it_rests_on() -> None:
     (table,) = metric_tables(
         summary(("base_1", "accuracy", "en", 0.421), ("a", "accuracy", "en", None)), GROUPS, ["base_1", "a"]
