@@ -29,6 +29,8 @@ from eval.scorers.split import split_scores
 from eval.tasks import TASKS
 
 CANARY_ROWS = 4
+CANARY = "canary.json"
+"""The verdicts of the canary gate, by model."""
 NOT_GENERATED = "not generated"
 
 Question: TypeAlias = Request | ScoredRow
@@ -273,7 +275,7 @@ def pass_canary_gate(
         name: asdict(verdict) | {"passed": verdict.passed, "conclusive": verdict.conclusive}
         for name, verdict in verdicts.items()
     }
-    path = evaluation.folder / "canary.json"
+    path = evaluation.folder / CANARY
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     write_text(path, json.dumps(before | record, indent=1))
     for name, verdict in verdicts.items():

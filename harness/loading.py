@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 from typing import Any, get_args
 
@@ -87,6 +88,16 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         message = f"got {template[:60]!r}, which is no Jinja template; a file's name ends with .jinja"
         raise UserError([Problem("prompts.chat_template", message)])
     return raw
+
+
+def as_yaml(raw: Mapping[str, Any]) -> str:
+    """A recipe's plain data as YAML, its keys in their order."""
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    text = StringIO()
+    yaml.dump(dict(raw), text)
+    return text.getvalue()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 from rich.console import Console
 
 from eval.curves import curve_findings
+from eval.evaluate import CANARY
 from eval.findings import sentences
 from eval.matrix import transfer_matrix
 from eval.report.files import write_report
@@ -17,9 +19,10 @@ from eval.transfer import BASE, compare, main_panels, summarize
 from harness.design import is_scale, setting_places, sources_of_transfer
 from harness.errors import Problem, UserError
 from harness.evaluation import PREDICTIONS, SCORES
+from harness.loading import as_yaml
 from harness.progress import say
 from harness.recipe import Recipe
-from harness.runs import provenance
+from harness.runs import provenance, read_json
 from harness.study import CellPlan, Study
 
 
@@ -66,6 +69,7 @@ def study_page(study: Study, scores: pl.DataFrame, stale: list[str]) -> Page:
         predictions=current_predictions(study, stale),
         cards=study.cards(),
         provenance=page_provenance(study),
+        recipe=as_yaml(study.raw),
         notes=notes_on_cells(study, scores, stale),
         sentences=told,
         comparisons=comparisons if len(comparisons) else None,
@@ -145,16 +149,35 @@ def cell_facts(plan: CellPlan) -> CellFacts:
     )
 
 
-def page_provenance(study: Study) -> dict[str, object]:
-    """Versions, states and fingerprints, for the foot of the page."""
+def page_provenance(study: Study) -> dict[str, str]:
+    """Versions, states and fingerprints, for the foot of the page: of the report, then of each cell."""
     found = provenance()
     return {
         "base model": study.model.identity,
         "prompts": study.renderer.template_hash,
-        "made": found["time"],
-        "code": found["git"] or "not a git checkout",
+        "report made": f"{found['time']}, {code_and_machine(found)}",
         "packages": ", ".join(f"{name} {number}" for name, number in found["packages"].items()),
-    } | {f"cell {plan.name}": plan.run.record.get("fingerprint", "not trained") for plan in study.plans}
+    } | {plan.name: provenance_of(plan, read_json(study.folder / "evaluation" / CANARY) or {}) for plan in study.plans}
+
+
+def code_and_machine(found: Mapping[str, Any]) -> str:
+    """The state of the code, the Python and the machine of a provenance."""
+    code = f"code {found['git']}" if found["git"] else "not a git checkout"
+    return f"{code}, Python {found['python']}, {found['machine']}, {found['cores']} cores"
+
+
+def provenance_of(plan: CellPlan, canary: Mapping[str, Any]) -> str:
+    """A cell's fingerprint, where and when it was trained, and whether the engine passed the gate with its adapter."""
+    record = plan.run.record
+    if "provenance" not in record:
+        return f"fingerprint {record['fingerprint']}, not finished" if record else "not trained"
+    where = f"fingerprint {record['fingerprint']}, {record['provenance']['time']}, "
+    where += code_and_machine(record["provenance"])
+    verdict = canary.get(plan.name)
+    if verdict is None:
+        return where
+    gate = "passed" if verdict["conclusive"] else "passed, but the adapter changes too little to tell"
+    return f"{where}; canary gate {gate if verdict['passed'] else 'failed'}"
 
 
 def status_data(study: Study) -> dict[str, Any]:

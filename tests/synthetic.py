@@ -87,20 +87,28 @@ def study_page(
     items: int = 12, **parts: Any,
 ) -> Page:  # fmt: skip
     """A study with the base model and so many cells, amount-0, amount-20, …; `parts` are other fields of the page."""
-    names = [f"amount-{20 * place}" for place in range(cells)]
-    predictions, scores = tables(["base", *names], tasks, (*seen, *unseen), items)
+    names = ["base", *(f"amount-{20 * place}" for place in range(cells))]
     groups = LanguageGroups(tuple(seen), tuple(unseen))
+    predictions, scores = tables(names, tasks, groups.all, items)
+    return page_of(names, groups, predictions, scores, summarize(scores, groups), **parts)
+
+
+def page_of(
+    names: Sequence[str], groups: LanguageGroups, predicted: pl.DataFrame, scored: pl.DataFrame,
+    summary: pl.DataFrame, **parts: Any,
+) -> Page:  # fmt: skip
+    """The page of a study whose first model is the base."""
     settings: dict[str, Any] = {
         "study": "made-up",
         "model": "model-that-is-none",
-        "base": "base",
+        "base": names[0],
         "groups": groups,
-        "cells": [facts(name, 20 * place, seen) for place, name in enumerate(names)],
-        "settings": {name: {"amount": 20 * place} for place, name in enumerate(names)},
+        "cells": [facts(name, 20 * place, groups.seen) for place, name in enumerate(names[1:])],
+        "settings": {name: {"amount": 20 * place} for place, name in enumerate(names[1:])},
         "axis": "amount",
-        "summary": summarize(scores, groups),
-        "scores": scores,
-        "predictions": predictions,
+        "summary": summary,
+        "scores": scored,
+        "predictions": predicted,
         "provenance": {"code": "none"},
     }
     return Page(**settings | parts)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data_mixes.prompts import PromptError, Renderer
-from eval.engine import Completion, Progress, Request, ScoredRow
+from eval.engine import Completion, Likelihood, Progress, Request, ScoredRow
 from eval.engine_judge import EngineJudge
 from eval.judge import ReplyStore, replies_of
 
@@ -35,7 +35,7 @@ class StandIn:
         progress(len(requests))
         return [Completion(f"{len(request.prompt_ids)}", 3, "stop") for request in requests]
 
-    def log_probs(self, rows: Sequence[ScoredRow]) -> list[list[float]]:
+    def likelihoods(self, rows: Sequence[ScoredRow]) -> list[Likelihood]:
         raise NotImplementedError
 
     def close(self) -> None:

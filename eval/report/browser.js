@@ -139,7 +139,11 @@
 
   function shown({ metric, value }) {
     const { factor } = index.metrics[metric];
-    return value === null ? "unscored" : (factor * value).toFixed(factor === 100 ? 1 : 2).replace(/\.0$/, "");
+    if (value === null) {
+      return "unscored";
+    }
+    const whole = factor === 100 && (value === 0 || value === 1);
+    return (factor * value).toFixed(whole ? 0 : factor === 100 ? 1 : 2);
   }
 
   function verdict({ main }) {

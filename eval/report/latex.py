@@ -17,7 +17,7 @@ def latex_table(table: TaskTable, study: str, unseen: Sequence[str]) -> str:
     versions = escaped(table.version)
     caption = (
         f"{escaped(table.task)}: {escaped(table.title)} of the study {escaped(study)}, with 95\\,\\% intervals; "
-        f"{table.items} items per language"
+        f"{table.items} items per language unless n says otherwise"
         + (f"; {escaped(', '.join(unseen))} not trained on" if unseen else "")
         + f". Scorer: {versions}."
     )
@@ -33,13 +33,15 @@ def latex_table(table: TaskTable, study: str, unseen: Sequence[str]) -> str:
     ]
     for cell, figures in table.rows.items():
         lines.append(" & ".join([escaped(cell), *(figure.text if figure else "" for figure in figures)]) + r" \\")
-        lines.append(" & ".join(["", *map(_interval, figures)]) + r" \\")
+        lines.append(" & ".join(["", *(_basis(table, figure) for figure in figures)]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def _interval(figure: Figure | None) -> str:
-    """The interval, small; with the count where it is not that of the caption, which holds for whole languages."""
-    return rf"{{\scriptsize {escaped(figure.interval)}}}" if figure and figure.interval else ""
+def _basis(table: TaskTable, figure: Figure | None) -> str:
+    """The interval, small, and the count where it is not the caption's."""
+    if figure is None or not figure.text:
+        return ""
+    return rf"{{\scriptsize {escaped(' '.join(filter(None, (figure.interval, table.count(figure)))))}}}"
 
 
 def escaped(text: str) -> str:

@@ -59,6 +59,8 @@ class Page:
     cards: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict[str, Sequence[Mapping[str, Any]]])
     """Per cell, rows of its mixture card."""
     provenance: Mapping[str, object] = field(default_factory=dict[str, object])
+    recipe: str = ""
+    """What the study was described by, as text."""
     notes: Sequence[str] = ()
     """What the reader must know of whole cells: not evaluated, diverged, scores of other adapters."""
     sentences: Sequence[str] = ()

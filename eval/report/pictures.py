@@ -70,8 +70,8 @@ class Scale:
 def themes() -> dict[str, dict[str, Any]]:
     """Vega's configuration for light and for dark surroundings."""
     return {
-        "light": _theme("#1b1f24", "#57606a", "#d8dee4", LIGHT_COLOURS, [0, 0.82]),
-        "dark": _theme("#e6edf3", "#9da7b3", "#3a424b", DARK_COLOURS, [0.3, 1]),
+        "light": _theme("#1b1f24", "#57606a", "#d8dee4", LIGHT_COLOURS, [0, 0.8]),
+        "dark": _theme("#e6edf3", "#9da7b3", "#3a424b", DARK_COLOURS, [0.35, 1]),
     }
 
 
@@ -90,7 +90,7 @@ def _theme(text: str, quiet: str, lines: str, colours: Sequence[str], extent: Se
         "rule": {"color": quiet},
         "text": {"color": text},
         "point": {"filled": True, "size": 45, "opacity": 1},
-        "range": {"category": list(colours), "ordinal": {"scheme": "viridis", "extent": list(extent)}},
+        "range": {"category": list(colours), "ordinal": {"scheme": "plasma", "extent": list(extent)}},
     }  # fmt: skip
 
 
@@ -392,7 +392,7 @@ def mixture_picture(card: Sequence[Mapping[str, Any]]) -> Any:
     language = altair.Y("language:N", title=None)
     tasks = altair.Color("task:N", title=None)
     amount = base.mark_bar().encode(
-        x=altair.X("supervised tokens:Q", axis=altair.Axis(format="~s")),
+        x=altair.X("supervised tokens:Q", axis=altair.Axis(labelExpr=AMOUNT_LABEL, tickCount=5)),
         y=language,
         color=tasks,
         tooltip=["task", "language", "rows", "supervised tokens", "tokens per character"],

@@ -28,6 +28,8 @@ class Figure:
     unscored: int
     no_answer: int
     metric: Metric = SHARE
+    languages: int = 1
+    """How many languages it is of."""
 
     @property
     def text(self) -> str:
@@ -59,6 +61,10 @@ class TaskTable:
         """The metric in words, and the factor its figures are shown times."""
         factor = metric_of(self.metric).factor
         return f"{metric_name(self.metric)} × {factor:g}" if factor != 1 else metric_name(self.metric)
+
+    def count(self, figure: Figure) -> str:
+        """ "n=9" where a figure rests on fewer predictions, or more, than there are items in its languages."""
+        return "" if figure.scored == self.items * figure.languages else f"n={figure.scored:,}"
 
     def figure(self, cell: str, column: str) -> Figure | None:
         """The figure of a cell in a column, if there is one."""
@@ -111,7 +117,7 @@ def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> 
     figures = {
         (row["cell"], row["group"]): Figure(
             row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"],
-            SHARE if row["group"] == groups.performance else metric_of(metric),
+            SHARE if row["group"] == groups.performance else metric_of(metric), len(row["languages"].split()),
         )
         for row in part.iter_rows(named=True)
     }  # fmt: skip

@@ -1,0 +1,254 @@
+"""What a report says in tables, figures and files; tests/test_page.py looks at the page in a browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eval.report.files import write_report
+from eval.report.gallery import gallery
+from eval.report.latex import escaped, latex_table
+from eval.report.page import Page
+from eval.report.picture_data import confusion_rows, figure_rows, loss_rows, scale_of
+from eval.report.pictures import Scale
+from eval.report.predictions import browsed, safe, sampled
+from eval.report.tables import best_cells, metric_tables
+from eval.report.text_tables import duration, loss_table, missing_table
+from eval.transfer import PERFORMANCE_TO_ENGLISH, LanguageGroups
+from harness.grid import cells_of
+from harness.loading import parse_recipe
+from harness.reporting import axis_of_numbers
+from tests.synthetic import study_page, tables
+
+GROUPS = LanguageGroups(("en", "fr"), ("ja",))
+
+
+def summary(*rows: tuple[str, str, str, float | None]) -> pl.DataFrame:
+    """Rows of cell, metric, group and mean, as `summarize` makes them."""
+    return pl.DataFrame(
+        [
+            {"cell": cell, "task": "math", "metric": metric, "group": group, "languages": group, "mean": mean}
+            | {"low": mean and mean - 0.05, "high": mean and mean + 0.05, "scored": 20 if mean is not None else 0}
+            | {"unscored": 0 if mean is not None else 20, "no_answer": 0, "version": "scorer/1"}
+            for cell, metric, group, mean in rows
+        ]
+    )
+
+
+def test_figures_are_shown_in_their_metrics_unit() -> None:
+    rated, share = metric_tables(
+        summary(
+            ("a", "judge_rating_switch_aware", "en", 4.2),
+            ("a", "judge_rating_switch_aware", PERFORMANCE_TO_ENGLISH, 0.913),
+            ("a", "accuracy_in_language", "en", 0.4271),
+        ),
+        GROUPS,
+        ["a"],
+    )
+    assert [figure.text for figure in rated.rows["a"] if figure] == ["4.20", "91.3"]
+    assert [figure.interval for figure in rated.rows["a"] if figure] == ["4.15–4.25", "86–96"]
+    assert [figure.text for figure in share.rows["a"] if figure] == ["42.7"]
+    assert rated.title == "judge rating (worst score for an answer in another language)"
+    assert share.title == "accuracy (of answers in the right language) × 100"
+
+
+def test_the_best_cell_is_a_trained_one_with_a_score_and_the_first_of_equals() -> None:
+    found = metric_tables(
+        summary(
+            ("a", "accuracy", "ja", 0.5),
+            ("base", "accuracy", "unseen", 0.9),
+            ("a", "accuracy", "unseen", 0.5),
+            ("b", "accuracy", "unseen", 0.5),
+            ("c", "accuracy", "unseen", None),
+        ),
+        GROUPS,
+        ["base", "a", "b", "c"],
+    )
+    (best,) = best_cells(found, GROUPS, "base")
+    assert (best.cell, best.group, best.change) == ("a", "unseen", "−40.0")
+    (untested,) = best_cells(found, GROUPS, None)
+    assert untested.cell == "base" and untested.change == ""
+
+
+def test_what_is_missing_is_counted_apart_from_what_is_wrong() -> None:
+    page = study_page(cells=1)
+    table = missing_table(page.scores)
+    counts = {(row[1], row[2], row[3]): row[4] for row in table.rows}
+    accuracy = page.scores.filter(metric="accuracy")
+    silent = accuracy.filter(pl.col("reason").is_not_null()).height
+    assert counts["accuracy", "no answer found", "yes: as wrong"] == f"{silent} of {accuracy.height}" and silent
+    untold = page.scores.filter(metric="language_pass")["value"].null_count()
+    assert counts["language pass", "too short to tell", "no: unscored"] == f"{untold} of {accuracy.height}" and untold
+    for row in table.rows:
+        for column in row[5:]:
+            assert sum(map(int, re.findall(r" (\d+)(?:,|$)", column))) == int(row[4].split()[0])
+    assert missing_table(page.scores.filter(pl.col("reason").is_null())).rows == ()
+
+
+def test_answers_in_the_right_in_another_and_in_an_unknown_language_are_all_answers() -> None:
+    page = study_page(cells=1)
+    (table,) = (each for each in gallery(page).tables if each.metric == "language_pass")
+    rows = confusion_rows(table, page.groups.all)
+    assert set(rows.group_by("cell", "group").agg(pl.col("count").sum())["count"]) == {12}
+    assert rows.height == 2 * 8 * 3
+
+
+def test_changes_are_from_the_untuned_model_or_else_from_the_first_cell() -> None:
+    page = study_page(cells=2)
+    rows = figure_rows(page, "math").filter(metric="accuracy", group="en")
+    means = dict(rows.select("cell", "mean").iter_rows())
+    changes = dict(rows.select("cell", "change").iter_rows())
+    assert changes["base"] == 0 and changes["amount-20"] == pytest.approx(means["amount-20"] - means["base"])
+    page = dataclasses.replace(page, base=None, summary=page.summary.filter(pl.col("cell") != "base"))
+    changes = dict(figure_rows(page, "math").filter(metric="accuracy", group="en").select("cell", "change").iter_rows())
+    assert changes["amount-0"] == 0 and changes["amount-20"] == pytest.approx(means["amount-20"] - means["amount-0"])
+
+
+def test_a_learning_curve_is_thinned_by_means() -> None:
+    (cell,) = study_page(cells=1).cells
+    losses = [float(step % 7) for step in range(1999)]
+    page = dataclasses.replace(study_page(cells=1), cells=[dataclasses.replace(cell, loss=losses)])
+    rows = loss_rows(page)
+    assert rows.height == 200 and rows["step"][-1] == 1999
+    assert rows["loss"].is_between(2, 4).all()
+    page = dataclasses.replace(page, cells=[dataclasses.replace(cell, loss=losses[:5])])
+    assert loss_rows(page).rows() == [("amount-0", step + 1, loss) for step, loss in enumerate(losses[:5])]
+    assert loss_table(page.cells).rows == (("amount-0", "5", "0.000", "0.000", "1.000", "3.000", "4.000"),)
+
+
+def test_curves_go_over_an_axis_on_which_cells_differ() -> None:
+    page = study_page(cells=3)
+    assert scale_of(page) == Scale("amount", (0, 20, 40))
+    assert scale_of(dataclasses.replace(page, axis=None)) is None
+    assert scale_of(dataclasses.replace(page, cells=page.cells[:1])) is None
+    assert Scale("amount", (0, 20, 40)).kind == "linear"
+    assert Scale("amount", (0, 100, 5000)).kind == "sqrt"
+    assert Scale("rate", (1e-5, 1e-3)).kind == "log"
+
+
+def test_the_axis_of_numbers_is_no_seed_and_no_name(recipe_data: dict[str, Any]) -> None:
+    amount = {"path": "mixture.others.amount", "values": {"none": 0, "few": 3}}
+    rank = {"path": "adapter.targets", "values": {"all": "all-linear"}}
+    recipe_data["grid"] = {"targets": rank, "seed": {"path": "training.seed", "values": [0, 1]}, "amount": amount}
+    recipe = parse_recipe(recipe_data)
+    assert axis_of_numbers(recipe) == "amount"
+    places = [dict(cell.place) for cell in cells_of(recipe, recipe_data)]
+    assert places[0] == {"targets": "all", "seed": 0, "amount": 0} and places[-1]["amount"] == 3
+    del recipe_data["grid"]["amount"]
+    assert axis_of_numbers(parse_recipe(recipe_data)) is None
+
+
+def test_a_report_is_a_page_with_tables_and_figures_for_papers(tmp_path: Path) -> None:
+    page = study_page(cells=2)
+    write_report(tmp_path, page)
+    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"report.html", "summary.csv", "summary.parquet", "tables/math-accuracy.tex"} <= written
+    names = ("overview", "losses", "math-curves", "math-heatmap", "math-scatter", "math-confusion")
+    for ending, begins in (("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        for name in names:
+            assert (tmp_path / "figures" / f"{name}.{ending}").read_bytes().startswith(begins), name
+    assert pl.read_csv(tmp_path / "summary.csv").height == page.summary.height
+    assert pl.read_parquet(tmp_path / "summary.parquet").equals(page.summary)
+    assert not any("unfinished" in name or name.startswith("report_files") for name in written)
+
+
+def test_a_figure_of_fewer_predictions_says_of_how_many() -> None:
+    page = study_page(cells=1)
+    (table,) = (each for each in gallery(page).tables if each.metric == "language_pass")
+    counts = {
+        column: table.count(figure) for column, figure in zip(table.columns, table.rows["base"], strict=True) if figure
+    }
+    scored = page.scores.filter(pl.col("value").is_not_null(), cell="base", metric="language_pass")
+    for language in page.groups.all:
+        there = scored.filter(language=language).height
+        assert counts[language] == ("" if there == 12 else f"n={there}")
+    others = scored.filter(pl.col("language") != "en").height
+    assert others < 7 * 12 and counts["non-English"] == f"n={others}"
+
+
+def test_a_latex_table_has_every_figure_its_interval_and_what_it_rests_on() -> None:
+    (table,) = metric_tables(
+        summary(("base_1", "accuracy", "en", 0.421), ("a", "accuracy", "en", None)), GROUPS, ["base_1", "a"]
+    )
+    text = latex_table(table, "study & co", ("ja",))
+    for part in (
+        r"\toprule", r"\midrule", r"\bottomrule", r"base\_1 & 42.1 \\", r"{\scriptsize 37--47}", r"study \& co",
+        "20 items per language", "scorer/1", r"accuracy $\times$ 100", r"a &  \\",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+@given(st.text(alphabet="\\&%$#_{}~^ab "))
+def test_latex_shows_what_the_text_says(text: str) -> None:
+    spelled = {r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircum{}": "^"}
+    read = re.sub(r"\\text[a-z]+\{\}|\\[&%$#_{}]", lambda found: spelled.get(found[0], found[0][1:]), escaped(text))
+    assert read == text
+    assert re.sub(r"\\text[a-z]+\{\}|\\[&%$#_{}]", "", escaped(text)).strip("ab ") == ""
+
+
+@given(st.recursive(st.text() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_data_in_the_page_says_the_same_and_ends_no_script(data: Any) -> None:
+    text = safe(json.dumps(data, ensure_ascii=False))
+    assert json.loads(text) == data and "<" not in text
+
+
+@given(items=st.integers(1, 30), cells=st.integers(1, 3), most=st.integers(1, 400))
+def test_a_sample_has_the_same_items_for_all_cells_and_languages(items: int, cells: int, most: int) -> None:
+    names = [f"cell-{number}" for number in range(cells)]
+    predictions, _ = tables(names, ["math", "summarization"], ["en", "ar"], items)
+    sample = sampled(predictions, most)
+    assert sample.height <= max(most, 2 * 2 * cells)
+    per_task = sample.group_by("task", "cell", "language").agg(pl.col("item").sort())
+    assert all(part["item"].n_unique() == 1 for part in per_task.partition_by("task"))
+    assert set(sample["task"]) == {"math", "summarization"}
+    assert sampled(predictions, most + 1)["item"].is_in(sample["item"].to_list()).sum() >= sample.height
+
+
+def test_the_browser_has_every_prediction_at_its_item() -> None:
+    page = study_page(cells=2)
+    assert page.predictions is not None
+    lost = pl.col("cell").eq("amount-0") & pl.col("id").eq("math-3/ja")
+    predictions = page.predictions.filter(~lost)
+    found = browsed(predictions, page.scores)
+    assert (found.shown, found.total) == (predictions.height, predictions.height)
+    seen = 0
+    for chunk in found.chunks:
+        data = json.loads(chunk.text)
+        for cell, written in data["cells"].items():
+            there = predictions.filter(cell=cell, task=chunk.task, language=chunk.language)
+            texts = dict(there.select("id", "completion").iter_rows())
+            assert written["completion"] == [texts.get(each) for each in data["items"]["id"]]
+            scores = page.scores.filter(cell=cell, task=chunk.task, language=chunk.language, metric="accuracy")
+            values = dict(scores.select("id", "value").iter_rows())
+            assert written["scores"]["accuracy"]["value"] == [values[each] for each in data["items"]["id"]]
+            seen += sum(text is not None for text in written["completion"])
+    assert seen == predictions.height
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, ""), (27.4, "27 s"), (386, "6 min 26 s"), (11_130, "3 h 05 min"), (59.9, "1 min 00 s")],
+)
+def test_times_are_in_words(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_parts_that_a_study_does_not_have_are_left_out(tmp_path: Path) -> None:
+    page: Page = study_page(cells=1, tasks=["summarization"], unseen=(), seen=("en",), predictions=None, axis=None)
+    shown = gallery(page)
+    assert [picture.name for picture in shown.pictures["summarization"]] == [
+        "summarization-curves",
+        "summarization-heatmap",
+        "summarization-confusion",
+    ]
+    write_report(tmp_path, page)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'id="predictions"' not in text and 'id="differences"' not in text
