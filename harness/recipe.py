@@ -290,6 +290,12 @@ class Evaluation(Section):
     base: bool = True
     judge: Judge | None = None
 
+    @field_validator("lm_eval", mode="before")
+    @classmethod
+    def _one_of_them(cls, given: Any) -> Any:
+        """A name alone is a list of one."""
+        return tuple([given] if isinstance(given, str) else given) if isinstance(given, str | list) else given
+
 
 class Reference(Section):
     """A published curve to lay over the study's own: a table with columns task, language, score and an axis `x`.
@@ -301,12 +307,6 @@ class Reference(Section):
     file: str
     x: str
     where: dict[str, str] = {}
-
-    @field_validator("lm_eval", mode="before")
-    @classmethod
-    def _one_of_them(cls, given: Any) -> Any:
-        """A name alone is a list of one."""
-        return tuple([given] if isinstance(given, str) else given) if isinstance(given, str | list) else given
 
 
 class Recipe(Section):
