@@ -22,7 +22,7 @@ from eval.report.pictures import Scale
 from eval.report.predictions import browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
 from eval.report.text_tables import duration, loss_table, missing_table
-from eval.transfer import PERFORMANCE_TO_ENGLISH, LanguageGroups
+from eval.transfer import LanguageGroups
 from harness.grid import cells_of
 from harness.loading import parse_recipe
 from harness.reporting import axis_of_numbers
@@ -47,7 +47,7 @@ def test_figures_are_shown_in_their_metrics_unit() -> None:
     rated, share = metric_tables(
         summary(
             ("a", "judge_rating_switch_aware", "en", 4.2),
-            ("a", "judge_rating_switch_aware", PERFORMANCE_TO_ENGLISH, 0.913),
+            ("a", "judge_rating_switch_aware", "performance to English", 0.913),
             ("a", "accuracy_in_language", "en", 0.4271),
         ),
         GROUPS,
@@ -128,7 +128,7 @@ def test_curves_go_over_an_axis_on_which_cells_differ() -> None:
     page = study_page(cells=3)
     assert scale_of(page) == Scale("amount", (0, 20, 40))
     assert scale_of(dataclasses.replace(page, axis=None)) is None
-    assert scale_of(dataclasses.replace(page, cells=page.cells[:1])) is None
+    assert scale_of(dataclasses.replace(page, settings={"amount-0": {"amount": 0}})) is None
     assert Scale("amount", (0, 20, 40)).kind == "linear"
     assert Scale("amount", (0, 100, 5000)).kind == "sqrt"
     assert Scale("rate", (1e-5, 1e-3)).kind == "log"
