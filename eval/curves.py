@@ -86,23 +86,28 @@ def gap_closed(panel: Panel, runs: Sequence[Sequence[str]], groups: LanguageGrou
     """max over the points − value at the first point of performance to the pivot (arXiv 2504.16677, in points there).
 
     `runs` are those of each point, the least amount first. The interval is the percentile bootstrap over items and,
-    where a point has several runs, over those; as every maximum of noisy figures it leans upwards.
+    where a point has several runs, over those; as every maximum of noisy figures it leans upwards. Undefined where the
+    pivot's score could be 0 at some point.
     """
     others = groups.means().get(groups.others, ())
     if groups.pivot not in panel.languages or not others or not set(others) <= set(panel.languages):
         return Estimate(0, None, None, None)
     arrays = [(panel.of(each, others), panel.of(each, (groups.pivot,))) for each in runs]
     n = sum(int((~np.isnan(array)).sum()) for pair in arrays for array in pair)
-    shares = np.array([contributions(a).mean() / contributions(b).mean() for a, b in arrays])
-    if not np.isfinite(shares).all():
+    means = [(contributions(above).mean(), contributions(below).mean()) for above, below in arrays]
+    if not all(np.isfinite(above) and below > 0 for above, below in means):
         return Estimate(n, None, None, None)
+    shares = np.array([above / below for above, below in means])
     value = float(shares.max() - shares[0])
     if panel.values.shape[1] == 1:
         return Estimate(n, value, None, None)
-    sampled = np.stack(
-        [_sampled(panel, each, others) / _sampled(panel, each, (groups.pivot,)) for each in runs], axis=1
+    above, below = (
+        np.stack([_sampled(panel, each, members) for each in runs], axis=1) for members in (others, (groups.pivot,))
     )
-    low, high = interval(sampled.max(axis=1) - sampled[:, 0], panel.values.shape[1])
+    if (interval(below, panel.values.shape[1])[0] <= 0).any():
+        return Estimate(n, None, None, None)
+    rises = (above / np.where(below > 0, below, np.nan))[(below > 0).all(axis=1)]
+    low, high = interval(rises.max(axis=1) - rises[:, 0], panel.values.shape[1])
     return Estimate(n, value, float(low), float(high))
 
 

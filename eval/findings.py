@@ -59,6 +59,8 @@ def best_of(
     best = scored.row(0, named=True)
     metric = best["metric"]
     where = f"{task}, {group} languages ({' '.join(groups.means()[group])})"
+    if best["mean"] == scored["mean"].min() and scored.height > 1:
+        return f"{where}: all {scored.height} settings are alike, {figure(metric, best)}."
     told = f"{where}: {best['cell']} is best of {scored.height} settings, {figure(metric, best)}"
     against = [
         _compared(metric, comparisons, str(task), group, best["cell"], other)
@@ -89,6 +91,8 @@ def _compared(metric: str, comparisons: pl.DataFrame, task: str, group: str, cel
     if found.is_empty():
         return None
     row, factor = found.row(0, named=True), metric_of(metric).factor
+    if row["low"] is None:
+        return f"the same as {other} on every item" if row["difference"] == 0 else None
     low, high, gap = (factor * row[key] for key in ("low", "high", "difference"))
     way = "above" if gap >= 0 else "below"
     told = f"{abs(gap):.1f} points {way} {other} (95 %: {low:.1f} to {high:.1f}, {p_value(row['p_adjusted'])})"

@@ -253,18 +253,21 @@ def differences(pairs: Sequence[tuple[Floats, Floats]]) -> list[Difference]:
         p_values = sign_flip_p_values(np.concatenate([_gap_contributions(gaps[place]) for place in single]))
         for place, table, *rest in zip(single, centred, lows, highs, p_values, strict=True):
             low, high, p = map(float, rest)
-            around = spread(table[None, :])
-            found[place] = replace(
-                found[place], difference=float(table.mean()), low=low, high=high, p=p, detectable=around.detectable
-            )
+            found[place] = replace(found[place], **_told(table[None, :], low, high, p))
     for place in set(whole) - set(single):
         table = contributions(gaps[place])
         mean, around = float(table.mean()), spread(table)
         low, high = mean - around.half_width, mean + around.half_width
-        found[place] = replace(
-            found[place], difference=mean, low=low, high=high, p=around.p_value(mean), detectable=around.detectable
-        )
+        found[place] = replace(found[place], **_told(table, low, high, around.p_value(mean)))
     return found
+
+
+def _told(table: Floats, low: float, high: float, p: float) -> dict[str, float | None]:
+    """The figures of a difference; what varies over no item says nothing of how sure it is."""
+    around, mean = spread(table), float(table.mean())
+    if around.error == 0:
+        return {"difference": mean, "low": None, "high": None, "p": p, "detectable": None}
+    return {"difference": mean, "low": low, "high": high, "p": p, "detectable": around.detectable}
 
 
 def comparable(gap: Floats) -> bool:

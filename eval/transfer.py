@@ -212,6 +212,8 @@ def _gap(panel: Panel, runs: Sequence[str], seen: Sequence[str], unseen: Sequenc
     sampled = panel.replicates_of(runs[0], seen).mean(axis=(1, 2)) - panel.replicates_of(runs[0], unseen).mean(
         axis=(1, 2)
     )
+    if sampled.min() == sampled.max():
+        return Estimate(n, mean, None, None)
     low, high = interval(sampled, above.shape[1])
     return Estimate(n, mean, float(low), float(high))
 

@@ -193,6 +193,11 @@ def test_only_items_that_both_have_are_compared() -> None:
     assert difference(one_run([[1.0], [NAN]]), one_run([[0.0], [1.0]])).difference is None
 
 
+def test_differences_that_vary_over_no_item_have_no_interval() -> None:
+    same = difference(np.zeros((1, 20, 2)), np.zeros((1, 20, 2)))
+    assert (same.difference, same.low, same.high, same.p, same.detectable) == (0.0, None, None, 1.0, None)
+
+
 def test_one_run_is_compared_with_each_of_several() -> None:
     rng = np.random.default_rng(5)
     several, one = rng.random((3, 50, 2)) + 0.5, rng.random((1, 50, 2))

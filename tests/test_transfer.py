@@ -152,6 +152,14 @@ def test_gap_closed_is_the_most_that_performance_to_english_rises() -> None:
     assert found["non-English"].gap_closed.low == pytest.approx(0.3)
 
 
+def test_gap_closed_is_undefined_where_english_may_be_nothing() -> None:
+    zeros = table({(cell, language): [0.0] * 8 for cell in ("0", "10", "20") for language in GROUPS.all})
+    for each in curve_findings(main_panels(zeros), GROUPS, curve((0, 10, 20))):
+        assert (each.gap_closed.mean, each.correlation) == (None, None)
+    summary = {row["group"]: row for row in summarize(zeros, GROUPS).iter_rows(named=True)}
+    assert summary[GAP]["mean"] == 0.0 and summary[GAP]["low"] is None
+
+
 def test_sentences_say_what_is_best_and_whether_that_is_real() -> None:
     design = Design({"amount-0": ("amount-0",), "amount-9": ("amount-9",)}, {"amount-9": "amount-0"})
     for gain, verdict in ((0.2, "p < 0.001"), (0.001, "may be chance")):

@@ -151,7 +151,7 @@ def transfer_rows(part: pl.DataFrame) -> pl.DataFrame:
     for row in part.iter_rows(named=True):
         metric = metric_of(row["metric"])
         interval = drawn(row["difference"], row["low"], row["high"], metric)
-        ends = "–".join(shown(row[end], metric) for end in ("low", "high"))
+        ends = " to ".join(filter(None, (shown(row[end], metric) for end in ("low", "high"))))
         rows.append({
             "source": row["source"],
             "target": row["target"],

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eval.report.tables import Figure, TaskTable
-from eval.transfer import LanguageGroups
+from eval.transfer import GAP, LanguageGroups
 
 
 def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: Console) -> None:
@@ -31,7 +31,7 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
             padding=(0, 1, 0, 0),
         )
         shown.add_column("cell", no_wrap=True)
-        columns = [column for column in table.columns if column not in (groups.others, "all", *groups.named)]
+        columns = [column for column in table.columns if column not in (groups.others, "all", *groups.named, GAP)]
         for column in columns:
             heading = (
                 f"{column}*"

@@ -60,7 +60,7 @@ def comparison_table(comparisons: pl.DataFrame) -> TextTable:
     rows: list[tuple[str, ...]] = []
     for row in comparisons.iter_rows(named=True):
         metric = metric_of(row["metric"])
-        interval = " to ".join(difference(row[end], 0.0, metric) for end in ("low", "high"))
+        interval = " to ".join(filter(None, (difference(row[end], 0.0, metric) for end in ("low", "high"))))
         rows.append((
             row["task"], metric_name(row["metric"]), row["group"], row["cell"], row["other"],
             difference(row["difference"], 0.0, metric), interval, p_value(row["p_adjusted"]), f"{row['items']:,}",
