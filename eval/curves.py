@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -41,6 +42,22 @@ def curve_findings(panels: Sequence[Panel], groups: LanguageGroups, design: Desi
     return [
         finding for panel in panels for curve in design.curves for finding in _findings_of(panel, curve, groups, design)
     ]
+
+
+def as_row(finding: CurveFinding) -> dict[str, Any]:
+    """A finding as a row of plain figures."""
+    closed, around = finding.gap_closed, finding.correlation_interval or (None, None)
+    return {
+        name: getattr(finding, name)
+        for name in ("curve", "axis", "task", "metric", "group", "points", "best", "plateau")
+    } | {
+        "gap_closed": closed.mean,
+        "gap_closed_low": closed.low,
+        "gap_closed_high": closed.high,
+        "correlation": finding.correlation,
+        "correlation_low": around[0],
+        "correlation_high": around[1],
+    }
 
 
 def _findings_of(panel: Panel, curve: Curve, groups: LanguageGroups, design: Design) -> Iterator[CurveFinding]:

@@ -532,6 +532,7 @@ def show_scores(task: str, data: dict[str, Any]) -> None:
 def show_comparison(data: dict[str, Any], shown: int) -> None:
     """A table of differences per language and group, then some of the items that flipped."""
     from eval.metrics import metric_of
+    from eval.report.text_tables import p_value
 
     title = f"{data['one']} − {data['other']}"
     table = plain_table(title, ("task", "metric", "language"), ("difference", "95 %", "p", "p (Holm)", "items"))
@@ -541,7 +542,7 @@ def show_comparison(data: dict[str, Any], shown: int) -> None:
         figures = [None if row[key] is None else factor * row[key] for key in ("difference", "low", "high")]
         known = [f"{each:+.1f}" for each in figures if each is not None]
         interval = f"{known[1]} to {known[2]}" if len(known) == 3 else ""
-        p_values = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("p", "p_adjusted")]
+        p_values = [p_value(row[key]) for key in ("p", "p_adjusted")]
         words = (row["task"], row["metric"]) if row["task"] != before else ("", "")
         table.add_row(*words, row["group"], known[0] if known else "", interval, *p_values, str(row["items"]))
         before = row["task"]

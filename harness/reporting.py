@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 from rich.console import Console
 
-from eval.curves import curve_findings
+from eval.curves import CurveFinding, as_row, curve_findings
 from eval.evaluate import CANARY
 from eval.findings import sentences
-from eval.matrix import transfer_matrix
+from eval.matrix import asymmetry, donors, recipients, regimes, transfer_matrix
 from eval.report.files import write_report
 from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
@@ -35,7 +36,10 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores, stale = current_scores(study)
-    page = study_page(study, scores, stale)
+    analysis = analysed(study, scores)
+    for name, table in analysis.tables.items():
+        table.write_csv(study.folder / f"{name}.csv")
+    page = study_page(study, scores, stale, analysis)
     shown = write_report(study.folder, page)
     if console:
         print_tables(shown.primary, page.groups, console)
@@ -46,16 +50,50 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     return page.summary
 
 
-def study_page(study: Study, scores: pl.DataFrame, stale: list[str]) -> Page:
-    """All that the report shows."""
-    groups, design = study.groups, study.design
-    summary, panels = summarize(scores, groups, design), main_panels(scores)
-    comparisons = compare(panels, groups, design)
-    told = sentences(
-        summary, comparisons, curve_findings(panels, groups, design), groups, design, training_seconds(study)
-    )
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What the scores say, by the definitions of `eval.transfer`, `eval.curves` and `eval.matrix`."""
+
+    summary: pl.DataFrame
+    comparisons: pl.DataFrame
+    curves: Sequence[CurveFinding]
+    transfer: pl.DataFrame | None
+    """Where two settings at least are trained on one task in one language each."""
+    asymmetry: pl.DataFrame | None
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """All but the summary, to be written beside the report."""
+        found = {"comparisons": self.comparisons, "curves": pl.DataFrame([as_row(each) for each in self.curves])}
+        if self.transfer is not None and self.asymmetry is not None:
+            found |= {
+                "transfer": self.transfer,
+                "asymmetry": self.asymmetry,
+                "donors": donors(self.transfer),
+                "recipients": recipients(self.transfer),
+                "regimes": regimes(self.transfer),
+            }
+        return {name: table for name, table in found.items() if len(table)}
+
+
+def analysed(study: Study, scores: pl.DataFrame) -> Analysis:
+    """The analysis of a study's scores."""
+    groups, design, panels = study.groups, study.design, main_panels(scores)
     sources = sources_of_transfer({plan.name: trained_on(plan) for plan in study.plans}, design)
-    transfer = transfer_matrix(panels, sources, design) if len(sources) > 1 else None
+    several = len({source.language for source in sources.values()}) > 1
+    return Analysis(
+        summary=summarize(scores, groups, design),
+        comparisons=compare(panels, groups, design),
+        curves=curve_findings(panels, groups, design),
+        transfer=transfer_matrix(panels, sources, design) if several else None,
+        asymmetry=asymmetry(panels, sources, design) if several else None,
+    )
+
+
+def study_page(study: Study, scores: pl.DataFrame, stale: list[str], analysis: Analysis) -> Page:
+    """All that the report shows."""
+    groups, design, comparisons = study.groups, study.design, analysis.comparisons
+    told = sentences(analysis.summary, comparisons, analysis.curves, groups, design, training_seconds(study))
     return Page(
         study=study.recipe.study,
         model=study.model.identity,
@@ -64,7 +102,7 @@ def study_page(study: Study, scores: pl.DataFrame, stale: list[str]) -> Page:
         cells=[cell_facts(plan) for plan in study.plans],
         settings=setting_places(study.recipe, study.cells),
         axis=axis_of_numbers(study.recipe),
-        summary=summary,
+        summary=analysis.summary,
         scores=scores,
         predictions=current_predictions(study, stale),
         cards=study.cards(),
@@ -73,7 +111,7 @@ def study_page(study: Study, scores: pl.DataFrame, stale: list[str]) -> Page:
         notes=notes_on_cells(study, scores, stale),
         sentences=told,
         comparisons=comparisons if len(comparisons) else None,
-        transfer=transfer,
+        transfer=analysis.transfer,
         reference=study.references if len(study.references) else None,
     )
 

@@ -162,12 +162,18 @@ def test_gap_closed_is_undefined_where_english_may_be_nothing() -> None:
 
 def test_sentences_say_what_is_best_and_whether_that_is_real() -> None:
     design = Design({"amount-0": ("amount-0",), "amount-9": ("amount-9",)}, {"amount-9": "amount-0"})
-    for gain, verdict in ((0.2, "p < 0.001"), (0.001, "may be chance")):
+    for gain, verdict in ((0.2, "above amount-0 (p < 0.001)."), (0.001, "above amount-0, which may be chance (p = ")):
         made = random_scores({"base": 0.2, "amount-0": 0.4, "amount-9": 0.4 + gain})
         summary, compared = summarize(made, GROUPS, design), compare(main_panels(made), GROUPS, design)
-        told = sentences(summary, compared, [], GROUPS, design, {"amount-9": 120.0})
-        best = [each for each in told if each.startswith("math, unseen languages (ja)")]
-        assert len(best) == 1 and verdict in best[0] and "base" in best[0], best
+        told = sentences(summary, compared, [], GROUPS, design, {"amount-0": 60.0, "amount-9": 120.0})
+        best = [each for each in told if each.startswith("math, seen languages: amount-9 is highest, ")]
+        assert len(best) == 1 and verdict in best[0], told
+        assert told[-1] == "cost: training took from 60 s (amount-0) to 2.0 min (amount-9), 2.0 times as long."
+    same = table({(cell, language): [0.0] * 9 for cell in design.settings for language in GROUPS.all})
+    told = sentences(
+        summarize(same, GROUPS, design), compare(main_panels(same), GROUPS, design), [], GROUPS, design, {}
+    )
+    assert "math, unseen languages: all 2 mixtures score the same, 0.0 (0.0–29.9)." in told
 
 
 def sources(*languages: str) -> dict[str, Source]:
