@@ -406,7 +406,7 @@ def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bo
         return
     from data_mixes.storage import write_text
     from eval.report.cards import card_table
-    from eval.report.pictures import as_svg, mixture_picture
+    from eval.report.pictures import as_svg, card_picture
 
     for cell, card in cards.items():
         table = card_table(card)
@@ -415,7 +415,7 @@ def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bo
             for row in table.rows:
                 shown.add_row(*row)
             show_table(shown)
-        write_text(folder / "cards" / f"{cell}.svg", as_svg(mixture_picture(card)))
+        write_text(folder / "cards" / f"{cell}.svg", as_svg(card_picture(cell, card).spec))
         write_text(folder / "cards" / f"{cell}.json", json.dumps(card, indent=1) + "\n")
     say(f"pictures and figures: {folder / 'cards'}")
 

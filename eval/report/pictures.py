@@ -67,6 +67,17 @@ class Scale:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The models that are drawn, in their order, and how they stand to each other."""
+
+    cells: tuple[str, ...]
+    scale: Scale | None
+    """The axis that curves go over, if there is one."""
+    series: tuple[str, ...]
+    """What curves there are over it, by the values on the other axes."""
+
+
 def themes() -> dict[str, dict[str, Any]]:
     """Vega's configuration for light and for dark surroundings."""
     return {
@@ -94,103 +105,83 @@ def _theme(text: str, quiet: str, lines: str, colours: Sequence[str], extent: Se
     }  # fmt: skip
 
 
-def overview_picture(
-    scale: Scale | None,
-    cells: Sequence[str],
-    groups: Sequence[str],
-    series: int,
-    kinds: Collection[str],
-    tasks: Sequence[str],
-) -> Picture:
-    """Scores of groups of languages, a panel for each task."""
-    same: dict[str, Any] = {
-        "title": None,
-        "scale": altair.Scale(domain=list(groups)),
-        "legend": altair.Legend(symbolOpacity=1),
-    }
-    colour, shape = altair.Color("group:N", **same), altair.Shape("group:N", **same)
-    chart = (
-        _curves(scale, series, kinds, colour, shape).properties(height=230)
-        if scale
-        else _dots(cells, groups, colour, shape)
+def overview_picture(grid: Grid, kinds: Collection[str], groups: Sequence[str], tasks: Sequence[str]) -> Picture:
+    """Scores of groups of languages, a panel for each task; `kinds` are those of the rows there are."""
+    chart = _curves(grid, kinds, groups).properties(height=230) if grid.scale else _dots(grid, groups)
+    spec = _faceted(
+        chart,
+        "overview",
+        altair.Facet("task:N", title=None, sort=list(tasks)),
+        columns=min(3, len(tasks)),
+        narrowest=240,
+        own="xy" if grid.scale else "x",
     )
     return Picture(
         "overview",
-        f"Scores of groups of languages, with 95 % intervals{_legend(scale, kinds)}",
+        f"Scores of groups of languages, with 95 % intervals{_unnamed(grid, kinds)}",
         "Mean scores in English, seen and unseen languages, a panel for each task.",
-        _faceted(
-            chart,
-            "overview",
-            altair.Facet("task:N", title=None, sort=list(tasks)),
-            columns=min(3, len(tasks)),
-            narrowest=240,
-            own="xy" if scale else "x",
-        ),
+        spec,
         "overview",
     )
 
 
-def curves_picture(
-    task: str,
-    metric: str,
-    scale: Scale | None,
-    cells: Sequence[str],
-    languages: Mapping[str, str],
-    series: int,
-    kinds: Collection[str],
-) -> Picture:
-    """A task's scores in each language: curves over the axis of numbers, or points with intervals."""
-    chart = _curves(scale, series, kinds).properties(height=150) if scale else _dots(cells)
-    over = f"over {scale.name}" if scale else "of each cell"
+def curves_picture(task: str, metric: str, grid: Grid, kinds: Collection[str], languages: Mapping[str, str]) -> Picture:
+    """A task's scores in each language: curves over the axis of numbers, or points with intervals.
+
+    `languages` maps codes to the panels' headings.
+    """
+    chart = _curves(grid, kinds).properties(height=150) if grid.scale else _dots(grid)
+    over = f"over {grid.scale.name}" if grid.scale else "of each cell"
     facet = altair.Facet("group:N", title=None, sort=list(languages), header=_named(languages))
-    spec = _faceted(chart, task, facet, columns=4, narrowest=150 if scale else 210)
+    spec = _faceted(chart, task, facet, columns=4, narrowest=150 if grid.scale else 210)
     single = {"filter": {"field": "group", "oneOf": list(languages)}}
     return Picture(
         f"{task}-curves",
-        f"Scores {over} in each language, with 95 % intervals{_legend(scale, kinds)}",
+        f"Scores {over} in each language, with 95 % intervals{_unnamed(grid, kinds)}",
         f"Scores in {task} {over}, a panel for each language.",
         _by_metric(spec | {"transform": [single]}, metric),
         task,
     )
 
 
-def _legend(scale: Scale | None, kinds: Collection[str]) -> str:
-    """What the lines without a name are."""
-    if scale is None:
-        return ""
-    said = {"base": "dotted: the untuned model", "published": "grey: published"}
+def _unnamed(grid: Grid, kinds: Collection[str]) -> str:
+    """What the lines that no legend names are."""
+    said = {"base": "dotted: the untuned model", "published": "grey: published"} if grid.scale else {}
     return "".join(f"; {words}" for kind, words in said.items() if kind in kinds)
 
 
-def _curves(scale: Scale, series: int, kinds: Collection[str], colour: Any = None, shape: Any = None) -> Any:
-    """Lines with bands; the untuned model and published curves beside them, where there are any."""
-    x = scale.axis()
+def _curves(grid: Grid, kinds: Collection[str], groups: Sequence[str] = ()) -> Any:
+    """Lines with bands, of each group or else of each series; the untuned model and published curves beside them."""
+    assert grid.scale is not None
+    x = grid.scale.axis()
     score = altair.Y("mean:Q", title=None, scale=altair.Scale(zero=False), axis=altair.Axis(tickCount=5))
-    told_apart: dict[str, Any] = {"color": colour} if colour else {}
-    if series > 1:
-        told_apart["strokeDash"] = altair.StrokeDash("series:N", title=None)
+    several = len(grid.series) > 1
+    by_series = _marks("series", grid.series) if several else {}
+    marks = _marks("group", groups) if groups else by_series
+    colour = {name: mark for name, mark in marks.items() if name == "color"}
+    dash: dict[str, Any] = (
+        {"strokeDash": altair.StrokeDash("series:N", title=None, scale=_domain(grid.series))} if several else {}
+    )
     detail = altair.Detail("series:N")
     cells = altair.Chart().transform_filter("datum.kind === 'cell'")
-    band = cells.mark_area(opacity=0.18).encode(
-        x=x, y=altair.Y("low:Q", title=None), y2="high:Q", detail=detail, **({"color": colour} if colour else {})
-    )
-    line = cells.mark_line().encode(x=x, y=score, detail=detail, **told_apart)
-    point = cells.mark_point().encode(
-        x=x, y=score, tooltip=TOLD, **({"color": colour, "shape": shape} if colour else {})
-    )
-    layers = [band, line, point]
+    layers = [
+        cells.mark_area(opacity=0.18).encode(
+            x=x, y=altair.Y("low:Q", title=None), y2="high:Q", detail=detail, **colour
+        ),
+        cells.mark_line().encode(x=x, y=score, detail=detail, **colour, **dash),
+        cells.mark_point().encode(x=x, y=score, tooltip=TOLD, **marks),
+    ]
     if "base" in kinds:
-        layers.insert(1, _base_line(score, colour))
+        layers.insert(1, _base_line(score, colour if groups else {}))
     if "published" in kinds:
         layers.insert(1, _published_curves(x, score))
     return altair.layer(*layers)
 
 
-def _base_line(score: altair.Y, colour: Any) -> altair.Chart:
+def _base_line(score: altair.Y, colour: Mapping[str, Any]) -> altair.Chart:
     """The untuned model's score, across the panel."""
     base = altair.Chart().transform_filter("datum.kind === 'base'")
-    told_apart: dict[str, Any] = {"color": colour} if colour else {}
-    return base.mark_rule(strokeDash=[2, 3], strokeWidth=1.5).encode(y=score, tooltip=TOLD, **told_apart)
+    return base.mark_rule(strokeDash=[2, 3], strokeWidth=1.5).encode(y=score, tooltip=TOLD, **colour)
 
 
 def _published_curves(x: altair.X, score: altair.Y) -> altair.Chart:
@@ -210,25 +201,25 @@ TOLD = [
 ]
 
 
-def _dots(cells: Sequence[str], groups: Sequence[str] = (), colour: Any = None, shape: Any = None) -> Any:
-    """Points with their intervals, a line for each cell."""
-    told_apart: dict[str, Any] = {}
-    if colour:
-        told_apart = {"color": colour, "yOffset": altair.YOffset("group:N", sort=list(groups))}
-    cell = altair.Y("cell:N", title=None, sort=list(cells))
+def _dots(grid: Grid, groups: Sequence[str] = ()) -> Any:
+    """Points with their intervals, a line for each cell, or for each of its groups."""
+    marks = _marks("group", groups) if groups else {}
+    place: dict[str, Any] = {"y": altair.Y("cell:N", title=None, sort=list(grid.cells))}
+    if groups:
+        place["yOffset"] = altair.YOffset("group:N", sort=list(groups))
+    colour = {name: mark for name, mark in marks.items() if name == "color"}
+    score = altair.X("mean:Q", title=None, scale=altair.Scale(zero=False))
     base = altair.Chart()
     spans = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-        x=altair.X("low:Q", title=None, scale=altair.Scale(zero=False)), x2="high:Q", y=cell, **told_apart
+        x=altair.X("low:Q", title=None), x2="high:Q", **place, **colour
     )
-    points = base.mark_point().encode(
-        x=altair.X("mean:Q", title=None), y=cell, tooltip=TOLD, **told_apart, **({"shape": shape} if shape else {})
-    )
-    height = {"step": 11, "for": "offset"} if colour else {"step": 16}
+    points = base.mark_point().encode(x=score, tooltip=TOLD, **place, **marks)
+    height = {"step": 11, "for": "offset"} if groups else {"step": 16}
     return altair.layer(spans, points).properties(height=height)
 
 
 def heatmap_picture(
-    task: str, metric: str, cells: Sequence[str], columns: Sequence[str], compared_with: str, reach: Mapping[str, float]
+    task: str, metric: str, grid: Grid, columns: Sequence[str], compared_with: str, reach: Mapping[str, float]
 ) -> Picture:
     """A task's cells × languages: the score as text, how far it is above the compared model as colour.
 
@@ -244,7 +235,7 @@ def heatmap_picture(
             sort=list(columns),
             axis=altair.Axis(orient="top", labelAngle=0, labelExpr=SHORT_LABEL),
         ),
-        y=altair.Y("cell:N", title=None, sort=list(cells)),
+        y=altair.Y("cell:N", title=None, sort=list(grid.cells)),
     )
     blank = base.mark_rect(color=CHANGE_COLOURS[1])
     boxes = base.mark_rect().encode(
@@ -252,7 +243,7 @@ def heatmap_picture(
         tooltip=[*TOLD, altair.Tooltip("change:Q", title=f"change from {compared_with}", format="+.2f")],
     )
     text = base.mark_text(color="#111111", fontSize=11).encode(text="shown:N")
-    chart = altair.layer(blank, boxes, text).properties(width=42 * len(columns) + 200, height=24 * len(cells))
+    chart = altair.layer(blank, boxes, text).properties(width=42 * len(columns) + 200, height=24 * len(grid.cells))
     spec = _as_spec(chart, {"narrowest": 42 * len(columns) + 80})
     spec["params"] = [{"name": "reach", "expr": f"({json.dumps(dict(reach))})[metric]"}]
     return Picture(
@@ -279,10 +270,11 @@ def _change_colour(title: str) -> altair.Color:
     )
 
 
-def scatter_picture(task: str, metric: str, cells: Sequence[str], ordered: bool) -> Picture:
+def scatter_picture(task: str, metric: str, grid: Grid) -> Picture:
     """Seen against unseen languages, a point for each cell with both intervals."""
     data = altair.NamedData(f"{task}-pairs")
-    colour, shape = _cell_marks(cells, ordered)
+    marks = _marks("cell", grid.cells, grid.scale is not None)
+    colour = marks["color"]
     base = altair.Chart(data)
     x = altair.X(
         "seen:Q", title="mean of seen languages", scale=altair.Scale(zero=False), axis=altair.Axis(tickCount=8)
@@ -290,9 +282,7 @@ def scatter_picture(task: str, metric: str, cells: Sequence[str], ordered: bool)
     y = altair.Y("unseen:Q", title="mean of unseen languages", scale=altair.Scale(zero=False))
     across = base.mark_rule(opacity=0.45).encode(x=altair.X("seen_low:Q"), x2="seen_high:Q", y=y, color=colour)
     upwards = base.mark_rule(opacity=0.45).encode(y=altair.Y("unseen_low:Q"), y2="unseen_high:Q", x=x, color=colour)
-    points = base.mark_point(size=90).encode(
-        x=x, y=y, color=colour, shape=shape, tooltip=["cell:N", "seen_text:N", "unseen_text:N"]
-    )
+    points = base.mark_point(size=90).encode(x=x, y=y, tooltip=["cell:N", "seen_text:N", "unseen_text:N"], **marks)
     chart = altair.layer(across, upwards, points).properties(width=420, height=280)
     return Picture(
         f"{task}-scatter",
@@ -303,7 +293,7 @@ def scatter_picture(task: str, metric: str, cells: Sequence[str], ordered: bool)
     )
 
 
-def confusion_picture(task: str, cells: Sequence[str], languages: Mapping[str, str]) -> Picture:
+def confusion_picture(task: str, grid: Grid, languages: Mapping[str, str]) -> Picture:
     """In which language each cell answered: shares of all predictions, a panel for each language."""
     order = [RIGHT, WRONG, UNTOLD]
     bars = (
@@ -311,7 +301,7 @@ def confusion_picture(task: str, cells: Sequence[str], languages: Mapping[str, s
         .mark_bar()
         .encode(
             x=altair.X("count:Q", stack="normalize", title=None, axis=altair.Axis(format="%", tickCount=3)),
-            y=altair.Y("cell:N", title=None, sort=list(cells)),
+            y=altair.Y("cell:N", title=None, sort=list(grid.cells)),
             color=altair.Color("verdict:N", title=None, scale=altair.Scale(domain=order, range=VERDICT_COLOURS)),
             order=altair.Order("rank:Q"),
             tooltip=["cell:N", "group:N", "verdict:N", "count:Q"],
@@ -328,7 +318,7 @@ def confusion_picture(task: str, cells: Sequence[str], languages: Mapping[str, s
     )
 
 
-def loss_picture(cells: Sequence[str], ordered: bool) -> Picture:
+def loss_picture(grid: Grid) -> Picture:
     """Learning curves: the training loss of every cell."""
     chart = (
         altair.Chart(altair.NamedData("losses"))
@@ -336,7 +326,7 @@ def loss_picture(cells: Sequence[str], ordered: bool) -> Picture:
         .encode(
             x=altair.X("step:Q", title="optimiser step", axis=altair.Axis(tickCount=8)),
             y=altair.Y("loss:Q", title="loss (nats per supervised token)", scale=altair.Scale(zero=False)),
-            color=_cell_marks(cells, ordered)[0],
+            color=_marks("cell", grid.cells, grid.scale is not None)["color"],
             tooltip=["cell:N", "step:Q", altair.Tooltip("loss:Q", format=".3f")],
         )
         .properties(width=640, height=260)
@@ -410,16 +400,21 @@ def mixture_picture(card: Sequence[Mapping[str, Any]]) -> Any:
     return amount | altair.layer(ranges, medians)
 
 
-def _cell_marks(cells: Sequence[str], ordered: bool) -> tuple[Any, Any]:
-    """A colour and a shape for each cell: colours by their places on the scale, or where cells are many."""
-    many = len(cells) > MOST_COLOURS
-    same: dict[str, Any] = {
-        "title": None,
-        "scale": altair.Scale(domain=list(cells)),
-        "legend": altair.Legend(symbolOpacity=1),
-    }
-    colour = altair.Color(f"cell:{'O' if ordered or many else 'N'}", **same)
-    return colour, altair.Undefined if many else altair.Shape("cell:N", **same)
+def _marks(field: str, names: Sequence[str], ordered: bool = False) -> dict[str, Any]:
+    """A colour and a shape for each of the names, which share a legend.
+
+    Where the names are in an order, or many, colours go by the order; many have no shapes.
+    """
+    many = len(names) > MOST_COLOURS
+    legend = altair.Legend(symbolOpacity=1)
+    same: dict[str, Any] = {"title": None, "scale": _domain(names), "legend": legend}
+    colour = altair.Color(f"{field}:{'O' if ordered or many else 'N'}", **same)
+    return {"color": colour} if many else {"color": colour, "shape": altair.Shape(f"{field}:N", **same)}
+
+
+def _domain(names: Sequence[str]) -> altair.Scale:
+    """These names in this order."""
+    return altair.Scale(domain=list(names))
 
 
 def _named(names: Mapping[str, str]) -> altair.Header:
