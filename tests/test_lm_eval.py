@@ -359,6 +359,7 @@ def test_what_cannot_be_scored_is_unscored_with_the_reason(
     asked = asked_of(tasks, "sums_eng_Latn", tokenizer)
     evaluation = Evaluation(
         folder=tmp_path,
+        identifier="py3langid",
         base_identity="model",
         engine_version="stand-in 1",
         models=[ModelUnderTest("base", None)],
@@ -431,7 +432,7 @@ def test_a_studys_models_answer_lm_evals_tasks_in_the_same_tables(study: tuple[P
     rows = {"math": 2 * 3 * 3, "capitals": 2 * 3 * 3, "sums": 2 * 2 * 3}
     assert dict(main.group_by("task").len().iter_rows()) == rows
     assert dict(predictions.group_by("task").len().iter_rows()) == rows
-    assert scores.select("cell", "id", "metric").is_unique().all() and scores["value"].null_count() == 0
+    assert scores.select("cell", "id", "metric").is_unique().all() and main["value"].null_count() == 0
     capitals = scores.filter(pl.col("task") == "capitals")
     assert capitals["metric"].unique(maintain_order=True).to_list() == ["acc", "acc_norm"]
     assert capitals.group_by("language").agg(pl.col("item").unique().sort())["item"].n_unique() == 1
