@@ -70,9 +70,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         overview=gallery.pictures[""],
         sections=[section(page, gallery, task) for task in gallery.pictures if task],
         best=best_by_task(best_cells(gallery.primary, page.groups, page.base)),
-        best_groups=[
-            name for name in (PIVOT, *page.groups.means()) if name in (PIVOT, "seen", "unseen", "non-English")
-        ],
+        best_groups=[*([PIVOT] if PIVOT in page.groups.all else []), *page.groups.means()],
         behind=tables_behind(page, gallery),
         comparisons=None if page.comparisons is None else comparison_table(page.comparisons),
         seconds=duration(sum(cell.seconds or 0 for cell in page.cells)),
