@@ -30,12 +30,15 @@ from harness.study import CellPlan, Study
 def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     """Writes the report (see eval.report.files), prints the tables, and returns the summary.
 
-    Raises UserError if nothing was scored yet.
+    Raises UserError if nothing was scored yet, or only adapters that are gone.
     """
     path = study.folder / SCORES
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores, stale = current_scores(study)
+    if scores.is_empty():
+        message = f"holds no scores of the adapters there are now, but of {', '.join(stale)}; run: harness eval RECIPE"
+        raise UserError([Problem(str(path), message)])
     analysis = analysed(study, scores)
     for name, table in analysis.tables.items():
         table.write_csv(study.folder / f"{name}.csv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from eval.report.predictions import browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
 from eval.report.text_tables import duration, loss_table, missing_table
 from eval.transfer import LanguageGroups
+from harness.errors import UserError
 from harness.grid import cells_of
 from harness.loading import parse_recipe
-from harness.reporting import axis_of_numbers
+from harness.reporting import axis_of_numbers, report_study
+from harness.study import Study
 from tests.synthetic import study_page, tables
 
 GROUPS = LanguageGroups(("en", "fr"), ("ja",))
@@ -231,6 +234,25 @@ def test_the_browser_has_every_prediction_at_its_item() -> None:
             assert written["scores"]["accuracy"]["value"] == [values[each] for each in data["items"]["id"]]
             seen += sum(text is not None for text in written["completion"])
     assert seen == predictions.height
+
+
+def test_a_report_says_what_is_not_there_and_what_it_is_of(
+    recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    study = Study(write_recipe(recipe_data), tmp_path / "runs")
+    predictions, scores = tables(["base"], ["math"], ["en", "fr", "ja"], 3)
+    study.folder.mkdir()
+    predictions.write_parquet(study.folder / "predictions.parquet")
+    scores.write_parquet(study.folder / "scores.parquet")
+    summary = report_study(study, None)
+    assert set(summary["cell"]) == {"base"}
+    text = (study.folder / "report.html").read_text(encoding="utf-8")
+    for part in ("not evaluated: amount-0, amount-3", "<dd>not trained</dd>", "path: mixture.others.amount"):
+        assert part in text, part
+    gone = scores.with_columns(cell=pl.lit("amount-0"), adapter=pl.lit("one that is gone"))
+    gone.write_parquet(study.folder / "scores.parquet")
+    with pytest.raises(UserError, match="but of amount-0; run: harness eval"):
+        report_study(study, None)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         best_groups=[
             name
             for name in (page.groups.pivot, *page.groups.means())
-            if name in (page.groups.pivot, "seen", "unseen", page.groups.others, *page.groups.named)
+            if name in page.groups.all or name in ("seen", "unseen", page.groups.others, *page.groups.named)
         ],
         behind=tables_behind(page, gallery),
         comparisons=None if page.comparisons is None else comparison_table(page.comparisons),
