@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eval.scorers.answers import score_answer
 from eval.scorers.constraints import score_constraints
-from eval.scorers.language import identify
-from eval.scorers.summaries import rouge_l, score_rouge_l
+from eval.scorers.language import identify, score_language
+from eval.scorers.summaries import rouge_l, rouge_n, score_chrf, score_rouge_l
 from eval.scorers.words import words
 
 
@@ -18,6 +19,48 @@ def test_rouge_is_symmetric_and_within_range(one: list[str], other: list[str]) -
     assert 0 <= rouge_l(one, other) <= 1
     if one:
         assert rouge_l(one, one + other) == 2 * len(one) / (2 * len(one) + len(other))
+
+
+WORDS = st.lists(st.sampled_from(["kat", "hund", "fisk", "vann", "sol"]), min_size=1, max_size=12)
+
+
+@given(WORDS, st.data())
+def test_a_summary_that_goes_on_as_the_reference_does_is_never_scored_lower(
+    words_of: list[str], data: st.DataObject
+) -> None:
+    length = data.draw(st.integers(0, len(words_of) - 1))
+    shorter, longer = words_of[:length], words_of[: length + 1]
+    assert rouge_l(shorter, words_of) <= rouge_l(longer, words_of)
+    for size in (1, 2):
+        assert rouge_n(shorter, words_of, size) <= rouge_n(longer, words_of, size)
+    less, more = (score_chrf(" ".join(each), " ".join(words_of)).value for each in (shorter, longer))
+    assert less is not None and more is not None and less <= more + 1e-9
+
+
+@given(WORDS, st.integers(1, 4))
+def test_what_is_off_the_reference_never_raises_a_score(words_of: list[str], more: int) -> None:
+    padded = [*words_of, *["xyz"] * more]
+    assert rouge_l(padded, words_of) < rouge_l(words_of, words_of) == 1
+    assert rouge_n(padded, words_of, 1) < 1
+
+
+@given(
+    st.lists(
+        st.sampled_from(["The cat sleeps on the table today.", "Le chat dort sur la table de la cuisine."]), max_size=4
+    )
+)
+def test_a_line_in_another_language_never_helps(lines: list[str]) -> None:
+    def passed(text: str) -> float:
+        return score_language(text, "fr", ["en", "fr"])[0].value or 0.0
+
+    assert passed("\n".join([*lines, "The cat sleeps on the table today."])) <= passed("\n".join(lines))
+
+
+@given(st.sampled_from(["en", "de", "ja", "ar", "hi"]), st.integers(0, 10**6), st.text("abc xyz\n", max_size=30))
+def test_chatter_before_an_answer_changes_nothing(language: str, number: int, chatter: str) -> None:
+    answer = f"#### {number}"
+    assert score_answer(f"{chatter}\n{answer}", str(number), language).value == 1.0
+    assert score_answer(f"{chatter}\n{answer}", str(number + 1), language).value == 0.0
 
 
 def test_combining_marks_stay_in_their_word() -> None:
