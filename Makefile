@@ -6,6 +6,7 @@
 # TORCH_INDEX=URL             an extra package index for the CPU build of torch, where pip's own
 #                             sources lack it, e.g. TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # EXTRA=gpu|cpu               instead of asking nvidia-smi
+# JOBS=2                      how many processes test; on a GPU one, which vLLM wants for itself
 # RUNS=runs                   where the quickstart's runs go
 
 PYTHON ?= python3
@@ -13,6 +14,7 @@ VENV ?= .venv
 RUNS ?= runs
 TORCH_INDEX ?=
 EXTRA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+JOBS ?= $(if $(filter gpu,$(EXTRA)),0,2)
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -27,7 +29,7 @@ quickstart: weights
 	$(BIN)/harness run recipes/quickstart.yaml --runs $(RUNS)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
@@ -24,6 +24,8 @@ class CurveFinding:
     metric: str
     group: str
     points: int
+    least: float
+    """The smallest amount."""
     best: float
     """The amount with the highest mean."""
     plateau: float | None
@@ -49,7 +51,7 @@ def as_row(finding: CurveFinding) -> dict[str, Any]:
     closed, around = finding.gap_closed, finding.correlation_interval or (None, None)
     return {
         name: getattr(finding, name)
-        for name in ("curve", "axis", "task", "metric", "group", "points", "best", "plateau")
+        for name in ("curve", "axis", "task", "metric", "group", "points", "least", "best", "plateau")
     } | {
         "gap_closed": closed.mean,
         "gap_closed_low": closed.low,
@@ -61,50 +63,69 @@ def as_row(finding: CurveFinding) -> dict[str, Any]:
 
 
 def _findings_of(panel: Panel, curve: Curve, groups: LanguageGroups, design: Design) -> Iterator[CurveFinding]:
-    there = set(design.there(panel))
-    points = [(amount, name) for amount, name in zip(curve.amounts, curve.settings, strict=True) if name in there]
-    if len(points) < 2:
-        return
-    points.sort()
-    amounts, names = [amount for amount, _ in points], [name for _, name in points]
-    runs = [design.present(name, panel) for name in names]
     means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
-    closed = gap_closed(panel, runs, groups)
-    rho, around = seen_unseen_correlation(panel, runs, groups)
-    scored = {
-        group: np.array([contributions(panel.of(each, members)).mean() for each in runs])
-        for group, members in means.items()
-    }
-    highest = {group: int(np.argmax(each)) for group, each in scored.items() if np.isfinite(each).all()}
-    asked = [(group, place) for group in highest for place in range(len(names))]
+    points = {name: _points(panel, curve, members, design) for name, members in means.items()}
+    points = {name: each for name, each in points.items() if len(each) > 1}
+    highest = {name: max(range(len(each)), key=lambda place: each[place].mean) for name, each in points.items()}
+    asked = [(name, place) for name in points for place in range(len(points[name]))]
     found = differences(
-        [paired(panel, design, names[highest[group]], names[place], means[group]) for group, place in asked]
+        [
+            paired(panel, design, points[name][highest[name]].setting, points[name][place].setting, means[name])
+            for name, place in asked
+        ]
     )
     p_values = {each: gap.p for each, gap in zip(asked, found, strict=True)}
-    for group, best in highest.items():
-        within = [place for place in range(len(names)) if place == best or (p_values[group, place] or 0) >= LEVEL]
-        nothing = Estimate(0, None, None, None)
+    for name, each in points.items():
+        best = highest[name]
+        within = [place for place in range(len(each)) if place == best or (p_values[name, place] or 0) >= LEVEL]
+        closed, rho, around = Estimate(0, None, None, None), None, None
+        if name == groups.others:
+            runs = [point.runs for point in each]
+            rho, around = seen_unseen_correlation(panel, runs, groups)
+            if each[0].amount == min(curve.amounts):
+                closed = gap_closed(panel, runs, groups)
         yield CurveFinding(
             curve.name,
             curve.axis,
             panel.task,
             panel.metric,
-            group,
-            len(points),
-            amounts[best],
-            amounts[min(within)] if panel.values.shape[1] > 1 else None,
-            closed if group == groups.others else nothing,
-            rho if group == groups.others else None,
-            around if group == groups.others else None,
+            name,
+            len(each),
+            each[0].amount,
+            each[best].amount,
+            each[min(within)].amount if panel.values.shape[1] > 1 else None,
+            closed,
+            rho,
+            around,
         )
+
+
+class Point(NamedTuple):
+    """A setting on a curve with its mean over a group of languages."""
+
+    amount: float
+    setting: str
+    runs: list[str]
+    mean: float
+
+
+def _points(panel: Panel, curve: Curve, languages: Sequence[str], design: Design) -> list[Point]:
+    """The points of a curve that have a mean over the languages, from the least amount on."""
+    found: list[Point] = []
+    for amount, name in sorted(zip(curve.amounts, curve.settings, strict=True)):
+        runs = design.present(name, panel)
+        mean = float(contributions(panel.of(runs, languages)).mean()) if runs else np.nan
+        if np.isfinite(mean):
+            found.append(Point(amount, name, runs, mean))
+    return found
 
 
 def gap_closed(panel: Panel, runs: Sequence[Sequence[str]], groups: LanguageGroups) -> Estimate:
     """max over the points − value at the first point of performance to the pivot (arXiv 2504.16677, in points there).
 
     `runs` are those of each point, the least amount first. The interval is the percentile bootstrap over items and,
-    where a point has several runs, over those; as every maximum of noisy figures it leans upwards. Undefined where the
-    pivot's score could be 0 at some point.
+    where points have several runs, over those, expanded for as few as the point with fewest has (with three it is
+    wide); as every maximum of noisy figures it leans upwards. Undefined where the pivot's score could be 0 at a point.
     """
     others = groups.means().get(groups.others, ())
     if groups.pivot not in panel.languages or not others or not set(others) <= set(panel.languages):
@@ -118,14 +139,20 @@ def gap_closed(panel: Panel, runs: Sequence[Sequence[str]], groups: LanguageGrou
     value = float(shares.max() - shares[0])
     if panel.values.shape[1] == 1:
         return Estimate(n, value, None, None)
+    size = sample_size(panel, runs)
     above, below = (
         np.stack([_sampled(panel, each, members) for each in runs], axis=1) for members in (others, (groups.pivot,))
     )
-    if (interval(below, panel.values.shape[1])[0] <= 0).any():
+    if (interval(below, size)[0] <= 0).any():
         return Estimate(n, None, None, None)
     rises = (above / np.where(below > 0, below, np.nan))[(below > 0).all(axis=1)]
-    low, high = interval(rises.max(axis=1) - rises[:, 0], panel.values.shape[1])
+    low, high = interval(rises.max(axis=1) - rises[:, 0], size)
     return Estimate(n, value, float(low), float(high))
+
+
+def sample_size(panel: Panel, runs: Sequence[Sequence[str]]) -> int:
+    """As many as what is resampled has fewest of: items, or the runs of a point where there are several."""
+    return min(panel.values.shape[1], *(len(each) for each in runs if len(each) > 1), 10**9)
 
 
 def _sampled(panel: Panel, runs: Sequence[str], languages: Sequence[str]) -> Floats:
@@ -156,7 +183,7 @@ def seen_unseen_correlation(
         return rho, None
     one, other = (np.stack([_sampled(panel, each, members) for each in runs], axis=1) for members in (seen, unseen))
     sampled = spearman(one, other)
-    low, high = interval(sampled[np.isfinite(sampled)], panel.values.shape[1])
+    low, high = interval(sampled[np.isfinite(sampled)], sample_size(panel, runs))
     return rho, (float(low), float(high))
 
 

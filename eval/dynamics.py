@@ -13,11 +13,16 @@ LEARNED = 0.98
 
 
 def learn_step(steps: Sequence[float], scores: Sequence[float | None]) -> float | None:
-    """The first checkpoint with at least 98 % of the best score (arXiv 2205.11758); None where none was scored."""
+    """The first checkpoint with at least 98 % of the best score (arXiv 2205.11758).
+
+    None where none was scored, or the best is nothing.
+    """
     known = sorted((step, score) for step, score in zip(steps, scores, strict=True) if score is not None)
     if not known:
         return None
     best = max(score for _, score in known)
+    if best <= 0:
+        return None
     return next(step for step, score in known if score >= LEARNED * best)
 
 

@@ -51,7 +51,7 @@ def _best(task: str, group: str, part: pl.DataFrame, comparisons: pl.DataFrame, 
     where, best = f"{task}, {group} languages", scored.row(0, named=True)
     name, metric, mean = best["cell"], best["metric"], _figure(best)
     if scored.height > 1 and best["mean"] == scored["mean"].min():
-        return f"{where}: all {scored.height} mixtures score the same, {mean}."
+        return f"{where}: the {scored.height} mixtures score the same, {mean}."
     other = design.references.get(name, name)
     other = BASE if other == name else other
     compared = comparisons.filter(task=task, group=group, cell=name, other=other).filter(
@@ -60,7 +60,8 @@ def _best(task: str, group: str, part: pl.DataFrame, comparisons: pl.DataFrame, 
     if compared.is_empty():
         return f"{where}: {name} is highest, {mean}."
     row, factor = compared.row(0, named=True), metric_of(metric).factor
-    told = f"{where}: {name} is highest, {mean}, {factor * row['difference']:.1f} above {other}"
+    way = "above" if row["difference"] >= 0 else "below"
+    told = f"{where}: {name} is highest, {mean}, {factor * abs(row['difference']):.1f} {way} {other}"
     if row["p_adjusted"] < LEVEL:
         return f"{told} ({p_value(row['p_adjusted'])})."
     missed = f"; under {factor * row['detectable']:.1f} would likely be missed" if row["detectable"] else ""
@@ -84,12 +85,14 @@ def _curves(curves: Sequence[CurveFinding], groups: LanguageGroups) -> Iterator[
     for each in curves:
         if each.group != groups.others:
             continue
+        if each.plateau == each.best == each.least:
+            continue
         where = ", ".join(filter(None, (each.task, each.curve)))
         told = [f"{where}, {each.group} mean over {each.axis}: highest at {each.best:g}"]
         if each.plateau is not None and each.plateau != each.best:
             told.append(f"{each.plateau:g} is not told apart from that")
         closed = each.gap_closed
-        if closed.mean is not None and closed.low is not None and closed.high is not None:
+        if closed.mean and closed.low is not None and closed.high is not None:
             figures = f"{100 * closed.mean:.1f} points ({100 * closed.low:.1f}–{100 * closed.high:.1f})"
             told.append(f"{groups.performance} rises by up to {figures}")
         if each.correlation is not None:

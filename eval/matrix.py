@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import kendalltau
 
+from eval.metrics import metric_of
 from eval.panel import Panel
 from eval.stats import Difference, Estimate, Floats, comparable, contributions, differences, holm, spread
 from eval.transfer import BASE, Design
@@ -74,19 +75,20 @@ def _against_base(panel: Panel, design: Design, cell: str, target: str) -> tuple
 def asymmetry(panels: Sequence[Panel], sources: Mapping[str, Source], design: Design) -> pl.DataFrame:
     """T − Tᵀ for each pair of languages that are sources of a task tested: (a → b) − (b → a), items paired.
 
+    Languages that several settings are trained on are left out, and pairs whose test items are not parallel are blank.
     Columns: task, one, other, items, difference, low, high, p, p_adjusted.
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
         there = set(design.there(panel))
-        cells = {each.language: cell for cell, each in sources.items() if each.task == panel.task and cell in there}
+        cells = alone({cell: each for cell, each in sources.items() if each.task == panel.task and cell in there})
         known = [language for language in cells if language in panel.languages] if BASE in there else []
         pairs = list(combinations(known, 2))
         found: list[Difference] = []
         if pairs:
             gains = {(one, other): np.subtract(*_against_base(panel, design, cells[one], other))
                      for one in known for other in known if one != other}  # fmt: skip
-            found = differences([(gains[one, other], gains[other, one]) for one, other in pairs])
+            found = differences([trimmed(gains[one, other], gains[other, one]) for one, other in pairs])
         adjusted = holm([each.p for each in found])
         rows += [  # pyright: ignore[reportAssignmentType]
             {"task": panel.task, "one": one, "other": other, "items": each.items, "difference": each.difference,
@@ -99,8 +101,23 @@ def asymmetry(panels: Sequence[Panel], sources: Mapping[str, Source], design: De
     )
 
 
+def alone(sources: Mapping[str, Source]) -> dict[str, str]:
+    """Language → its setting, of those that one setting alone is trained on."""
+    languages = [each.language for each in sources.values()]
+    return {each.language: cell for cell, each in sources.items() if languages.count(each.language) == 1}
+
+
+def trimmed(one: Floats, other: Floats) -> tuple[Floats, Floats]:
+    """As many runs of each as of the one with fewer."""
+    runs = min(len(one), len(other))
+    return one[:runs], other[:runs]
+
+
 def donors(matrix: pl.DataFrame) -> pl.DataFrame:
-    """Each source's mean over other languages, in each task trained on and tested: columns …, targets, mean."""
+    """Each source's mean over other languages, in each task trained on and tested: columns …, targets, mean.
+
+    Sources that several settings are trained on, say on several amounts, are left out.
+    """
     return _means(matrix, "source", "targets")
 
 
@@ -110,7 +127,8 @@ def recipients(matrix: pl.DataFrame) -> pl.DataFrame:
 
 
 def _means(matrix: pl.DataFrame, by: str, counted: str) -> pl.DataFrame:
-    elsewhere = matrix.filter((pl.col("source") != pl.col("target")) & pl.col("difference").is_not_null())
+    once = pl.col("cell").n_unique().over("source_task", "source") == 1
+    elsewhere = matrix.filter((pl.col("source") != pl.col("target")) & pl.col("difference").is_not_null() & once)
     grouped = elsewhere.group_by("source_task", "task", by, maintain_order=True)
     return grouped.agg(pl.len().alias(counted), mean=pl.col("difference").mean()).sort("mean", descending=True)
 
@@ -118,10 +136,13 @@ def _means(matrix: pl.DataFrame, by: str, counted: str) -> pl.DataFrame:
 def regimes(matrix: pl.DataFrame) -> pl.DataFrame:
     """Same or other task × same or other language: how many transfers, their mean, and how many help or harm.
 
-    Columns: task, language ("same" or "other"), transfers, mean, positive, negative (shares by sign), helped, harmed
-    (shares with an adjusted p below 0.05).
+    Differences are shares of their metric's range. Columns: task, language ("same" or "other"), transfers, mean,
+    positive, negative (shares by sign), helped, harmed (shares with an adjusted p below 0.05).
     """
-    known = matrix.filter(pl.col("difference").is_not_null())
+    spans = {name: metric_of(name).best - metric_of(name).worst for name in matrix["metric"].unique()}
+    known = matrix.filter(pl.col("difference").is_not_null()).with_columns(
+        difference=pl.col("difference") / pl.col("metric").replace_strict(spans, return_dtype=pl.Float64)
+    )
     sign, sure = pl.col("difference"), pl.col("p_adjusted") < 0.05
     return (
         known.with_columns(

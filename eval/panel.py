@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -46,16 +46,14 @@ class Panel:
         return [self.languages.index(language) for language in languages]
 
 
-def panels_of(scores: pl.DataFrame, metrics: Sequence[str] | None = None) -> list[Panel]:
+def panels_of(scores: pl.DataFrame, metrics: Sequence[str] | None = None) -> Iterator[Panel]:
     """A panel for each task and metric in their order, of a table of scores as evaluation writes it.
 
     Several examples of one item in one language count as one score, their mean.
     """
     chosen = scores if metrics is None else scores.filter(pl.col("metric").is_in(list(metrics)))
-    return [
-        panel_of(str(task), str(metric), part)
-        for (task, metric), part in chosen.group_by(["task", "metric"], maintain_order=True)
-    ]
+    for (task, metric), part in chosen.group_by(["task", "metric"], maintain_order=True):
+        yield panel_of(str(task), str(metric), part)
 
 
 def panel_of(task: str, metric: str, part: pl.DataFrame) -> Panel:

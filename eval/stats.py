@@ -158,7 +158,7 @@ def spread(table: Floats) -> Spread:
 def estimate(values: Floats, replicates: Floats | None = None, ends: tuple[float, float] = (0.0, 1.0)) -> Estimate:
     """Mean over runs and languages of the means over items, for scores of shape (runs, items, languages).
 
-    One item, or figures that are means already, give no interval.
+    One item, figures that are means already, and scores between the ends that do not vary give no interval.
     One run: the bootstrap (`interval`) over items, of `replicates` (`bootstrap_means` of these values) if they are
     there already; scores that are all the worst or the best there is (`ends`) get Wilson's interval, of one language
     or where all are the same. Several runs: the t interval of `spread`.
@@ -176,15 +176,19 @@ def estimate(values: Floats, replicates: Floats | None = None, ends: tuple[float
     if bool(np.isin(known, ends).all()) and ((runs, languages) == (1, 1) or mean in ends):
         low, high = wilson((mean - worst) / (best - worst), int(scored.any(axis=(0, 2)).sum()))
         return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))
+    around = spread(contributions(values))
+    if around.error == 0:
+        return Estimate(n, mean, None, None)
     if runs > 1:
-        half = spread(contributions(values)).half_width
-        return Estimate(n, mean, mean - half, mean + half)
+        return Estimate(n, mean, mean - around.half_width, mean + around.half_width)
     means = bootstrap_means(values) if replicates is None else replicates
-    low, high = interval(means.mean(axis=(1, 2)), values.shape[1])
+    low, high = interval(means.mean(axis=(1, 2)), int(scored.any(axis=(0, 2)).sum()))
     return Estimate(n, mean, float(low), float(high))
 
 
-def ratio(numerator: Floats, denominator: Floats, replicates: Floats | None = None) -> Estimate:
+def ratio(
+    numerator: Floats, denominator: Floats, replicates: Floats | None = None, ends: tuple[float, float] = (0.0, 1.0)
+) -> Estimate:
     """The mean of `numerator` over that of `denominator`, arrays as for `estimate`; items (and runs) are paired.
 
     Undefined where the denominator could be 0, that is, where its interval reaches down to 0. One run: the
@@ -196,8 +200,8 @@ def ratio(numerator: Floats, denominator: Floats, replicates: Floats | None = No
     if means is None and numerator.shape[0] == 1:
         means = bootstrap_means(np.concatenate([numerator, denominator], axis=2))
     split = numerator.shape[2]
-    above = estimate(numerator, None if means is None else means[..., :split])
-    below = estimate(denominator, None if means is None else means[..., split:])
+    above = estimate(numerator, None if means is None else means[..., :split], ends)
+    below = estimate(denominator, None if means is None else means[..., split:], ends)
     n = above.n + below.n
     nothing = Estimate(n, None, None, None)
     if above.mean is None or below.mean is None:

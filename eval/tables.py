@@ -10,7 +10,7 @@ import polars as pl
 
 from eval.curves import curve_findings
 from eval.dynamics import forgetting, learn_step
-from eval.transfer import Curve, Design, LanguageGroups, main_panels, summarize
+from eval.transfer import GAP, Curve, Design, LanguageGroups, main_panels, summarize
 
 CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
 """Names of the axis under which learning and forgetting are reported."""
@@ -68,8 +68,8 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
 
 def as_numbers(table: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[str]]:
     """The table with a column as numbers, blanks staying blank; and what in it is no number."""
-    numbers = table[name].cast(pl.Float64, strict=False)
-    wrong = table.filter(numbers.is_null() & table[name].is_not_null())[name]
+    numbers = table[name].cast(pl.Float64, strict=False).fill_nan(None)
+    wrong = table.filter((numbers.is_null() & table[name].is_not_null()) | numbers.is_infinite().fill_null(False))[name]
     problems = [f"column {name!r} must hold numbers; got {str(wrong[0])!r}"] if len(wrong) else []
     return table.with_columns(numbers.alias(name)), problems
 
@@ -107,7 +107,7 @@ def analyse(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> li
 def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> dict[str, Any]:
     scores = as_scores(part, columns)
     amounts = tuple(part[columns.x].unique().sort())
-    names = tuple(f"{amount:g}" for amount in amounts)
+    names = tuple(map(repr, amounts))
     design = Design({name: (name,) for name in names}, curves=(Curve("", columns.x, amounts, names),))
     summary = summarize(scores, groups, design).rename({"cell": columns.x}).drop("task", "metric", "runs", "version")
     summary = summary.with_columns(pl.col(columns.x).cast(pl.Float64)).sort(columns.x, maintain_order=True)
@@ -127,7 +127,7 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
 def as_scores(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     """The rows as evaluation writes scores: cells are the values of x."""
     return part.select(
-        cell=pl.col(columns.x).map_elements(lambda amount: f"{amount:g}", return_dtype=pl.String),
+        cell=pl.col(columns.x).map_elements(repr, return_dtype=pl.String),
         task=pl.lit("table"),
         metric=pl.lit(columns.score),
         language=pl.col(columns.language).cast(pl.String),
@@ -140,6 +140,6 @@ def as_scores(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
 
 def _dynamics(summary: pl.DataFrame, x: str) -> Iterator[dict[str, Any]]:
     """When each language and group was learned, and how much of it was forgotten."""
-    for (group,), part in summary.group_by(["group"], maintain_order=True):
+    for (group,), part in summary.filter(pl.col("group") != GAP).group_by(["group"], maintain_order=True):
         steps, means = part[x].to_list(), part["mean"].to_list()
         yield {"group": group, "learn_step": learn_step(steps, means), "forgetting": forgetting(steps, means)}

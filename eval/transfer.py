@@ -116,7 +116,7 @@ def main_metrics(scores: pl.DataFrame) -> dict[str, str]:
 
 
 def summarize(scores: pl.DataFrame, groups: LanguageGroups, design: Design | None = None) -> pl.DataFrame:
-    """One row per setting (and run of several), task, metric and language or group.
+    """One row per run and setting, task, metric and language or group.
 
     Columns: cell, runs, task, metric, group, languages, mean, low, high, scored, unscored, no_answer, version.
     *Performance to English* = mean over the other languages / the English score of the same cell (arXiv 2504.16677,
@@ -145,10 +145,10 @@ def counted(scores: pl.DataFrame) -> Tallies:
 def _summary_rows(
     panel: Panel, groups: LanguageGroups, design: Design | None, tallies: Tallies
 ) -> Iterator[dict[str, object]]:
-    """The rows of one panel: every run on its own, and settings of several runs."""
-    several = {name: runs for name, runs in (design.settings if design else {}).items() if len(runs) > 1}
+    """The rows of one panel: every run on its own, and settings that are not called as their run is."""
+    named = {name: runs for name, runs in (design.settings if design else {}).items() if runs != (name,)}
     settings = {run: (run,) for run in panel.runs}
-    settings |= {name: tuple(run for run in runs if run in panel.runs) for name, runs in several.items()}
+    settings |= {name: tuple(run for run in runs if run in panel.runs) for name, runs in named.items()}
     for name, runs in settings.items():
         if not runs:
             continue
@@ -189,7 +189,7 @@ def estimates(
         yield (
             groups.performance,
             (groups.pivot, *others),
-            ratio(panel.of(runs, others), panel.of(runs, (groups.pivot,)), sampled),
+            ratio(panel.of(runs, others), panel.of(runs, (groups.pivot,)), sampled, ends),
         )
     if {"seen", "unseen"} <= set(means):
         members = (*means["seen"], *means["unseen"])
@@ -247,7 +247,7 @@ COMPARISONS = {
 def main_panels(scores: pl.DataFrame) -> list[Panel]:
     """The panels of each task's main metric."""
     main = main_metrics(scores)
-    return [panel for panel in panels_of(scores, list(main.values())) if main[panel.task] == panel.metric]
+    return [panel for panel in panels_of(scores, [*main.values()]) if main[panel.task] == panel.metric]
 
 
 def compared(
@@ -280,9 +280,17 @@ def _figures(each: Difference) -> dict[str, object]:
 
 
 def paired(panel: Panel, design: Design, one: str, other: str, languages: Sequence[str]) -> tuple[Floats, Floats]:
-    """The scores of two settings, run by run; a setting of one run is compared with every run of the other."""
+    """The scores of two settings, run by run: of the runs that both have, in the order of their seeds.
+
+    The base has no seed: every run is compared with it. Of settings with unlike numbers of runs, as many are taken of
+    each as of the one with fewer: a single run's own luck would be in all differences alike, and so in none's spread.
+    """
     first, second = design.present(one, panel), design.present(other, panel)
-    if len(first) > 1 and len(second) > 1:
+    if BASE not in (one, other):
+        if len(design.runs(one)) == len(design.runs(other)):
+            pairs = zip(design.runs(one), design.runs(other), strict=True)
+            both = [pair for pair in pairs if pair[0] in first and pair[1] in second]
+            first, second = [pair[0] for pair in both], [pair[1] for pair in both]
         fewer = min(len(first), len(second))
         first, second = first[:fewer], second[:fewer]
     return panel.of(first, languages), panel.of(second, languages)

@@ -26,9 +26,11 @@ def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
             if (name, without_seed) not in places:
                 places.append((name, without_seed))
     curves = tuple(curve for axis in recipe.grid if is_scale(recipe.grid[axis]) for curve in curves_along(axis, places))
-    references = {name: curve.settings[0] for curve in reversed(curves) for name in curve.settings}
-    first = next(iter(settings))
-    return Design(settings, {name: references.get(name, first) for name in settings}, curves)
+    references = {
+        name: curve.settings[0] for curve in reversed(curves) for name in curve.settings if name != curve.settings[0]
+    }
+    origin = None if curves else next(iter(settings))
+    return Design(settings, {name: references.get(name, origin or name) for name in settings}, curves)
 
 
 def setting_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, Place]:

@@ -18,6 +18,7 @@ from eval.evaluate import (
     stored_likelihoods,
 )
 from eval.generate import VllmEngine, vllm_available, vllm_version
+from eval.metrics import SWITCH_AWARE
 from eval.scorers.judging import RATING
 from eval.scorers.split import split_scores
 from eval.transfer import BASE
@@ -136,7 +137,8 @@ def count_missing(evaluation: Evaluation, asked: Sequence[Keyed]) -> int:
 def write_tables(study: Study, evaluation: Evaluation) -> None:
     """Scores every prediction there is; rescoring needs no generation.
 
-    A judge's scores come last, and are added to those that are written already: it may fail, or take long.
+    A judge's scores are added to those that are written already: it may fail, or take long. Its rating, switch-aware,
+    is then the metric that its tasks are judged by (arXiv 2504.16677), and stands first.
     """
     completions = dict(stored_completions(evaluation.generations))
     prompts = evaluation.prompts()
@@ -148,8 +150,9 @@ def write_tables(study: Study, evaluation: Evaluation) -> None:
     if study.recipe.evaluation.judge:
         judged, judgements = judge_study(study, prompts, completions)
         write_table(study, JUDGEMENTS, judgements)
-        scores = pl.concat([scores, judged])
-        write_table(study, SCORES, pl.concat([scores, split_scores(scores, RATING)]))
+        split = split_scores(pl.concat([scores, judged]), RATING)
+        main = pl.col("metric") == RATING + SWITCH_AWARE
+        write_table(study, SCORES, pl.concat([split.filter(main), scores, judged, split.filter(~main)]))
 
 
 def write_table(study: Study, name: str, table: pl.DataFrame) -> None:

@@ -120,10 +120,10 @@ def study_page(study: Study, scores: pl.DataFrame, stale: list[str], analysis: A
 
 
 def training_seconds(study: Study) -> dict[str, float]:
-    """Setting → the seconds that its runs took to train, where that is recorded of all of them."""
+    """Setting → the mean seconds that its runs took to train, where that is recorded of all of them."""
     recorded = {plan.name: plan.run.record.get("seconds") for plan in study.plans}
     taken = {name: [recorded.get(run) for run in runs] for name, runs in study.design.settings.items()}
-    return {name: sum(filter(None, each)) for name, each in taken.items() if all(each)}
+    return {name: sum(filter(None, each)) / len(each) for name, each in taken.items() if all(each)}
 
 
 def trained_on(plan: CellPlan) -> set[tuple[str, str]]:

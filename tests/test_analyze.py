@@ -80,6 +80,7 @@ def test_two_rows_for_a_point_name_the_column_that_tells_them_apart(tmp_path: Pa
     [
         ("m,0,en,0.5\nm,0,fr,0.5\n", (), "no rows in ja; the languages are en, fr"),
         ("m,0,en,half\nm,0,fr,0.5\nm,0,ja,0.5\n", (), "column 'score' must hold numbers; got 'half'"),
+        ("m,0,en,0.5\nm,0,fr,inf\nm,0,ja,0.5\n", (), "column 'score' must hold numbers; got 'inf'"),
         ("m,0,en,0.5\n", ("--group", "modell"), "no column 'modell'; there are model, amount, language, score"),
     ],
 )
@@ -96,6 +97,15 @@ def test_a_blank_score_is_missing_and_not_zero(tmp_path: Path) -> None:
     (part,) = analyze(path)
     seen = [(row["mean"], row["unscored"]) for row in part["summary"] if row["group"] == "seen"]
     assert seen == [(None, 1), (0.2, 0)]
+
+
+def test_amounts_that_are_close_stay_apart(tmp_path: Path) -> None:
+    rows = "".join(f"m,{step},{language},{score}\n" for step, score in ((1234561, 0.1), (1234564, 0.9))
+                   for language in ("en", "fr", "ja"))  # fmt: skip
+    (part,) = analyze(write(tmp_path / "table.csv", rows))
+    assert [(row["amount"], row["mean"]) for row in part["summary"] if row["group"] == "unseen"] == [
+        (1234561.0, 0.1), (1234564.0, 0.9),
+    ]  # fmt: skip
 
 
 def test_checkpoints_give_learning_and_forgetting(tmp_path: Path) -> None:

@@ -52,6 +52,13 @@ def test_each_combination_of_the_other_axes_has_a_curve(recipe_data: dict[str, A
     assert made.references["task-summaries_amount-3"] == "task-summaries_amount-0"
 
 
+def test_the_least_of_one_amount_is_compared_along_another(recipe_data: dict[str, Any], write_recipe: Write) -> None:
+    warmup = {"path": "training.warmup_steps", "values": [0, 5]}
+    made = design(recipe_data, write_recipe, warmup=warmup, amount=AMOUNT)
+    assert made.references["warmup-0_amount-2"] in ("warmup-0_amount-0",)
+    assert made.references["warmup-5_amount-0"] == "warmup-0_amount-0" == made.references["warmup-0_amount-0"]
+
+
 def test_a_cell_that_stands_for_several_places_is_on_every_curve(
     recipe_data: dict[str, Any], write_recipe: Write
 ) -> None:

@@ -129,7 +129,7 @@ def test_scored_again_it_asks_nothing_and_says_the_same(
 
 def test_the_summary_holds_ratings_as_they_are(study: tuple[Path, dict[str, Any], str]) -> None:
     folder, _, said = study
-    assert "instructions: prompt pass" in said, "the task's own metric comes first"
+    assert "instructions: judge rating (worst score" in said, "what its tasks are judged by comes first"
     summary = table(folder, "summary").filter(pl.col("metric") == "judge_rating")
     french = summary.filter((pl.col("cell") == "base") & (pl.col("group") == "fr"))
     assert 1 <= french["mean"].item() <= 2 and french["unscored"].item() == 0

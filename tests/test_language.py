@@ -70,6 +70,7 @@ def test_scores_are_split_by_the_language_of_the_completion() -> None:
         scored("language_pass", 0.0, "wrong"),
         scored("language_pass", None, "unknown", "too short to tell"),
         scored("language_pass", 0.0, "unjudged"),
+        scored("judge_rating", None, "unwritten", "not generated"),
     ]
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, "adapter": pl.String, "answer": pl.String})
     split = split_scores(table, "judge_rating")
@@ -87,4 +88,6 @@ def test_scores_are_split_by_the_language_of_the_completion() -> None:
         ("switch_aware", "wrong"): (1.0, "in another language"),
         ("switch_aware", "unknown"): (4.0, None),
         ("switch_aware", "unjudged"): (None, "no rating"),
+        ("in_language", "unwritten"): (None, "not generated"),
+        ("switch_aware", "unwritten"): (None, "not generated"),
     }

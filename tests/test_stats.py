@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats as distributions
 
@@ -55,8 +55,15 @@ def test_scores_that_never_vary_still_have_an_interval() -> None:
 def test_ratings_that_never_vary_have_an_interval_on_their_own_scale() -> None:
     best = estimate(np.full((1, 20, 2), 5.0), ends=(1.0, 5.0))
     assert best.mean == best.high == 5.0 and best.low == pytest.approx(5 - 4 * 0.1611, abs=5e-4)
-    middling = estimate(np.full((1, 20, 2), 1.0), ends=(0.0, float("inf")))
-    assert (middling.low, middling.mean, middling.high) == pytest.approx((1.0, 1.0, 1.0))
+    for middling in (estimate(np.full((1, 20, 2), 3.0), ends=(1.0, 5.0)), estimate(np.full((3, 20, 2), 3.0))):
+        assert (middling.low, middling.mean, middling.high) == (None, 3.0, None), "no variation is no certainty"
+    one_of_many = np.full((1, 250, 1), NAN)
+    one_of_many[0, 0] = 3.0
+    assert (estimate(one_of_many, ends=(1.0, 5.0)).n, estimate(one_of_many, ends=(1.0, 5.0)).low) == (1, None)
+    whole = ratio(
+        np.full((1, 20, 1), 1.0), np.full((1, 20, 1), 4.0) + np.arange(20).reshape(1, 20, 1) / 20, ends=(1.0, 5.0)
+    )
+    assert whole.low >= whole.mean - 1e-3, "the worst rating is not the best"
 
 
 def test_translations_count_as_one_cluster() -> None:
@@ -81,6 +88,7 @@ def test_the_interval_has_the_width_of_the_standard_error() -> None:
 @given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=2, max_size=20))
 def test_the_interval_holds_the_mean(rows: list[list[float]]) -> None:
     found = estimate(one_run(rows))
+    assume(found.low is not None)  # items that are all alike
     assert found.low - 1e-6 <= found.mean <= found.high + 1e-6
 
 

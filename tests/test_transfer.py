@@ -115,6 +115,38 @@ def test_settings_are_compared_with_their_reference_and_the_base() -> None:
     assert 0 < real["detectable"] < 0.1
 
 
+def test_a_single_run_is_not_compared_with_several_as_if_it_had_no_luck_of_its_own() -> None:
+    made = random_scores({"base": 0.2, "a-1": 0.5, "a-2": 0.6, "a-3": 0.4, "b-2": 0.45})
+    design = Design({"a": ("a-1", "a-2", "a-3"), "b": ("b-1", "b-2", "b-3")}, {"a": "a", "b": "a"})
+    found = compare(main_panels(made), GROUPS, design).filter((pl.col("cell") == "b") & (pl.col("group") == "unseen"))
+    to_a, to_base = (found.filter(pl.col("other") == other).row(0, named=True) for other in ("a", "base"))
+    assert to_a["runs"] == 1 and to_a["difference"] == pytest.approx(-0.15, abs=0.05), "b's second seed and a's"
+    assert to_base["runs"] == 1
+    of_a = compare(main_panels(made), GROUPS, design).filter((pl.col("cell") == "a") & (pl.col("other") == "base"))
+    assert of_a["runs"].to_list() == [3] * len(of_a)
+
+
+def test_a_setting_of_one_seed_has_figures_under_its_own_name() -> None:
+    made = random_scores({"a_seed-1": 0.5})
+    cells = summarize(made, GROUPS, Design({"a": ("a_seed-1",)}))["cell"].unique().sort().to_list()
+    assert cells == ["a", "a_seed-1"]
+
+
+def test_a_blank_takes_only_the_point_that_it_is_of() -> None:
+    made = random_scores({"0": 0.2, "10": 0.4, "20": 0.6})
+    blank = (pl.col("cell") == "10") & (pl.col("language") == "ja")
+    made = made.with_columns(value=pl.when(blank).then(None).otherwise(pl.col("value")))
+    found = {each.group: each for each in curve_findings(main_panels(made), GROUPS, curve((0, 10, 20)))}
+    assert {name: each.points for name, each in found.items()} == {
+        "seen": 3, "unseen": 2, "non-English": 2, "all": 2, "far": 2,
+    }  # fmt: skip
+    assert found["non-English"].gap_closed.mean is not None
+    first = made.filter(pl.col("cell") != "0")
+    without = {each.group: each for each in curve_findings(main_panels(first), GROUPS, curve((0, 10, 20)))}
+    assert without["seen"].gap_closed.mean is None, "not from the first amount there happens to be"
+    assert "non-English" not in without
+
+
 def curve(amounts: tuple[float, ...]) -> Design:
     names = tuple(f"{amount:g}" for amount in amounts)
     return Design({name: (name,) for name in names}, curves=(Curve("", "amount", amounts, names),))
@@ -173,7 +205,7 @@ def test_sentences_say_what_is_best_and_whether_that_is_real() -> None:
     told = sentences(
         summarize(same, GROUPS, design), compare(main_panels(same), GROUPS, design), [], GROUPS, design, {}
     )
-    assert "math, unseen languages: all 2 mixtures score the same, 0.0 (0.0–29.9)." in told
+    assert "math, unseen languages: the 2 mixtures score the same, 0.0 (0.0–29.9)." in told
 
 
 def sources(*languages: str) -> dict[str, Source]:
@@ -235,6 +267,7 @@ def test_learning_and_forgetting_over_checkpoints() -> None:
     assert learn_step(steps, values) == 200 and forgetting(steps, values) == pytest.approx(0.3)
     assert learn_step([1], [None]) is None and forgetting([1, 2], [0.5, None]) is None
     assert learn_step([1, 2, 3], [None, 0.5, 0.5]) == 2
+    assert learn_step([1, 2], [0.0, 0.0]) is None and learn_step([1, 2], [-0.2, -0.1]) is None, "nothing is learned"
 
 
 def test_continual_metrics_by_hand() -> None:

@@ -20,11 +20,13 @@ def split_scores(scores: pl.DataFrame, metric: str) -> pl.DataFrame:
     passes = scores.filter(pl.col("metric") == "language_pass").select(
         *KEYS, passed="value", unknown="reason", told_by="version"
     )
-    both = scores.filter(pl.col("metric") == metric).join(passes, on=KEYS, how="inner", nulls_equal=True)
-    both = both.with_columns(version=pl.format("{} {} {}", pl.lit(VERSION), "version", "told_by"))
+    both = scores.filter(pl.col("metric") == metric).join(passes, on=KEYS, how="left", nulls_equal=True)
+    both = both.with_columns(
+        version=pl.format("{} {} {}", pl.lit(VERSION), "version", pl.col("told_by").fill_null("")).str.strip_chars_end()
+    )
     scored, passed = pl.col("value").is_not_null(), pl.col("passed")
     not_in_it = pl.when(passed == 0).then(pl.lit("in another language")).otherwise(
-        pl.format("language not known: {}", "unknown")
+        pl.format("language not known: {}", pl.col("unknown").fill_null("no completion"))
     )  # fmt: skip
     in_language = both.with_columns(
         metric=pl.lit(metric + IN_LANGUAGE),
