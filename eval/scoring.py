@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from babel import Locale
+from scipy.stats import t
 
 from eval.metrics import metric_of
 from eval.scorers.answers import reference_value, score_answer
@@ -27,7 +28,7 @@ from eval.scorers.language import DEFAULT, Identifier, language_confusion_pass_r
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
 from eval.scorers.score import Score
 from eval.scorers.summaries import score_summary
-from eval.stats import Z, wilson
+from eval.stats import LEVEL, wilson
 
 ScoredTask: TypeAlias = Literal["math", "math-lm-eval", "summarization", "instructions", "language"]
 """math-lm-eval is math with lm-evaluation-harness's scores beside ours."""
@@ -168,7 +169,8 @@ def parsed(number: int, line: bytes) -> dict[str, Any] | BadRow:
         return BadRow(number, None, f"id {problem}")
     language = row.get("language")
     if not isinstance(language, str) or not is_language(language):
-        return BadRow(number, row["id"], f"unknown language {language!r}")
+        problem = "language missing" if language is None else f"unknown language {language!r}"
+        return BadRow(number, row["id"], problem)
     problem = text_problem(row.get("prediction"))
     if problem:
         return BadRow(number, row["id"], f"prediction {problem}")
@@ -336,7 +338,7 @@ class Tally:
     def as_data(self) -> dict[str, Any]:
         """Mean and 95 % interval over rows taken as independent; None of nothing.
 
-        The interval is Wilson's where every value is the worst or the best there is, else normal.
+        The interval is Wilson's where every value is the worst or the best there is, else Student's, within the range.
         """
         data: dict[str, Any] = {"scored": self.scored, "unscored": self.unscored, "no_answer": self.no_answer}
         mean = low = high = None
@@ -348,8 +350,9 @@ class Tally:
                 low, high = (known.worst + span * end for end in wilson((mean - known.worst) / span, self.scored))
             elif self.scored > 1:
                 variance = max(0.0, self.squares - self.total * mean) / (self.scored - 1)
-                half = Z * math.sqrt(variance / self.scored)
-                low, high = mean - half, mean + half
+                known = metric_of(self.metric)
+                half = float(t.ppf(1 - LEVEL / 2, self.scored - 1)) * math.sqrt(variance / self.scored)
+                low, high = max(mean - half, known.worst), min(mean + half, known.best)
         return data | {"mean": mean, "low": low, "high": high, "version": self.version}
 
 

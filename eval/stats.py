@@ -180,7 +180,7 @@ def estimate(values: Floats, replicates: Floats | None = None, ends: tuple[float
     if around.error == 0:
         return Estimate(n, mean, None, None)
     if runs > 1:
-        return Estimate(n, mean, mean - around.half_width, mean + around.half_width)
+        return Estimate(n, mean, max(mean - around.half_width, worst), min(mean + around.half_width, best))
     means = bootstrap_means(values) if replicates is None else replicates
     low, high = interval(means.mean(axis=(1, 2)), int(scored.any(axis=(0, 2)).sum()))
     return Estimate(n, mean, float(low), float(high))

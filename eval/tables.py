@@ -49,6 +49,8 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
         for name in dict.fromkeys(wanted)
         if name not in table.columns
     ]
+    if problems and len(table.columns) == 1 and ";" in table.columns[0]:
+        problems = ["its columns seem to be separated by ';'; save it with commas, and points in numbers"]
     if problems:
         raise TableError(problems)
     for name in (columns.x, columns.score):
@@ -56,6 +58,9 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
         problems += wrong
     if not problems and table[columns.x].null_count():
         problems.append(f"column {columns.x!r} must hold numbers; got 'nothing'")
+    for name in (*columns.group, columns.language):
+        if table[name].null_count():
+            problems.append(f"column {name!r} is blank in {table[name].null_count()} rows; fill it, or leave them out")
     lacking = [each for each in groups.all if each not in set(table[columns.language].to_list())]
     if lacking:
         there = ", ".join(table[columns.language].unique().sort().cast(pl.String))

@@ -206,14 +206,14 @@ def _gap(panel: Panel, runs: Sequence[str], seen: Sequence[str], unseen: Sequenc
     mean = float(table.mean())
     if table.shape[1] == 1:
         return Estimate(n, mean, None, None)
+    if spread(table).error == 0:
+        return Estimate(n, mean, None, None)
     if len(runs) > 1:
         half = spread(table).half_width
         return Estimate(n, mean, mean - half, mean + half)
     sampled = panel.replicates_of(runs[0], seen).mean(axis=(1, 2)) - panel.replicates_of(runs[0], unseen).mean(
         axis=(1, 2)
     )
-    if sampled.min() == sampled.max():
-        return Estimate(n, mean, None, None)
     low, high = interval(sampled, above.shape[1])
     return Estimate(n, mean, float(low), float(high))
 

@@ -10,19 +10,38 @@ import polars as pl
 from eval.tables import Columns, TableError, analyse
 from eval.transfer import LanguageGroups
 from harness.errors import Problem, UserError
+from harness.progress import say
 
 READERS = {".csv": pl.read_csv, ".tsv": pl.read_csv, ".parquet": pl.read_parquet, ".jsonl": pl.read_ndjson}
 
 
 def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> list[dict[str, Any]]:
     """The analysis of each group of rows. Raises UserError for a file or columns that cannot be used."""
+    problems = group_problems(groups)
+    if problems:
+        raise UserError(problems)
     table = read_table(file)
     if columns.item is None and "item" in table.columns:
         columns = Columns(columns.x, columns.group, columns.language, columns.score, "item")
+    left_out = set(table[columns.language].drop_nulls()) - set(groups.all) if columns.language in table.columns else ()
+    if left_out:
+        say(f"left out, being neither seen nor unseen: {' '.join(sorted(map(str, left_out)))}")
     try:
         return analyse(table, columns, groups)
     except TableError as error:
         raise UserError([Problem(str(file), problem) for problem in error.problems]) from None
+
+
+def group_problems(groups: LanguageGroups) -> list[Problem]:
+    """Languages that are both seen and unseen, or none that is seen beside the pivot."""
+    problems = [
+        Problem("--unseen", f"{language!r} is also in --seen; keep it in one")
+        for language in groups.unseen
+        if language in groups.seen
+    ]
+    if not groups.means().get("seen"):
+        problems.append(Problem("--seen", f"names no language beside {groups.pivot!r}; name those trained on"))
+    return problems
 
 
 def read_table(file: Path) -> pl.DataFrame:

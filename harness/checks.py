@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.tasks import TASKS
-from eval.transfer import BASE, LanguageGroups
+from eval.transfer import BASE, GAP, LanguageGroups
 from harness.errors import Problem, suggestion
 from harness.named_tasks import named_tasks, naming_problems
 from harness.recipe import Ingredient, Judge, Recipe, is_ready_made
@@ -118,7 +118,8 @@ def _check_groups(recipe: Recipe) -> list[Problem]:
     """Groups of languages that are not the study's, or whose names mean something else already."""
     tested = recipe.all_languages
     given = recipe.languages
-    taken = {*tested, *LanguageGroups(given.seen, given.unseen, pivot=given.pivot).means()}
+    known = LanguageGroups(given.seen, given.unseen, pivot=given.pivot)
+    taken = {*tested, *known.means(), known.performance, GAP}
     problems = [
         Problem(f"languages.groups.{name}", f"{name!r} is a group or a language already; choose another name")
         for name in given.groups

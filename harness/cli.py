@@ -80,10 +80,13 @@ def plan(
         harness plan recipes/quickstart.yaml --card --cells amount-40
     """
     with reporting_mistakes():
+        from harness.grid import choose
         from harness.study import Study, plan_data
 
         study = Study(recipe, runs)
+        chosen = {cell.name for cell in choose(study.cells, cells)}
         data = plan_data(study)
+        data["cells"] = [cell for cell in data["cells"] if cell["name"] in chosen]
         cards = study.cards(cells) if card else {}
         if as_json:
             print(json.dumps(data | {"cards": cards} if card else data, ensure_ascii=False))
@@ -554,6 +557,7 @@ def show_comparison(data: dict[str, Any], shown: int) -> None:
         for cell in (data["one"], data["other"]):
             line(f"  {cell}: {item[cell]['value']:g}  {' '.join(item[cell]['completion'].split())}")
     line(f"{len(data['flipped'])} items differ: {data['file']}")
+    line(f"versions: {'; '.join(dict.fromkeys(row['version'] for row in data['differences']))}")
 
 
 def show_analysis(found: list[dict[str, Any]], x: str) -> None:

@@ -37,14 +37,20 @@ def compare_cells(study: Study, one: str, other: str) -> dict[str, Any]:
         raise UserError(problems)
     chosen = scores.filter(pl.col("cell").is_in([one, other]))
     groups = study.groups
-    rows = [row for panel in main_panels(chosen) for row in compared_rows(panel, one, other, groups)]
+    versions = chosen.group_by("task", "metric").agg(pl.col("version").unique().sort().str.join("; "))
+    named = {(task, metric): version for task, metric, version in versions.iter_rows()}
+    rows = [
+        row
+        for panel in main_panels(chosen)
+        for row in compared_rows(panel, one, other, groups, named[panel.task, panel.metric])
+    ]
     items = flips(study, chosen, one, other)
     path = study.folder / "comparisons" / f"{one}--{other}.jsonl"
     write_text(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
     return {"one": one, "other": other, "differences": rows, "flipped": items, "file": str(path)}
 
 
-def compared_rows(panel: Panel, one: str, other: str, groups: LanguageGroups) -> list[dict[str, Any]]:
+def compared_rows(panel: Panel, one: str, other: str, groups: LanguageGroups, version: str) -> list[dict[str, Any]]:
     """A row per language and group of a task; p-values are Holm's over the languages, and over the groups."""
     if {one, other} - set(panel.runs):
         return []
@@ -59,6 +65,7 @@ def compared_rows(panel: Panel, one: str, other: str, groups: LanguageGroups) ->
                 {
                     "task": panel.task,
                     "metric": panel.metric,
+                    "version": version,
                     "group": name,
                     "items": each.items,
                     "difference": each.difference,

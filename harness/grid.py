@@ -80,6 +80,13 @@ def _axis_problems(grid: Mapping[str, Axis]) -> list[Problem]:
         for axis, spec in grid.items()
         if not spec.paths
     ]
+    for axis, spec in grid.items():
+        given = list(map(str, spec.values)) if not isinstance(spec.values, dict) else []
+        problems += [
+            Problem(f"grid.{axis}.values", f"{value} stands there {given.count(value)} times; keep one")
+            for value in dict.fromkeys(given)
+            if given.count(value) > 1
+        ]
     taken: dict[str, str] = {}
     for axis, spec in grid.items():
         for path in spec.paths:

@@ -47,7 +47,7 @@ from harness.errors import Problem, UserError, suggestion
 from harness.models import find_model, load_tokenizer, locate_model
 from harness.progress import progress, say
 from harness.recipe import Recipe
-from harness.scoring import report_bad
+from harness.scoring import report_bad, same_file_problems
 
 if TYPE_CHECKING:
     from harness.study import Study
@@ -290,6 +290,8 @@ def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> dict
     cannot be read or written, one without a good row, and a judge that cannot be asked.
     """
     given = judge_settings(options)
+    if problems := same_file_problems(file, out):
+        raise UserError(problems)
     if out and not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):  # said before anything is paid for
         raise UserError([Problem("--out", f"{out.parent} is no folder that can be written to")])
     try:

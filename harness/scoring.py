@@ -22,7 +22,7 @@ def score_predictions(
     Raises UserError for a task or an identifier that there is not, a file that cannot be read or written, and one
     without a good row.
     """
-    problems = identifier_problems("--identifier", identifier)
+    problems = identifier_problems("--identifier", identifier) + same_file_problems(file, out)
     if task not in SCORED_TASKS:
         problems.append(Problem("--task", f"no task {task!r}; {suggestion(task, SCORED_TASKS)}"))
     if problems:
@@ -38,15 +38,22 @@ def score_predictions(
                 written.write(text)
     except OSError as error:
         raise UserError([Problem(str(error.filename or file), error.strerror or str(error))]) from None
-    if out:
+    report_bad(tallies)
+    if out and tallies.by_language:
         Path(written.name).chmod(0o644)
         Path(written.name).replace(out)
     else:
         Path(written.name).unlink()
-    report_bad(tallies)
     if not tallies.by_language:
         raise UserError([Problem(str(file), "holds no row that can be scored")])
     return tallies.as_data()
+
+
+def same_file_problems(file: Path, out: Path | None) -> list[Problem]:
+    """Results that would be written over what they are of."""
+    if out and out.resolve() == file.resolve():
+        return [Problem("--out", f"{out} is the file of predictions itself; name another")]
+    return []
 
 
 def identifier_problems(where: str, identifier: str) -> list[Problem]:

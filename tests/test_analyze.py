@@ -92,6 +92,16 @@ def test_a_table_that_cannot_be_analysed_says_why(
     assert refused.returncode == 2 and message in refused.stderr and "Traceback" not in refused.stderr
 
 
+def test_languages_are_seen_or_unseen_and_what_is_neither_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "table.csv", "".join(f"m,0,{language},0.5\n" for language in ("en", "fr", "ja", "ko")))
+    said = harness("analyze", path, "--x", "amount", "--seen", "fr", "--unseen", "ja")
+    assert said.returncode == 0 and "left out, being neither seen nor unseen: ko" in said.stderr
+    both = harness("analyze", path, "--x", "amount", "--seen", "fr,ja", "--unseen", "ja")
+    assert both.returncode == 2 and "'ja' is also in --seen" in both.stderr
+    none = harness("analyze", path, "--x", "amount", "--seen", "en", "--unseen", "ja")
+    assert none.returncode == 2 and "names no language beside 'en'" in none.stderr
+
+
 def test_a_blank_score_is_missing_and_not_zero(tmp_path: Path) -> None:
     path = write(tmp_path / "table.csv", "m,0,en,0.5\nm,0,fr,\nm,0,ja,0.4\nm,1,en,0.5\nm,1,fr,0.2\nm,1,ja,0.4\n")
     (part,) = analyze(path)

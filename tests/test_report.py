@@ -40,7 +40,7 @@ def summary(*rows: tuple[str, str, str, float | None]) -> pl.DataFrame:
         [
             {"cell": cell, "task": "math", "metric": metric, "group": group, "languages": group, "mean": mean}
             | {"low": mean and mean - 0.05, "high": mean and mean + 0.05, "scored": 20 if mean is not None else 0}
-            | {"unscored": 0 if mean is not None else 20, "no_answer": 0, "version": "scorer/1"}
+            | {"unscored": 0 if mean is not None else 20, "no_answer": 0, "version": "scorer/1", "runs": 1}
             for cell, metric, group, mean in rows
         ]
     )
@@ -71,9 +71,10 @@ def test_the_best_cell_is_a_trained_one_with_a_score_and_the_first_of_equals() -
             ("a", "accuracy", "unseen", 0.5),
             ("b", "accuracy", "unseen", 0.5),
             ("c", "accuracy", "unseen", None),
+            ("d", "accuracy", "unseen", 0.3),
         ),
         GROUPS,
-        ["base", "a", "b", "c"],
+        ["base", "a", "b", "c", "d"],
     )
     (best,) = best_cells(found, GROUPS, "base")
     assert (best.cell, best.group, best.change) == ("a", "unseen", "−40.0")

@@ -171,3 +171,25 @@ def test_nothing_that_can_be_written_breaks_a_scorer_or_leaves_its_range() -> No
             for each in (*score_summary(text, text[::-1], text, language), *score_language(text, language, LANGUAGES)):
                 assert (each.value is None and each.reason) or (each.value is not None and each.value >= 0)
                 assert each.metric == "length_ratio" or each.value is None or each.value <= 1
+
+
+def test_results_are_never_written_over_what_they_are_of(tmp_path: Path) -> None:
+    row = {"id": 1, "language": "en", "prediction": "18"}
+    path = write(tmp_path / "rows.jsonl", [row | {"reference": "18"}])
+    refused = harness("score", path, "--task", "math", "--out", path)
+    assert refused.returncode == 2 and "is the file of predictions itself" in refused.stderr
+    older = tmp_path / "older.jsonl"
+    older.write_text("older\n")
+    nothing = write(tmp_path / "nothing.jsonl", ["{broken"])
+    assert harness("score", nothing, "--task", "math", "--out", older).returncode == 2
+    assert older.read_text() == "older\n" and len(list(tmp_path.iterdir())) == 3, "and nothing is left behind"
+
+
+def test_intervals_of_few_rows_are_wide_and_stay_on_the_scale(tmp_path: Path) -> None:
+    rows = [{"id": n, "language": "en", "prediction": "a b c", "reference": text}
+            for n, text in enumerate(("a b c", "a b x", "x y z"))]  # fmt: skip
+    tallies = Tallies()
+    for row in score_file(write(tmp_path / "rows.jsonl", rows), "summarization"):
+        tallies.add(row)
+    found = tallies.as_data()["languages"]["en"]["rouge_l"]
+    assert (found["low"], found["high"]) == (0.0, 1.0), "three rows say next to nothing"

@@ -113,6 +113,13 @@ def test_languages_with_items_of_their_own_add_their_variances() -> None:
     assert spread(contributions(values)).error == pytest.approx(np.sqrt(np.square(errors).sum()) / 3, rel=0.02)
 
 
+def test_intervals_of_runs_stay_on_the_scale() -> None:
+    values = np.zeros((2, 16, 1))
+    values[0, 0, 0] = 1.0
+    found = estimate(values)
+    assert found.low == 0.0 and found.mean < found.high <= 1.0
+
+
 def test_a_ratio_to_noise_is_undefined() -> None:
     zeros, ones = np.zeros((1, 10, 1)), np.ones((1, 10, 1))
     assert ratio(ones, zeros).mean is None

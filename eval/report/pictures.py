@@ -434,7 +434,7 @@ def _faceted(chart: Any, data: str, facet: altair.Facet, columns: int, narrowest
         scales: dict[str, Any] = dict.fromkeys(own, "independent")
         panels = panels.resolve_scale(**scales)
     if "y" in own:
-        panels = panels.properties(bounds="flush", spacing=48)
+        panels = panels.properties(bounds="flush", spacing=64)
     return _as_spec(panels, {"columns": columns, "narrowestPanel": narrowest, "widestPanel": 520})
 
 

@@ -11,6 +11,7 @@ from eval.metrics import IN_LANGUAGE, SHARE, SWITCH_AWARE, Metric, metric_of
 from eval.transfer import GAP, LanguageGroups
 
 NAMES = {"rouge_l": "ROUGE-L", "rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "chrf": "chrF++"}
+ALL_ALIKE = "all alike"
 SPLITS = {
     IN_LANGUAGE: "of answers in the right language",
     SWITCH_AWARE: "worst score for an answer in another language",
@@ -92,7 +93,9 @@ class Best:
 
     @property
     def change(self) -> str:
-        """How far it is above the untuned model, signed."""
+        """How far it is above the untuned model, signed; blank where it is not."""
+        if self.base and self.base.mean == self.figure.mean:
+            return ""
         return difference(self.figure.mean, self.base.mean if self.base else None, self.figure.metric)
 
 
@@ -127,7 +130,7 @@ def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> 
         task=task,
         metric=metric,
         version=", ".join(single["version"].unique(maintain_order=True)),
-        items=int(single.select((pl.col("scored") + pl.col("unscored")).max()).item()),
+        items=int(single.select(((pl.col("scored") + pl.col("unscored")) // pl.col("runs")).max()).item()),
         columns=columns,
         rows={cell: [figures.get((cell, column)) for column in columns] for cell in cells if cell in there},
     )
@@ -145,7 +148,8 @@ def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | 
             best = max(means, key=lambda cell: means[cell])
             figure = figures[best]
             assert figure is not None
-            found.append(Best(table.task, table.metric, group, best, figure, table.figure(base or "", group)))
+            name = ALL_ALIKE if len(means) > 1 and len(set(means.values())) == 1 else best
+            found.append(Best(table.task, table.metric, group, name, figure, table.figure(base or "", group)))
     return found
 
 
