@@ -88,9 +88,35 @@ def analysed(study: Study, scores: pl.DataFrame) -> Analysis:
         summary=summarize(scores, groups, design),
         comparisons=compare(panels, groups, design),
         curves=curve_findings(panels, groups, design),
-        transfer=transfer_matrix(panels, sources, design) if several else None,
+        transfer=with_tokens(study, transfer_matrix(panels, sources, design)) if several else None,
         asymmetry=asymmetry(panels, sources, design) if several else None,
     )
+
+
+def with_tokens(study: Study, transfer: pl.DataFrame) -> pl.DataFrame:
+    """The matrix with what the base model's tokenizer makes of the languages, as covariates for `harness explain`.
+
+    `token_overlap` is the Jaccard index of the tokens that occur in the test prompts of source and target;
+    `source_fertility` and `target_fertility` are tokens per character of these.
+    """
+    texts: dict[str, list[str]] = {}
+    for each in study.evaluation_sets:
+        texts.setdefault(each.language, []).extend(example.prompt for example in each.examples)
+    ids = {language: study.renderer.ids(prompts) for language, prompts in texts.items()}
+    kinds = {language: {token for text in each for token in text} for language, each in ids.items()}
+    fertility = {language: sum(map(len, each)) / sum(map(len, texts[language])) for language, each in ids.items()}
+    pairs = [row if {*row} <= {*kinds} else None for row in transfer.select("source", "target").iter_rows()]
+    overlap = [None if pair is None else jaccard(kinds[pair[0]], kinds[pair[1]]) for pair in pairs]
+    return transfer.with_columns(
+        token_overlap=pl.Series(overlap, dtype=pl.Float64),
+        source_fertility=pl.col("source").replace_strict(fertility, default=None, return_dtype=pl.Float64),
+        target_fertility=pl.col("target").replace_strict(fertility, default=None, return_dtype=pl.Float64),
+    )
+
+
+def jaccard(one: set[int], other: set[int]) -> float:
+    """The share that two sets have in common of all that is in either (Jaccard 1901)."""
+    return len(one & other) / len(one | other)
 
 
 def study_page(study: Study, scores: pl.DataFrame, stale: list[str], analysis: Analysis) -> Page:

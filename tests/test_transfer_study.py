@@ -1,0 +1,50 @@
+"""A study whose cells are each trained on one language: source × target, from the shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from harness.reporting import jaccard
+from tests.support import harness, small_recipe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """The study's folder after `harness run`."""
+    place = tmp_path_factory.mktemp("sources")
+    data = small_recipe(tiny_model)
+    data["mixture"] = {"only": {"sources": ["word-problems"], "languages": ["en"], "amount": 6}}
+    data["grid"] = {"source": {"path": "mixture.only.languages", "values": {"en": ["en"], "fr": ["fr"]}}}
+    data["evaluation"] |= {"tasks": ["math"], "items": 4, "max_tokens": {"math": 8}}
+    recipe = place / "recipe.yaml"
+    recipe.write_text(json.dumps(data))
+    run = harness("run", recipe, "--runs", place / "runs")
+    assert run.returncode == 0, run.stderr
+    return place / "runs" / "small"
+
+
+def test_each_source_has_a_difference_to_the_base_in_each_language(folder: Path) -> None:
+    matrix = pl.read_csv(folder / "transfer.csv")
+    assert matrix.select("source", "target").rows() == [(s, t) for s in ("en", "fr") for t in ("en", "fr", "ja")]
+    scores = pl.read_parquet(folder / "scores.parquet").filter(pl.col("metric") == "accuracy")
+    means = {(cell, language): mean for cell, language, mean in
+             scores.group_by("cell", "language").agg(pl.col("value").mean()).iter_rows()}  # fmt: skip
+    for row in matrix.iter_rows(named=True):
+        expected = means[row["cell"], row["target"]] - means["base", row["target"]]
+        assert row["difference"] == pytest.approx(expected) and row["cell"] == f"source-{row['source']}"
+    assert {file.name for file in folder.glob("*.csv")} >= {"asymmetry.csv", "donors.csv", "regimes.csv"}
+    assert "transfer" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_matrix_says_what_the_tokenizer_makes_of_the_languages(folder: Path) -> None:
+    matrix = pl.read_csv(folder / "transfer.csv")
+    overlap = {(row["source"], row["target"]): row["token_overlap"] for row in matrix.iter_rows(named=True)}
+    assert overlap["en", "en"] == overlap["fr", "fr"] == 1.0 and overlap["en", "fr"] == overlap["fr", "en"] < 1
+    assert overlap["en", "ja"] < overlap["en", "fr"], "Latin letters are shared"
+    fertility = dict(matrix.select("target", "target_fertility").iter_rows())
+    assert 0 < fertility["en"] < fertility["ja"], "a byte-level tokenizer spells kana out"
+    assert jaccard({1, 2}, {2, 3}) == pytest.approx(1 / 3)
