@@ -200,7 +200,7 @@ def test_sentences_say_what_is_best_and_whether_that_is_real() -> None:
         told = sentences(summary, compared, [], GROUPS, design, {"amount-0": 60.0, "amount-9": 120.0})
         best = [each for each in told if each.startswith("math, seen languages: amount-9 is highest, ")]
         assert len(best) == 1 and verdict in best[0], told
-        assert told[-1] == "cost: training took from 60 s (amount-0) to 2.0 min (amount-9), 2.0 times as long."
+        assert told[-1] == "cost: training took from 1 min 00 s (amount-0) to 2 min 00 s (amount-9), 2.0 times as long."
     same = table({(cell, language): [0.0] * 9 for cell in design.settings for language in GROUPS.all})
     told = sentences(
         summarize(same, GROUPS, design), compare(main_panels(same), GROUPS, design), [], GROUPS, design, {}

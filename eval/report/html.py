@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from eval.findings import duration
 from eval.metrics import metric_of
 from eval.report.cards import card_table
 from eval.report.gallery import Gallery, data_columns
@@ -24,7 +25,6 @@ from eval.report.text_tables import (
     comparison_table,
     confusion_table,
     cost_table,
-    duration,
     loss_table,
     missing_table,
     mixture_table,
@@ -77,7 +77,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         ],
         behind=tables_behind(page, gallery),
         comparisons=None if page.comparisons is None else comparison_table(page.comparisons),
-        seconds=duration(sum(cell.seconds or 0 for cell in page.cells)),
+        seconds=training_time(page),
         devices=sorted({cell.device for cell in page.cells if cell.device}),
         mixtures=mixture_table(page),
         costs=cost_table(page.cells),
@@ -86,6 +86,12 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         browser=browser,
         islands=islands(page, gallery, [picture for _, picture in cards.values()], browser),
     )
+
+
+def training_time(page: Page) -> str:
+    """How long all cells took to train; blank if it is not recorded."""
+    seconds = sum(cell.seconds or 0 for cell in page.cells)
+    return duration(seconds) if seconds else ""
 
 
 def _own(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from eval.findings import duration
 from eval.metrics import metric_of
 from eval.report.page import CellFacts, Page
 from eval.report.pictures import RIGHT, UNTOLD, WRONG
@@ -103,25 +104,13 @@ def cost_table(cells: Sequence[CellFacts]) -> TextTable:
                 cell.state,
                 cell.device,
                 "" if cell.processes is None else str(cell.processes),
-                duration(cell.seconds),
+                "" if cell.seconds is None else duration(cell.seconds),
                 "" if cell.tokens_per_second is None else f"{cell.tokens_per_second:,.0f}",
                 "" if cell.model_flops_utilization is None else f"{100 * cell.model_flops_utilization:.1f} %",
             )
             for cell in cells
         ),
     )
-
-
-def duration(seconds: float | None) -> str:
-    """ "27 s", "6 min 26 s", "3 h 05 min"; blank if it is not known."""
-    if seconds is None:
-        return ""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
 
 
 def missing_table(scores: pl.DataFrame) -> TextTable:
