@@ -52,7 +52,7 @@ def test_a_second_cell_or_study_tokenizes_nothing_again(
     recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    recipe_data["grid"]["amount"]["values"] = [3, 5, 5]
+    recipe_data["grid"]["amount"]["values"] = [3, 5]
     study = Study(write_recipe(recipe_data), tmp_path / "runs")
     small, large = study.plans
     shared = {row.id for row in small.rows} & {row.id for row in large.rows}
