@@ -24,6 +24,7 @@ from harness.progress import BarProgress, LineProgress, progress, say
 from harness.runs import CellRun, adapter_hash, provenance
 from harness.sft import DivergedError, Job, train, write_dataset
 from harness.study import CellPlan, Study
+from harness.utilization import model_flops_utilization, weights_of
 
 
 class ShowProgress(TrainerCallback):
@@ -106,6 +107,7 @@ def train_cell(model: Any, study: Study, plan: CellPlan, label: str, state: Part
 def train_locked_cell(model: Any, study: Study, plan: CellPlan, label: str, state: PartialState) -> None:
     """Trains one cell; the first process writes its record."""
     run, recipe = plan.run, plan.cell.recipe
+    weights = weights_of(model)
     data = run.folder / "rows.arrow"
     if state.is_main_process:
         write_rows(data, study, plan)
@@ -122,6 +124,11 @@ def train_locked_cell(model: Any, study: Study, plan: CellPlan, label: str, stat
         state.wait_for_everyone()
         return
     if state.is_main_process:
+        device = "cpu" if on_cpu() else torch.cuda.get_device_name()
+        supervised = int(plan.lengths.supervised_tokens.sum())
+        utilization = model_flops_utilization(
+            weights, outcome.tokens, supervised, outcome.seconds, device, state.num_processes, recipe.model.dtype
+        )
         run.update(
             state="trained",
             adapter=adapter_hash(run.adapter),
@@ -131,7 +138,8 @@ def train_locked_cell(model: Any, study: Study, plan: CellPlan, label: str, stat
             resumed_at=outcome.resumed_at,
             tokens_per_second=round(outcome.tokens / outcome.seconds, 1) if not outcome.resumed_at else None,
             processes=state.num_processes,
-            device="cpu" if on_cpu() else torch.cuda.get_device_name(),
+            device=device,
+            model_flops_utilization=utilization if not outcome.resumed_at else None,
             prompts=study.renderer.template_hash,
             sources=sorted({part.origin_name for each in recipe.components for part in each.sources}),
             provenance=provenance(),

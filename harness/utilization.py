@@ -1,0 +1,40 @@
+"""Model FLOPs utilization: the share of the devices' peak rate that went into the model's own arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+PEAKS = {
+    "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "A100": 312e12,
+    "L40S": 362e12, "RTX 4090": 165e12,
+}  # fmt: skip
+"""Part of a device's name → dense bfloat16 FLOP per second by its maker's data sheet; the first that fits counts."""
+
+
+class Weights(NamedTuple):
+    """How many weights take part in a forward pass of a token, and of a position whose next token is scored."""
+
+    body: int
+    head: int
+
+
+def weights_of(model: Any) -> Weights:
+    """The weights of a causal model of transformers; looking up an embedding is no arithmetic."""
+    table, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    tables = table.numel() + (head.numel() if head is not table else 0)
+    return Weights(sum(each.numel() for each in model.parameters()) - tables, head.numel())
+
+
+def model_flops_utilization(
+    weights: Weights, tokens: int, supervised: int, seconds: float, device: str, processes: int, dtype: str
+) -> float | None:
+    """4 FLOP per body weight and token, and per head weight and supervised token, over what the devices could do.
+
+    Forward 2, and 2 for the gradients of activations: frozen weights have none of their own (the 6 of arXiv
+    2204.02311, appendix B, are for full training). Attention's products and the adapter are left out. None for a device
+    whose peak is not known, and for another precision than bfloat16.
+    """
+    peak = next((peak for name, peak in PEAKS.items() if name in device), None)
+    if peak is None or dtype != "bfloat16" or seconds <= 0:
+        return None
+    return 4 * (weights.body * tokens + weights.head * supervised) / (peak * processes * seconds)
