@@ -161,7 +161,7 @@ def estimate(values: Floats, replicates: Floats | None = None, ends: tuple[float
     One item, figures that are means already, and scores between the ends that do not vary give no interval.
     One run: the bootstrap (`interval`) over items, of `replicates` (`bootstrap_means` of these values) if they are
     there already; scores that are all the worst or the best there is (`ends`) get Wilson's interval, of one language
-    or where all are the same. Several runs: the t interval of `spread`.
+    or where all are the same. Several runs: the t interval of `spread`, as far as it lies between the ends.
     """
     scored = ~np.isnan(values)
     n = int(scored.sum())

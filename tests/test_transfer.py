@@ -21,7 +21,7 @@ from eval.matrix import (
     regimes,
     transfer_matrix,
 )
-from eval.report.tables import task_tables
+from eval.report.tables import metric_tables
 from eval.transfer import GAP, Curve, Design, LanguageGroups, compare, main_panels, summarize
 
 GROUPS = LanguageGroups(("en", "fr"), ("ja",), {"far": ("ja",)})
@@ -80,7 +80,7 @@ def test_a_cell_without_scores_has_no_row_and_a_blank_has_no_zero() -> None:
     unscored = scores().with_columns(
         pl.when(pl.col("language") == "fr").then(None).otherwise(pl.col("value")).alias("value")
     )
-    (made,) = task_tables(summarize(unscored, GROUPS), GROUPS, ["base", "a"])
+    (made,) = metric_tables(summarize(unscored, GROUPS), GROUPS, ["base", "a"])
     assert list(made.rows) == ["a"]
     figures = dict(zip(made.columns, made.rows["a"], strict=True))
     assert figures["fr"].text == "" and figures["fr"].unscored == 3

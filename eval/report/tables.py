@@ -99,12 +99,6 @@ class Best:
         return difference(self.figure.mean, self.base.mean if self.base else None, self.figure.metric)
 
 
-def task_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> list[TaskTable]:
-    """A table per task, of its first metric, the one it is judged by."""
-    every = metric_tables(summary, groups, cells)
-    return [next(table for table in every if table.task == task) for task in dict.fromkeys(each.task for each in every)]
-
-
 def metric_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> list[TaskTable]:
     """A table per task and metric; columns are languages, then group means, then performance to English."""
     by_metric = summary.partition_by("task", "metric", maintain_order=True)
