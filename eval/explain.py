@@ -29,6 +29,9 @@ FEWEST = 4
 INFLATED = 10.0
 """A variance inflation factor above which covariates are too much alike for coefficients of their own."""
 
+BESIDE = "beside"
+"""The column, where a table has it, of what else was trained on, as `eval.matrix.transfer_matrix` writes it."""
+
 Integers = NDArray[np.int64]
 
 
@@ -78,7 +81,9 @@ class Explanation:
 
 
 def pairs_of(table: pl.DataFrame, columns: PairColumns, covariates: Sequence[str]) -> pl.DataFrame:
-    """The table with numbers for the transfer and the covariates, without pairs of a language and itself.
+    """The table with numbers for the transfer and the covariates, without targets that were trained on.
+
+    These are pairs of a language and itself, and those whose target is the pivot in the column "beside".
 
     Raises TableError.
     """
@@ -99,7 +104,10 @@ def pairs_of(table: pl.DataFrame, columns: PairColumns, covariates: Sequence[str
     problems += repeated(table.select(*named, columns.transfer, *further), named, columns.transfer)
     if problems:
         raise TableError(problems)
-    return table.filter(pl.col(columns.source) != pl.col(columns.target))
+    elsewhere = pl.col(columns.source) != pl.col(columns.target)
+    if BESIDE in table.columns:
+        elsewhere &= (pl.col(BESIDE) != pl.col(columns.target)).fill_null(True)
+    return table.filter(elsewhere)
 
 
 def explain(

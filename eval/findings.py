@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from eval.curves import CurveFinding
+from eval.matrix import NOTHING, Transfer
 from eval.metrics import metric_of
 from eval.stats import LEVEL
-from eval.transfer import BASE, Design, LanguageGroups
+from eval.transfer import BASE, Design, LanguageGroups, language_name
 
 
 def sentences(
@@ -20,8 +21,9 @@ def sentences(
     groups: LanguageGroups,
     design: Design,
     seconds: Mapping[str, float],
+    transfer: Transfer | None = None,
 ) -> list[str]:
-    """A sentence for each task and group of languages, one for each curve, and one on what settings took.
+    """A sentence for each task and group of languages, each curve, the best donors, and what settings took.
 
     `summary`, `comparisons` and `curves` are those of `eval.transfer` and `eval.curves`; `seconds` are the training
     times of settings.
@@ -32,7 +34,8 @@ def sentences(
         for (task,), part in _main(summary).group_by(["task"], maintain_order=True)
         for group in shown
     ]
-    return [*filter(None, told), *_curves(curves, groups), *_costs(seconds)]
+    given = _donors(transfer) if transfer else ()
+    return [*filter(None, told), *_curves(curves, groups), *given, *_costs(seconds)]
 
 
 def _main(summary: pl.DataFrame) -> pl.DataFrame:
@@ -98,6 +101,22 @@ def _curves(curves: Sequence[CurveFinding], groups: LanguageGroups) -> Iterator[
         if each.correlation is not None:
             told.append(f"ρ of seen and unseen means {each.correlation:.2f}")
         yield f"{'; '.join(told)}."
+
+
+def _donors(transfer: Transfer) -> Iterator[str]:
+    """For each task the source that gives most to languages it was not trained on, where several are alike."""
+    same = transfer.donors.filter((pl.col("source_task") == pl.col("task")) & pl.col("difference").is_not_null())
+    for part in same.partition_by("task", "beside", maintain_order=True):
+        if part.height < 2:
+            continue
+        row = part.row(0, named=True)
+        factor = metric_of(row["metric"]).factor
+        ends = "" if row["low"] is None else f" ({factor * row['low']:+.1f} to {factor * row['high']:+.1f})"
+        chance = "" if row["p_adjusted"] < LEVEL else ", which may be chance"
+        beside = "" if row["beside"] == NOTHING else f" beside {language_name(row['beside'])}"
+        others = f"{factor * row['difference']:+.1f}{ends} on average{chance} ({p_value(row['p_adjusted'])})"
+        which = f"of {part.height} languages trained on{beside}, {language_name(row['source'])} does most for others"
+        yield f"{row['task']}: {which}, {others}."
 
 
 def _costs(seconds: Mapping[str, float]) -> Iterator[str]:

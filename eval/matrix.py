@@ -1,4 +1,4 @@
-"""Source × target transfer: what training on one language does to another, against the base model.
+"""Source × target transfer: what training on one language does to another.
 
 Donors and recipients, harm and regimes as in arXiv 2511.13368; asymmetry as in arXiv 2205.11758.
 """
@@ -6,148 +6,199 @@ Donors and recipients, harm and regimes as in arXiv 2511.13368; asymmetry as in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
-from scipy.stats import kendalltau
 
 from eval.metrics import metric_of
 from eval.panel import Panel
 from eval.stats import Difference, Estimate, Floats, comparable, contributions, differences, holm, spread
-from eval.transfer import BASE, Design
+from eval.transfer import BASE, Design, paired
+
+NOTHING = "nothing"
+"""What stands for the language that a source is trained on beside, where there is none."""
 
 
 class Source(NamedTuple):
-    """What a setting was trained on, where that is one task in one language."""
+    """What a setting was trained on, where that is one task in one language, or in one beside the pivot."""
 
     task: str
     language: str
+    beside: str = NOTHING
+    """The pivot, where the setting was trained on that too."""
+    share: float = 1.0
+    """Of the language, among the setting's training rows."""
+    other: str = BASE
+    """The setting it is compared with: the base, or one that was trained on the pivot alone."""
+
+    @property
+    def trained(self) -> tuple[str, str]:
+        """The languages that the setting was trained on."""
+        return self.language, self.beside
 
 
+Sources: TypeAlias = Mapping[str, Source]
+"""Setting → what it was trained on, of those that a matrix is made of."""
+
+FIGURES = {
+    "items": pl.Int64, "runs": pl.Int64, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+    "p": pl.Float64, "p_adjusted": pl.Float64,
+}  # fmt: skip
 TRANSFERS = {
-    "source_task": pl.String, "source": pl.String, "task": pl.String, "target": pl.String, "metric": pl.String,
-    "cell": pl.String, "items": pl.Int64, "runs": pl.Int64, "difference": pl.Float64, "low": pl.Float64,
-    "high": pl.Float64, "p": pl.Float64, "p_adjusted": pl.Float64,
+    "source_task": pl.String, "source": pl.String, "beside": pl.String, "task": pl.String, "target": pl.String,
+    "metric": pl.String, "cell": pl.String, "other": pl.String, **FIGURES, "source_share": pl.Float64,
 }  # fmt: skip
 
 
-def transfer_matrix(panels: Sequence[Panel], sources: Mapping[str, Source], design: Design) -> pl.DataFrame:
-    """A row for each (task, language) trained on and each tested: setting − base, in the metric's unit.
+def transfer_matrix(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
+    """A row for each (task, language) trained on and each tested: setting − other, in the metric's unit.
 
-    `panels` are `main_panels`; `sources` names the settings that were trained on one task in one language. Columns:
-    source_task, source, task, target, metric, cell, items, runs, difference, low, high, p, p_adjusted (Holm's over a
-    task tested).
+    `panels` are `main_panels`. Columns: source_task, source, beside (the pivot where that was trained on too, else
+    "nothing"), task, target, metric, cell, other, items, runs, difference, low, high, p, p_adjusted (Holm's over a
+    task tested), source_share (of the training rows).
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
-        there = set(design.there(panel))
-        asked = [(cell, target) for cell in sources if cell in there for target in panel.languages if BASE in there]
-        found = differences([_against_base(panel, design, cell, target) for cell, target in asked])
-        adjusted = holm([each.p for each in found])
-        for (cell, target), each, p in zip(asked, found, adjusted, strict=True):
+        gains = gains_of(panel, sources, design)
+        for (cell, target), figures in zip(gains, tested([*gains.values()]), strict=True):
             source = sources[cell]
             rows.append(
                 {
                     "source_task": source.task,
                     "source": source.language,
+                    "beside": source.beside,
                     "task": panel.task,
                     "target": target,
                     "metric": panel.metric,
                     "cell": cell,
-                    "items": each.items,
-                    "runs": each.runs,
-                    "difference": each.difference,
-                    "low": each.low,
-                    "high": each.high,
-                    "p": each.p,
-                    "p_adjusted": p,
+                    "other": source.other,
+                    **figures,
+                    "source_share": source.share,
                 }
             )
     return pl.DataFrame(rows, schema=TRANSFERS)
 
 
-def _against_base(panel: Panel, design: Design, cell: str, target: str) -> tuple[Floats, Floats]:
-    return panel.of(design.present(cell, panel), (target,)), panel.of((BASE,), (target,))
+def gains_of(panel: Panel, sources: Sources, design: Design) -> dict[tuple[str, str], Floats]:
+    """(setting, target) → what the setting has more than the other, of shape (runs, items, 1)."""
+    there = set(design.there(panel))
+    return {
+        (cell, target): np.subtract(*paired(panel, design, cell, source.other, [target]))
+        for cell, source in sources.items()
+        for target in panel.languages
+        if {cell, source.other} <= there
+    }
 
 
-def asymmetry(panels: Sequence[Panel], sources: Mapping[str, Source], design: Design) -> pl.DataFrame:
+def tested(gains: Sequence[Floats]) -> list[dict[str, object]]:
+    """The figures of a family of differences, over which p-values are adjusted."""
+    return figures_of(differences([(gain, np.zeros_like(gain)) for gain in gains]))
+
+
+def figures_of(found: Sequence[Difference]) -> list[dict[str, object]]:
+    """The columns `FIGURES` of a family of differences."""
+    adjusted = holm([each.p for each in found])
+    return [
+        {"items": each.items, "runs": each.runs, "difference": each.difference, "low": each.low, "high": each.high,
+         "p": each.p, "p_adjusted": p}
+        for each, p in zip(found, adjusted, strict=True)
+    ]  # fmt: skip
+
+
+def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
     """T − Tᵀ for each pair of languages that are sources of a task tested: (a → b) − (b → a), items paired.
 
     Languages that several settings are trained on are left out, and pairs whose test items are not parallel are blank.
-    Columns: task, one, other, items, difference, low, high, p, p_adjusted.
+    Columns: task, metric, beside, one, other, items, runs, difference, low, high, p, p_adjusted.
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
-        there = set(design.there(panel))
-        cells = alone({cell: each for cell, each in sources.items() if each.task == panel.task and cell in there})
-        known = [language for language in cells if language in panel.languages] if BASE in there else []
-        pairs = list(combinations(known, 2))
-        found: list[Difference] = []
-        if pairs:
-            gains = {(one, other): np.subtract(*_against_base(panel, design, cells[one], other))
-                     for one in known for other in known if one != other}  # fmt: skip
-            found = differences([trimmed(gains[one, other], gains[other, one]) for one, other in pairs])
-        adjusted = holm([each.p for each in found])
-        rows += [  # pyright: ignore[reportAssignmentType]
-            {"task": panel.task, "one": one, "other": other, "items": each.items, "difference": each.difference,
-             "low": each.low, "high": each.high, "p": each.p, "p_adjusted": p}
-            for (one, other), each, p in zip(pairs, found, adjusted, strict=True)
+        gains = gains_of(panel, alone(sources), design)
+        cells = dict.fromkeys(cell for cell, _ in gains if sources[cell].task == panel.task)
+        pairs = [
+            (one, other)
+            for one, other in combinations(cells, 2)
+            if sources[one].beside == sources[other].beside
+            and {(one, sources[other].language), (other, sources[one].language)} <= {*gains}
+        ]
+        both = [
+            trimmed(gains[one, sources[other].language], gains[other, sources[one].language]) for one, other in pairs
+        ]
+        found = differences([(there, back) for there, back in both])
+        rows += [
+            {"task": panel.task, "metric": panel.metric, "beside": sources[one].beside, "one": sources[one].language,
+             "other": sources[other].language, **figures}
+            for (one, other), figures in zip(pairs, figures_of(found), strict=True)
         ]  # fmt: skip
-    floats = dict.fromkeys(("difference", "low", "high", "p", "p_adjusted"), pl.Float64)
-    return pl.DataFrame(
-        rows, schema={"task": pl.String, "one": pl.String, "other": pl.String, "items": pl.Int64, **floats}
-    )
+    words = dict.fromkeys(("task", "metric", "beside", "one", "other"), pl.String)
+    return pl.DataFrame(rows, schema=words | FIGURES)
 
 
-def alone(sources: Mapping[str, Source]) -> dict[str, str]:
-    """Language → its setting, of those that one setting alone is trained on."""
-    languages = [each.language for each in sources.values()]
-    return {each.language: cell for cell, each in sources.items() if languages.count(each.language) == 1}
+def alone(sources: Sources) -> dict[str, Source]:
+    """The sources that one setting alone is trained on: of its task, language and pivot beside it."""
+    kinds = [each[:3] for each in sources.values()]
+    return {cell: each for cell, each in sources.items() if kinds.count(each[:3]) == 1}
 
 
-def trimmed(one: Floats, other: Floats) -> tuple[Floats, Floats]:
-    """As many runs of each as of the one with fewer."""
-    runs = min(len(one), len(other))
-    return one[:runs], other[:runs]
+def trimmed(*gains: Floats) -> list[Floats]:
+    """As many runs of each as of the one with fewest."""
+    runs = min(map(len, gains))
+    return [gain[:runs] for gain in gains]
 
 
-def donors(matrix: pl.DataFrame) -> pl.DataFrame:
-    """Each source's mean over other languages, in each task trained on and tested: columns …, targets, mean.
+def donors(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
+    """What each source gives to the languages that it was not trained on, their mean, in each task.
 
-    Sources that several settings are trained on, say on several amounts, are left out.
+    Sources that several settings are trained on, say on several amounts, are left out, and targets that were not
+    scored. Columns: source_task, source, beside, task, metric, languages (the targets), items, runs, difference, low,
+    high, p, p_adjusted (Holm's over a task tested).
     """
-    return _means(matrix, "source", "targets")
+    return _means(panels, sources, design, "source")
 
 
-def recipients(matrix: pl.DataFrame) -> pl.DataFrame:
-    """Each target's mean over other languages trained on, in each task trained on and tested: …, sources, mean."""
-    return _means(matrix, "target", "sources")
+def recipients(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
+    """What each target gets from the sources that were not trained on it, their mean, in each task: as `donors`."""
+    return _means(panels, sources, design, "target")
 
 
-def _means(matrix: pl.DataFrame, by: str, counted: str) -> pl.DataFrame:
-    once = pl.col("cell").n_unique().over("source_task", "source") == 1
-    elsewhere = matrix.filter((pl.col("source") != pl.col("target")) & pl.col("difference").is_not_null() & once)
-    grouped = elsewhere.group_by("source_task", "task", by, maintain_order=True)
-    return grouped.agg(pl.len().alias(counted), mean=pl.col("difference").mean()).sort("mean", descending=True)
+def _means(panels: Sequence[Panel], sources: Sources, design: Design, by: str) -> pl.DataFrame:
+    rows: list[dict[str, object]] = []
+    for panel in panels:
+        parts: dict[tuple[str, str, str], dict[str, Floats]] = {}
+        for (cell, target), gain in gains_of(panel, alone(sources), design).items():
+            source = sources[cell]
+            one, other = (source.language, target) if by == "source" else (target, source.language)
+            if target not in source.trained and comparable(gain):
+                parts.setdefault((source.task, one, source.beside), {})[other] = gain
+        means = [np.concatenate(trimmed(*gains.values()), axis=2) for gains in parts.values()]
+        for ((task, language, beside), gains), figures in zip(parts.items(), tested(means), strict=True):
+            named = {"source_task": task, by: language, "beside": beside, "task": panel.task, "metric": panel.metric}
+            rows.append({**named, "languages": " ".join(gains), **figures})
+    words = dict.fromkeys(("source_task", by, "beside", "task", "metric", "languages"), pl.String)
+    by_size = [pl.col("task"), pl.col("source_task"), pl.col("beside"), -pl.col("difference")]
+    return pl.DataFrame(rows, schema=words | FIGURES).sort(by_size, nulls_last=True, maintain_order=True)
 
 
 def regimes(matrix: pl.DataFrame) -> pl.DataFrame:
     """Same or other task × same or other language: how many transfers, their mean, and how many help or harm.
 
-    Differences are shares of their metric's range. Columns: task, language ("same" or "other"), transfers, mean,
-    positive, negative (shares by sign), helped, harmed (shares with an adjusted p below 0.05).
+    A language is the same where the setting was trained on it. Differences are shares of their metric's range.
+    Columns: task, language ("same" or "other"), transfers, mean, positive, negative (shares by sign), helped, harmed
+    (shares with an adjusted p below 0.05).
     """
     spans = {name: metric_of(name).best - metric_of(name).worst for name in matrix["metric"].unique()}
     known = matrix.filter(pl.col("difference").is_not_null()).with_columns(
         difference=pl.col("difference") / pl.col("metric").replace_strict(spans, return_dtype=pl.Float64)
     )
     sign, sure = pl.col("difference"), pl.col("p_adjusted") < 0.05
+    trained = (pl.col("source") == pl.col("target")) | (pl.col("beside") == pl.col("target"))
     return (
         known.with_columns(
             task=pl.when(pl.col("source_task") == pl.col("task")).then(pl.lit("same")).otherwise(pl.lit("other")),
-            language=pl.when(pl.col("source") == pl.col("target")).then(pl.lit("same")).otherwise(pl.lit("other")),
+            language=pl.when(trained).then(pl.lit("same")).otherwise(pl.lit("other")),
         )
         .group_by("task", "language")
         .agg(
@@ -162,34 +213,87 @@ def regimes(matrix: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def rank_agreement(rankings: Sequence[Mapping[str, float]]) -> float | None:
-    """Mean of Kendall's τ-b over pairs of models, each a mapping from languages to a figure.
+NORMALISED = {
+    "task": pl.String, "metric": pl.String, "cell": pl.String, "language": pl.String, "in_language": pl.String,
+    "n": pl.Int64, "share": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+}  # fmt: skip
 
-    Over the languages that both have; None where no pair has three of them.
+
+def normalised_transfer(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
+    """(cell − base) / (in-language − base) of every setting: the share of what training on the language would give.
+
+    In-language is the one setting that was trained on that language alone, on the task tested; languages without one
+    have no rows. Undefined where the denominator is within noise, that is, where its interval holds 0 or there is
+    none. Columns: task, metric, cell, language, in_language (the setting), n, share, low, high.
     """
-    taus: list[float] = []
-    for one, other in combinations(rankings, 2):
-        shared = sorted(one.keys() & other.keys())
-        if len(shared) > 2:
-            found = kendalltau([one[each] for each in shared], [other[each] for each in shared])
-            taus.append(float(found.statistic))  # pyright: ignore[reportAttributeAccessIssue]
-    finite = [tau for tau in taus if np.isfinite(tau)]
-    return float(np.mean(finite)) if finite else None
+    rows: list[dict[str, object]] = []
+    for panel in panels:
+        there = design.there(panel)
+        for language, own in _in_language(panel, sources, design).items():
+            pairs = {cell: paired(panel, design, cell, BASE, [language]) for cell in there if cell != BASE}
+            gains = {cell: above - below for cell, (above, below) in pairs.items()}
+            (whole,) = differences([pairs[own]])
+            for cell, gain in gains.items():
+                if cell == own:
+                    continue
+                runs = min(len(gain), len(gains[own]))
+                found = _share(gain[:runs], gains[own][:runs], whole)
+                rows.append(
+                    {"task": panel.task, "metric": panel.metric, "cell": cell, "language": language,
+                     "in_language": own, "n": found.n, "share": found.mean, "low": found.low, "high": found.high}
+                )  # fmt: skip
+    return pl.DataFrame(rows, schema=NORMALISED)
 
 
-def normalised_transfer(cell: Floats, base: Floats, in_language: Floats) -> Estimate:
-    """(cell − base) / (in-language − base): the share of what training in the language itself would give.
+def _in_language(panel: Panel, sources: Sources, design: Design) -> dict[str, str]:
+    """Language → the one setting that was trained on the panel's task in it alone; none without scores of the base."""
+    there = design.there(panel)
+    if BASE not in there:
+        return {}
+    found = {
+        source.language: cell
+        for cell, source in alone(sources).items()
+        if source.task == panel.task and source.beside == NOTHING and cell in there
+    }
+    return {language: found[language] for language in panel.languages if language in found}
 
-    Arrays of shape (1, items, languages). Undefined where the denominator is within noise, that is, where its interval
-    holds 0. The interval is that of the ratio's linearisation.
+
+def _share(gain: Floats, own: Floats, whole: Difference) -> Estimate:
+    """The mean of `gain` over that of `own`, of which `whole` says whether it is noise: arrays (runs, items, 1).
+
+    The interval is that of the ratio's linearisation, (gain − share · own) / mean(own).
     """
-    gain, whole = cell - base, in_language - base
     n = int((~np.isnan(gain)).sum())
-    if not (comparable(gain) and comparable(whole)):
+    if not (comparable(gain) and comparable(own)):
         return Estimate(n, None, None, None)
-    (around,) = differences([(in_language, base)])
-    if around.difference is None or around.low is None or around.high is None or around.low <= 0 <= around.high:
+    if whole.low is None or whole.high is None or whole.low <= 0 <= whole.high:
         return Estimate(n, None, None, None)
-    value = float(contributions(gain).mean()) / around.difference
-    half = spread((contributions(gain) - value * contributions(whole)) / around.difference).half_width
+    size = float(contributions(own).mean())
+    value = float(contributions(gain).mean()) / size
+    half = spread((contributions(gain) - value * contributions(own)) / size).half_width
     return Estimate(n, value, value - half, value + half)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What settings that are trained on one language each say of transfer; of each table see the function so called."""
+
+    transfer: pl.DataFrame
+    asymmetry: pl.DataFrame
+    donors: pl.DataFrame
+    recipients: pl.DataFrame
+    regimes: pl.DataFrame
+    normalised: pl.DataFrame
+
+    @classmethod
+    def of(cls, panels: Sequence[Panel], sources: Sources, design: Design) -> Transfer:
+        """All of `main_panels`."""
+        matrix = transfer_matrix(panels, sources, design)
+        return cls(
+            transfer=matrix,
+            asymmetry=asymmetry(panels, sources, design),
+            donors=donors(panels, sources, design),
+            recipients=recipients(panels, sources, design),
+            regimes=regimes(matrix),
+            normalised=normalised_transfer(panels, sources, design),
+        )

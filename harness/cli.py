@@ -1,4 +1,4 @@
-"""The command line: plan, run, eval, report, compare, export, status RECIPE; score, judge, analyze, explain FILE."""
+"""The command line: `harness COMMAND RECIPE`, and commands for files from elsewhere; see `harness --help`."""
 
 from __future__ import annotations
 
@@ -351,7 +351,7 @@ def explain(
         typer.Option(
             metavar="COLUMN,…",
             help="Columns of which each combination is an analysis.",
-            show_default="source_task, task and metric, where they are",
+            show_default="source_task, beside, task and metric, where they are",
         ),
     ] = "",
     as_json: Json = False,
@@ -381,6 +381,44 @@ def explain(
             print(json.dumps(data, ensure_ascii=False))
         else:
             show_explanation(data)
+
+
+@app.command()
+def agree(
+    pairs: Annotated[
+        list[Path], typer.Argument(metavar="PAIRS…", help="CSV, TSV, Parquet or JSON lines, a pair a row.")
+    ],
+    across: Annotated[str, typer.Option(metavar="COLUMN", help="What tells models apart.")] = "model",
+    source: Annotated[str, typer.Option(metavar="COLUMN", help="The language trained on.")] = "source",
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="The language tested.")] = "target",
+    transfer: Annotated[str, typer.Option(metavar="COLUMN", help="What languages are ranked by.")] = "difference",
+    group: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN,…",
+            help="Columns of which each combination is an analysis.",
+            show_default="source_task, beside, task and metric, where they are",
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Whether models agree on which languages give to others, and which get: Kendall's rank correlation (τ-b).
+
+    A language's mean is over the pairs that every model has, a language with itself left out. The p-value is that of
+    rankings of languages that have nothing to do with each other.
+
+    Example: harness agree runs/one-model/transfer.csv runs/another/transfer.csv
+    """
+    with reporting_mistakes():
+        from eval.explain import PairColumns
+        from harness.explaining import models_agree
+
+        groups = tuple(dict.fromkeys(filter(None, (each.strip() for each in group.split(",")))))
+        data = models_agree(pairs, PairColumns(source, target, transfer, groups), across)
+        if as_json:
+            print(json.dumps(data, ensure_ascii=False))
+        else:
+            show_agreement(data)
 
 
 @app.command()
@@ -609,6 +647,30 @@ def show_explanation(data: dict[str, Any]) -> None:
         for warning in part["warnings"]:
             line(f"  warning: {warning}")
     line(f"covariates: {'; '.join(f'{name} of {origin}' for name, origin in data['covariates'].items())}")
+
+
+def show_agreement(data: dict[str, Any]) -> None:
+    """A table of donors and one of recipients per group of rows, models across; then the rank correlations."""
+    for part in data["analyses"]:
+        title = ", ".join((data["transfer"], *(f"{name} {value}" for name, value in part["group"].items())))
+        if "problem" in part:
+            line(f"{title}: {part['problem']}")
+            continue
+        line(f"{title}: {part['pairs']} pairs, {part['left_out']} left out that some {data['across']} lacks")
+        for name, role in (("donors", "gives"), ("recipients", "gets")):
+            table = plain_table("", (role,), tuple(part["models"]))
+            for language, means in part[name]["means"].items():
+                table.add_row(language, *(f"{means[model]:+.3g}" for model in part["models"]))
+            show_table(table)
+            for each in part[name]["between"]:
+                told = (
+                    "undefined: all languages alike"
+                    if each["tau"] is None
+                    else f"{each['tau']:.2f} (p {each['p']:.3f})"
+                )
+                line(f"  {name}, {each['one']} and {each['other']}: τ {told}, {each['languages']} languages")
+            if len(part[name]["between"]) > 1 and part[name]["tau"] is not None:
+                line(f"  {name}, mean over pairs of {data['across']}s: τ {part[name]['tau']:.2f}")
 
 
 def interval_text(row: dict[str, Any] | None) -> str:

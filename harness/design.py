@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from eval.matrix import Source
-from eval.transfer import Curve, Design
+from eval.transfer import BASE, Curve, Design
 from harness.grid import Cell, is_number
 from harness.recipe import Axis, Recipe
 
@@ -75,11 +76,33 @@ def curves_along(axis: str, places: Sequence[tuple[str, Place]]) -> list[Curve]:
     return curves
 
 
-def sources_of_transfer(trained: Mapping[str, set[tuple[str, str]]], design: Design) -> dict[str, Source]:
-    """The settings that are trained on one task in one language alone; `trained` says what each cell is trained on."""
+def sources_of_transfer(
+    trained: Mapping[str, Mapping[tuple[str, str], int]], design: Design, pivot: str
+) -> dict[str, Source]:
+    """The settings that are trained on one task, in one language or in the pivot and one other.
+
+    `trained` are each cell's rows per task and language. What is trained on the pivot and another language is compared
+    with what is trained on the pivot alone: with its reference if that is such a setting, or the only one there is.
+    """
+    rows = {setting: _rows_of(trained, runs) for setting, runs in design.settings.items()}
     found: dict[str, Source] = {}
-    for setting, runs in design.settings.items():
-        pairs = set[tuple[str, str]]().union(*(trained[run] for run in runs))
-        if len(pairs) == 1:
-            found[setting] = Source(*next(iter(pairs)))
+    for setting, counts in rows.items():
+        tasks, languages = {task for task, _ in counts}, sorted(language for _, language in counts if language != pivot)
+        if len(tasks) == 1 and len(counts) == 1:
+            found[setting] = Source(*next(iter(counts)))
+        elif len(tasks) == 1 and len(counts) == 2 and len(languages) == 1:
+            (task,), (language,) = tasks, languages
+            share = counts[task, language] / sum(counts.values())
+            others = [name for name, each in rows.items() if set(each) == {(task, pivot)}]
+            reference = design.references.get(setting, setting)
+            other = reference if reference in others else others[0] if len(others) == 1 else BASE
+            found[setting] = Source(task, language, pivot, share, other)
     return found
+
+
+def _rows_of(trained: Mapping[str, Mapping[tuple[str, str], int]], runs: Sequence[str]) -> dict[tuple[str, str], int]:
+    """The rows of a setting's runs together, per task and language."""
+    total = Counter[tuple[str, str]]()
+    for run in runs:
+        total.update(trained[run])
+    return dict(total)

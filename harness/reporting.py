@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ from rich.console import Console
 from eval.curves import CurveFinding, as_row, curve_findings
 from eval.evaluate import CANARY
 from eval.findings import sentences
-from eval.matrix import asymmetry, donors, recipients, regimes, transfer_matrix
+from eval.matrix import Sources, Transfer
 from eval.report.files import write_report
 from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
@@ -60,41 +61,39 @@ class Analysis:
     summary: pl.DataFrame
     comparisons: pl.DataFrame
     curves: Sequence[CurveFinding]
-    transfer: pl.DataFrame | None
-    """Where two settings at least are trained on one task in one language each."""
-    asymmetry: pl.DataFrame | None
+    transfer: Transfer | None
+    """Where settings are trained on two languages at least, each alone, or each beside the pivot."""
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """All but the summary, to be written beside the report."""
         found = {"comparisons": self.comparisons, "curves": pl.DataFrame([as_row(each) for each in self.curves])}
-        if self.transfer is not None and self.asymmetry is not None:
-            found |= {
-                "transfer": self.transfer,
-                "asymmetry": self.asymmetry,
-                "donors": donors(self.transfer),
-                "recipients": recipients(self.transfer),
-                "regimes": regimes(self.transfer),
-            }
+        if self.transfer is not None:
+            found |= {field.name: getattr(self.transfer, field.name) for field in fields(self.transfer)}
         return {name: table for name, table in found.items() if len(table)}
 
 
 def analysed(study: Study, scores: pl.DataFrame) -> Analysis:
     """The analysis of a study's scores."""
     groups, design, panels = study.groups, study.design, main_panels(scores)
-    sources = sources_of_transfer({plan.name: trained_on(plan) for plan in study.plans}, design)
-    several = len({source.language for source in sources.values()}) > 1
+    sources = sources_of_transfer({plan.name: trained_on(plan) for plan in study.plans}, design, groups.pivot)
+    transfer = Transfer.of(panels, sources, design) if are_several(sources) else None
     return Analysis(
         summary=summarize(scores, groups, design),
         comparisons=compare(panels, groups, design),
         curves=curve_findings(panels, groups, design),
-        transfer=with_tokens(study, transfer_matrix(panels, sources, design)) if several else None,
-        asymmetry=asymmetry(panels, sources, design) if several else None,
+        transfer=transfer and replace(transfer, transfer=with_tokens(study, transfer.transfer)),
     )
 
 
+def are_several(sources: Sources) -> bool:
+    """Whether two languages are sources alike, each alone or each beside the pivot."""
+    kinds = Counter(beside for _, beside in {source.trained for source in sources.values()})
+    return any(count > 1 for count in kinds.values())
+
+
 def with_tokens(study: Study, transfer: pl.DataFrame) -> pl.DataFrame:
-    """The matrix with what the base model's tokenizer makes of the languages, as covariates for `harness explain`.
+    """The matrix with the model, and what its tokenizer makes of the languages, as covariates for `harness explain`.
 
     `token_overlap` is the Jaccard index of the tokens that occur in the test prompts of source and target;
     `source_fertility` and `target_fertility` are tokens per character of these.
@@ -108,6 +107,7 @@ def with_tokens(study: Study, transfer: pl.DataFrame) -> pl.DataFrame:
     pairs = [row if {*row} <= {*kinds} else None for row in transfer.select("source", "target").iter_rows()]
     overlap = [None if pair is None else jaccard(kinds[pair[0]], kinds[pair[1]]) for pair in pairs]
     return transfer.with_columns(
+        model=pl.lit(study.model.identity),
         token_overlap=pl.Series(overlap, dtype=pl.Float64),
         source_fertility=pl.col("source").replace_strict(fertility, default=None, return_dtype=pl.Float64),
         target_fertility=pl.col("target").replace_strict(fertility, default=None, return_dtype=pl.Float64),
@@ -122,7 +122,9 @@ def jaccard(one: set[int], other: set[int]) -> float:
 def study_page(study: Study, scores: pl.DataFrame, stale: list[str], analysis: Analysis) -> Page:
     """All that the report shows."""
     groups, design, comparisons = study.groups, study.design, analysis.comparisons
-    told = sentences(analysis.summary, comparisons, analysis.curves, groups, design, training_seconds(study))
+    told = sentences(
+        analysis.summary, comparisons, analysis.curves, groups, design, training_seconds(study), analysis.transfer
+    )
     return Page(
         study=study.recipe.study,
         model=study.model.identity,
@@ -152,9 +154,9 @@ def training_seconds(study: Study) -> dict[str, float]:
     return {name: sum(filter(None, each)) / len(each) for name, each in taken.items() if all(each)}
 
 
-def trained_on(plan: CellPlan) -> set[tuple[str, str]]:
-    """The tasks and languages of a cell's rows."""
-    return {(count.task, count.language) for count in plan.counts if count.examples}
+def trained_on(plan: CellPlan) -> dict[tuple[str, str], int]:
+    """How many rows a cell has in each task and language."""
+    return {(count.task, count.language): count.examples for count in plan.counts if count.examples}
 
 
 def axis_of_numbers(recipe: Recipe) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from eval.matrix import Source
+from eval.transfer import BASE
 from harness.design import design_of, sources_of_transfer
 from harness.errors import UserError
 from harness.grid import cells_of
@@ -75,12 +76,21 @@ def test_without_amounts_the_first_setting_is_the_reference(recipe_data: dict[st
     assert made.curves == () and set(made.references.values()) == {"task-math"}
 
 
-def test_sources_of_transfer_are_trained_on_one_task_in_one_language(
+def test_sources_of_transfer_are_trained_on_one_language_or_on_one_beside_the_pivot(
     recipe_data: dict[str, Any], write_recipe: Write
 ) -> None:
     made = design(recipe_data, write_recipe, amount=AMOUNT)
-    trained = {"amount-0": {("math", "en")}, "amount-2": {("math", "en"), ("math", "fr")}, "amount-3": {("math", "fr")}}
-    assert sources_of_transfer(trained, made) == {"amount-0": Source("math", "en"), "amount-3": Source("math", "fr")}
+    trained = {
+        "amount-0": {("math", "en"): 6},
+        "amount-2": {("math", "en"): 6, ("math", "fr"): 2},
+        "amount-3": {("math", "fr"): 3},
+    }
+    beside = Source("math", "fr", "en", 0.25, "amount-0")
+    expected = {"amount-0": Source("math", "en"), "amount-2": beside, "amount-3": Source("math", "fr")}
+    assert sources_of_transfer(trained, made, "en") == expected
+    assert set(sources_of_transfer(trained, made, "ja")) == {"amount-0", "amount-3"}, "neither of two is the pivot"
+    trained["amount-0"] = {("math", "en"): 6, ("chat", "en"): 1}
+    assert sources_of_transfer(trained, made, "en")["amount-2"].other == BASE, "nothing is trained on the pivot alone"
 
 
 @pytest.mark.parametrize(

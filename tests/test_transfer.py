@@ -11,16 +11,6 @@ import pytest
 from eval.curves import curve_findings
 from eval.dynamics import continual, forgetting, learn_step
 from eval.findings import sentences
-from eval.matrix import (
-    Source,
-    asymmetry,
-    donors,
-    normalised_transfer,
-    rank_agreement,
-    recipients,
-    regimes,
-    transfer_matrix,
-)
 from eval.report.tables import metric_tables
 from eval.transfer import GAP, Curve, Design, LanguageGroups, compare, main_panels, summarize
 
@@ -206,60 +196,6 @@ def test_sentences_say_what_is_best_and_whether_that_is_real() -> None:
         summarize(same, GROUPS, design), compare(main_panels(same), GROUPS, design), [], GROUPS, design, {}
     )
     assert "math, unseen languages: the 2 mixtures score the same, 0.0 (0.0–29.9)." in told
-
-
-def sources(*languages: str) -> dict[str, Source]:
-    return {language: Source("math", language) for language in languages}
-
-
-def test_the_transfer_matrix_is_what_each_source_does_to_each_target() -> None:
-    rng = np.random.default_rng(1)
-    gains = {"en": {"en": 0.3, "fr": 0.2, "ja": 0.0}, "fr": {"en": 0.1, "fr": 0.3, "ja": -0.2}}
-    base = {language: rng.random(80) for language in GROUPS.all}
-    made = table(
-        {("base", language): list(base[language]) for language in GROUPS.all}
-        | {(cell, language): list(base[language] + gain + rng.normal(0, 0.02, 80))
-           for cell, row in gains.items() for language, gain in row.items()}
-    )  # fmt: skip
-    design = Design({"en": ("en",), "fr": ("fr",)})
-    matrix = transfer_matrix(main_panels(made), sources("en", "fr"), design)
-    found = {
-        (source, target): value for source, target, value in matrix.select("source", "target", "difference").iter_rows()
-    }
-    for source, row in gains.items():
-        for target, gain in row.items():
-            assert found[source, target] == pytest.approx(gain, abs=0.01)
-    given = {row["source"]: row["mean"] for row in donors(matrix).iter_rows(named=True)}
-    assert given == pytest.approx({"en": 0.1, "fr": -0.05}, abs=0.01)
-    got = {row["target"]: row["mean"] for row in recipients(matrix).iter_rows(named=True)}
-    assert got == pytest.approx({"en": 0.1, "fr": 0.2, "ja": -0.1}, abs=0.01)
-    apart = asymmetry(main_panels(made), sources("en", "fr"), design).row(0, named=True)
-    assert (apart["one"], apart["other"]) == ("en", "fr") and apart["difference"] == pytest.approx(0.1, abs=0.01)
-    assert apart["low"] < 0.1 < apart["high"] and apart["p_adjusted"] < 0.01
-    by_regime = {(row["task"], row["language"]): row for row in regimes(matrix).iter_rows(named=True)}
-    other = by_regime["same", "other"]
-    assert (other["transfers"], other["harmed"], other["helped"]) == (4, 0.25, 0.5)
-    assert other["mean"] == pytest.approx(0.025, abs=0.01) and by_regime["same", "same"]["negative"] == 0.0
-
-
-def test_normalised_transfer_is_undefined_where_its_denominator_is_noise() -> None:
-    rng = np.random.default_rng(2)
-    base = rng.random((1, 100, 1))
-    cell, own = base + rng.normal(0.1, 0.05, base.shape), base + rng.normal(0.2, 0.05, base.shape)
-    found = normalised_transfer(cell, base, own)
-    assert found.mean == pytest.approx(0.5, abs=0.06) and found.low < 0.5 < found.high
-    noise = base + rng.normal(0, 0.05, base.shape)
-    assert normalised_transfer(cell, base, noise).mean is None
-    assert normalised_transfer(cell, base, np.full_like(base, np.nan)).mean is None
-
-
-def test_models_agree_or_not_on_the_order_of_languages() -> None:
-    order = {"en": 3.0, "fr": 2.0, "ja": 1.0, "ko": 0.0}
-    backwards = {language: -value for language, value in order.items()}
-    assert rank_agreement([order, order]) == pytest.approx(1.0)
-    assert rank_agreement([order, backwards]) == pytest.approx(-1.0)
-    assert rank_agreement([order, order, backwards]) == pytest.approx(-1 / 3)
-    assert rank_agreement([order, {"en": 1.0}]) is None and rank_agreement([order]) is None
 
 
 def test_learning_and_forgetting_over_checkpoints() -> None:

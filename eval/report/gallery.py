@@ -101,11 +101,10 @@ def _of_task(found: Gallery, page: Page, table: TaskTable, grid: Grid) -> Iterat
     if passes:
         found.data[f"{task}-confusion"] = confusion_rows(passes, list(languages))
         yield confusion_picture(task, grid, languages)
-    if page.transfer is not None and task in set(page.transfer["task"]):
-        part = page.transfer.filter(pl.col("task") == task)
-        matrix = transfer_rows(part)
+    matrix = pl.DataFrame() if page.transfer is None else transfer_rows(page.transfer.transfer.filter(task=task))
+    if matrix.height:
         found.data[f"{task}-transfer"] = matrix
-        sources, targets = (part[name].unique(maintain_order=True).to_list() for name in ("source", "target"))
+        sources, targets = (matrix[name].unique(maintain_order=True).to_list() for name in ("source", "target"))
         yield transfer_picture(task, sources, targets, reach_of(matrix))
 
 

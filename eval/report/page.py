@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from eval.matrix import Transfer
 from eval.transfer import LanguageGroups
 
 
@@ -67,8 +68,8 @@ class Page:
     """The study's answers in plain words and figures, the most important first."""
     comparisons: pl.DataFrame | None = None
     """Differences between settings, as `eval.transfer.compare` makes them."""
-    transfer: pl.DataFrame | None = None
-    """What training on a source language did to a target, as `eval.matrix.transfer_matrix` makes it."""
+    transfer: Transfer | None = None
+    """What training on a source language did to a target."""
     reference: pl.DataFrame | None = None
     """Published curves to lay over one's own: task, metric, language, x, score in the metric's unit, name."""
 

@@ -146,14 +146,19 @@ def loss_rows(page: Page) -> pl.DataFrame:
 
 
 def transfer_rows(part: pl.DataFrame) -> pl.DataFrame:
-    """One task's transfer matrix as it is drawn: source, target, change, its text and interval."""
+    """One task's transfer matrix as it is drawn: source, target, change, its text and interval.
+
+    Sources are called by their language where that tells them apart, else as their cells.
+    """
+    cells = part.select("cell", "source").unique()
+    by_language = cells["source"].is_unique().all()
     rows: list[dict[str, Any]] = []
     for row in part.iter_rows(named=True):
         metric = metric_of(row["metric"])
         interval = drawn(row["difference"], row["low"], row["high"], metric)
         ends = " to ".join(filter(None, (shown(row[end], metric) for end in ("low", "high"))))
         rows.append({
-            "source": row["source"],
+            "source": row["source"] if by_language else row["cell"],
             "target": row["target"],
             "change": interval["mean"],
             "shown": difference(row["difference"], 0.0, metric),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
 from eval.findings import duration
+from eval.matrix import NOTHING, Transfer
 from eval.metrics import metric_of
 from eval.report.page import CellFacts, Page
 from eval.report.pictures import RIGHT, UNTOLD, WRONG
-from eval.report.tables import TaskTable, TextTable, difference, metric_name
+from eval.report.tables import TaskTable, TextTable, difference, metric_name, percent
 
 
 def overview_table(tables: Sequence[TaskTable], groups: Sequence[str], cells: Sequence[str]) -> TextTable:
@@ -56,17 +58,93 @@ def transfer_table(rows: pl.DataFrame) -> TextTable:
     )
 
 
+def transfer_tables(transfer: Transfer) -> dict[str, TextTable]:
+    """Title → what settings trained on one language each say, beside the matrix; none that is empty."""
+    found = {
+        "What each language trained on gives to others": _means_table(transfer.donors, "source"),
+        "What each language gets from others trained on": _means_table(transfer.recipients, "target"),
+        "Share of what training on the language itself gives": normalised_table(transfer.normalised),
+        "Asymmetry: what one gives to the other less what it gets": asymmetry_table(transfer.asymmetry),
+        "Same or other task and language": regime_table(transfer.regimes),
+    }
+    return {title: table for title, table in found.items() if table.rows}
+
+
+def _means_table(means: pl.DataFrame, by: str) -> TextTable:
+    """Donors or recipients: the mean difference of each over the other languages."""
+    sides = ("trained on", "tested on")
+    here, there = sides if by == "source" else sides[::-1]
+    rows = tuple(
+        (tasks_of(row), beside(row[by], row["beside"]), row["languages"], *difference_cells(row))
+        for row in means.iter_rows(named=True)
+    )
+    return TextTable(("task", here, there, *DIFFERENCE), rows)
+
+
+def asymmetry_table(asymmetry: pl.DataFrame) -> TextTable:
+    """How much more one language gives to another than it gets from it."""
+    rows = tuple(
+        (row["task"], beside(f"{row['one']} → {row['other']}, less {row['other']} → {row['one']}", row["beside"]),
+         *difference_cells(row))
+        for row in asymmetry.iter_rows(named=True)
+    )  # fmt: skip
+    return TextTable(("task", "languages", *DIFFERENCE), rows)
+
+
+def normalised_table(normalised: pl.DataFrame) -> TextTable:
+    """Settings down, languages across: shares of the gain of training in-language, blank where that is within noise."""
+    if normalised["share"].is_null().all():
+        return TextTable((), ())
+    languages = normalised["language"].unique(maintain_order=True).to_list()
+    rows: list[tuple[str, ...]] = []
+    for (task, cell), part in normalised.group_by(["task", "cell"], maintain_order=True):
+        shares = {
+            row["language"]: f"{percent(row['share'])} ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+            for row in part.iter_rows(named=True)
+            if row["share"] is not None
+        }
+        rows.append((str(task), str(cell), *(shares.get(language, "").replace("-", "−") for language in languages)))
+    return TextTable(("task", "cell", *languages), tuple(rows))
+
+
+def regime_table(regimes: pl.DataFrame) -> TextTable:
+    """How often training on the same or another task or language helps or harms, in shares of the metric's range."""
+    rows = tuple(
+        (f"{row['task']} task, {row['language']} language", f"{row['transfers']:,}",
+         f"{100 * row['mean']:+.1f}".replace("-", "−"),
+         *(percent(row[name]) for name in ("positive", "helped", "negative", "harmed")))
+        for row in regimes.iter_rows(named=True)
+    )  # fmt: skip
+    return TextTable(("trained on the", "transfers", "mean", "above 0", "surely", "below 0", "surely"), rows)
+
+
+DIFFERENCE = ("difference", "95 %", "p", "n")
+
+
+def difference_cells(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """A difference, its interval, its adjusted p-value and its count of items."""
+    metric = metric_of(row["metric"])
+    interval = " to ".join(filter(None, (difference(row[end], 0.0, metric) for end in ("low", "high"))))
+    return difference(row["difference"], 0.0, metric), interval, p_value(row["p_adjusted"]), f"{row['items']:,}"
+
+
+def tasks_of(row: Mapping[str, Any]) -> str:
+    """The task tested, and the one trained on if it is another."""
+    return row["task"] if row["task"] == row["source_task"] else f"{row['source_task']} → {row['task']}"
+
+
+def beside(languages: str, pivot: str) -> str:
+    """What was trained on, with the pivot that was trained on too."""
+    return languages if pivot == NOTHING else f"{languages} (beside {pivot})"
+
+
 def comparison_table(comparisons: pl.DataFrame) -> TextTable:
     """Differences between cells with their intervals, adjusted p-values and counts of items."""
     rows: list[tuple[str, ...]] = []
     for row in comparisons.iter_rows(named=True):
-        metric = metric_of(row["metric"])
-        interval = " to ".join(filter(None, (difference(row[end], 0.0, metric) for end in ("low", "high"))))
-        rows.append((
-            row["task"], metric_name(row["metric"]), row["group"], row["cell"], row["other"],
-            difference(row["difference"], 0.0, metric), interval, p_value(row["p_adjusted"]), f"{row['items']:,}",
-        ))  # fmt: skip
-    return TextTable(("task", "metric", "languages", "cell", "against", "difference", "95 %", "p", "n"), tuple(rows))
+        names = (row["task"], metric_name(row["metric"]), row["group"], row["cell"], row["other"])
+        rows.append((*names, *difference_cells(row)))
+    return TextTable(("task", "metric", "languages", "cell", "against", *DIFFERENCE), tuple(rows))
 
 
 def p_value(p: float | None) -> str:

@@ -1,0 +1,99 @@
+"""Whether models agree on which languages give to others, and which get from them (arXiv 2511.13368)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+from scipy.stats import kendalltau
+
+from eval.explain import PairColumns
+from eval.tables import TableError
+
+FEWEST = 3
+"""Languages whose order two models can agree on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tau:
+    """Kendall's τ-b of two models' rankings of languages."""
+
+    one: str
+    other: str
+    languages: int
+    tau: float | None
+    """None where one of them has all languages alike."""
+    p: float | None
+    """Two-sided, for rankings that have nothing to do with each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Languages by a mean difference, model by model."""
+
+    means: dict[str, dict[str, float]]
+    """Language → model → mean, the language with the highest mean over models first."""
+    tau: float | None
+    """The mean of τ-b over pairs of models."""
+    between: tuple[Tau, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far models agree, over the pairs of languages that all of them have."""
+
+    models: tuple[str, ...]
+    pairs: int
+    left_out: int
+    """Pairs that a model lacks, or has a blank for."""
+    donors: Ranking
+    recipients: Ranking
+
+
+def agreement(pairs: pl.DataFrame, columns: PairColumns, across: str) -> Agreement:
+    """Of the rows of `pairs`, as `eval.explain.pairs_of` gives them; models are told apart by the column `across`.
+
+    Raises TableError for a single model, and where they have no three languages in common in either role.
+    """
+    sides = [columns.source, columns.target]
+    known = pairs.filter(pl.col(columns.transfer).is_finite())
+    models = tuple(str(model) for model in pairs[across].unique(maintain_order=True))
+    if len(models) < 2:
+        raise TableError([f"column {across!r} is {' '.join(models)} in every row; agreement takes two at least"])
+    common = known.filter(pl.col(across).n_unique().over(sides) == len(models))
+    donors, recipients = (ranking(common, side, columns.transfer, across) for side in sides)
+    if max(len(donors.means), len(recipients.means)) < FEWEST:
+        few = f"{len(donors.means)} sources and {len(recipients.means)} targets"
+        raise TableError([f"{few} in pairs that {' and '.join(models)} have in common; it takes {FEWEST} at least"])
+    there = common.select(sides).unique().height
+    return Agreement(models, there, pairs.select(sides).unique().height - there, donors, recipients)
+
+
+def ranking(pairs: pl.DataFrame, by: str, transfer: str, across: str) -> Ranking:
+    """The means of each language in one role, and how alike models rank them."""
+    found = pairs.group_by(by, across, maintain_order=True).agg(pl.col(transfer).mean())
+    means: dict[str, dict[str, float]] = {}
+    for language, model, mean in found.iter_rows():
+        means.setdefault(str(language), {})[str(model)] = mean
+    means = dict(sorted(means.items(), key=lambda item: -float(np.mean([*item[1].values()]))))
+    models = [str(model) for model in pairs[across].unique(maintain_order=True)]
+    between = tuple(rank_correlations({model: {language: each[model] for language, each in means.items()}
+                                       for model in models}))  # fmt: skip
+    known = [each.tau for each in between if each.tau is not None]
+    return Ranking(means, float(np.mean(known)) if known else None, between)
+
+
+def rank_correlations(rankings: Mapping[str, Mapping[str, float]]) -> Sequence[Tau]:
+    """Kendall's τ-b of each pair of models, each a mapping from the same languages to a figure; none for under 3."""
+    found: list[Tau] = []
+    for (one, first), (other, second) in combinations(rankings.items(), 2):
+        if len(first) < FEWEST:
+            continue
+        result = kendalltau([*first.values()], [second[language] for language in first])
+        tau, p = float(result.statistic), float(result.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+        known = bool(np.isfinite(tau))
+        found.append(Tau(one, other, len(first), tau if known else None, p if known else None))
+    return found
