@@ -157,7 +157,7 @@ def sample_size(panel: Panel, runs: Sequence[Sequence[str]]) -> int:
 
 def _sampled(panel: Panel, runs: Sequence[str], languages: Sequence[str]) -> Floats:
     """Bootstrap means of a setting over items, and over its runs if there are several: shape (replicates,)."""
-    means = np.stack([panel.replicates_of(run, languages).mean(axis=(1, 2)) for run in runs], axis=1)
+    means = panel.replicates_of(runs, languages).mean(axis=2)
     if len(runs) == 1:
         return means[:, 0]
     drawn = np.random.default_rng(len(runs)).integers(0, len(runs), size=means.shape)

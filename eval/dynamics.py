@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from eval.stats import Floats
+from eval.panel import Panel
+from eval.stats import Estimate, Floats, interval, means_of
 
 LEARNED = 0.98
+ROUNDING = 1e-6
+"""Replicates are made of single precision."""
 
 
 def learn_step(steps: Sequence[float], scores: Sequence[float | None]) -> float | None:
@@ -34,36 +36,65 @@ def forgetting(steps: Sequence[float], scores: Sequence[float | None]) -> float 
     return max(score for _, score in known if score is not None) - known[-1][1]
 
 
-@dataclass(frozen=True, slots=True)
-class Continual:
-    """The metrics of training in stages (the code of arXiv 2205.11152); None for too few stages, or no baseline."""
-
-    final: float
-    """mean_j R[N, j]."""
-    forgetting: float | None
-    """mean over stages i ≥ 1 of the mean over j < i of max_{k < i} R[k, j] − R[i, j]."""
-    backward: float | None
-    """mean over i > j of R[i, j] − R[j, j]."""
-    forward: float | None
-    """Zero-shot: mean over j ≥ 1 of the mean over i < j of R[i, j] − random_j."""
-    transfer: float | None
-    """mean over j ≥ 1 of R[j, j] − mono_j."""
+FINAL, FORGETTING, BACKWARD, FORWARD, TRANSFER = "final", "forgetting", "backward", "forward", "transfer"
 
 
-def continual(scores: Floats, random: Sequence[float] | None = None, alone: Sequence[float] | None = None) -> Continual:
-    """Of `scores[i, j]`, the score on language j after stage i, which trained on language i: shape (N, N).
+def continual(
+    scores: Floats, random: Sequence[float] | None = None, alone: Sequence[float] | None = None
+) -> dict[str, Floats]:
+    """The metrics of training in stages (the code of arXiv 2205.11152), as far as they are defined.
 
-    `random` are the scores of guessing, and `alone` those of training on each language only. Raises ValueError for an
-    array that is not square, or figures that are not one per language.
+    `scores[..., i, j]` is the score on language j after stage i, which trained on language i: shape (..., N, N), and
+    each metric's is (...). `random` are the scores of guessing, and `alone` those of training on each language only.
+
+    - final: mean_j R[N, j]
+    - forgetting: mean over stages i ≥ 1 of the mean over j < i of max_{k < i} R[k, j] − R[i, j]
+    - backward: mean over i > j of R[i, j] − R[j, j]
+    - forward (zero-shot): mean over j ≥ 1 of the mean over i < j of R[i, j] − random_j
+    - transfer: mean over j ≥ 1 of R[j, j] − alone_j
+
+    Raises ValueError for an array that is not square, or figures that are not one per language.
     """
-    stages = len(scores)
+    stages = scores.shape[-1]
     lengths = {len(each) for each in (random, alone) if each is not None}
-    if scores.shape != (stages, stages) or lengths - {stages}:
+    if scores.shape[-2:] != (stages, stages) or lengths - {stages}:
         raise ValueError(f"got scores of shape {scores.shape}, and {sorted(lengths)} figures; N × N and N are wanted")
-    later = range(1, stages)
-    forgotten = [np.mean([scores[:i, j].max() - scores[i, j] for j in range(i)]) for i in later]
-    backward = [scores[i, j] - scores[j, j] for i in later for j in range(i)]
-    forward = [np.mean(scores[:j, j]) - random[j] for j in later] if random is not None else []
-    transfer = [scores[j, j] - alone[j] for j in later] if alone is not None else []
-    means = [float(np.mean(each)) if each else None for each in (forgotten, backward, forward, transfer)]
-    return Continual(float(scores[-1].mean()), *means)
+    later, trained = range(1, stages), np.diagonal(scores, axis1=-2, axis2=-1)
+    found = {FINAL: scores[..., -1, :].mean(axis=-1)}
+    if not later:
+        return found
+    lost = [(scores[..., :i, :i].max(axis=-2) - scores[..., i, :i]).mean(axis=-1) for i in later]
+    since = [scores[..., i, j] - trained[..., j] for i in later for j in range(i)]
+    found |= {FORGETTING: np.mean(lost, axis=0), BACKWARD: np.mean(since, axis=0)}
+    if random is not None:
+        found[FORWARD] = np.mean([scores[..., :j, j].mean(axis=-1) - random[j] for j in later], axis=0)
+    if alone is not None:
+        found[TRANSFER] = np.mean([trained[..., j] - alone[j] for j in later], axis=0)
+    return found
+
+
+def continual_estimates(
+    panel: Panel, stages: Sequence[str], languages: Sequence[str], baselines: Mapping[str, Sequence[float] | None]
+) -> dict[str, Estimate]:
+    """`continual` of the runs after each stage and the languages they trained on, with the bootstrap over items.
+
+    `baselines` may hold `random` and `alone`, which count as known. Blank where a score is missing. Forgetting, as
+    every maximum of noisy figures, leans upwards.
+    """
+    values = panel.of(stages, languages)
+    n = int((~np.isnan(values)).sum())
+    found = continual(means_of(values.transpose(1, 0, 2)), **baselines)
+    if any(np.isnan(figure) for figure in found.values()):
+        return {name: Estimate(n, None, None, None) for name in found}
+    if values.shape[1] == 1:
+        return {name: Estimate(n, float(figure), None, None) for name, figure in found.items()}
+    sampled = continual(panel.replicates_of(stages, languages), **baselines)
+    return {name: _estimate(n, float(figure), sampled[name], values.shape[1]) for name, figure in found.items()}
+
+
+def _estimate(n: int, figure: float, sampled: Floats, items: int) -> Estimate:
+    """The figure with its bootstrap interval; what varies over no item says nothing of how sure it is."""
+    if np.ptp(sampled) < ROUNDING:
+        return Estimate(n, figure, None, None)
+    low, high = interval(sampled, items)
+    return Estimate(n, figure, float(low), float(high))

@@ -35,9 +35,9 @@ class Panel:
         """The scores of some runs in some languages."""
         return self.values[np.ix_(self._places(runs), range(self.values.shape[1]), self._columns(languages))]
 
-    def replicates_of(self, run: str, languages: Sequence[str]) -> Floats:
-        """The bootstrap means of one run in some languages: (replicates, 1, languages)."""
-        return self.replicates[np.ix_(range(len(self.replicates)), self._places([run]), self._columns(languages))]
+    def replicates_of(self, runs: Sequence[str], languages: Sequence[str]) -> Floats:
+        """The bootstrap means of some runs in some languages: (replicates, runs, languages)."""
+        return self.replicates[np.ix_(range(len(self.replicates)), self._places(runs), self._columns(languages))]
 
     def _places(self, runs: Iterable[str]) -> list[int]:
         return [self.runs.index(run) for run in runs]

@@ -9,11 +9,15 @@ from typing import Any
 import polars as pl
 
 from eval.curves import curve_findings
-from eval.dynamics import forgetting, learn_step
+from eval.dynamics import continual_estimates, forgetting, learn_step
 from eval.transfer import GAP, Curve, Design, LanguageGroups, main_panels, summarize
 
 CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
 """Names of the axis under which learning and forgetting are reported."""
+
+
+BASELINES = ("random", "alone")
+"""Columns, where a table of stages has them, of the scores of guessing, and of training on a language alone."""
 
 
 class TableError(Exception):
@@ -34,6 +38,8 @@ class Columns:
     score: str = "score"
     item: str | None = None
     """Of scores per item; without it scores are means already, and get no interval."""
+    stages: tuple[str, ...] = ()
+    """The languages that training went through, one after the other, of a table whose x are the stages."""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -61,6 +67,9 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
     for name in (*columns.group, columns.language):
         if table[name].null_count():
             problems.append(f"column {name!r} is blank in {table[name].null_count()} rows; fill it, or leave them out")
+    for name in (name for name in BASELINES if columns.stages and name in table.columns):
+        table, wrong = as_numbers(table, name)
+        problems += wrong
     lacking = [each for each in groups.all if each not in set(table[columns.language].to_list())]
     if lacking:
         there = ", ".join(table[columns.language].unique().sort().cast(pl.String))
@@ -102,7 +111,10 @@ def analyse(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> li
     """
     good = checked(table, columns, groups)
     good = good.filter(pl.col(columns.language).is_in(groups.all))
-    parts = good.group_by(columns.group, maintain_order=True) if columns.group else [((), good)]
+    parts = list(good.group_by(columns.group, maintain_order=True)) if columns.group else [((), good)]
+    problems = [problem for _, part in parts for problem in stage_problems(part, columns)]
+    if problems:
+        raise TableError(list(dict.fromkeys(problems)))
     return [
         {"group": dict(zip(columns.group, values, strict=True))} | _analysed(part, columns, groups)
         for values, part in parts
@@ -116,7 +128,7 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
     design = Design({name: (name,) for name in names}, curves=(Curve("", columns.x, amounts, names),))
     summary = summarize(scores, groups, design).rename({"cell": columns.x}).drop("task", "metric", "runs", "version")
     summary = summary.with_columns(pl.col(columns.x).cast(pl.Float64)).sort(columns.x, maintain_order=True)
-    found = {
+    found: dict[str, Any] = {
         "points": len(amounts),
         "summary": summary.drop("no_answer").to_dicts(),
         "curves": [
@@ -126,7 +138,38 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
     }
     if columns.x in CHECKPOINTS:
         found["dynamics"] = list(_dynamics(summary, columns.x))
+    if columns.stages:
+        (panel,) = main_panels(scores)
+        baselines = {name: _baseline(part, name, columns) for name in BASELINES}
+        estimates = continual_estimates(panel, names[-len(columns.stages) :], columns.stages, baselines)
+        found["continual"] = {name: asdict(each) for name, each in estimates.items()}
     return found
+
+
+def stage_problems(table: pl.DataFrame, columns: Columns) -> list[str]:
+    """Values of x that are not the stages, and perhaps what was before them; languages and baselines lacking."""
+    wanted = len(columns.stages)
+    if not wanted:
+        return []
+    values, languages = table[columns.x].unique().sort(), set(table[columns.language])
+    problems = [f"no rows in {each}, in which a stage trained" for each in columns.stages if each not in languages]
+    if len(values) not in (wanted, wanted + 1):
+        listed = ", ".join(f"{value:g}" for value in values)
+        problems.append(f"column {columns.x!r} has {len(values)} values ({listed}); {wanted} stages take {wanted}, "
+                        f"or {wanted + 1} with the scores before them")  # fmt: skip
+    for name in (name for name in BASELINES if name in table.columns):
+        known = set(table.filter(pl.col(name).is_not_null())[columns.language])
+        problems += [f"column {name!r} is blank in {each}; fill it, or leave it out"
+                     for each in columns.stages if each in languages - known]  # fmt: skip
+    return problems
+
+
+def _baseline(part: pl.DataFrame, name: str, columns: Columns) -> Sequence[float] | None:
+    """The mean of a column of baselines in each of the stages' languages; None if there is no such column."""
+    if name not in part.columns:
+        return None
+    means = dict(part.group_by(columns.language).agg(pl.col(name).mean()).iter_rows())
+    return [means[language] for language in columns.stages]
 
 
 def as_scores(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:

@@ -181,11 +181,11 @@ def estimates(
     single = runs[0] if len(runs) == 1 else None
     ends = metric_of(panel.metric).ends
     for name, members in named.items():
-        sampled = panel.replicates_of(single, members) if single else None
+        sampled = panel.replicates_of([single], members) if single else None
         yield name, members, estimate(panel.of(runs, members), sampled, ends)
     if groups.pivot in panel.languages and groups.others in means:
         others = means[groups.others]
-        sampled = panel.replicates_of(single, (*others, groups.pivot)) if single else None
+        sampled = panel.replicates_of([single], (*others, groups.pivot)) if single else None
         yield (
             groups.performance,
             (groups.pivot, *others),
@@ -211,10 +211,8 @@ def _gap(panel: Panel, runs: Sequence[str], seen: Sequence[str], unseen: Sequenc
     if len(runs) > 1:
         half = spread(table).half_width
         return Estimate(n, mean, mean - half, mean + half)
-    sampled = panel.replicates_of(runs[0], seen).mean(axis=(1, 2)) - panel.replicates_of(runs[0], unseen).mean(
-        axis=(1, 2)
-    )
-    low, high = interval(sampled, above.shape[1])
+    one, other = (panel.replicates_of(runs, members).mean(axis=(1, 2)) for members in (seen, unseen))
+    low, high = interval(one - other, above.shape[1])
     return Estimate(n, mean, float(low), float(high))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,12 @@ READERS = {".csv": pl.read_csv, ".tsv": pl.read_csv, ".parquet": pl.read_parquet
 
 def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> list[dict[str, Any]]:
     """The analysis of each group of rows. Raises UserError for a file or columns that cannot be used."""
-    problems = group_problems(groups)
+    problems = group_problems(groups) + stages_problems(columns.stages, groups)
     if problems:
         raise UserError(problems)
     table = read_table(file)
     if columns.item is None and "item" in table.columns:
-        columns = Columns(columns.x, columns.group, columns.language, columns.score, "item")
+        columns = replace(columns, item="item")
     left_out = set(table[columns.language].drop_nulls()) - set(groups.all) if columns.language in table.columns else ()
     if left_out:
         say(f"left out, being neither seen nor unseen: {' '.join(sorted(map(str, left_out)))}")
@@ -41,6 +43,15 @@ def group_problems(groups: LanguageGroups) -> list[Problem]:
     ]
     if not groups.means().get("seen"):
         problems.append(Problem("--seen", f"names no language beside {groups.pivot!r}; name those trained on"))
+    return problems
+
+
+def stages_problems(stages: Sequence[str], groups: LanguageGroups) -> list[Problem]:
+    """Stages in languages that are not among those analysed, or in one twice."""
+    problems = [Problem("--stages", f"{language!r} is neither in --seen nor in --unseen")
+                for language in dict.fromkeys(stages) if language not in groups.all]  # fmt: skip
+    if len(set(stages)) < len(stages):
+        problems.append(Problem("--stages", "a language is there twice; each stage trains on one of its own"))
     return problems
 
 

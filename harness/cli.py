@@ -49,6 +49,15 @@ Card = Annotated[bool, typer.Option("--card", help="Also the mixture card of eac
 
 INTERRUPTED = 130
 
+CONTINUAL = {
+    "final": "mean after the last stage",
+    "forgetting": "forgotten of earlier stages' languages, after their best",
+    "backward": "change of a language since its own stage",
+    "forward": "a language before its stage, above guessing",
+    "transfer": "a language after its stage, above training on it alone",
+}
+"""What `harness analyze --stages` calls the metrics of continual training."""
+
 
 @contextmanager
 def reporting_mistakes() -> Generator[None]:
@@ -234,27 +243,33 @@ def analyze(
         str | None,
         typer.Option(metavar="COLUMN", help="Of scores per item: what translations share.", show_default="item"),
     ] = None,
+    stages: Annotated[
+        str, typer.Option(metavar="LANG,…", help="The languages trained on one after the other, x being the stages.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """What any long table of scores says of transfer: means over seen and unseen, gap closed, plateau, correlation.
 
     Scores per item (a column item) give intervals; means do not. An axis named step or checkpoint gives learning and
-    forgetting as well.
+    forgetting as well; stages give what was forgotten and transferred from one to the next, against guessing and
+    training on a language alone where columns random and alone hold scores of these.
 
     Examples:
 
         harness analyze table.csv --x per_language --seen es,fr,ja,zh --unseen ar,ko,pt --group model,task
 
         harness analyze items.parquet --x step --seen fr --unseen sw --item question --json
+
+        harness analyze stages.csv --x stage --seen en,fr,ja --stages en,fr,ja
     """
     with reporting_mistakes():
         from eval.tables import Columns
         from eval.transfer import LanguageGroups
         from harness.analysis import analyze_table
 
-        named = [tuple(filter(None, (each.strip() for each in given.split(",")))) for given in (seen, unseen, group)]
+        named = [names_in(given) for given in (seen, unseen, group, stages)]
         trained = named[0] if pivot in (*named[0], *named[1]) else (pivot, *named[0])
-        columns = Columns(x, named[2], language, score_column, item)
+        columns = Columns(x, named[2], language, score_column, item, named[3])
         found = analyze_table(table, columns, LanguageGroups(trained, named[1], pivot=pivot))
         if as_json:
             print(json.dumps(found, ensure_ascii=False))
@@ -373,10 +388,7 @@ def explain(
         from eval.explain import PairColumns
         from harness.explaining import explain_transfer
 
-        covariates, groups = (
-            tuple(dict.fromkeys(filter(None, (each.strip() for each in given.split(","))))) for given in (on, group)
-        )
-        data = explain_transfer(pairs, covariates, PairColumns(source, target, transfer, groups))
+        data = explain_transfer(pairs, names_in(on), PairColumns(source, target, transfer, names_in(group)))
         if as_json:
             print(json.dumps(data, ensure_ascii=False))
         else:
@@ -413,8 +425,7 @@ def agree(
         from eval.explain import PairColumns
         from harness.explaining import models_agree
 
-        groups = tuple(dict.fromkeys(filter(None, (each.strip() for each in group.split(",")))))
-        data = models_agree(pairs, PairColumns(source, target, transfer, groups), across)
+        data = models_agree(pairs, PairColumns(source, target, transfer, names_in(group)), across)
         if as_json:
             print(json.dumps(data, ensure_ascii=False))
         else:
@@ -619,6 +630,8 @@ def show_analysis(found: list[dict[str, Any]], x: str) -> None:
             rho = curve["correlation"]
             told += f"; Spearman seen/unseen {rho:.2f} over {curve['points']} points" if rho is not None else ""
             line(f"  {told}")
+        for name, each in part.get("continual", {}).items():
+            line(f"  {CONTINUAL[name]}: {interval_text(each) or 'undefined, scores being missing'}")
         for each in part.get("dynamics", ()):
             if each["learn_step"] is not None:
                 lost = "" if each["forgetting"] is None else f", {each['forgetting']:.3f} forgotten since the best"
@@ -671,6 +684,11 @@ def show_agreement(data: dict[str, Any]) -> None:
                 line(f"  {name}, {each['one']} and {each['other']}: τ {told}, {each['languages']} languages")
             if len(part[name]["between"]) > 1 and part[name]["tau"] is not None:
                 line(f"  {name}, mean over pairs of {data['across']}s: τ {part[name]['tau']:.2f}")
+
+
+def names_in(given: str) -> tuple[str, ...]:
+    """What a list with commas names."""
+    return tuple(filter(None, (each.strip() for each in given.split(","))))
 
 
 def interval_text(row: dict[str, Any] | None) -> str:

@@ -75,6 +75,53 @@ def test_two_rows_for_a_point_name_the_column_that_tells_them_apart(tmp_path: Pa
     assert [part["group"] for part in analyze(path, "--group", "model")] == [{"model": "a"}, {"model": "b"}]
 
 
+def stages_table(path: Path, items: int = 1, **columns: float) -> Path:
+    """R[i, j] of three stages, in en, fr and ja; per item if there are several."""
+    scores = [[0.8, 0.3, 0.1], [0.6, 0.9, 0.3], [0.5, 0.7, 0.9]]
+    rows = [
+        {"stage": stage, "language": language, "score": score + (item % 3 - 1) / 10, "item": str(item)} | columns
+        for stage, row in enumerate(scores, 1)
+        for language, score in zip(("en", "fr", "ja"), row, strict=True)
+        for item in (range(items) if items > 1 else [1])
+    ]
+    table = pl.DataFrame(rows)
+    (table if items > 1 else table.drop("item")).write_csv(path)
+    return path
+
+
+def staged(path: Path, *options: str) -> Any:
+    return harness("analyze", path, "--x", "stage", "--seen", "en,fr,ja", "--stages", "en,fr,ja", *options)
+
+
+def test_stages_of_training_say_what_was_forgotten_and_transferred(tmp_path: Path) -> None:
+    means = json.loads(staged(stages_table(tmp_path / "a.csv"), "--json").stdout)[0]["continual"]
+    assert {name: each["mean"] for name, each in means.items()} == pytest.approx(
+        {"final": 0.7, "forgetting": 0.225, "backward": -0.7 / 3}
+    )
+    assert {each["low"] for each in means.values()} == {None}
+    items = stages_table(tmp_path / "b.csv", 30, random=0.1, alone=0.8)
+    (part,) = json.loads(staged(items, "--json").stdout)
+    assert part["continual"]["forward"]["mean"] == pytest.approx(0.15)
+    assert part["continual"]["transfer"]["mean"] == pytest.approx(0.1)
+    final = part["continual"]["final"]
+    assert final["low"] < final["mean"] < final["high"] and final["n"] == 270
+    assert part["continual"]["backward"]["low"] is None, "every item changed alike"
+    shown = staged(items).stdout
+    assert "mean after the last stage: 0.700 (0." in shown and "above guessing: 0.150" in shown
+
+
+def test_stages_that_do_not_fit_the_table_are_refused(tmp_path: Path) -> None:
+    table = stages_table(tmp_path / "a.csv")
+    refused = harness("analyze", table, "--x", "stage", "--seen", "en,fr,ja", "--stages", "en")
+    assert refused.returncode == 2 and "has 3 values (1, 2, 3); 1 stages take 1, or 2" in refused.stderr
+    refused = harness("analyze", table, "--x", "stage", "--seen", "en,fr", "--stages", "en,ja,ja")
+    assert refused.returncode == 2 and "'ja' is neither in --seen" in refused.stderr and "there twice" in refused.stderr
+    blank = pl.read_csv(table).with_columns(random=pl.when(pl.col("language") != "ja").then(0.1))
+    blank.write_csv(tmp_path / "blank.csv")
+    refused = staged(tmp_path / "blank.csv")
+    assert refused.returncode == 2 and "column 'random' is blank in ja" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [

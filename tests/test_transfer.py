@@ -208,14 +208,19 @@ def test_learning_and_forgetting_over_checkpoints() -> None:
 
 def test_continual_metrics_by_hand() -> None:
     stages = np.array([[0.8, 0.3, 0.1], [0.6, 0.9, 0.3], [0.5, 0.7, 0.9]])
-    found = continual(stages, random=[0.1, 0.1, 0.1], alone=[0.8, 0.8, 0.8])
-    assert found.final == pytest.approx(0.7)
-    assert found.forgetting == pytest.approx(np.mean([0.2, np.mean([0.3, 0.2])]))
-    assert found.backward == pytest.approx(np.mean([-0.2, -0.3, -0.2]))
-    assert found.forward == pytest.approx(np.mean([0.2, np.mean([0.0, 0.2])]))
-    assert found.transfer == pytest.approx(np.mean([0.1, 0.1]))
-    alone = continual(stages[:1, :1])
-    assert (alone.final, alone.forgetting, alone.transfer) == (pytest.approx(0.8), None, None)
+    by_hand = {
+        "final": 0.7,
+        "forgetting": np.mean([0.2, np.mean([0.3, 0.2])]),
+        "backward": np.mean([-0.2, -0.3, -0.2]),
+        "forward": np.mean([0.2, np.mean([0.0, 0.2])]),
+        "transfer": np.mean([0.1, 0.1]),
+    }
+    baselines = {"random": [0.1, 0.1, 0.1], "alone": [0.8, 0.8, 0.8]}
+    assert continual(stages, **baselines) == pytest.approx(by_hand)
+    assert continual(stages) == pytest.approx({key: by_hand[key] for key in ("final", "forgetting", "backward")})
+    assert continual(stages[:1, :1]) == {"final": pytest.approx(0.8)}
+    twice = continual(np.stack([stages, stages + 0.1]), **baselines)
+    assert twice["final"] == pytest.approx([0.7, 0.8]) and twice["backward"] == pytest.approx([by_hand["backward"]] * 2)
     with pytest.raises(ValueError, match="N × N"):
         continual(stages[:2])
 
