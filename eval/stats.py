@@ -135,7 +135,8 @@ def spread(table: Floats) -> Spread:
     One run: the standard error over items. Several: variance components of the two-way table without replication
     (Searle, Casella & McCulloch 1992, ch. 4), Var = (MS_runs + MS_items − MS_residual) / (runs · items), with
     Satterthwaite's (1946) degrees of freedom. MS_items − MS_residual below 0 counts as 0; MS_runs, which few runs
-    know badly, is never left out.
+    know badly, is never left out. The degrees of freedom are no fewer than those of the runs: the difference of two
+    mean squares that are nearly the same would leave none.
     """
     runs, items = table.shape
     if items < 2:
@@ -152,7 +153,8 @@ def spread(table: Floats) -> Spread:
     doubt = of_runs**2 / (runs - 1)
     if beyond:
         doubt += of_items**2 / (items - 1) + of_rest**2 / ((runs - 1) * (items - 1))
-    return Spread(math.sqrt(total / (runs * items)), total**2 / doubt if doubt else items - 1)
+    freedom = max(total**2 / doubt, runs - 1) if doubt else items - 1
+    return Spread(math.sqrt(total / (runs * items)), freedom)
 
 
 def estimate(values: Floats, replicates: Floats | None = None, ends: tuple[float, float] = (0.0, 1.0)) -> Estimate:

@@ -398,7 +398,7 @@ def explain(
 @app.command()
 def agree(
     pairs: Annotated[
-        list[Path], typer.Argument(metavar="PAIRS…", help="CSV, TSV, Parquet or JSON lines, a pair a row.")
+        list[Path], typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, a pair a row.")
     ],
     across: Annotated[str, typer.Option(metavar="COLUMN", help="What tells models apart.")] = "model",
     source: Annotated[str, typer.Option(metavar="COLUMN", help="The language trained on.")] = "source",

@@ -171,6 +171,13 @@ def test_the_bootstrap_covers_and_sign_flips_reject_as_they_should() -> None:
     assert 0.94 <= ((lows <= 0) & (highs >= 0)).mean() <= 0.96
 
 
+def test_runs_that_are_alike_leave_no_fewer_degrees_of_freedom_than_there_are_runs() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        found = spread(rng.normal(0, 1, (3, 50)) + rng.normal(0, 0.1, 50))
+        assert found.freedom >= 2 and found.half_width < 1, "the table's own deviation is 1, over 150 scores"
+
+
 def test_the_bootstrap_of_few_items_is_wide_enough() -> None:
     values = np.random.default_rng(8).normal(0, 1, (3000, 12))
     lows, highs = interval(bootstrap_means(values[:, :, None], replicates=2000)[:, :, 0], items=12)
