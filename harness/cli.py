@@ -556,8 +556,11 @@ def show_differences(differences: list[dict[str, Any]]) -> None:
     if not differences:
         return
     several = sum(not each["one_factor"] for each in differences)
-    verdict = f"{several} of them in more than one factor" if several else "each in one factor"
-    line(f"Neighbouring cells: {len(differences)} pairs differ, {verdict}.")
+    if len(differences) == 1:
+        line(f"Neighbouring cells: one pair differs, in {'more than one factor' if several else 'one factor'}.")
+    else:
+        verdict = f"{several} of them in more than one factor" if several else "each in one factor"
+        line(f"Neighbouring cells: {len(differences)} pairs differ, {verdict}.")
     for each in differences:
         rows = [f"+{count} {language}" for language, count in each["added"].items()]
         rows += [f"-{count} {language}" for language, count in each["removed"].items()]

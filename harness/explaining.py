@@ -34,7 +34,9 @@ def explain_transfer(file: Path, covariates: Sequence[str], columns: PairColumns
     computed = [name for name in covariates if name not in table.columns]
     columns = grouped(columns, table)
     problems = [] if covariates else [Problem("--on", f"got none; give columns, or {', '.join(COVARIATES)}")]
-    problems += [problem for name in computed for problem in covariate_problems(name, table.columns)]
+    taken = {columns.source, columns.target, columns.transfer, *columns.group}
+    free = [name for name, each in zip(table.columns, table, strict=True) if name not in taken and is_numeric(each)]
+    problems += [problem for name in computed for problem in covariate_problems(name, free)]
     pairs = checked(file, table, columns, given, problems)
     pairs = with_covariates(pairs, computed, columns.source, columns.target)
     found = by_group(file, pairs, columns.group, lambda part: explain(part, columns, covariates))
@@ -47,11 +49,25 @@ def models_agree(files: Sequence[Path], columns: PairColumns, across: str) -> di
 
     Raises UserError as `explain_transfer` does.
     """
-    table = pl.concat([read_table(file) for file in files], how="diagonal_relaxed")
+    table = pl.concat(read_tables(files), how="diagonal_relaxed")
     columns, file = grouped(columns, table), Path(", ".join(map(str, files)))
     pairs = checked(file, table, replace(columns, group=(*columns.group, across)), (), [])
     found = by_group(file, pairs, columns.group, lambda part: agreement(part, columns, across))
     return {"transfer": columns.transfer, "across": across, "analyses": found}
+
+
+def read_tables(files: Sequence[Path]) -> list[pl.DataFrame]:
+    """Tables, each as `read_table` reads it. Raises UserError for all that cannot be read."""
+    found: list[pl.DataFrame] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            found.append(read_table(file))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+    return found
 
 
 def grouped(columns: PairColumns, table: pl.DataFrame) -> PairColumns:
@@ -91,6 +107,11 @@ def analysed(part: pl.DataFrame, analysis: Callable[[pl.DataFrame], DataclassIns
         return asdict(analysis(part))
     except TableError as error:
         return {"problem": str(error)}
+
+
+def is_numeric(column: pl.Series) -> bool:
+    """Whether a column holds numbers, or text that spells them, and perhaps blanks."""
+    return column.cast(pl.Float64, strict=False).null_count() == column.null_count() < len(column)
 
 
 def covariate_problems(name: str, columns: Sequence[str]) -> list[Problem]:

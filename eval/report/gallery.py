@@ -79,7 +79,9 @@ def gallery(page: Page) -> Gallery:
     losses = loss_rows(page)
     if losses.height:
         found.data["losses"] = losses
-        found.pictures[""] += (loss_picture(grid),)
+        found.pictures[""] += (
+            loss_picture(losses["cell"].unique(maintain_order=True).to_list(), grid.scale is not None),
+        )
     for table in found.primary:
         found.pictures[table.task] = tuple(_of_task(found, page, table, grid))
     return found

@@ -318,15 +318,15 @@ def confusion_picture(task: str, grid: Grid, languages: Mapping[str, str]) -> Pi
     )
 
 
-def loss_picture(grid: Grid) -> Picture:
-    """Learning curves: the training loss of every cell."""
+def loss_picture(cells: Sequence[str], ordered: bool) -> Picture:
+    """Learning curves: the training loss of these cells; colours go by their order if they are in one."""
     chart = (
         altair.Chart(altair.NamedData("losses"))
         .mark_line(strokeWidth=1.5)
         .encode(
             x=altair.X("step:Q", title="optimiser step", axis=altair.Axis(tickCount=8)),
             y=altair.Y("loss:Q", title="loss (nats per supervised token)", scale=altair.Scale(zero=False)),
-            color=_marks("cell", grid.cells, grid.scale is not None)["color"],
+            color=_marks("cell", cells, ordered)["color"],
             tooltip=["cell:N", "step:Q", altair.Tooltip("loss:Q", format=".3f")],
         )
         .properties(width=640, height=260)
