@@ -36,8 +36,28 @@ def test_each_source_has_a_difference_to_the_base_in_each_language(folder: Path)
     for row in matrix.iter_rows(named=True):
         expected = means[row["cell"], row["target"]] - means["base", row["target"]]
         assert row["difference"] == pytest.approx(expected) and row["cell"] == f"source-{row['source']}"
-    assert {file.name for file in folder.glob("*.csv")} >= {"asymmetry.csv", "donors.csv", "regimes.csv"}
-    assert "transfer" in (folder / "report.html").read_text(encoding="utf-8")
+    assert set(matrix["other"]) == {"base"} and set(matrix["source_share"]) == {1.0} and matrix["model"].n_unique() == 1
+    tables = {"asymmetry", "donors", "recipients", "regimes", "normalised"}
+    assert {file.stem for file in folder.glob("*.csv")} >= tables
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for words in ('href="#transfer"', "What each language trained on gives to others", "less what it gets</h3>"):
+        assert words in page
+
+
+def test_models_are_compared_from_the_shell(folder: Path, tmp_path: Path) -> None:
+    matrix = pl.read_csv(folder / "transfer.csv").with_columns(difference=pl.Series([0.1, 0.2, 0.0, 0.1, 0.0, 0.3]))
+    files = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    for name, sign, file in zip(("one", "two"), (1, -1), files, strict=True):
+        matrix.with_columns(model=pl.lit(name), difference=sign * pl.col("difference")).write_csv(file)
+    done = harness("agree", *files, "--json")
+    assert done.returncode == 0, done.stderr
+    (part,) = json.loads(done.stdout)["analyses"]
+    assert part["group"] == {"source_task": "math", "beside": "nothing", "task": "math", "metric": "accuracy"}
+    assert part["models"] == ["one", "two"] and part["pairs"] == 4 and part["recipients"]["tau"] == -1.0
+    assert part["donors"]["tau"] is None, "two donors have no order to agree on"
+    assert "recipients, one and two: τ -1.00" in harness("agree", *files).stdout
+    alone = harness("agree", files[0])
+    assert alone.returncode == 2 and "agreement takes two at least" in alone.stderr
 
 
 def test_the_matrix_says_what_the_tokenizer_makes_of_the_languages(folder: Path) -> None:
