@@ -178,7 +178,7 @@ def _means(panels: Sequence[Panel], sources: Sources, design: Design, by: str) -
             named = {"source_task": task, by: language, "beside": beside, "task": panel.task, "metric": panel.metric}
             rows.append({**named, "languages": " ".join(gains), **figures})
     words = dict.fromkeys(("source_task", by, "beside", "task", "metric", "languages"), pl.String)
-    by_size = [pl.col("task"), pl.col("source_task"), pl.col("beside"), -pl.col("difference")]
+    by_size = [pl.col("task"), pl.col("source_task"), pl.col("beside") != NOTHING, -pl.col("difference")]
     return pl.DataFrame(rows, schema=words | FIGURES).sort(by_size, nulls_last=True, maintain_order=True)
 
 

@@ -648,7 +648,8 @@ def show_explanation(data: dict[str, Any]) -> None:
         if "problem" in part:
             line(f"{title}: {part['problem']}")
             continue
-        table = plain_table(title, ("covariate",), ("per SD", "p (QAP)", "p (Holm)", "alone: Spearman", "p (QAP)"))
+        line(title)
+        table = plain_table("", ("covariate",), ("per SD", "p (QAP)", "p (Holm)", "alone: Spearman", "p (QAP)"))
         for each in part["effects"]:
             p_values = [f"{each[key]:.4f}" for key in ("p", "p_adjusted", "p_alone")]
             effect, alone = f"{each['coefficient']:+.3g}", f"{each['spearman']:+.2f}"
@@ -667,6 +668,8 @@ def show_explanation(data: dict[str, Any]) -> None:
 
 def show_agreement(data: dict[str, Any]) -> None:
     """A table of donors and one of recipients per group of rows, models across; then the rank correlations."""
+    from eval.report.text_tables import p_value
+
     for part in data["analyses"]:
         title = ", ".join((data["transfer"], *(f"{name} {value}" for name, value in part["group"].items())))
         if "problem" in part:

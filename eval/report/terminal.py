@@ -13,7 +13,7 @@ from eval.transfer import GAP, LanguageGroups
 
 
 def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: Console) -> None:
-    """Prints a table per task, narrow enough for 80 columns: intervals below the means of groups."""
+    """Prints a table per task, as narrow as it can be read: intervals below the means of groups."""
     for table in tables:
         caption = (
             f"{table.items} items per language; below: 95 % interval; * not trained on;\n"
@@ -42,7 +42,8 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
         for cell, figures in table.rows.items():
             by_column = dict(zip(table.columns, figures, strict=True))
             shown.add_row(cell, *(_text(by_column[column], column in groups.all) for column in columns))
-        console.print(shown)
+        width = Console(width=10_000).measure(shown).maximum
+        Console(file=console.file, width=max(console.width, width)).print(shown)
         for note in caveats(table, groups):
             console.print(f"  {note}")
 
@@ -54,6 +55,11 @@ def _text(figure: Figure | None, of_one_language: bool) -> str:
     return f"{figure.text}\n[dim]{figure.interval}[/dim]" if figure.text else ""
 
 
+def counted(count: int, name: str) -> str:
+    """ "1 completion", "2,000 completions"."""
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+
+
 def caveats(table: TaskTable, groups: LanguageGroups) -> list[str]:
     """What is unscored, and what counts as wrong because no answer was found in it."""
     notes: list[str] = []
@@ -63,7 +69,7 @@ def caveats(table: TaskTable, groups: LanguageGroups) -> list[str]:
         unscored = sum(figure.unscored for figure in single)
         no_answer = sum(figure.no_answer for figure in single)
         if unscored:
-            notes.append(f"{cell}: {unscored} predictions unscored")
+            notes.append(f"{cell}: {counted(unscored, 'prediction')} unscored")
         if no_answer:
-            notes.append(f"{cell}: {no_answer} completions with no answer to be found, counted as wrong")
+            notes.append(f"{cell}: {counted(no_answer, 'completion')} with no answer to be found, counted as wrong")
     return notes

@@ -72,13 +72,13 @@ def transfer_tables(transfer: Transfer) -> dict[str, TextTable]:
 
 def _means_table(means: pl.DataFrame, by: str) -> TextTable:
     """Donors or recipients: the mean difference of each over the other languages."""
-    sides = ("trained on", "tested on")
-    here, there = sides if by == "source" else sides[::-1]
-    rows = tuple(
-        (tasks_of(row), beside(row[by], row["beside"]), row["languages"], *difference_cells(row))
-        for row in means.iter_rows(named=True)
-    )
-    return TextTable(("task", here, there, *DIFFERENCE), rows)
+    rows: list[tuple[str, ...]] = []
+    for row in means.iter_rows(named=True):
+        trained, tested = (row[by], row["languages"]) if by == "source" else (row["languages"], row[by])
+        sides = (beside(trained, row["beside"]), tested)
+        rows.append((tasks_of(row), *(sides if by == "source" else sides[::-1]), *difference_cells(row)))
+    headings = ("trained on", "tested on") if by == "source" else ("tested on", "trained on")
+    return TextTable(("task", *headings, *DIFFERENCE), tuple(rows))
 
 
 def asymmetry_table(asymmetry: pl.DataFrame) -> TextTable:
@@ -115,7 +115,7 @@ def regime_table(regimes: pl.DataFrame) -> TextTable:
          *(percent(row[name]) for name in ("positive", "helped", "negative", "harmed")))
         for row in regimes.iter_rows(named=True)
     )  # fmt: skip
-    return TextTable(("trained on the", "transfers", "mean", "above 0", "surely", "below 0", "surely"), rows)
+    return TextTable(("trained on the", "transfers", "mean", "above 0", "p < 0.05", "below 0", "p < 0.05"), rows)
 
 
 DIFFERENCE = ("difference", "95 %", "p", "n")
