@@ -685,7 +685,7 @@ def show_agreement(data: dict[str, Any]) -> None:
                 told = (
                     "undefined: all languages alike"
                     if each["tau"] is None
-                    else f"{each['tau']:.2f} (p {each['p']:.3f})"
+                    else f"{each['tau']:.2f} (p {p_value(each['p'])})"
                 )
                 line(f"  {name}, {each['one']} and {each['other']}: τ {told}, {each['languages']} languages")
             if len(part[name]["between"]) > 1 and part[name]["tau"] is not None:
