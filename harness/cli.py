@@ -624,6 +624,7 @@ def show_analysis(found: list[dict[str, Any]], x: str) -> None:
         for amount, row in by_amount.items():
             table.add_row(f"{amount:g}", *(interval_text(row.get(name)) for name in names))
         show_table(table)
+        line(f"  {scores_in_words(part['summary'])}")
         for curve in part["curves"]:
             told = f"{curve['group']}: highest at {x} {curve['best']:g}"
             told += f", plateau from {curve['plateau']:g}" if curve["plateau"] is not None else ""
@@ -690,6 +691,13 @@ def show_agreement(data: dict[str, Any]) -> None:
                 line(f"  {name}, {each['one']} and {each['other']}: τ {told}, {each['languages']} languages")
             if len(part[name]["between"]) > 1 and part[name]["tau"] is not None:
                 line(f"  {name}, mean over pairs of {data['across']}s: τ {part[name]['tau']:.2f}")
+
+
+def scores_in_words(summary: list[dict[str, Any]]) -> str:
+    """How many scores means are of, from the rows of single languages, and how many were blank."""
+    single = [row for row in summary if row["languages"] == row["group"]]
+    scored, blank = (sum(row[key] for row in single) for key in ("scored", "unscored"))
+    return f"{scored:,} scores" + (f", {blank:,} more are blank and in no mean" if blank else "")
 
 
 def names_in(given: str) -> tuple[str, ...]:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from eval.matrix import Source, Transfer
+from eval.panel import Panel
 from eval.report.page import CellFacts, Page
-from eval.transfer import LanguageGroups, summarize
+from eval.transfer import BASE, Design, LanguageGroups, summarize
 
 SEEN, UNSEEN = ("en", "es", "fr", "ja", "zh"), ("ar", "ko", "pt")
 METRICS = {
@@ -46,6 +48,16 @@ def tables(
                 predictions.append(_written(ids, task, language, drawn))
                 scores += [_scored(ids, task, metric, share, drawn) for metric in METRICS[task]]
     return pl.concat(predictions), pl.concat(scores)
+
+
+def transfer() -> Transfer:
+    """Of English, French and Japanese, each trained on alone, to these and Arabic."""
+    rng, languages = np.random.default_rng(0), ("en", "fr", "ja", "ar")
+    base = rng.random((40, 4))
+    cells = [base + rng.normal(gain, 0.05, (40, 4)) for gain in (0.2, 0.1, -0.1)]
+    panel = Panel("math", "accuracy", (BASE, *languages[:3]), languages, np.stack([base, *cells]))
+    sources = {language: Source("math", language) for language in languages[:3]}
+    return Transfer.of([panel], sources, Design({language: (language,) for language in sources}))
 
 
 def _written(ids: pl.DataFrame, task: str, language: str, drawn: np.random.Generator) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from eval.report import predictions as chunks
 from eval.report.files import write_page
 from eval.report.gallery import gallery
-from tests.synthetic import study_page
+from tests.synthetic import study_page, transfer
 
 DESK, PHONE = 1280, 390
 HOSTILE = "</script><script>window.harm = 1</script><img src=x onerror='window.harm = 2'><!-- <b>bold</b>"
@@ -101,12 +101,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for language in ("en", "ja")
     ]  # fmt: skip
-    transfer = [
-        {"task": "math", "metric": "accuracy", "source": source, "target": target, "items": 12}
-        | {"difference": 0.04, "low": -0.02, "high": 0.1}
-        for source in ("en", "fr")
-        for target in ("en", "ar")
-    ]
     comparisons = [
         {"task": "math", "metric": "accuracy", "cell": "amount-40", "other": "base", "group": "unseen", "items": 12}
         | {"difference": 0.3, "low": 0.1, "high": 0.5, "p_adjusted": 0.0004}
@@ -121,7 +115,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sentences=["For unseen languages, amount-40 is best in math."],
         notes=["not evaluated: amount-60"],
         cards={"amount-20": card, "amount-40": card},
-        transfer=pl.DataFrame(transfer),
+        transfer=transfer(),
         comparisons=pl.DataFrame(comparisons),
         reference=pl.DataFrame(published),
     )
@@ -165,6 +159,20 @@ def test_the_first_screen_answers(report: Path, open_page: Open) -> None:
     assert bottom and bottom["y"] + bottom["height"] < 900
     row = opened.page.locator("#differences tbody tr").inner_text().split("\t")
     assert row == ["math", "accuracy", "unseen", "amount-40", "base", "+30.0", "+10.0 to +50.0", "< 0.001", "12"]
+
+
+def test_what_sources_say_of_transfer_is_listed(report: Path, open_page: Open) -> None:
+    opened = open_page(report)
+    donors, recipients, shares, apart, _ = opened.page.locator("#transfer table").all()
+    rows = [row.inner_text().split("\t") for row in donors.locator("tbody tr").all()]
+    assert [row[:3] for row in rows] == [
+        ["math", "en", "fr ja ar"], ["math", "fr", "en ja ar"], ["math", "ja", "en fr ar"]
+    ]  # fmt: skip
+    assert rows[0][3] == "+19.4" and " to +" in rows[0][4] and rows[0][5:] == ["< 0.001", "40"]
+    assert recipients.locator("tbody tr").count() == 4 and apart.locator("tbody tr").count() == 3
+    assert shares.locator("thead th").all_inner_texts() == ["task", "cell", "en", "fr", "ja"]
+    assert shares.locator("tbody tr").first.inner_text().split("\t")[2] == "", "English itself"
+    assert opened.page.locator("nav a[href='#transfer']").count() == 1
 
 
 def test_a_tasks_metric_is_chosen_for_its_table_and_charts(report: Path, open_page: Open) -> None:
