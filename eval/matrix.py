@@ -143,10 +143,10 @@ def alone(sources: Sources) -> dict[str, Source]:
     return {cell: each for cell, each in sources.items() if kinds.count(each[:3]) == 1}
 
 
-def trimmed(*gains: Floats) -> list[Floats]:
-    """As many runs of each as of the one with fewest."""
-    runs = min(map(len, gains))
-    return [gain[:runs] for gain in gains]
+def trimmed(one: Floats, other: Floats) -> tuple[Floats, Floats]:
+    """As many runs of each as of the one with fewer."""
+    runs = min(len(one), len(other))
+    return one[:runs], other[:runs]
 
 
 def donors(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
@@ -173,13 +173,19 @@ def _means(panels: Sequence[Panel], sources: Sources, design: Design, by: str) -
             one, other = (source.language, target) if by == "source" else (target, source.language)
             if target not in source.trained and comparable(gain):
                 parts.setdefault((source.task, one, source.beside), {})[other] = gain
-        means = [np.concatenate(trimmed(*gains.values()), axis=2) for gains in parts.values()]
+        means = [_together([*gains.values()]) for gains in parts.values()]
         for ((task, language, beside), gains), figures in zip(parts.items(), tested(means), strict=True):
             named = {"source_task": task, by: language, "beside": beside, "task": panel.task, "metric": panel.metric}
             rows.append({**named, "languages": " ".join(gains), **figures})
     words = dict.fromkeys(("source_task", by, "beside", "task", "metric", "languages"), pl.String)
     by_size = [pl.col("task"), pl.col("source_task"), pl.col("beside") != NOTHING, -pl.col("difference")]
     return pl.DataFrame(rows, schema=words | FIGURES).sort(by_size, nulls_last=True, maintain_order=True)
+
+
+def _together(gains: Sequence[Floats]) -> Floats:
+    """Gains of shape (runs, items, 1) as (runs, items, gains), as many runs of each as of the one with fewest."""
+    runs = min(map(len, gains))
+    return np.concatenate([gain[:runs] for gain in gains], axis=2)
 
 
 def regimes(matrix: pl.DataFrame) -> pl.DataFrame:
@@ -228,20 +234,19 @@ def normalised_transfer(panels: Sequence[Panel], sources: Sources, design: Desig
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
-        there = design.there(panel)
-        for language, own in _in_language(panel, sources, design).items():
-            pairs = {cell: paired(panel, design, cell, BASE, [language]) for cell in there if cell != BASE}
-            gains = {cell: above - below for cell, (above, below) in pairs.items()}
-            (whole,) = differences([pairs[own]])
-            for cell, gain in gains.items():
-                if cell == own:
-                    continue
-                runs = min(len(gain), len(gains[own]))
-                found = _share(gain[:runs], gains[own][:runs], whole)
-                rows.append(
-                    {"task": panel.task, "metric": panel.metric, "cell": cell, "language": language,
-                     "in_language": own, "n": found.n, "share": found.mean, "low": found.low, "high": found.high}
-                )  # fmt: skip
+        cells, own = [cell for cell in design.there(panel) if cell != BASE], _in_language(panel, sources, design)
+        pairs = {(cell, language): paired(panel, design, cell, BASE, [language]) for cell in cells for language in own}
+        gains = {place: above - below for place, (above, below) in pairs.items()}
+        found = differences([pairs[cell, language] for language, cell in own.items()])
+        wholes = dict(zip(own, found, strict=True))
+        for (cell, language), gain in gains.items():
+            if cell == own[language]:
+                continue
+            share = _share(*trimmed(gain, gains[own[language], language]), wholes[language])
+            rows.append(
+                {"task": panel.task, "metric": panel.metric, "cell": cell, "language": language,
+                 "in_language": own[language], "n": share.n, "share": share.mean, "low": share.low, "high": share.high}
+            )  # fmt: skip
     return pl.DataFrame(rows, schema=NORMALISED)
 
 

@@ -78,7 +78,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         ],
         behind=tables_behind(page, gallery),
         comparisons=None if page.comparisons is None else comparison_table(page.comparisons),
-        transfer=transfer_tables(page.transfer) if page.transfer else {},
+        transfer=transfer_tables(page.transfer, page.groups.all) if page.transfer else {},
         seconds=training_time(page),
         devices=sorted({cell.device for cell in page.cells if cell.device}),
         mixtures=mixture_table(page),

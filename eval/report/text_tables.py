@@ -58,12 +58,12 @@ def transfer_table(rows: pl.DataFrame) -> TextTable:
     )
 
 
-def transfer_tables(transfer: Transfer) -> dict[str, TextTable]:
+def transfer_tables(transfer: Transfer, languages: Sequence[str]) -> dict[str, TextTable]:
     """Title → what settings trained on one language each say, beside the matrix; none that is empty."""
     found = {
         "What each language trained on gives to others": _means_table(transfer.donors, "source"),
         "What each language gets from others trained on": _means_table(transfer.recipients, "target"),
-        "Share of what training on the language itself gives": normalised_table(transfer.normalised),
+        "Share of what training on the language itself gives": normalised_table(transfer.normalised, languages),
         "Asymmetry: what one gives to the other less what it gets": asymmetry_table(transfer.asymmetry),
         "Same or other task and language": regime_table(transfer.regimes),
     }
@@ -91,11 +91,11 @@ def asymmetry_table(asymmetry: pl.DataFrame) -> TextTable:
     return TextTable(("task", "languages", *DIFFERENCE), rows)
 
 
-def normalised_table(normalised: pl.DataFrame) -> TextTable:
+def normalised_table(normalised: pl.DataFrame, order: Sequence[str]) -> TextTable:
     """Settings down, languages across: shares of the gain of training in-language, blank where that is within noise."""
     if normalised["share"].is_null().all():
         return TextTable((), ())
-    languages = normalised["language"].unique(maintain_order=True).to_list()
+    languages = [language for language in order if language in set(normalised["language"])]
     rows: list[tuple[str, ...]] = []
     for (task, cell), part in normalised.group_by(["task", "cell"], maintain_order=True):
         shares = {
