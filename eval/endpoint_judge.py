@@ -32,7 +32,8 @@ PASSING = {408, 409, 425, 429}
 """HTTP statuses that a later attempt may not meet, beside those from 500."""
 LASTING = {401, 402, 403, 404}
 """HTTP statuses that every request would meet."""
-LASTING_CODES = {"insufficient_quota", "unsupported_parameter", "unsupported_value"}
+UNSUPPORTED = {"unsupported_parameter", "unsupported_value"}
+LASTING_CODES = {"insufficient_quota", *UNSUPPORTED}
 NOT_REACHED = {"ConnectError", "ConnectTimeout"}
 """The HTTP client's names for a server that was never spoken to."""
 
@@ -106,12 +107,14 @@ class Failure:
 
 @dataclass
 class EndpointJudge:
-    """Asks a model by name, greedily, several questions at once."""
+    """Asks a model by name, several questions at once."""
 
     name: str
     endpoint: str
     max_tokens: int
     concurrency: int
+    greedy: bool = True
+    """Whether at temperature 0; else as reasoning models want it, by the endpoint's own temperature."""
     spending: Spending = field(default_factory=Spending)
     key_variable: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; a server that needs none is given none that counts."""
@@ -121,8 +124,10 @@ class EndpointJudge:
 
     @property
     def decided_by(self) -> Mapping[str, Any]:
-        """The decoding."""
-        return {"temperature": 0, "max_tokens": self.max_tokens}
+        """The decoding, as the endpoint is told of it."""
+        if self.greedy:
+            return {"temperature": 0, "max_tokens": self.max_tokens}
+        return {"max_completion_tokens": self.max_tokens}
 
     def ask(self, questions: Sequence[str], arrived: Arrived, progress: Progress) -> None:
         """Hands over a reply to every question as it comes; a failure where all attempts fail, or the cap is reached.
@@ -213,8 +218,7 @@ class EndpointJudge:
                 response = await client.chat.completions.with_raw_response.create(
                     model=self.name,
                     messages=[{"role": "user", "content": question}],
-                    max_tokens=self.max_tokens,
-                    temperature=0,
+                    **self.decided_by,
                 )
             body = Body.model_validate_json(response.http_response.content)
         except TimeoutError:
@@ -242,13 +246,18 @@ class EndpointJudge:
         said = body.get("message") if isinstance(body, dict) else None
         said = " ".join(str(said or error.response.reason_phrase).replace(key, "***").split())[:200]
         if status in LASTING or str(error.code) in LASTING_CODES:
-            raise JudgeError(f"{self.endpoint} refuses every request with HTTP {status}: {said}. {self._fix(status)}")
+            fix = self._fix(status, str(error.code))
+            raise JudgeError(f"{self.endpoint} refuses every request with HTTP {status}: {said}. {fix}")
         wait = asked_wait(error.response.headers)
         again = (status in PASSING or status >= 500) and (wait or 0) <= self.retries.longest_asked
         return Failure(f"HTTP {status}: {said}", again=again, wait=wait, paid=False)
 
-    def _fix(self, status: int) -> str:
+    def _fix(self, status: int, code: str) -> str:
         """What the user can do about a refusal that will not pass."""
+        if code in UNSUPPORTED and self.greedy:
+            return (
+                "A model that reasons is asked with decoding: own (--decoding own), and max_tokens for its thoughts too"
+            )
         if status in (401, 403):
             there = "is set" if os.environ.get(self.key_variable) else "is not set"
             return f"The key is read from the environment variable {self.key_variable}, which {there}"

@@ -305,7 +305,7 @@ def _check_judge(recipe: Recipe) -> list[Problem]:
     return problems
 
 
-ONLY_BEHIND_AN_ENDPOINT = ("concurrency", "price", "max_cost", "api_key_variable")
+ONLY_BEHIND_AN_ENDPOINT = ("concurrency", "decoding", "price", "max_cost", "api_key_variable")
 
 
 def judge_problems(judge: Judge) -> list[tuple[str, str]]:

@@ -285,6 +285,10 @@ def judge(
     out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where scores and replies go.")] = None,
     as_json: Json = False,
     max_tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="Of a reply.", show_default="512")] = None,
+    decoding: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="greedy, or own: as models that reason want it.", show_default="greedy"),
+    ] = None,
     concurrency: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Requests at once.", show_default="16")
     ] = None,
@@ -315,6 +319,7 @@ def judge(
             "model": model,
             "endpoint": endpoint,
             "max_tokens": max_tokens,
+            "decoding": decoding,
             "concurrency": concurrency,
             "price": None if price_in is None and price_out is None else {"input": price_in, "output": price_out},
             "max_cost": max_cost,

@@ -97,6 +97,7 @@ def made_judge(given: settings.Judge, engine: EngineName, where: Where) -> Judge
             endpoint=given.endpoint,
             max_tokens=given.max_tokens,
             concurrency=given.concurrency,
+            greedy=given.decoding == "greedy",
             spending=Spending(price, cap),
             key_variable=given.api_key_variable,
         )

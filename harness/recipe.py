@@ -268,6 +268,8 @@ class Judge(Section):
     tasks: tuple[str, ...] = Field(default=("instructions",), min_length=1)
     against: str | None = None
     max_tokens: PositiveInt = 512
+    decoding: Literal["greedy", "own"] = "greedy"
+    """own: by the endpoint's own temperature, which models that reason let nobody set."""
     concurrency: PositiveInt = 16
     price: Price | None = None
     max_cost: Annotated[float, Field(gt=0)] | None = None

@@ -149,7 +149,10 @@ def test_waits_grow_to_a_bound() -> None:
         (lambda: refusal(403, "not you"), "HTTP 403: not you"),
         (lambda: refusal(404, "unknown model"), "It has no model 'test-judge'"),
         (lambda: refusal(429, "no credit", "insufficient_quota"), "HTTP 429: no credit"),
-        (lambda: refusal(400, "no temperature", "unsupported_value"), "HTTP 400: no temperature"),
+        (
+            lambda: refusal(400, "no temperature", "unsupported_value"),
+            "HTTP 400: no temperature. A model that reasons is asked with decoding: own",
+        ),
     ],
 )
 def test_what_every_request_would_meet_is_said_at_once(answer: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +161,16 @@ def test_what_every_request_would_meet_is_said_at_once(answer: Any, said: str, m
         judge_at(server, key_variable="JUDGE_KEY").ask(QUESTIONS, lambda _: None, lambda _: None)
     assert said in str(caught.value) and server.endpoint in str(caught.value)
     assert len(server.requests) <= 4, "no more than were under way"
+
+
+def test_a_model_that_reasons_is_asked_by_its_own_decoding() -> None:
+    with judge_server() as server:
+        judge = judge_at(server, greedy=False)
+        assert all(reply.text for reply in ask(judge, QUESTIONS[:2]))
+    for request in server.requests:
+        assert "temperature" not in request and "max_tokens" not in request
+        assert request["max_completion_tokens"] == judge.max_tokens
+    assert judge.decided_by != judge_at(server).decided_by, "replies are not taken for those of the other decoding"
 
 
 def test_a_server_that_is_not_there_is_said() -> None:
