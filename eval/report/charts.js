@@ -13,6 +13,9 @@ function held(id) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const drawn = new Map(); // place → the Vega view in it
   const GAP = 20; // Vega-Lite's space between panels
+  const LETTER = 6.2; // pixels of a letter of a legend, about
+  const AROUND = 30; // its symbol, and the space between columns
+  const BESIDE = 120; // as far in as legends begin where names of cells stand before the panels
   const ERRORS = 1; // Vega's name for it is not in the bundle
 
   /** A table's columns as the rows that Vega wants. */
@@ -22,10 +25,20 @@ function held(id) {
     return Array.from({ length: count }, (_, row) => Object.fromEntries(names.map((name) => [name, columns[name][row]])));
   }
 
-  /** Vega's configuration for the mode, with legends that break where there is little room. */
-  function theme(width) {
+  /** The letters of the longest name that a chart tells apart by colour or shape. */
+  function longestName(spec) {
+    if (spec === null || typeof spec !== "object") {
+      return 0;
+    }
+    const names = Array.isArray(spec.scale?.domain) ? spec.scale.domain : [];
+    return Math.max(0, ...names.map((name) => `${name}`.length), ...Object.values(spec).map(longestName));
+  }
+
+  /** Vega's configuration for the mode, with legends that break where there is little room for so long a name. */
+  function theme(width, letters) {
     const { legend, ...others } = themes[dark.matches ? "dark" : "light"];
-    return { ...others, legend: { ...legend, columns: Math.max(2, Math.floor(width / 110)) } };
+    const columns = Math.floor((width - BESIDE) / (AROUND + LETTER * letters));
+    return { ...others, legend: { ...legend, columns: Math.max(1, columns) } };
   }
 
   /** The chart's specification, fitted into so many pixels; `usermeta` says how it may be fitted. */
@@ -64,7 +77,7 @@ function held(id) {
     const { view } = await vegaEmbed(place, whole, {
       actions: false,
       ast: true, // expressions are interpreted: the page's policy forbids to make code of text
-      config: theme(Math.min(place.clientWidth, spec.usermeta.widest ?? Infinity)),
+      config: theme(Math.min(place.clientWidth, spec.usermeta.widest ?? Infinity), longestName(spec)),
       defaultStyle: false,
       logLevel: ERRORS, // a layer without data, as of a metric without published curves, is nothing to warn of
       renderer: "svg",
