@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
+from math import factorial, sqrt
 
 import numpy as np
 import polars as pl
-from scipy.stats import kendalltau
 
-from eval.explain import PairColumns
+from eval.explain import PERMUTATIONS, PairColumns
+from eval.stats import SEED, Floats
 from eval.tables import TableError
 
 FEWEST = 3
 """Languages whose order two models can agree on."""
+DECIMALS = 9
+"""Means that are equal up to here tie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,9 @@ class Tau:
     tau: float | None
     """None where one of them has all languages alike."""
     p: float | None
-    """Two-sided, for rankings that have nothing to do with each other."""
+    """Two-sided, for rankings that have nothing to do with each other, by permutations of the languages."""
+    least_p: float
+    """The smallest that so few languages allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +95,32 @@ def rank_correlations(rankings: Mapping[str, Mapping[str, float]]) -> Sequence[T
     """Kendall's τ-b of each pair of models, each a mapping from the same languages to a figure; none for under 3."""
     found: list[Tau] = []
     for (one, first), (other, second) in combinations(rankings.items(), 2):
-        if len(first) < FEWEST:
-            continue
-        result = kendalltau([*first.values()], [second[language] for language in first])
-        tau, p = float(result.statistic), float(result.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
-        known = bool(np.isfinite(tau))
-        found.append(Tau(one, other, len(first), tau if known else None, p if known else None))
+        if len(first) >= FEWEST:
+            above = [_above(np.array([ranking[language] for language in first])) for ranking in (first, second)]
+            found.append(Tau(one, other, len(first), *_tau(*above), 2 / factorial(len(first))))
     return found
+
+
+def _above(figures: Floats) -> Floats:
+    """1 where a row's figure is above a column's, -1 where below; figures that only rounding tells apart are equal."""
+    rounded = figures.round(DECIMALS)
+    return np.sign(rounded[:, None] - rounded[None, :])
+
+
+def _tau(one: Floats, other: Floats) -> tuple[float | None, float | None]:
+    """τ-b of two such tables, and the share of permutations of one that go with the other at least as much.
+
+    scipy's p-value with ties is that of a normal distribution, which for few languages is far too small.
+    """
+    size = sqrt((one**2).sum() * (other**2).sum())
+    if not size:
+        return None, None
+    count = len(one)
+    if factorial(count) <= PERMUTATIONS:
+        moved = np.array([*permutations(range(count))])
+    else:
+        drawn = np.random.default_rng(SEED).permuted(np.tile(np.arange(count), (PERMUTATIONS, 1)), axis=1)
+        moved = np.vstack([np.arange(count), drawn])
+    together = np.abs([(one[np.ix_(order, order)] * other).sum() for order in moved])
+    observed = float((one * other).sum())
+    return observed / size, float((together >= abs(observed) - 0.5).mean())

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from eval.panel import Panel
-from eval.stats import LEVEL, Estimate, Floats, contributions, differences, estimate, interval, spread
+from eval.stats import LEVEL, Estimate, Floats, contributions, differences, interval, spread
 from eval.transfer import Curve, Design, LanguageGroups, paired
 
 
@@ -123,10 +123,10 @@ def _points(panel: Panel, curve: Curve, languages: Sequence[str], design: Design
 def gap_closed(panel: Panel, runs: Sequence[Sequence[str]], groups: LanguageGroups) -> Estimate:
     """max over the points − value at the first point of performance to the pivot (arXiv 2504.16677, in points there).
 
-    `runs` are those of each point, the least amount first. As every maximum of noisy figures it leans upwards: the
-    interval holds the truth as often as it should where one point is clearly best, less often where all are alike.
-    One run per point: the bootstrap over items (`interval`). Several: the t interval of the linearised difference
-    between the best point and the first, runs paired. Undefined where the pivot's score could be 0 at a point.
+    `runs` are those of each point, the least amount first. The interval is the t interval of the linearised difference
+    between the best point and the first, items and runs paired, and none where the first is best. As every maximum of
+    noisy figures the best leans upwards, the more so the more points are nearly as good. Undefined where the pivot's
+    score could be 0 at a point.
     """
     others = groups.means().get(groups.others, ())
     if groups.pivot not in panel.languages or not others or not set(others) <= set(panel.languages):
@@ -137,33 +137,18 @@ def gap_closed(panel: Panel, runs: Sequence[Sequence[str]], groups: LanguageGrou
     if not all(np.isfinite(above) and below > 0 for above, below in means):
         return Estimate(n, None, None, None)
     shares = np.array([above / below for above, below in means])
-    value = float(shares.max() - shares[0])
+    best, value = int(shares.argmax()), float(shares.max() - shares[0])
     if panel.values.shape[1] == 1:
         return Estimate(n, value, None, None)
-    if min(map(len, runs)) > 1:
-        if any((estimate(below).low or 0) <= 0 for _, below in arrays):
-            return Estimate(n, None, None, None)
-        return Estimate(n, value, *_rise_of_runs(arrays, shares))
-    above, below = (
-        np.stack([_sampled(panel, each, members) for each in runs], axis=1) for members in (others, (groups.pivot,))
-    )
-    if (interval(below, sample_size(panel, runs))[0] <= 0).any():
+    pivots = [contributions(below) for _, below in arrays]
+    if any(pivot.mean() <= spread(pivot).half_width for pivot in pivots):
         return Estimate(n, None, None, None)
-    rises = (above / np.where(below > 0, below, np.nan))[(below > 0).all(axis=1)]
-    low, high = interval(rises.max(axis=1) - rises[:, 0], sample_size(panel, runs))
-    return Estimate(n, value, float(low), float(high))
-
-
-def _rise_of_runs(arrays: Sequence[tuple[Floats, Floats]], shares: Floats) -> tuple[float | None, float | None]:
-    """The interval of the highest share − the first, of points with several runs; none where the first is highest."""
-    best, fewest = int(shares.argmax()), min(len(above) for above, _ in arrays)
-    linear = [
-        (contributions(above) - share * contributions(below)) / contributions(below).mean()
-        for (above, below), share in zip(arrays, shares, strict=True)
-    ]
-    half = spread(linear[best][:fewest] - linear[0][:fewest]).half_width
-    value = float(shares[best] - shares[0])
-    return (max(0.0, value - half), value + half) if best else (None, None)
+    first, highest = (
+        (contributions(arrays[place][0]) - shares[place] * pivots[place]) / pivots[place].mean() for place in (0, best)
+    )
+    fewest = min(len(first), len(highest))
+    half = spread(highest[:fewest] - first[:fewest]).half_width
+    return Estimate(n, value, max(0.0, value - half), value + half) if half else Estimate(n, value, None, None)
 
 
 def sample_size(panel: Panel, runs: Sequence[Sequence[str]]) -> int:

@@ -78,23 +78,28 @@ def continual_estimates(
 ) -> dict[str, Estimate]:
     """`continual` of the runs after each stage and the languages they trained on, with the bootstrap over items.
 
-    `baselines` may hold `random` and `alone`, which count as known. Blank where a score is missing. Forgetting, as
-    every maximum of noisy figures, leans upwards.
+    `baselines` may hold `random` and `alone`, which count as known. A metric is blank where a score of its own is
+    missing. Forgetting is of maxima of noisy figures, and leans upwards: over more than two stages it has no interval.
     """
-    values = panel.of(stages, languages)
-    n = int((~np.isnan(values)).sum())
+    values, count = panel.of(stages, languages), len(stages)
+    counts = (~np.isnan(values)).sum(axis=1)
     found = continual(means_of(values.transpose(1, 0, 2)), **baselines)
-    if any(np.isnan(figure) for figure in found.values()):
-        return {name: Estimate(n, None, None, None) for name in found}
-    if values.shape[1] == 1:
-        return {name: Estimate(n, float(figure), None, None) for name, figure in found.items()}
-    sampled = continual(panel.replicates_of(stages, languages), **baselines)
-    return {name: _estimate(n, float(figure), sampled[name], values.shape[1]) for name, figure in found.items()}
+    sampled = continual(panel.replicates_of(stages, languages), **baselines) if values.shape[1] > 1 else {}
+    if count > 2:
+        sampled.pop(FORGETTING, None)
+    later, earlier = np.tril(np.ones((count, count), dtype=bool)), np.triu(np.ones((count, count), dtype=bool), 1)
+    used = {FINAL: np.arange(count)[:, None] == count - 1, FORWARD: earlier, TRANSFER: np.eye(count, dtype=bool)}
+    return {
+        name: _estimate(int((counts * used.get(name, later)).sum()), float(figure), sampled.get(name), values.shape[1])
+        for name, figure in found.items()
+    }
 
 
-def _estimate(n: int, figure: float, sampled: Floats, items: int) -> Estimate:
+def _estimate(n: int, figure: float, sampled: Floats | None, items: int) -> Estimate:
     """The figure with its bootstrap interval; what varies over no item says nothing of how sure it is."""
-    if np.ptp(sampled) < ROUNDING:
+    if np.isnan(figure):
+        return Estimate(n, None, None, None)
+    if sampled is None or np.ptp(sampled) <= ROUNDING * max(1.0, float(np.abs(sampled).max())):
         return Estimate(n, figure, None, None)
     low, high = interval(sampled, items)
     return Estimate(n, figure, float(low), float(high))

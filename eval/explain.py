@@ -18,9 +18,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from eval.matrix import TRANSFERS
+from eval.matrix import FIGURES
 from eval.stats import BLOCK, LEVEL, SEED, Floats, holm
-from eval.tables import TableError, as_numbers, repeated
+from eval.tables import TableError, as_numbers, nested, repeated
 
 PERMUTATIONS = 9_999
 """All are gone through where there are no more: up to seven languages that are sources and targets."""
@@ -94,14 +94,16 @@ def pairs_of(table: pl.DataFrame, columns: PairColumns, covariates: Sequence[str
     ]
     problems += [f"no column {name!r}; there are {', '.join(table.columns)}"
                  for name in parts if name not in table.columns]  # fmt: skip
+    problems += nested(table, parts)
     if problems:
         raise TableError(problems)
+    table = table.with_columns(pl.col(name).cast(pl.String) for name in {*named, *(set(table.columns) & {BESIDE})})
     for name in numbers:
         table, wrong = as_numbers(table, name)
         problems += wrong
     problems += [f"column {name!r} is blank in {count} rows" for name in named if (count := table[name].null_count())]
-    further = [name for name in table.columns if name not in (*parts, *TRANSFERS)]
-    problems += repeated(table.select(*named, columns.transfer, *further), named, columns.transfer)
+    figures = [name for name in table.columns if name in FIGURES and name not in parts]
+    problems += repeated(table.drop(figures), named, columns.transfer)
     if problems:
         raise TableError(problems)
     elsewhere = pl.col(columns.source) != pl.col(columns.target)

@@ -104,19 +104,23 @@ def _curves(curves: Sequence[CurveFinding], groups: LanguageGroups) -> Iterator[
 
 
 def _donors(transfer: Transfer) -> Iterator[str]:
-    """For each task the source that gives most to languages it was not trained on, where several are alike."""
+    """For each task the source with the highest mean over languages it was not trained on, where several are alike."""
     same = transfer.donors.filter((pl.col("source_task") == pl.col("task")) & pl.col("difference").is_not_null())
-    for part in same.partition_by("task", "beside", maintain_order=True):
-        if part.height < 2:
+    for part in same.partition_by("task", "beside", "against", maintain_order=True):
+        if part.height < 2 or part["difference"].min() == part["difference"].max():
             continue
         row = part.row(0, named=True)
         factor = metric_of(row["metric"]).factor
         ends = "" if row["low"] is None else f" ({factor * row['low']:+.1f} to {factor * row['high']:+.1f})"
         chance = "" if row["p_adjusted"] < LEVEL else ", which may be chance"
         beside = "" if row["beside"] == NOTHING else f" beside {language_name(row['beside'])}"
-        others = f"{factor * row['difference']:+.1f}{ends} on average{chance} ({p_value(row['p_adjusted'])})"
-        which = f"of {part.height} languages trained on{beside}, {language_name(row['source'])} does most for others"
-        yield f"{row['task']}: {which}, {others}."
+        which = (
+            f"of {part.height} languages trained on{beside}, {language_name(row['source'])} has the highest mean for"
+        )
+        gain = (
+            f"{factor * row['difference']:+.1f}{ends} against {row['against']}{chance} ({p_value(row['p_adjusted'])})"
+        )
+        yield f"{row['task']}: {which} others, {gain}."
 
 
 def _costs(seconds: Mapping[str, float]) -> Iterator[str]:

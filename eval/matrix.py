@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import polars as pl
 
-from eval.metrics import metric_of
+from eval.metrics import Metric, metric_of
 from eval.panel import Panel
 from eval.stats import Difference, Estimate, Floats, comparable, contributions, differences, holm, spread
 from eval.transfer import BASE, Design, paired
@@ -111,8 +111,9 @@ def figures_of(found: Sequence[Difference]) -> list[dict[str, object]]:
 def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
     """T − Tᵀ for each pair of languages that are sources of a task tested: (a → b) − (b → a), items paired.
 
-    Languages that several settings are trained on are left out, and pairs whose test items are not parallel are blank.
-    Columns: task, metric, beside, one, other, items, runs, difference, low, high, p, p_adjusted.
+    Languages that several settings are trained on are left out, pairs that are not compared with the same setting, and
+    those whose test items are not parallel are blank. Columns: task, metric, beside, one, other, against, items,
+    runs, difference, low, high, p, p_adjusted.
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
@@ -121,19 +122,18 @@ def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.D
         pairs = [
             (one, other)
             for one, other in combinations(cells, 2)
-            if sources[one].beside == sources[other].beside
+            if (sources[one].beside, sources[one].other) == (sources[other].beside, sources[other].other)
             and {(one, sources[other].language), (other, sources[one].language)} <= {*gains}
         ]
-        both = [
-            trimmed(gains[one, sources[other].language], gains[other, sources[one].language]) for one, other in pairs
-        ]
-        found = differences([(there, back) for there, back in both])
+        found = differences(
+            [trimmed(gains[one, sources[other].language], gains[other, sources[one].language]) for one, other in pairs]
+        )
         rows += [
             {"task": panel.task, "metric": panel.metric, "beside": sources[one].beside, "one": sources[one].language,
-             "other": sources[other].language, **figures}
+             "other": sources[other].language, "against": sources[one].other, **figures}
             for (one, other), figures in zip(pairs, figures_of(found), strict=True)
         ]  # fmt: skip
-    words = dict.fromkeys(("task", "metric", "beside", "one", "other"), pl.String)
+    words = dict.fromkeys(("task", "metric", "beside", "one", "other", "against"), pl.String)
     return pl.DataFrame(rows, schema=words | FIGURES)
 
 
@@ -153,39 +153,44 @@ def donors(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.Data
     """What each source gives to the languages that it was not trained on, their mean, in each task.
 
     Sources that several settings are trained on, say on several amounts, are left out, and targets that were not
-    scored. Columns: source_task, source, beside, task, metric, languages (the targets), items, runs, difference, low,
-    high, p, p_adjusted (Holm's over a task tested).
+    scored. Columns: source_task, source, beside, against (what it is compared with), task, metric, languages (the
+    targets), items, runs, difference, low, high, p, p_adjusted (Holm's over a task tested).
     """
     return _means(panels, sources, design, "source")
 
 
 def recipients(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
-    """What each target gets from the sources that were not trained on it, their mean, in each task: as `donors`."""
+    """What each target gets from the sources that were not trained on it, their mean, in each task: as `donors`.
+
+    Of sources with unlike numbers of runs only those with most are in a mean.
+    """
     return _means(panels, sources, design, "target")
 
 
 def _means(panels: Sequence[Panel], sources: Sources, design: Design, by: str) -> pl.DataFrame:
+    words = ("source_task", by, "beside", "against", "task", "metric")
     rows: list[dict[str, object]] = []
     for panel in panels:
-        parts: dict[tuple[str, str, str], dict[str, Floats]] = {}
+        parts: dict[tuple[str, ...], dict[str, Floats]] = {}
         for (cell, target), gain in gains_of(panel, alone(sources), design).items():
             source = sources[cell]
             one, other = (source.language, target) if by == "source" else (target, source.language)
             if target not in source.trained and comparable(gain):
-                parts.setdefault((source.task, one, source.beside), {})[other] = gain
-        means = [_together([*gains.values()]) for gains in parts.values()]
-        for ((task, language, beside), gains), figures in zip(parts.items(), tested(means), strict=True):
-            named = {"source_task": task, by: language, "beside": beside, "task": panel.task, "metric": panel.metric}
-            rows.append({**named, "languages": " ".join(gains), **figures})
-    words = dict.fromkeys(("source_task", by, "beside", "task", "metric", "languages"), pl.String)
+                place = (source.task, one, source.beside, source.other, panel.task, panel.metric)
+                parts.setdefault(place, {})[other] = gain
+        most = [max(map(len, gains.values())) for gains in parts.values()]
+        kept = [
+            {language: gain for language, gain in gains.items() if len(gain) == runs}
+            for gains, runs in zip(parts.values(), most, strict=True)
+        ]
+        found = tested([np.concatenate([*gains.values()], axis=2) for gains in kept])
+        rows += [
+            dict(zip(words, place, strict=True)) | {"languages": " ".join(gains)} | figures
+            for place, gains, figures in zip(parts, kept, found, strict=True)
+        ]
+    schema = dict.fromkeys((*words, "languages"), pl.String) | FIGURES
     by_size = [pl.col("task"), pl.col("source_task"), pl.col("beside") != NOTHING, -pl.col("difference")]
-    return pl.DataFrame(rows, schema=words | FIGURES).sort(by_size, nulls_last=True, maintain_order=True)
-
-
-def _together(gains: Sequence[Floats]) -> Floats:
-    """Gains of shape (runs, items, 1) as (runs, items, gains), as many runs of each as of the one with fewest."""
-    runs = min(map(len, gains))
-    return np.concatenate([gain[:runs] for gain in gains], axis=2)
+    return pl.DataFrame(rows, schema=schema).sort(by_size, nulls_last=True, maintain_order=True)
 
 
 def regimes(matrix: pl.DataFrame) -> pl.DataFrame:
@@ -197,7 +202,7 @@ def regimes(matrix: pl.DataFrame) -> pl.DataFrame:
     """
     spans = {name: metric_of(name).best - metric_of(name).worst for name in matrix["metric"].unique()}
     known = matrix.filter(pl.col("difference").is_not_null()).with_columns(
-        difference=pl.col("difference") / pl.col("metric").replace_strict(spans, return_dtype=pl.Float64)
+        difference=pl.col("difference") / pl.col("metric").replace_strict(spans, default=None, return_dtype=pl.Float64)
     )
     sign, sure = pl.col("difference"), pl.col("p_adjusted") < 0.05
     trained = (pl.col("source") == pl.col("target")) | (pl.col("beside") == pl.col("target"))
@@ -221,7 +226,7 @@ def regimes(matrix: pl.DataFrame) -> pl.DataFrame:
 
 NORMALISED = {
     "task": pl.String, "metric": pl.String, "cell": pl.String, "language": pl.String, "in_language": pl.String,
-    "n": pl.Int64, "share": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+    "n": pl.Int64, "runs": pl.Int64, "share": pl.Float64, "low": pl.Float64, "high": pl.Float64,
 }  # fmt: skip
 
 
@@ -229,23 +234,26 @@ def normalised_transfer(panels: Sequence[Panel], sources: Sources, design: Desig
     """(cell − base) / (in-language − base) of every setting: the share of what training on the language would give.
 
     In-language is the one setting that was trained on that language alone, on the task tested; languages without one
-    have no rows. Undefined where the denominator is within noise, that is, where its interval holds 0 or there is
-    none. Columns: task, metric, cell, language, in_language (the setting), n, share, low, high.
+    have no rows. Of both as many runs count as of the one with fewer. Undefined where the denominator is within noise,
+    that is, where its interval holds 0 or there is none, and where it is a loss: large denominators are chosen, so
+    that shares lean downwards where it is barely above. Columns: task, metric, cell, language, in_language (the
+    setting), n, runs, share, low, high.
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
         cells, own = [cell for cell in design.there(panel) if cell != BASE], _in_language(panel, sources, design)
-        pairs = {(cell, language): paired(panel, design, cell, BASE, [language]) for cell in cells for language in own}
-        gains = {place: above - below for place, (above, below) in pairs.items()}
-        found = differences([pairs[cell, language] for language, cell in own.items()])
-        wholes = dict(zip(own, found, strict=True))
-        for (cell, language), gain in gains.items():
-            if cell == own[language]:
-                continue
-            share = _share(*trimmed(gain, gains[own[language], language]), wholes[language])
+        gains = {(cell, language): np.subtract(*paired(panel, design, cell, BASE, [language]))
+                 for cell in cells for language in own}  # fmt: skip
+        places = [(cell, language) for cell, language in gains if cell != own[language]]
+        pairs = [trimmed(gains[place], gains[own[place[1]], place[1]]) for place in places]
+        wholes = {(language, len(gain)): gain for (_, language), (_, gain) in zip(places, pairs, strict=True)}
+        sure = dict(zip(wholes, differences([(gain, np.zeros_like(gain)) for gain in wholes.values()]), strict=True))
+        for (cell, language), (gain, whole) in zip(places, pairs, strict=True):
+            share = _share(gain, whole, sure[language, len(whole)], metric_of(panel.metric))
             rows.append(
                 {"task": panel.task, "metric": panel.metric, "cell": cell, "language": language,
-                 "in_language": own[language], "n": share.n, "share": share.mean, "low": share.low, "high": share.high}
+                 "in_language": own[language], "n": share.n, "runs": len(gain), "share": share.mean,
+                 "low": share.low, "high": share.high}
             )  # fmt: skip
     return pl.DataFrame(rows, schema=NORMALISED)
 
@@ -263,19 +271,19 @@ def _in_language(panel: Panel, sources: Sources, design: Design) -> dict[str, st
     return {language: found[language] for language in panel.languages if language in found}
 
 
-def _share(gain: Floats, own: Floats, whole: Difference) -> Estimate:
-    """The mean of `gain` over that of `own`, of which `whole` says whether it is noise: arrays (runs, items, 1).
+def _share(gain: Floats, whole: Floats, sure: Difference, metric: Metric) -> Estimate:
+    """The mean of `gain` over that of `whole`, of which `sure` says whether it is noise: arrays (runs, items, 1).
 
-    The interval is that of the ratio's linearisation, (gain − share · own) / mean(own).
+    The interval is that of the ratio's linearisation, (gain − share · whole) / mean(whole).
     """
     n = int((~np.isnan(gain)).sum())
-    if not (comparable(gain) and comparable(own)):
+    if not (comparable(gain) and comparable(whole)) or sure.low is None or sure.high is None:
         return Estimate(n, None, None, None)
-    if whole.low is None or whole.high is None or whole.low <= 0 <= whole.high:
+    if not (sure.low > 0 if metric.best > metric.worst else sure.high < 0):
         return Estimate(n, None, None, None)
-    size = float(contributions(own).mean())
+    size = float(contributions(whole).mean())
     value = float(contributions(gain).mean()) / size
-    half = spread((contributions(gain) - value * contributions(own)) / size).half_width
+    half = spread((contributions(gain) - value * contributions(whole)) / size).half_width
     return Estimate(n, value, value - half, value + half)
 
 

@@ -22,6 +22,8 @@ Z = 1.959963984540054
 """The 97.5 % quantile of the normal distribution, for two-sided 95 % intervals."""
 BLOCK = 256
 """Replicates drawn at a time."""
+ROUNDING = 1e-9
+"""Figures that differ by less, as a share of their size, are the same."""
 EXACT = 12
 """With as many items that differ or fewer, all flips of sign are gone through."""
 
@@ -116,9 +118,7 @@ class Spread:
         return float(distributions.t.ppf(1 - LEVEL / 2, self.freedom)) * self.error
 
     def p_value(self, mean: float) -> float:
-        """Two-sided, for a true mean of zero."""
-        if self.error == 0:
-            return 1.0 if mean == 0 else 0.0
+        """Two-sided, for a true mean of zero; the error must not be 0."""
         return float(2 * distributions.t.sf(abs(mean) / self.error, self.freedom))
 
     @property
@@ -136,11 +136,13 @@ def spread(table: Floats) -> Spread:
     (Searle, Casella & McCulloch 1992, ch. 4), Var = (MS_runs + MS_items − MS_residual) / (runs · items), with
     Satterthwaite's (1946) degrees of freedom. MS_items − MS_residual below 0 counts as 0; MS_runs, which few runs
     know badly, is never left out. The degrees of freedom are no fewer than those of the runs: the difference of two
-    mean squares that are nearly the same would leave none.
+    mean squares that are nearly the same would leave none. What varies no more than by rounding does not vary.
     """
     runs, items = table.shape
     if items < 2:
         return Spread(math.nan, 1)
+    if np.ptp(table) <= ROUNDING * max(1.0, float(np.abs(table).max())):
+        return Spread(0.0, items - 1)
     if runs == 1:
         return Spread(float(table.std(ddof=1)) / math.sqrt(items), items - 1)
     by_run, by_item, mean = table.mean(axis=1), table.mean(axis=0), table.mean()
@@ -178,8 +180,8 @@ def estimate(values: Floats, replicates: Floats | None = None, ends: tuple[float
     if bool(np.isin(known, ends).all()) and ((runs, languages) == (1, 1) or mean in ends):
         low, high = wilson((mean - worst) / (best - worst), int(scored.any(axis=(0, 2)).sum()))
         return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))
-    around = spread(contributions(values))
-    if around.error == 0:
+    around = spread(contributions(compared(values)))
+    if not around.error > 0:
         return Estimate(n, mean, None, None)
     if runs > 1:
         return Estimate(n, mean, max(mean - around.half_width, worst), min(mean + around.half_width, best))
@@ -247,25 +249,32 @@ def differences(pairs: Sequence[tuple[Floats, Floats]]) -> list[Difference]:
 
     Compared are the items that both have, in each language. One run against one: the bootstrap (`interval`) and the
     permutation test of flipped signs over items. Several, or several against one: the t interval and test of
-    `spread`, in which runs are a sample as items are.
+    `spread`, in which runs are a sample as items are; where these vary over neither, sign flips over items as well.
     """
-    gaps = [one - other for one, other in pairs]
+    gaps = [compared(one - other) for one, other in pairs]
     whole = [place for place, gap in enumerate(gaps) if comparable(gap)]
     single = [place for place in whole if gaps[place].shape[0] == 1]
     found = [_undefined(gap) for gap in gaps]
-    if single:
-        centred = np.concatenate([contributions(gaps[place]) for place in single])
-        lows, highs = interval(bootstrap_means(centred[:, :, None])[:, :, 0], centred.shape[1])
-        p_values = sign_flip_p_values(np.concatenate([_gap_contributions(gaps[place]) for place in single]))
-        for place, table, *rest in zip(single, centred, lows, highs, p_values, strict=True):
+    for items in {gaps[place].shape[1] for place in single}:
+        alike = [place for place in single if gaps[place].shape[1] == items]
+        centred = np.concatenate([contributions(gaps[place]) for place in alike])
+        lows, highs = interval(bootstrap_means(centred[:, :, None])[:, :, 0], items)
+        p_values = sign_flip_p_values(np.concatenate([_gap_contributions(gaps[place]) for place in alike]))
+        for place, table, *rest in zip(alike, centred, lows, highs, p_values, strict=True):
             low, high, p = map(float, rest)
             found[place] = replace(found[place], **_told(table[None, :], low, high, p))
     for place in set(whole) - set(single):
         table = contributions(gaps[place])
         mean, around = float(table.mean()), spread(table)
         low, high = mean - around.half_width, mean + around.half_width
-        found[place] = replace(found[place], **_told(table, low, high, around.p_value(mean)))
+        p = around.p_value(mean) if around.error else sign_flip_p_values(table.mean(axis=0, keepdims=True))[0]
+        found[place] = replace(found[place], **_told(table, low, high, p))
     return found
+
+
+def compared(gap: Floats) -> Floats:
+    """Scores, or differences of them, without the items that have none in any run and language."""
+    return gap[:, (~np.isnan(gap)).any(axis=(0, 2)), :]
 
 
 def _told(table: Floats, low: float, high: float, p: float) -> dict[str, float | None]:

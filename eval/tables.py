@@ -16,6 +16,8 @@ CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
 """Names of the axis under which learning and forgetting are reported."""
 
 
+RESERVED = ("group", "languages", "mean", "low", "high", "scored", "unscored")
+"""What an axis cannot be called, because the figures at its values are."""
 BASELINES = ("random", "alone")
 """Columns, where a table of stages has them, of the scores of guessing, and of training on a language alone."""
 
@@ -50,11 +52,13 @@ class Columns:
 def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl.DataFrame:
     """The table's scores as numbers. Raises TableError for columns that are not there, and for what is not clear."""
     wanted = (*columns.key, columns.score)
-    problems = [
-        f"no column {name!r}; there are {', '.join(table.columns)}"
-        for name in dict.fromkeys(wanted)
-        if name not in table.columns
-    ]
+    problems = [f"column {name!r} has two parts to play; name it once"
+                for name in dict.fromkeys(wanted) if wanted.count(name) > 1]  # fmt: skip
+    problems += [f"no column {name!r}; there are {', '.join(table.columns)}"
+                 for name in dict.fromkeys(wanted) if name not in table.columns]  # fmt: skip
+    if columns.x in RESERVED:
+        problems.append(f"column {columns.x!r} is called as a figure of the analysis is; rename it")
+    problems += nested(table, wanted)
     if problems and len(table.columns) == 1 and ";" in table.columns[0]:
         problems = ["its columns seem to be separated by ';'; save it with commas, and points in numbers"]
     if problems:
@@ -78,6 +82,12 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
     if problems:
         raise TableError(problems)
     return table
+
+
+def nested(table: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    """Columns that hold lists or objects where words or numbers are wanted."""
+    return [f"column {name!r} holds lists or objects; it must hold words or numbers"
+            for name in dict.fromkeys(names) if name in table.columns and table[name].dtype.is_nested()]  # fmt: skip
 
 
 def as_numbers(table: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[str]]:
@@ -126,11 +136,12 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
     amounts = tuple(part[columns.x].unique().sort())
     names = tuple(map(repr, amounts))
     design = Design({name: (name,) for name in names}, curves=(Curve("", columns.x, amounts, names),))
-    summary = summarize(scores, groups, design).rename({"cell": columns.x}).drop("task", "metric", "runs", "version")
-    summary = summary.with_columns(pl.col(columns.x).cast(pl.Float64)).sort(columns.x, maintain_order=True)
+    summary = summarize(scores, groups, design).drop("task", "metric", "runs", "version", "no_answer")
+    summary = summary.rename({"cell": columns.x}).with_columns(pl.col(columns.x).cast(pl.Float64))
+    summary = summary.sort(columns.x, maintain_order=True)
     found: dict[str, Any] = {
         "points": len(amounts),
-        "summary": summary.drop("no_answer").to_dicts(),
+        "summary": summary.to_dicts(),
         "curves": [
             {key: value for key, value in asdict(each).items() if key not in ("curve", "task", "metric")}
             for each in curve_findings(main_panels(scores), groups, design)
@@ -142,6 +153,7 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
         (panel,) = main_panels(scores)
         baselines = {name: _baseline(part, name, columns) for name in BASELINES}
         estimates = continual_estimates(panel, names[-len(columns.stages) :], columns.stages, baselines)
+        found["stages"] = dict(zip(columns.stages, amounts[-len(columns.stages) :], strict=True))
         found["continual"] = {name: asdict(each) for name, each in estimates.items()}
     return found
 

@@ -27,13 +27,14 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> list[
     table = read_table(file)
     if columns.item is None and "item" in table.columns:
         columns = replace(columns, item="item")
-    left_out = set(table[columns.language].drop_nulls()) - set(groups.all) if columns.language in table.columns else ()
-    if left_out:
-        say(f"left out, being neither seen nor unseen: {' '.join(sorted(map(str, left_out)))}")
     try:
-        return analyse(table, columns, groups)
+        found = analyse(table, columns, groups)
     except TableError as error:
         raise UserError([Problem(str(file), problem) for problem in error.problems]) from None
+    left_out = set(table[columns.language].drop_nulls().cast(pl.String)) - set(groups.all)
+    if left_out:
+        say(f"left out, being neither seen nor unseen: {' '.join(sorted(left_out))}")
+    return found
 
 
 def group_problems(groups: LanguageGroups) -> list[Problem]:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eval.canary import CanaryError
+from eval.stats import LEVEL
 from harness.errors import UserError
 from harness.progress import say
 
@@ -51,7 +52,7 @@ INTERRUPTED = 130
 
 CONTINUAL = {
     "final": "mean after the last stage",
-    "forgetting": "forgotten of earlier stages' languages, after their best",
+    "forgetting": "forgotten of earlier stages' languages, after their best (noise makes it more)",
     "backward": "change of a language since its own stage",
     "forward": "a language before its stage, above guessing",
     "transfer": "a language after its stage, above training on it alone",
@@ -252,7 +253,7 @@ def analyze(
 
     Scores per item (a column item) give intervals; means do not. An axis named step or checkpoint gives learning and
     forgetting as well; stages give what was forgotten and transferred from one to the next, against guessing and
-    training on a language alone where columns random and alone hold scores of these.
+    training on a language alone where columns random and alone hold scores of these. Higher scores are better.
 
     Examples:
 
@@ -381,7 +382,7 @@ def explain(
     Pairs share languages, so p-values are of permuted languages (MRQAP with double semi-partialling; of one
     covariate, Mantel's test), adjusted by Holm's method over the covariates. Coefficients have no intervals: those of
     ordinary regression and of a bootstrap over pairs are not valid for such data. Distances are URIEL's, which the
-    extra `typology` installs. A pair of a language with itself is left out.
+    extra `typology` installs. Targets that were trained on, the pivot beside a source among them, are left out.
 
     Examples:
 
@@ -421,8 +422,9 @@ def agree(
 ) -> None:
     """Whether models agree on which languages give to others, and which get: Kendall's rank correlation (τ-b).
 
-    A language's mean is over the pairs that every model has, a language with itself left out. The p-value is that of
-    rankings of languages that have nothing to do with each other.
+    A language's mean is over the pairs that every model has; targets that were trained on, the pivot beside a source
+    among them, are left out. The p-value, of permuted languages and not adjusted for how many rankings are compared,
+    is that of rankings that have nothing to do with each other.
 
     Example: harness agree runs/one-model/transfer.csv runs/another/transfer.csv
     """
@@ -454,7 +456,7 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
         table = plain_table(data["study"], ("cell", "state"), ("steps", "evaluated"))
         for cell in data["cells"]:
             table.add_row(cell["name"], cell["state"], cell["steps"], f"{cell['scored']}/{cell['wanted']}")
-        output.print(table)
+        show_table(table)
 
 
 def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bool) -> None:
@@ -547,8 +549,8 @@ def plain_table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) ->
 
 def show_table(table: Table) -> None:
     """Prints a table as wide as it is: a figure that wraps can be read, one that is cut off cannot."""
-    width = Console(width=10_000).measure(table).maximum
-    Console(width=max(output.width, width)).print(table)
+    width = Console(width=10_000, markup=False).measure(table).maximum
+    Console(width=max(output.width, width), markup=False).print(table)
 
 
 def line(text: str) -> None:
@@ -639,6 +641,8 @@ def show_analysis(found: list[dict[str, Any]], x: str) -> None:
             rho = curve["correlation"]
             told += f"; Spearman seen/unseen {rho:.2f} over {curve['points']} points" if rho is not None else ""
             line(f"  {told}")
+        if "stages" in part:
+            line(f"  stages: {', '.join(f'{name} at {x} {value:g}' for name, value in part['stages'].items())}")
         for name, each in part.get("continual", {}).items():
             line(f"  {CONTINUAL[name]}: {interval_text(each) or 'undefined, scores being missing'}")
         for each in part.get("dynamics", ()):
@@ -674,8 +678,6 @@ def show_explanation(data: dict[str, Any]) -> None:
 
 def show_agreement(data: dict[str, Any]) -> None:
     """A table of donors and one of recipients per group of rows, models across; then the rank correlations."""
-    from eval.report.text_tables import p_value
-
     for part in data["analyses"]:
         title = ", ".join((data["transfer"], *(f"{name} {value}" for name, value in part["group"].items())))
         if "problem" in part:
@@ -688,21 +690,28 @@ def show_agreement(data: dict[str, Any]) -> None:
                 table.add_row(language, *(f"{means[model]:+.3g}" for model in part["models"]))
             show_table(table)
             for each in part[name]["between"]:
-                told = (
-                    "undefined: all languages alike"
-                    if each["tau"] is None
-                    else f"{each['tau']:.2f} (p {p_value(each['p'])})"
-                )
-                line(f"  {name}, {each['one']} and {each['other']}: τ {told}, {each['languages']} languages")
+                line(f"  {name}, {each['one']} and {each['other']}: {tau_in_words(each)}")
+            if not part[name]["between"]:
+                line(f"  {name}: {len(part[name]['means'])} languages have no order to agree on")
             if len(part[name]["between"]) > 1 and part[name]["tau"] is not None:
                 line(f"  {name}, mean over pairs of {data['across']}s: τ {part[name]['tau']:.2f}")
+
+
+def tau_in_words(found: dict[str, Any]) -> str:
+    """A rank correlation with its p-value, and how many languages it is of."""
+    from eval.report.text_tables import p_value
+
+    if found["tau"] is None:
+        return f"τ undefined, one ranks all {found['languages']} languages alike"
+    few = f"; it cannot be below {found['least_p']:.2g}" if found["least_p"] > LEVEL else ""
+    return f"τ {found['tau']:.2f} (p {p_value(found['p'])}{few}), {found['languages']} languages"
 
 
 def scores_in_words(summary: list[dict[str, Any]]) -> str:
     """How many scores means are of, from the rows of single languages, and how many were blank."""
     single = [row for row in summary if row["languages"] == row["group"]]
     scored, blank = (sum(row[key] for row in single) for key in ("scored", "unscored"))
-    return f"{scored:,} scores" + (f", {blank:,} more are blank and in no mean" if blank else "")
+    return f"{scored:,} scores" + (f", {blank:,} blank, in no mean" if blank else "")
 
 
 def names_in(given: str) -> tuple[str, ...]:

@@ -77,27 +77,34 @@ def curves_along(axis: str, places: Sequence[tuple[str, Place]]) -> list[Curve]:
 
 
 def sources_of_transfer(
-    trained: Mapping[str, Mapping[tuple[str, str], int]], design: Design, pivot: str
+    trained: Mapping[str, Mapping[tuple[str, str], int]], design: Design, places: Mapping[str, Place], pivot: str
 ) -> dict[str, Source]:
     """The settings that are trained on one task, in one language or in the pivot and one other.
 
-    `trained` are each cell's rows per task and language. What is trained on the pivot and another language is compared
-    with what is trained on the pivot alone: with its reference if that is such a setting, or the only one there is.
+    `trained` are each cell's rows per task and language, and `places` are `setting_places`. What is trained on the
+    pivot and another language is compared with what is trained on the pivot alone and stands nearest to it, differing
+    on the fewest axes; with the base where there is none, or several are as near.
     """
     rows = {setting: _rows_of(trained, runs) for setting, runs in design.settings.items()}
     found: dict[str, Source] = {}
     for setting, counts in rows.items():
-        tasks, languages = {task for task, _ in counts}, sorted(language for _, language in counts if language != pivot)
+        tasks, languages = {task for task, _ in counts}, [language for _, language in counts if language != pivot]
         if len(tasks) == 1 and len(counts) == 1:
             found[setting] = Source(*next(iter(counts)))
         elif len(tasks) == 1 and len(counts) == 2 and len(languages) == 1:
             (task,), (language,) = tasks, languages
+            alone = [name for name, each in rows.items() if set(each) == {(task, pivot)}]
             share = counts[task, language] / sum(counts.values())
-            others = [name for name, each in rows.items() if set(each) == {(task, pivot)}]
-            reference = design.references.get(setting, setting)
-            other = reference if reference in others else others[0] if len(others) == 1 else BASE
-            found[setting] = Source(task, language, pivot, share, other)
+            found[setting] = Source(task, language, pivot, share, _nearest(setting, alone, places) or BASE)
     return found
+
+
+def _nearest(setting: str, others: Sequence[str], places: Mapping[str, Place]) -> str | None:
+    """The one of others that differs from a setting on the fewest axes; None if there is none, or more than one."""
+    place = places[setting]
+    apart = {other: sum(places[other][axis] != place[axis] for axis in place) for other in others}
+    nearest = [other for other in others if apart[other] == min(apart.values())]
+    return nearest[0] if len(nearest) == 1 else None
 
 
 def _rows_of(trained: Mapping[str, Mapping[tuple[str, str], int]], runs: Sequence[str]) -> dict[tuple[str, str], int]:

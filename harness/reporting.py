@@ -42,7 +42,8 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
         raise UserError([Problem(str(path), message)])
     analysis = analysed(study, scores)
     for name, table in analysis.tables.items():
-        table.write_csv(study.folder / f"{name}.csv")
+        file = study.folder / f"{name}.csv"
+        table.write_csv(file) if len(table) else file.unlink(missing_ok=True)
     page = study_page(study, scores, stale, analysis)
     shown = write_report(study.folder, page)
     if console:
@@ -66,17 +67,18 @@ class Analysis:
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All but the summary, to be written beside the report."""
+        """All but the summary, to be written beside the report; what is not there is empty."""
         found = {"comparisons": self.comparisons, "curves": pl.DataFrame([as_row(each) for each in self.curves])}
-        if self.transfer is not None:
-            found |= {field.name: getattr(self.transfer, field.name) for field in fields(self.transfer)}
-        return {name: table for name, table in found.items() if len(table)}
+        for field in fields(Transfer):
+            found[field.name] = pl.DataFrame() if self.transfer is None else getattr(self.transfer, field.name)
+        return found
 
 
 def analysed(study: Study, scores: pl.DataFrame) -> Analysis:
     """The analysis of a study's scores."""
     groups, design, panels = study.groups, study.design, main_panels(scores)
-    sources = sources_of_transfer({plan.name: trained_on(plan) for plan in study.plans}, design, groups.pivot)
+    trained = {plan.name: trained_on(plan) for plan in study.plans}
+    sources = sources_of_transfer(trained, design, setting_places(study.recipe, study.cells), groups.pivot)
     transfer = Transfer.of(panels, sources, design) if are_several(sources) else None
     return Analysis(
         summary=summarize(scores, groups, design),

@@ -104,8 +104,12 @@ def test_stages_of_training_say_what_was_forgotten_and_transferred(tmp_path: Pat
     assert part["continual"]["forward"]["mean"] == pytest.approx(0.15)
     assert part["continual"]["transfer"]["mean"] == pytest.approx(0.1)
     final = part["continual"]["final"]
-    assert final["low"] < final["mean"] < final["high"] and final["n"] == 270
+    assert (
+        final["low"] < final["mean"] < final["high"] and final["n"] == 90 and part["continual"]["backward"]["n"] == 180
+    )
     assert part["continual"]["backward"]["low"] is None, "every item changed alike"
+    assert part["continual"]["forgetting"]["low"] is None, "a maximum of noise has no honest interval"
+    assert part["stages"] == {"en": 1.0, "fr": 2.0, "ja": 3.0}
     shown = staged(items).stdout
     assert "mean after the last stage: 0.700 (0." in shown and "above guessing: 0.150" in shown
 
@@ -116,6 +120,10 @@ def test_stages_that_do_not_fit_the_table_are_refused(tmp_path: Path) -> None:
     assert refused.returncode == 2 and "has 3 values (1, 2, 3); 1 stages take 1, or 2" in refused.stderr
     refused = harness("analyze", table, "--x", "stage", "--seen", "en,fr", "--stages", "en,ja,ja")
     assert refused.returncode == 2 and "'ja' is neither in --seen" in refused.stderr and "there twice" in refused.stderr
+    lower = pl.read_csv(table).filter(~((pl.col("stage") == 1) & (pl.col("language") == "ja")))
+    lower.write_csv(tmp_path / "lower.csv")
+    (part,) = json.loads(staged(tmp_path / "lower.csv", "--json").stdout)
+    assert part["continual"]["backward"]["mean"] == pytest.approx(-0.7 / 3), "it needs no score before a stage"
     blank = pl.read_csv(table).with_columns(random=pl.when(pl.col("language") != "ja").then(0.1))
     blank.write_csv(tmp_path / "blank.csv")
     refused = staged(tmp_path / "blank.csv")
@@ -177,3 +185,30 @@ def test_checkpoints_give_learning_and_forgetting(tmp_path: Path) -> None:
     assert found["ja"]["learn_step"] == 20 and found["ja"]["forgetting"] == pytest.approx(0.2)
     shown = harness("analyze", path, "--x", "step", "--seen", "fr", "--unseen", "ja").stdout
     assert "ja: learned at step 20, 0.200 forgotten since the best" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--x", "amount", "--group", "model,amount"), "column 'amount' has two parts to play"),
+        (("--x", "language"), "column 'language' has two parts to play"),
+        (("--x", "mean"), "column 'mean' is called as a figure of the analysis is"),
+        (("--x", "amount", "--score", "many"), "column 'many' holds lists"),
+    ],
+)
+def test_columns_that_cannot_play_their_part_are_refused(
+    options: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    rows = [{"model": "m", "amount": 0, "mean": 1, "language": language, "score": 0.5, "many": [1, 2]}
+            for language in ("en", "fr", "ja")]  # fmt: skip
+    path = tmp_path / "table.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    refused = harness("analyze", path, "--seen", "fr", "--unseen", "ja", *options)
+    assert refused.returncode == 2 and message in refused.stderr, refused.stderr
+
+
+def test_brackets_in_names_are_no_markup(tmp_path: Path) -> None:
+    rows = "".join(f"a[/b] [red],0,{language},0.5\n" for language in ("en", "fr", "ja"))
+    path = write(tmp_path / "table.csv", rows)
+    done = harness("analyze", path, "--x", "amount", "--seen", "fr", "--unseen", "ja", "--group", "model")
+    assert done.returncode == 0 and "a[/b] [red]" in done.stdout, done.stderr

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from eval.matrix import Source
-from eval.transfer import BASE
-from harness.design import design_of, sources_of_transfer
+from eval.transfer import BASE, Design
+from harness.design import Place, design_of, sources_of_transfer
 from harness.errors import UserError
 from harness.grid import cells_of
 from harness.loading import load_recipe
@@ -85,12 +85,35 @@ def test_sources_of_transfer_are_trained_on_one_language_or_on_one_beside_the_pi
         "amount-2": {("math", "en"): 6, ("math", "fr"): 2},
         "amount-3": {("math", "fr"): 3},
     }
+    places: dict[str, Place] = {name: {"amount": float(name[-1])} for name in trained}
     beside = Source("math", "fr", "en", 0.25, "amount-0")
     expected = {"amount-0": Source("math", "en"), "amount-2": beside, "amount-3": Source("math", "fr")}
-    assert sources_of_transfer(trained, made, "en") == expected
-    assert set(sources_of_transfer(trained, made, "ja")) == {"amount-0", "amount-3"}, "neither of two is the pivot"
+    assert sources_of_transfer(trained, made, places, "en") == expected
+    assert set(sources_of_transfer(trained, made, places, "ja")) == {"amount-0", "amount-3"}, "neither of two is it"
     trained["amount-0"] = {("math", "en"): 6, ("chat", "en"): 1}
-    assert sources_of_transfer(trained, made, "en")["amount-2"].other == BASE, "nothing is trained on the pivot alone"
+    found = sources_of_transfer(trained, made, places, "en")
+    assert found["amount-2"].other == BASE, "nothing is trained on the pivot alone"
+
+
+def test_a_source_is_compared_with_the_pivot_that_differs_in_nothing_else() -> None:
+    languages, schedules = {"en": ("en",), "fr": ("en", "fr")}, ("constant", "linear")
+    places: dict[str, Place] = {f"{source}-{schedule}": {"source": source, "schedule": schedule}
+                                for source in languages for schedule in schedules}  # fmt: skip
+    trained = {name: {("math", each): 5 for each in languages[name[:2]]} for name in places}
+    made = Design({name: (name,) for name in places})
+    found = sources_of_transfer(trained, made, places, "en")
+    assert {name: found[name].other for name in ("fr-constant", "fr-linear")} == {
+        "fr-constant": "en-constant", "fr-linear": "en-linear"
+    }  # fmt: skip
+    del places["en-linear"], trained["en-linear"]
+    assert sources_of_transfer(trained, Design({name: (name,) for name in places}), places, "en")[
+        "fr-linear"
+    ].other == ("en-constant"), "in the schedule as well, as `other` says"
+    places["fr-other"] = {"source": "fr", "schedule": "other"}
+    places["en-linear"], trained["en-linear"] = {"source": "en", "schedule": "linear"}, {("math", "en"): 5}
+    trained["fr-other"] = trained["fr-linear"]
+    found = sources_of_transfer(trained, Design({name: (name,) for name in places}), places, "en")
+    assert found["fr-other"].other == BASE, "two are as near"
 
 
 @pytest.mark.parametrize(

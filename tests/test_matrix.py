@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
+from dataclasses import fields
+from itertools import permutations, product
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import kendalltau
 
 from eval.agreement import agreement, rank_correlations
 from eval.explain import PairColumns, pairs_of
@@ -24,6 +28,7 @@ from eval.matrix import (
     transfer_matrix,
 )
 from eval.panel import Panel
+from eval.stats import holm
 from eval.tables import TableError
 from eval.transfer import BASE, Design
 
@@ -121,6 +126,56 @@ def test_runs_under_several_seeds_are_a_level_of_donors() -> None:
     assert row["high"] - row["low"] > 0.3, "two runs that differ by 5 points say little"
 
 
+def test_only_sources_with_as_many_runs_are_in_the_mean_of_a_recipient() -> None:
+    one = panel(GAINS)
+    values = np.concatenate([one.values, one.values[1:2] + 0.05])
+    made = Panel("math", "accuracy", (BASE, "en-1", "fr-1", "en-2"), LANGUAGES, values)
+    found = recipients([made], ALONE, Design({"en": ("en-1", "en-2"), "fr": ("fr-1",)})).rows_by_key(
+        "target", named=True, unique=True
+    )
+    assert (found["ja"]["languages"], found["ja"]["runs"]) == ("en", 2)
+    assert found["ja"]["difference"] == pytest.approx(0.025, abs=0.01), "and not -0.1, with the lone run of fr"
+
+
+def test_p_values_are_adjusted_over_a_task_tested() -> None:
+    weak = panel({"en": {"en": 0.01, "fr": 0.005, "ja": 0.0}, "fr": {"en": 0.0, "fr": 0.0, "ja": 0.01}}, noise=0.05)
+    for found in (transfer_matrix([weak], ALONE, design("en", "fr")), donors([weak], ALONE, design("en", "fr"))):
+        assert found["p_adjusted"].to_list() == pytest.approx(holm(found["p"].to_list()))
+        assert (found["p_adjusted"] > found["p"]).any()
+
+
+def test_a_source_of_another_task_is_neither_in_language_nor_a_direction_back() -> None:
+    made, two = panel(GAINS), design("en", "fr")
+    other: Sources = {"en": Source("math", "en"), "fr": Source("chat", "fr")}
+    assert asymmetry([made], other, two).is_empty()
+    assert set(normalised_transfer([made], other, two)["in_language"]) == {"en"}
+    found = regimes(transfer_matrix([made], other, two))
+    assert set(found.select("task", "language").iter_rows()) == {
+        (task, language) for task in ("same", "other") for language in ("same", "other")
+    }
+
+
+def test_regimes_are_shares_of_a_metrics_range() -> None:
+    made = panel({"en": {"en": 0.4, "fr": 0.4, "ja": 0.4}})
+    rated = Panel("chat", "judge_rating", made.runs, made.languages, made.values)
+    found = regimes(transfer_matrix([rated], {"en": Source("chat", "en")}, design("en")))
+    assert found["mean"].to_list() == pytest.approx([0.1, 0.1], abs=0.01), "0.4 of a scale from 1 to 5"
+
+
+def test_without_the_base_there_is_no_matrix_and_nothing_else() -> None:
+    made = panel(GAINS)
+    lacking = Panel("math", "accuracy", made.runs[1:], made.languages, made.values[1:])
+    found = Transfer.of([lacking], ALONE, design("en", "fr"))
+    assert all(getattr(found, each.name).is_empty() for each in fields(found))
+
+
+def test_the_same_change_on_every_item_is_no_certainty() -> None:
+    made = panel(GAINS, items=4, noise=0.0)
+    twice = Panel("math", "accuracy", (BASE, "en-1", "en-2"), LANGUAGES, made.values[[0, 1, 1]])
+    row = transfer_matrix([twice], {"en": ALONE["en"]}, Design({"en": ("en-1", "en-2")})).row(0, named=True)
+    assert (row["low"], row["p"]) == (None, 0.125), "four of four items, by sign flips"
+
+
 def test_what_was_not_scored_is_no_part_of_a_mean() -> None:
     made = panel(GAINS)
     made.values[1, :, 2] = np.nan
@@ -138,6 +193,30 @@ def test_normalised_transfer_is_the_share_of_what_the_language_itself_gives() ->
         row = found[place]
         assert row["share"] == pytest.approx(true, abs=0.03) and row["low"] < true < row["high"]
         assert row["in_language"] == place[1]
+
+
+def test_a_share_varies_with_its_denominator() -> None:
+    made = panel(GAINS | {"again": GAINS["en"]})
+    made.values[3] = made.values[1]
+    found = normalised_transfer([made], ALONE, design("en", "fr", "again"))
+    row = found.filter(cell="again", language="en").row(0, named=True)
+    assert [row[key] for key in ("share", "low", "high")] == pytest.approx([1.0, 1.0, 1.0]), "the same scores"
+
+
+def test_the_denominator_is_that_of_the_runs_that_are_compared() -> None:
+    made = panel(GAINS | {"mix": GAINS["en"]})
+    unlucky = np.stack([made.values[0] + np.tile([[0.1], [-0.1]], (40, 1)), made.values[1] + 0.1, made.values[1] + 0.2])
+    values = np.concatenate([made.values[[0, 3]], unlucky])
+    several = Panel("math", "accuracy", (BASE, "mix", "en-1", "en-2", "en-3"), LANGUAGES, values)
+    found = normalised_transfer([several], {"en": ALONE["en"]},
+                                Design({"mix": ("mix",), "en": ("en-1", "en-2", "en-3")}))  # fmt: skip
+    assert found.select("runs", "share").rows() == [(1, None)], "the one run that is compared gained nothing"
+
+
+def test_a_loss_is_no_whole_to_have_a_share_of() -> None:
+    harm = panel({"en": {"en": -0.3, "fr": 0.0, "ja": 0.0}, "fr": {"en": -0.1, "fr": 0.2, "ja": 0.0}})
+    found = normalised_transfer([harm], ALONE, design("en", "fr"))
+    assert dict(found.select("language", pl.col("share").is_null()).iter_rows()) == {"en": True, "fr": False}
 
 
 def test_normalised_transfer_is_undefined_where_its_denominator_is_noise() -> None:
@@ -161,6 +240,26 @@ def test_models_agree_or_not_on_the_order_of_languages() -> None:
     assert rank_correlations({"a": {"en": 1.0, "fr": 2.0}, "b": {"en": 1.0, "fr": 2.0}}) == []
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=6))
+def test_rank_correlations_are_kendalls(pairs: list[tuple[int, int]]) -> None:
+    one, other = ({str(place): pair[side] / 3 for place, pair in enumerate(pairs)} for side in (0, 1))
+    (found,) = rank_correlations({"a": one, "b": other})
+    expected = float(kendalltau([*one.values()], [*other.values()], method="asymptotic").statistic)
+    assert (found.tau is None and np.isnan(expected)) or found.tau == pytest.approx(expected)
+    exact = [
+        kendalltau(order, [*other.values()], method="asymptotic").statistic for order in permutations(one.values())
+    ]
+    if found.tau is not None:
+        assert found.p == pytest.approx(np.mean(np.abs(exact) >= abs(found.tau) - 1e-9))
+
+
+def test_means_that_only_rounding_tells_apart_tie() -> None:
+    (found,) = rank_correlations({"a": {"en": 0.3, "fr": 0.1 + 0.2, "ja": 0.0, "ko": 0.1},
+                                  "b": {"en": 0.0, "fr": 1.0, "ja": 2.0, "ko": 3.0}})  # fmt: skip
+    same = kendalltau([1, 1, 0, 0.5], [0, 1, 2, 3]).statistic
+    assert found.tau == pytest.approx(same) and found.p is not None and found.p > 0.1
+
+
 def test_models_are_compared_over_the_pairs_that_all_have() -> None:
     rows = [
         {"model": model, "source": source, "target": target, "difference": float(10 * "abcd".index(source) + place)}
@@ -174,6 +273,10 @@ def test_models_are_compared_over_the_pairs_that_all_have() -> None:
     assert (found.models, found.pairs, found.left_out) == (("x", "y"), 11, 1)
     assert found.donors.tau == pytest.approx(1.0) and list(found.donors.means) == ["d", "c", "b", "a"]
     assert found.donors.means["d"] == {"x": 31.5, "y": 31.5}, "the pair that y lacks is in neither mean"
+    third = table.with_columns(model=pl.lit("z"), difference=-pl.col("difference"))
+    three = agreement(pairs_of(pl.concat([table, third.filter(pl.struct("source", "target").is_first_distinct())]),
+                               columns, []), columns, "model")  # fmt: skip
+    assert three.donors.tau == pytest.approx((1 - 1 - 1) / 3) and len(three.donors.between) == 3
     with pytest.raises(TableError, match="agreement takes two"):
         agreement(table.filter(model="x"), columns, "model")
     with pytest.raises(TableError, match="2 sources and 2 targets in pairs that x and y have in common"):

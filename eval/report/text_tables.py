@@ -76,9 +76,10 @@ def _means_table(means: pl.DataFrame, by: str) -> TextTable:
     for row in means.iter_rows(named=True):
         trained, tested = (row[by], row["languages"]) if by == "source" else (row["languages"], row[by])
         sides = (beside(trained, row["beside"]), tested)
-        rows.append((tasks_of(row), *(sides if by == "source" else sides[::-1]), *difference_cells(row)))
+        named = (tasks_of(row), *(sides if by == "source" else sides[::-1]), row["against"])
+        rows.append((*named, *difference_cells(row)))
     headings = ("trained on", "tested on") if by == "source" else ("tested on", "trained on")
-    return TextTable(("task", *headings, *DIFFERENCE), tuple(rows))
+    return TextTable(("task", *headings, "against", *DIFFERENCE), tuple(rows))
 
 
 def asymmetry_table(asymmetry: pl.DataFrame) -> TextTable:
