@@ -215,6 +215,18 @@ def test_only_items_that_both_have_are_compared() -> None:
     assert difference(one_run([[1.0], [NAN]]), one_run([[0.0], [1.0]])).difference is None
 
 
+@pytest.mark.parametrize("runs", [1, 3])
+def test_items_of_other_languages_make_nothing_surer(runs: int) -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.random((2, runs, 5, 1))
+    among = [np.concatenate([each, np.full((runs, 35, 1), np.nan)], axis=1) for each in (one, other)]
+    assert difference(*among) == difference(one, other)
+    alone, with_others = estimate(one), estimate(among[0])
+    assert (with_others.mean, with_others.n) == (alone.mean, alone.n)
+    if runs > 1:
+        assert with_others == alone
+
+
 def test_differences_that_vary_over_no_item_have_no_interval() -> None:
     same = difference(np.zeros((1, 20, 2)), np.zeros((1, 20, 2)))
     assert (same.difference, same.low, same.high, same.p, same.detectable) == (0.0, None, None, 1.0, None)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from eval.curves import curve_findings, gap_closed
-from eval.dynamics import continual, forgetting, learn_step
+from eval.dynamics import continual, continual_estimates, forgetting, learn_step
 from eval.findings import sentences
 from eval.matrix import Source, Transfer
 from eval.panel import Panel
@@ -275,6 +275,16 @@ def test_learning_and_forgetting_over_checkpoints() -> None:
     assert learn_step([1], [None]) is None and forgetting([1, 2], [0.5, None]) is None
     assert learn_step([1, 2, 3], [None, 0.5, 0.5]) == 2
     assert learn_step([1, 2], [0.0, 0.0]) is None and learn_step([1, 2], [-0.2, -0.1]) is None, "nothing is learned"
+
+
+def test_forgetting_has_an_interval_only_where_it_is_no_maximum() -> None:
+    values = np.random.default_rng(0).random((3, 40, 3))
+    panel = Panel("table", "score", ("1", "2", "3"), ("en", "fr", "ja"), values)
+    baselines: dict[str, list[float] | None] = {"random": None, "alone": None}
+    three = continual_estimates(panel, ("1", "2", "3"), ("en", "fr", "ja"), baselines)
+    two = continual_estimates(panel, ("1", "2"), ("en", "fr"), baselines)
+    assert three["forgetting"].mean is not None and three["forgetting"].low is None
+    assert two["forgetting"].low is not None and three["backward"].low is not None and three["final"].low is not None
 
 
 def test_continual_metrics_by_hand() -> None:
