@@ -9,6 +9,8 @@ import argparse
 import resource
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -18,8 +20,10 @@ import polars as pl
 from scipy import stats
 
 from eval.curves import curve_findings
+from eval.matrix import Source, Transfer
+from eval.panel import Panel
 from eval.stats import REPLICATES
-from eval.transfer import Curve, Design, LanguageGroups, compare, main_panels, summarize
+from eval.transfer import BASE, Curve, Design, LanguageGroups, compare, main_panels, summarize
 
 GROUPS = LanguageGroups(("en", "es", "fr", "ja", "zh"), ("ar", "ko", "pt"))
 
@@ -40,6 +44,16 @@ def scores_of(cells: int, items: int) -> pl.DataFrame:
                 )
             )  # fmt: skip
     return pl.concat(parts)
+
+
+def as_sources(panel: Panel, names: Sequence[str]) -> float:
+    """The seconds that a transfer matrix takes, with all that is made of it; the first cell stands for the base."""
+    languages = [*GROUPS.all, *(f"x{place}" for place in range(len(names)))]
+    sources = {name: Source("math", language) for name, language in zip(names[1:], languages, strict=False)}
+    started = time.perf_counter()
+    design = Design({name: (name,) for name in sources})
+    Transfer.of([replace(panel, runs=(BASE, *panel.runs[1:]))], sources, design)
+    return time.perf_counter() - started
 
 
 def main() -> None:
@@ -66,6 +80,9 @@ def main() -> None:
         f"{memory:.0f} MiB at the peak",
         flush=True,
     )
+    seconds = as_sources(panels[0], names)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"the cells as sources of transfer, all six tables: {seconds:.1f} s more, {memory:.0f} MiB", flush=True)
     one = scores.filter((pl.col("cell") == names[0]) & (pl.col("language") == "en"))["value"].to_numpy()
     started = time.perf_counter()
     stats.bootstrap((one,), np.mean, n_resamples=REPLICATES, method="percentile", batch=500, rng=0)

@@ -10,6 +10,7 @@ import pytest
 
 from data_mixes.mixture import allot, materialise
 from harness.compare import Compared, neighbours
+from harness.design import design_of, setting_places, sources_of_transfer
 from harness.errors import UserError
 from harness.grid import cells_of
 from harness.loading import load_recipe
@@ -49,6 +50,20 @@ def test_the_guides_single_task_grid_varies_one_factor() -> None:
     for cell, amount in zip(cells, AMOUNTS * 3, strict=True):
         counts = {language: int((cell.rows.languages == language).sum()) for language in ("en", "es", "fr", "ja", "zh")}
         assert counts == {"en": 10_000} | dict.fromkeys(["es", "fr", "ja", "zh"], amount)
+
+
+def test_every_setting_of_the_donors_is_trained_on_one_task_in_one_language() -> None:
+    path = REPOSITORY / "recipes" / "donors.yaml"
+    recipe, raw = load_recipe(path)
+    cells = compared(path)
+    made = design_of(recipe, cells_of(recipe, raw))
+    trained = {cell.name: {(cell.recipe.mixture["source"].sources[0], str(language)): 1
+                           for language in set(cell.rows.languages)} for cell in cells}  # fmt: skip
+    found = sources_of_transfer(trained, made, setting_places(recipe, cells_of(recipe, raw)), "en")
+    expected = {(task, language) for task in ("word-problems", "instructions") for language in recipe.languages.seen}
+    assert {(source.task, source.language) for source in found.values()} == expected
+    assert {len(runs) for runs in made.settings.values()} == {3} and {len(cell.rows) for cell in cells} == {1000}
+    assert all(each.one_factor for each in neighbours(cells))
 
 
 def test_the_guides_own_data_grid_is_the_same_one() -> None:
