@@ -48,6 +48,19 @@ Processes = Annotated[
 
 Card = Annotated[bool, typer.Option("--card", help="Also the mixture card of each cell: what its data is.")]
 
+PAIRS = typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, a pair of languages a row.")
+SourceColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The language trained on.")]
+TargetColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The language tested.")]
+TransferColumn = Annotated[str, typer.Option(metavar="COLUMN", help="What the one did to the other.")]
+PairGroup = Annotated[
+    str,
+    typer.Option(
+        metavar="COLUMN,…",
+        help="Columns of which each combination is an analysis.",
+        show_default="source_task, beside, task and metric, where they are",
+    ),
+]
+
 INTERRUPTED = 130
 
 CONTINUAL = {
@@ -356,7 +369,7 @@ def export(
 
 @app.command()
 def explain(
-    pairs: Annotated[Path, typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, a pair a row.")],
+    pairs: Annotated[Path, PAIRS],
     on: Annotated[
         str,
         typer.Option(
@@ -364,17 +377,10 @@ def explain(
             help="Covariates: columns, or script, genetic, geographic, syntactic, phonological, inventory, featural.",
         ),
     ],
-    source: Annotated[str, typer.Option(metavar="COLUMN", help="The language trained on.")] = "source",
-    target: Annotated[str, typer.Option(metavar="COLUMN", help="The language tested.")] = "target",
-    transfer: Annotated[str, typer.Option(metavar="COLUMN", help="What is to be explained.")] = "difference",
-    group: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN,…",
-            help="Columns of which each combination is an analysis.",
-            show_default="source_task, beside, task and metric, where they are",
-        ),
-    ] = "",
+    source: SourceColumn = "source",
+    target: TargetColumn = "target",
+    transfer: TransferColumn = "difference",
+    group: PairGroup = "",
     as_json: Json = False,
 ) -> None:
     """What goes with transfer: its regression on distances, scripts, or anything known of pairs of languages.
@@ -403,21 +409,12 @@ def explain(
 
 @app.command()
 def agree(
-    pairs: Annotated[
-        list[Path], typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, a pair a row.")
-    ],
+    pairs: Annotated[list[Path], PAIRS],
     across: Annotated[str, typer.Option(metavar="COLUMN", help="What tells models apart.")] = "model",
-    source: Annotated[str, typer.Option(metavar="COLUMN", help="The language trained on.")] = "source",
-    target: Annotated[str, typer.Option(metavar="COLUMN", help="The language tested.")] = "target",
-    transfer: Annotated[str, typer.Option(metavar="COLUMN", help="What languages are ranked by.")] = "difference",
-    group: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN,…",
-            help="Columns of which each combination is an analysis.",
-            show_default="source_task, beside, task and metric, where they are",
-        ),
-    ] = "",
+    source: SourceColumn = "source",
+    target: TargetColumn = "target",
+    transfer: TransferColumn = "difference",
+    group: PairGroup = "",
     as_json: Json = False,
 ) -> None:
     """Whether models agree on which languages give to others, and which get: Kendall's rank correlation (τ-b).
