@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.table import Table
 
 from eval.canary import CanaryError
-from eval.stats import LEVEL
 from harness.errors import UserError
 from harness.progress import say
 
@@ -697,6 +696,7 @@ def show_agreement(data: dict[str, Any]) -> None:
 def tau_in_words(found: dict[str, Any]) -> str:
     """A rank correlation with its p-value, and how many languages it is of."""
     from eval.report.text_tables import p_value
+    from eval.stats import LEVEL
 
     if found["tau"] is None:
         return f"τ undefined, one ranks all {found['languages']} languages alike"
