@@ -120,7 +120,11 @@ class TransformersEngine:
         mask = [[0] * (longest - len(r.prompt_ids)) + [1] * len(r.prompt_ids) for r in requests]
         device = self._model.device
         plain_greedy = GenerationConfig(
-            max_new_tokens=requests[0].max_tokens, do_sample=False, eos_token_id=self._ends, pad_token_id=self._pad
+            max_new_tokens=requests[0].max_tokens,
+            do_sample=False,
+            eos_token_id=self._ends,
+            pad_token_id=self._pad,
+            stop_strings=list(requests[0].stop) or None,
         )
         with torch.inference_mode():
             output = self._model.generate(
@@ -128,7 +132,6 @@ class TransformersEngine:
                 attention_mask=torch.tensor(mask, device=device),
                 generation_config=plain_greedy,
                 tokenizer=self._tokenizer,
-                stop_strings=list(requests[0].stop) or None,
             )
         return [self._completion(ids.tolist(), requests[0]) for ids in output[:, longest:]]
 

@@ -45,7 +45,7 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
         width = Console(width=10_000).measure(shown).maximum
         Console(file=console.file, width=max(console.width, width)).print(shown)
         for note in caveats(table, groups):
-            console.print(f"  {note}")
+            console.print(f"  {note}", soft_wrap=True)
 
 
 def _text(figure: Figure | None, of_one_language: bool) -> str:
