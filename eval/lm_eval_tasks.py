@@ -30,6 +30,7 @@ from lm_eval.models.utils import normalize_gen_kwargs, resolve_max_length
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
+from data_mixes.example import Example
 from data_mixes.prompts import Renderer
 from data_mixes.storage import cache_folder, write_text
 from eval.engine import Request, ScoredRow
@@ -43,6 +44,8 @@ VERSION = f"lm_eval {version('lm_eval')}"
 ITEM_COLUMNS = (("link", "question_number"), ("sample_id",), ("question_id",), ("story_id",), ("idx",), ("id",))
 """By which data sets tell which of their rows are translations of each other."""
 SHOWN = 5
+TELLING = 30
+"""Characters of a text that is one item's and no other's, unlike "yes"."""
 
 logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
@@ -210,6 +213,20 @@ class LmEvalSet:
         """The metric that comes first."""
         filters = getattr(self.definition.config, "filter_list", None) or [{"name": "none"}]
         return metric_name(means(self.definition)[0], filters[0]["name"])
+
+    @property
+    def texts(self) -> list[Example]:
+        """What each doc says, as examples that training must not see: every field long enough to tell texts apart."""
+        docs: dict[int, Mapping[str, Any]] = {each.doc_id: each.doc for each in self.instances}  # pyright: ignore[reportAssignmentType]
+        return [
+            Example(
+                id=f"{self.named.name}/{self.items[place]}", item_id=f"{VERSION}/{self.named.name}/{self.items[place]}",
+                task=self.named.task, language=self.named.language, prompt=text, target="",
+            )
+            for place, doc in docs.items()
+            for text in doc.values()
+            if isinstance(text, str) and len(text) >= TELLING
+        ]  # fmt: skip
 
     @cached_property
     def version(self) -> str:

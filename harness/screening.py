@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data_mixes.example import Example
 from data_mixes.leakage import KINDS, Holdout, Kind, Leak
 from data_mixes.order import Keys
 from data_mixes.rows import Rows
@@ -42,12 +43,13 @@ class Screening:
     that a smaller cell's rows stay among a larger one's; the next items take the place of those.
     """
 
-    def __init__(self, recipe: Recipe, evaluation_sets: Sequence[EvaluationSet]) -> None:
+    def __init__(self, recipe: Recipe, evaluation_sets: Sequence[EvaluationSet], texts: Sequence[Example]) -> None:
+        """`texts` are what is tested on beside the evaluation sets."""
         self.rules = recipe.leakage
         examples = [example for each in evaluation_sets for example in each.examples]
         templated = {task: tested_source(recipe, task).templated for task in recipe.evaluation.tasks}
-        near = [example for example in examples if not templated[example.task]]
-        self.holdout = Holdout(examples, near if self.rules.near != "allow" else [], self.rules.similarity)
+        near = [example for example in examples if not templated[example.task]] + [*texts]
+        self.holdout = Holdout([*examples, *texts], near if self.rules.near != "allow" else [], self.rules.similarity)
         self.excluded: dict[str, Keys] = {}
         self.dropped: list[Dropped] = []
         self._screened: dict[str, NDArray[np.int64]] = {}

@@ -183,7 +183,8 @@ class Study:
 
     @cached_property
     def _screening(self) -> Screening:
-        return Screening(self.recipe, self.evaluation_sets)
+        texts = [text for each in self.lm_eval_sets for text in each.texts]
+        return Screening(self.recipe, self.evaluation_sets, texts)
 
     @cached_property
     def _drafts(self) -> list[Draft]:

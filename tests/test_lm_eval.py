@@ -465,3 +465,25 @@ def test_what_is_answered_is_not_asked_again(study: tuple[Path, Path, str], caps
     assert "78 questions of lm_eval's, 10 to answer" in capsys.readouterr().err
     assert (runs / "small" / "scores.parquet").read_bytes() == before
     assert [(cell["scored"], cell["wanted"]) for cell in status_data(again)["cells"]] == [(24, 24)] * 2
+
+
+def test_what_lm_evals_tasks_ask_is_not_trained_on(tiny_model: Path, tmp_path: Path) -> None:
+    from harness.errors import UserError
+    from harness.study import Study
+
+    recipe, data = tmp_path / "recipe.yaml", small_recipe(tiny_model)
+    recipe.write_text(json.dumps(data))
+    known = {row.id: row for plan in Study(recipe, tmp_path / "runs").plans for row in plan.mixture}
+    trained = next(row for row in known.values() if row.language == "fr" and len(row.prompt) >= 30)
+    docs = [{"about": trained.prompt.upper(), "short": "yes", "choices": ["a", "b"], "answer": 0}]
+    write_task(tmp_path, "asked_fr", docs, output_type="multiple_choice", doc_to_text="{{short}}",
+               doc_to_choice="choices", doc_to_target="answer", metric_list=[{"metric": "acc"} | MEAN])  # fmt: skip
+    data["evaluation"] |= {"lm_eval": "asked_fr", "lm_eval_folder": "."}
+    recipe.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=f"{trained.id} is the same text as test asked_fr/0"):
+        _ = Study(recipe, tmp_path / "runs").plans
+    data["leakage"] = "drop"
+    recipe.write_text(json.dumps(data))
+    study = Study(recipe, tmp_path / "runs")
+    assert trained.id not in {row.id for plan in study.plans for row in plan.mixture}
+    assert [(each.reason, each.language, each.count) for each in study.dropped] == [("same text as tested", "fr", 1)]
