@@ -161,10 +161,12 @@ def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None)
     Example: harness eval recipes/quickstart.yaml
     """
     with reporting_mistakes():
-        from harness.evaluation import evaluate_cells
+        from harness.evaluation import SCORES, evaluate_cells
         from harness.study import Study
 
-        evaluate_cells(Study(recipe, runs), cells)
+        study = Study(recipe, runs)
+        evaluate_cells(study, cells)
+        say(f"scores: {study.folder / SCORES}; what they say: harness report {recipe}")
 
 
 @app.command()
