@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

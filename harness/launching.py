@@ -1,11 +1,21 @@
-"""As many training processes as `accelerate launch` was asked for."""
+"""Training in processes of its own: from `harness run`, and as many as `accelerate launch` was asked for."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+from harness.errors import INTERRUPTED
+
+if TYPE_CHECKING:
+    from harness.study import CellPlan
 
 
 def start_missing_processes() -> None:
@@ -49,3 +59,42 @@ def on_cpu() -> bool:
     import torch
 
     return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true") or not torch.cuda.is_available()
+
+
+def launch_training(recipe: Path, runs: Path, cells: list[CellPlan], processes: int | None) -> int:
+    """Trains in a process of its own, so that its memory is free again for the engine; returns its exit status."""
+    batches = [cell.cell.recipe.training.global_batch for cell in cells]
+    count = processes or processes_that_share(batches, gpu_count() or 1)
+    command = [sys.executable]
+    if count > 1:
+        command += ["-m", "accelerate.commands.launch", "--quiet", "--num_processes", str(count), "--num_machines", "1"]
+        command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+        command += ["--multi_gpu"] if gpu_count() else ["--cpu"]
+    command += [str(Path(__file__).with_name("train.py")), str(recipe), "--runs", str(runs)]
+    command += ["--cells", ",".join(cell.name for cell in cells)]
+    child = subprocess.Popen(command, preexec_fn=end_with_parent)
+    try:
+        status = child.wait()
+    except KeyboardInterrupt:
+        child.wait()  # it has had the same signal, and ends by itself
+        raise
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    return status
+
+
+def end_with_parent() -> None:
+    """Has the kernel end this process when its parent is killed (Linux: PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def processes_that_share(batches: list[int], devices: int) -> int:
+    """The largest number of processes, a device each, that share every global batch evenly."""
+    return max(count for count in range(1, devices + 1) if all(batch % count == 0 for batch in batches))
+
+
+def gpu_count() -> int:
+    """How many GPUs this machine shows."""
+    import torch
+
+    return torch.cuda.device_count()
