@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import combinations
 from math import factorial, sqrt
 
 import numpy as np
 import polars as pl
 
-from eval.explain import PERMUTATIONS, PairColumns
-from eval.stats import SEED, Floats
+from eval.explain import PERMUTATIONS, PairColumns, permuted
+from eval.stats import Floats
 from eval.tables import TableError
 
 FEWEST = 3
@@ -115,12 +115,7 @@ def _tau(one: Floats, other: Floats) -> tuple[float | None, float | None]:
     size = sqrt((one**2).sum() * (other**2).sum())
     if not size:
         return None, None
-    count = len(one)
-    if factorial(count) <= PERMUTATIONS:
-        moved = np.array([*permutations(range(count))])
-    else:
-        drawn = np.random.default_rng(SEED).permuted(np.tile(np.arange(count), (PERMUTATIONS, 1)), axis=1)
-        moved = np.vstack([np.arange(count), drawn])
+    moved, _ = permuted([len(one)], PERMUTATIONS)
     together = np.abs([(one[np.ix_(order, order)] * other).sum() for order in moved])
     observed = float((one * other).sum())
     return observed / size, float((together >= abs(observed) - 0.5).mean())

@@ -215,13 +215,7 @@ class Layout:
 
         All of them where there are `most` or fewer, else so many at random besides the first.
         """
-        ends = np.cumsum([len(role) for role in self.roles])
-        groups = [np.arange(end - len(role), end) for role, end in zip(self.roles, ends, strict=True)]
-        if prod(factorial(len(group)) for group in groups) <= most:
-            return np.array([list(chain(*each)) for each in product(*map(permutations, groups))]), True
-        rng = np.random.default_rng(SEED)
-        drawn = [rng.permuted(np.tile(group, (most, 1)), axis=1) for group in groups]
-        return np.vstack([np.concatenate(groups), np.hstack(drawn)]), False
+        return permuted([len(role) for role in self.roles], most)
 
     def p_value(self, transfer: Floats, covariate: Floats, others: Floats, moved: Integers) -> float:
         """The share of permutations under which a covariate goes with the transfer at least as much as unpermuted.
@@ -244,6 +238,16 @@ class Layout:
             found.append(_partial_correlations(transfer - transfer.mean(), permuted, others, at >= 0))
         reached = np.abs(np.concatenate(found))
         return float((reached >= reached[0] * (1 - 1e-9)).mean())
+
+
+def permuted(sizes: Sequence[int], most: int) -> tuple[Integers, bool]:
+    """Permutations of the numbers from 0, each group of so many among themselves: as `Layout.permuted`."""
+    groups = [np.arange(end - size, end) for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
+    if prod(factorial(size) for size in sizes) <= most:
+        return np.array([list(chain(*each)) for each in product(*map(permutations, groups))]), True
+    rng = np.random.default_rng(SEED)
+    drawn = [rng.permuted(np.tile(group, (most, 1)), axis=1) for group in groups]
+    return np.vstack([np.concatenate(groups), np.hstack(drawn)]), False
 
 
 def _partial_correlations(y: Floats, x: Floats, others: Floats, there: NDArray[np.bool_]) -> Floats:

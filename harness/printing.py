@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -208,13 +209,19 @@ def show_analysis(found: list[dict[str, Any]], x: str) -> None:
                 line(f"  {each['group']}: learned at {x} {each['learn_step']:g}{lost}")
 
 
-def show_explanation(data: dict[str, Any]) -> None:
-    """A table per group of rows: what goes with each covariate, and of which pairs this is."""
+def analysed(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The title and the figures of each group of pairs; says the problem with those that have none."""
     for part in data["analyses"]:
         title = ", ".join((data["transfer"], *(f"{name} {value}" for name, value in part["group"].items())))
         if "problem" in part:
             line(f"{title}: {part['problem']}")
-            continue
+        else:
+            yield title, part
+
+
+def show_explanation(data: dict[str, Any]) -> None:
+    """A table per group of rows: what goes with each covariate, and of which pairs this is."""
+    for title, part in analysed(data):
         line(title)
         table = plain_table("", ("covariate",), ("per SD", "p (QAP)", "p (Holm)", "alone: Spearman", "p (QAP)"))
         for each in part["effects"]:
@@ -235,11 +242,7 @@ def show_explanation(data: dict[str, Any]) -> None:
 
 def show_agreement(data: dict[str, Any]) -> None:
     """A table of donors and one of recipients per group of rows, models across; then the rank correlations."""
-    for part in data["analyses"]:
-        title = ", ".join((data["transfer"], *(f"{name} {value}" for name, value in part["group"].items())))
-        if "problem" in part:
-            line(f"{title}: {part['problem']}")
-            continue
+    for title, part in analysed(data):
         line(f"{title}: {part['pairs']} pairs, {part['left_out']} left out that some {data['across']} lacks")
         for name, role in (("donors", "gives"), ("recipients", "gets")):
             table = plain_table("", (role,), tuple(part["models"]))

@@ -43,7 +43,10 @@ def report_study(study: Study, console: Console | None) -> pl.DataFrame:
     analysis = analysed(study, scores)
     for name, table in analysis.tables.items():
         file = study.folder / f"{name}.csv"
-        table.write_csv(file) if len(table) else file.unlink(missing_ok=True)
+        if len(table):
+            table.write_csv(file)
+        else:
+            file.unlink(missing_ok=True)
     page = study_page(study, scores, stale, analysis)
     shown = write_report(study.folder, page)
     if console:
