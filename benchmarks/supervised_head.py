@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,12 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
+from harness.lora import adapted
 from harness.models import find_model
 from harness.recipe import Adapter
-from harness.sft import _supervised_forward, adapted, write_dataset
+from harness.sft import write_dataset
 from harness.study import Study
+from harness.supervised import with_supervised_forward
 
 ROWS, STEPS = 8, 3
 
@@ -38,7 +39,7 @@ def main() -> None:
     times: dict[str, float] = {}
     losses: dict[str, float] = {}
     with adapted(model, Adapter(), 0) as tuned:
-        model.forward = types.MethodType(_supervised_forward, model)
+        with_supervised_forward(model)
         ours = lambda batch: tuned(**batch, supervised_positions_only=True, use_cache=False).loss_sum  # noqa: E731
         times["supervised positions"], losses["ours"] = measure(ours, batches)
         del model.forward

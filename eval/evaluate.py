@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -189,9 +190,12 @@ def generate(
         reference = log_probs_of(referee.likelihoods(canary_rows(evaluation, tuned)))
         referee.close()
     say(f"starting the engine ({evaluation.engine_version})")
+    started = time.monotonic()
     engine = evaluation.start_engine(settings)
+    say(f"the engine took {time.monotonic() - started:.0f} s to start")
     try:
         if settings.adapters:
+            say(f"canary gate: {len(settings.adapters)} adapters in the engine against the reference")
             pass_canary_gate(evaluation, engine, tuned, reference, say)
         say("generating")
         for chunk in pending_chunks(wanted, done, engine.chunk):

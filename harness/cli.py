@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import typer
 
 from eval.canary import CanaryError
 from harness.errors import INTERRUPTED, UserError
+from harness.interrupts import STOPPED, answering_interrupts, is_quiet
 from harness.printing import (
     output,
     plain_table,
@@ -27,7 +27,7 @@ from harness.printing import (
     show_scores,
     show_table,
 )
-from harness.progress import say
+from harness.progress import is_first_process, say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,16 +66,18 @@ PairGroup = Annotated[
 def reporting_mistakes() -> Generator[None]:
     """Prints the user's mistakes, one a line, and exits with status 2; with 1 if the engine fails, 130 after Ctrl-C."""
     try:
-        yield
+        with answering_interrupts():
+            yield
     except UserError as error:
-        for problem in error.problems if os.environ.get("RANK", "0") == "0" else ():
+        for problem in error.problems if is_first_process() else ():
             say(f"error: {problem}")
         raise typer.Exit(2) from None
     except CanaryError as error:
         say(f"error: {error}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        say("Stopped. What was finished is kept; the same command goes on from here.")
+        if not is_quiet():
+            say(STOPPED)
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -92,6 +94,7 @@ def plan(
         harness plan recipes/quickstart.yaml --card --cells amount-40
     """
     with reporting_mistakes():
+        from harness.forecast import time_left
         from harness.grid import choose
         from harness.study import Study, plan_data
 
@@ -99,6 +102,7 @@ def plan(
         chosen = {cell.name for cell in choose(study.cells, cells)}
         data = plan_data(study)
         data["cells"] = [cell for cell in data["cells"] if cell["name"] in chosen]
+        data["time"] = time_left(study, cells)
         cards = study.cards(cells) if card else {}
         if as_json:
             print(json.dumps(data | {"cards": cards} if card else data, ensure_ascii=False))
@@ -120,12 +124,14 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
     times: dict[str, float] = {}
     with reporting_mistakes():
         with timed("plan", times):
+            from harness.forecast import time_left
             from harness.grid import choose
             from harness.study import Study, plan_data
 
             study = Study(recipe, runs)
             chosen = {cell.name for cell in choose(study.cells, cells)}
-            show_plan(plan_data(study))
+            show_plan(plan_data(study) | {"time": time_left(study, cells)})
+            study.begin()
         with timed("train", times):
             pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
             if pending:
@@ -159,6 +165,7 @@ def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None)
         from harness.study import Study
 
         study = Study(recipe, runs)
+        study.begin()
         evaluate_cells(study, cells)
         say(f"scores: {study.folder / SCORES}; what they say: harness report {recipe}")
 

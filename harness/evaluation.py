@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from eval.engine import Adapter, Engine, EngineSettings, Request, ScoredRow
+from eval.engine import Adapter, Request, ScoredRow
 from eval.evaluate import (
     Evaluation,
     Keyed,
@@ -17,12 +17,11 @@ from eval.evaluate import (
     stored_completions,
     stored_likelihoods,
 )
-from eval.generate import VllmEngine, vllm_available, vllm_version
 from eval.metrics import SWITCH_AWARE
 from eval.scorers.judging import RATING
 from eval.scorers.split import split_scores
 from eval.transfer import BASE
-from eval.transformers_engine import TransformersEngine, transformers_version
+from eval.transformers_engine import TransformersEngine
 from harness.errors import Problem, UserError
 from harness.grid import choose
 from harness.judging import judge_study
@@ -63,7 +62,7 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     if missing or unanswered:
         wanted.folder.mkdir(parents=True, exist_ok=True)
         with locked(wanted.folder / ".lock"), progress("generating", missing + unanswered) as bar:
-            generate(wanted, prompts, bar.advance, say)
+            generate(wanted, prompts, bar.advance, bar.say)
     write_tables(study, everything)
 
 
@@ -72,44 +71,24 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
     settings = study.recipe.model
     models = [ModelUnderTest(BASE, None)] if study.recipe.evaluation.base else []
     models += [ModelUnderTest(plan.name, trained_adapter(plan)) for plan in plans]
-    by_vllm = study.recipe.evaluation.engine == "vllm"
-    if by_vllm and not vllm_available():
-        raise UserError(
-            [
-                Problem(
-                    "evaluation.engine",
-                    "vLLM is not installed: pip install '.[gpu]' (or '.[cpu]'), or set it to transformers",
-                )
-            ]
-        )
     return Evaluation(
         folder=study.folder / "evaluation",
         base_identity=study.model.identity,
-        engine_version=vllm_version() if by_vllm else transformers_version(),
+        engine_version=study.engine.version,
         models=models,
         evaluation_sets=study.evaluation_sets,
         renderer=study.renderer,
-        start_engine=start_vllm if by_vllm else start_transformers,
-        start_reference=start_transformers,
+        start_engine=study.engine.start,
+        start_reference=TransformersEngine,
         model_settings={
             "location": study.model.location,
             "revision": study.model.revision,
-            "dtype": settings.dtype,
+            "dtype": study.precision.dtype,
             "trust_remote_code": settings.trust_remote_code,
         },
         identifier=study.recipe.evaluation.identifier,
         questions=[question for each in study.lm_eval_sets for part in each.questions for question in part],
     )
-
-
-def start_vllm(settings: EngineSettings) -> Engine:
-    """vLLM in this process."""
-    return VllmEngine(settings)
-
-
-def start_transformers(settings: EngineSettings) -> Engine:
-    """transformers in this process."""
-    return TransformersEngine(settings)
 
 
 def trained_adapter(plan: CellPlan) -> Adapter:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 from pydantic import ValidationError
@@ -23,7 +23,6 @@ from eval.endpoint_judge import EndpointJudge
 from eval.engine import Completion, Engine, EngineSettings
 from eval.engine_judge import EngineJudge
 from eval.evaluate import NOT_GENERATED, Prompted, place_of
-from eval.generate import VllmEngine, vllm_available, vllm_version
 from eval.judge import (
     Judge,
     Judged,
@@ -40,11 +39,12 @@ from eval.scorers.judging import RATING, VERSION, WIN_RATE, Case
 from eval.scorers.score import Score
 from eval.scoring import BadRow, CaseRow, ScoredRow, Tallies, cases_of, output_rows
 from eval.transfer import BASE
-from eval.transformers_engine import TransformersEngine, transformers_version
 from harness import recipe as settings
 from harness.checks import judge_problems
+from harness.engines import EngineChoice, engine_for
 from harness.errors import Problem, UserError, suggestion
 from harness.models import find_model, load_tokenizer, locate_model
+from harness.precision import precision_for, this_device
 from harness.progress import progress, say
 from harness.recipe import Recipe
 from harness.scoring import report_bad, same_file_problems
@@ -52,11 +52,10 @@ from harness.scoring import report_bad, same_file_problems
 if TYPE_CHECKING:
     from harness.study import Study
 
-EngineName: TypeAlias = Literal["vllm", "transformers"]
+OwnEngine: TypeAlias = Callable[[], tuple[EngineChoice, str]]
+"""The engine and the number format of a judge without an endpoint."""
 Where: TypeAlias = Callable[[str], str]
 """The place of a judge's setting in the recipe or on the command line."""
-PRECISION = "bfloat16"
-"""Of a judge in our own engine."""
 SHOWN_PROBLEMS = 3
 
 
@@ -87,8 +86,11 @@ def judge_study_problems(recipe: Recipe, cells: Sequence[str]) -> list[Problem]:
     return problems
 
 
-def made_judge(given: settings.Judge, engine: EngineName, where: Where) -> Judge:
-    """The judge that the settings describe. Raises UserError if its model cannot be found or talked to."""
+def made_judge(given: settings.Judge, own: OwnEngine, where: Where) -> Judge:
+    """The judge that the settings describe, in the harness's own engine if it has no endpoint.
+
+    Raises UserError if its model cannot be found or talked to.
+    """
     if given.endpoint is not None:
         price = Price(given.price.input, given.price.output) if given.price else None
         cap = Decimal(f"{given.max_cost:.12g}") if given.max_cost is not None else None
@@ -101,24 +103,23 @@ def made_judge(given: settings.Judge, engine: EngineName, where: Where) -> Judge
             spending=Spending(price, cap),
             key_variable=given.api_key_variable,
         )
+    engine, dtype = own()
     renderer = local_renderer(given, where)
     model = find_model(given.model, None, where("model"))
     context = context_of(model.location, model.revision)
 
     def start(longest: int) -> Engine:
         length = min(context, -(-longest // 64) * 64)
-        wanted = EngineSettings(model.location, model.revision, PRECISION, False, (), length)
         say(f"starting the judge ({given.model})")
-        return VllmEngine(wanted) if engine == "vllm" else TransformersEngine(wanted)
+        return engine.start(EngineSettings(model.location, model.revision, dtype, False, (), length))
 
-    version = vllm_version() if engine == "vllm" else transformers_version()
     return EngineJudge(
         name=model.identity,
         renderer=renderer,
         start_engine=start,
         context=context,
         max_tokens=given.max_tokens,
-        engine_settings={"engine": version, "dtype": PRECISION},
+        engine_settings={"engine": engine.version, "dtype": dtype},
     )
 
 
@@ -220,7 +221,7 @@ def judge_study(
     """
     given = study.recipe.evaluation.judge
     assert given is not None
-    judge = made_judge(given, study.recipe.evaluation.engine, in_recipe)
+    judge = made_judge(given, lambda: (study.engine, study.precision.dtype), in_recipe)
     wanted = [each for each in prompts if each.example.task in given.tasks]
     written = [each for each in wanted if each.key in completions]
     opponents = {key_of(each.example): completions[each.key].text for each in written
@@ -304,7 +305,7 @@ def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> dict
     good = [row for row in rows if isinstance(row, CaseRow)]
     if not good:
         raise UserError([Problem(str(file), "holds no row that can be judged")])
-    judge = made_judge(given, "vllm" if vllm_available() else "transformers", on_command_line)
+    judge = made_judge(given, lambda: (engine_for("auto"), precision_for(this_device()).dtype), on_command_line)
     judged = put_to(judge, [row.case for row in good], on_command_line)
     found = iter(judged.scores)
     scored = [row if isinstance(row, BadRow) else scored_row(row, next(found)) for row in rows]

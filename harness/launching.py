@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import psutil
 
 from harness.errors import INTERRUPTED
+from harness.interrupts import GRACE, QUIET
 
 if TYPE_CHECKING:
+    from harness.recipe import Training
     from harness.study import CellPlan
 
 
@@ -72,11 +74,14 @@ def launch_training(recipe: Path, runs: Path, cells: list[CellPlan], processes: 
         command += ["--multi_gpu"] if gpu_count() else ["--cpu"]
     command += [str(Path(__file__).with_name("train.py")), str(recipe), "--runs", str(runs)]
     command += ["--cells", ",".join(cell.name for cell in cells)]
-    child = subprocess.Popen(command, preexec_fn=end_with_parent)
+    child = subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | {QUIET: "1"})
     try:
         status = child.wait()
     except KeyboardInterrupt:
-        child.wait()  # it has had the same signal, and ends by itself
+        try:
+            child.wait(GRACE - 1)  # a terminal has given it the same signal; a `kill` of this process has not
+        except subprocess.TimeoutExpired:
+            child.terminate()
         raise
     if status == INTERRUPTED:
         raise KeyboardInterrupt
@@ -84,13 +89,22 @@ def launch_training(recipe: Path, runs: Path, cells: list[CellPlan], processes: 
 
 
 def end_with_parent() -> None:
-    """Has the kernel end this process when its parent is killed (Linux: PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    """Has the kernel end this process when its parent is killed, where it can (Linux: PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def processes_that_share(batches: list[int], devices: int) -> int:
     """The largest number of processes, a device each, that share every global batch evenly."""
     return max(count for count in range(1, devices + 1) if all(batch % count == 0 for batch in batches))
+
+
+def micro_batch_of(training: Training, processes: int) -> int:
+    """The rows of a forward pass: as many as the recipe allows that divide each process's share of a global batch."""
+    micro_batch = training.micro_batch
+    while training.global_batch % (micro_batch * processes):
+        micro_batch -= 1
+    return micro_batch
 
 
 def gpu_count() -> int:

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from harness.progress import say
+from harness.progress import duration, say
 
 output = Console()
 
@@ -90,7 +90,8 @@ def show_plan(data: dict[str, Any]) -> None:
     show_left_out(data)
     tested = ", ".join(dict.fromkeys(f"{each['task']} ({each['items']} items)" for each in data["evaluation"]))
     in_languages = " ".join(dict.fromkeys(each["language"] for each in data["evaluation"]))
-    line(f"Base model {data['model']}")
+    line(f"Base model {data['model']}, in {data['precision']['dtype']}: {data['precision']['reason']}")
+    line(f"Generation by {data['engine']['version']}: {data['engine']['reason']}")
     if tested:
         line(f"Evaluation: {tested}, each in {in_languages}")
     for task in dict.fromkeys(each["task"] for each in data["evaluation"]):
@@ -99,6 +100,26 @@ def show_plan(data: dict[str, Any]) -> None:
         if lacking:
             line(f"Not tested in {task}, for want of rows: {' '.join(lacking)}")
     show_lm_eval(data)
+    show_time(data["time"])
+
+
+def show_time(left: dict[str, Any]) -> None:
+    """How long the study will still take here, and how that is known."""
+    if "problem" in left:
+        line(f"Time: not known, since the probe failed: {left['problem']}")
+    elif left["total"]:
+        line(
+            f"Time on this machine: about {duration(left['total'])}, of which training {duration(left['training'])}, "
+            f"generation {duration(left['generation'])} at most, starts and report {duration(left['starts'])} "
+            f"(measured on {left['device']} in {left['probe']:.0f} s)"
+        )
+        if left["emulation"]:
+            line(
+                f"bfloat16 is emulated by this processor: a product takes {left['emulation']:.0f} times as long as in "
+                f"float32, in which the same would take about {duration(left['total_in_float32'])}"
+            )
+    else:
+        line("Time: nothing is left to train or to generate")
 
 
 def show_lm_eval(data: dict[str, Any]) -> None:

@@ -1,10 +1,12 @@
-"""Progress with time left: a bar on a terminal, a line now and then in a log."""
+"""Progress with time left: a bar on a terminal, lines in a log; and a sign of life where nothing can be counted."""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,42 +24,68 @@ from rich.progress import (
 
 console = Console(stderr=True)
 SECONDS_BETWEEN_LINES = 15.0
+SECONDS_OF_SILENCE = 30.0
+"""After so long without a word, a line says that the work goes on."""
 
 
 @dataclass
 class LineProgress:
-    """Progress for a log: "training: 40/120, 2:10 left, loss 1.20" every few seconds."""
+    """Progress for a log: the first step when it is done, then "training: 40/120, 0:02:10 left" now and then."""
 
     label: str
     total: int
     done: int = 0
-    before: int = 0
-    started: float | None = None
+    uncounted: int = 0
+    """Steps that say nothing of the pace: those of an earlier start, and the first, which warms up."""
+    stage: str = ""
+    """What was said to come now."""
+    started: float = field(default_factory=time.monotonic)
+    """When the steps that are counted for the pace began."""
+    moved: float = field(default_factory=time.monotonic)
+    """When the step under way began."""
     said: float = field(default_factory=time.monotonic)
 
     def advance(self, steps: int, note: str = "") -> None:
-        """Counts steps and says so if it is time, or if all is done."""
-        self.done += steps
-        now = time.monotonic()
-        if (
-            self.started is None
-        ):  # what comes before the first steps, such as an engine's start, says nothing of the rest
-            self.started, self.before, self.said = now, self.done, now
+        """Counts steps and says so for the first, when it is time, and when all is done."""
+        if not steps:
             return
-        if now - self.said >= SECONDS_BETWEEN_LINES or self.done == self.total:
-            left = (now - self.started) / max(self.done - self.before, 1) * (self.total - self.done)
-            remaining = timedelta(seconds=round(left))
-            print(
-                f"{self.label}: {self.done}/{self.total}, {remaining} left{note and ', ' + note}",
-                file=sys.stderr,
-                flush=True,
-            )
-            self.said = now
+        now = time.monotonic()
+        first = self.done == self.uncounted
+        self.done += steps
+        where, note = f"{self.label}: {self.done}/{self.total}", note and f", {note}"
+        if first:
+            self._line(f"{where} after {duration(now - self.moved)}{note}")
+            self.started, self.uncounted = now, self.done
+        elif now - self.said >= SECONDS_BETWEEN_LINES or self.done == self.total:
+            left = (now - self.started) / (self.done - self.uncounted) * (self.total - self.done)
+            self._line(f"{where}, {duration(left)} left{note}")
+        self.moved, self.stage = now, ""
+
+    def resume(self, steps: int) -> None:
+        """Counts the steps of an earlier start."""
+        self.done = self.uncounted = steps
+        self._line(f"{self.label}: goes on after {steps}/{self.total}")
+
+    def say(self, text: str) -> None:
+        """Says what comes now."""
+        self.stage, self.moved = text, time.monotonic()
+        self._line(text)
+
+    def sign_of_life(self) -> None:
+        """Says that the work goes on, after a long silence."""
+        now = time.monotonic()
+        if now - self.said >= SECONDS_OF_SILENCE:
+            stage = self.stage or f"{self.label}: {self.done}/{self.total}, the next step"
+            self._line(f"{stage}: {duration(now - self.moved)} so far")
+
+    def _line(self, text: str) -> None:
+        say(text)
+        self.said = time.monotonic()
 
 
 @dataclass
 class BarProgress:
-    """The same as a bar."""
+    """The same as a bar, whose clock is its sign of life."""
 
     bar: Progress
     task: TaskID
@@ -66,12 +94,22 @@ class BarProgress:
         """Moves the bar."""
         self.bar.update(self.task, advance=steps, note=note)
 
+    def resume(self, steps: int) -> None:
+        """Counts the steps of an earlier start."""
+        self.advance(steps, "resumed")
+
+    def say(self, text: str) -> None:
+        """A line on what comes now, above the bar."""
+        self.bar.console.print(text, markup=False, highlight=False)
+
 
 @contextmanager
 def progress(label: str, total: int) -> Generator[LineProgress | BarProgress]:
     """Shows how far a piece of work is, and how long it will still take."""
     if not console.is_terminal:
-        yield LineProgress(label, total)
+        lines = LineProgress(label, total)
+        with every_second(lines.sign_of_life):
+            yield lines
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -79,6 +117,46 @@ def progress(label: str, total: int) -> Generator[LineProgress | BarProgress]:
     )  # fmt: skip
     with Progress(*columns, console=console) as bar:
         yield BarProgress(bar, bar.add_task(label, total=total, note=""))
+
+
+@contextmanager
+def waiting(text: str) -> Generator[None]:
+    """Says what comes now, and now and then that it still goes on; of several processes, the first does."""
+    if not is_first_process():
+        yield
+        return
+    lines = LineProgress(text, 1)
+    lines.say(text)
+    with every_second(lines.sign_of_life):
+        yield
+
+
+@contextmanager
+def every_second(call: Callable[[], None]) -> Generator[None]:
+    """Calls a function every second, from a thread of its own."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(1.0):
+            call()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that speaks, of those that train together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds: "0:02:10"."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 def say(text: str) -> None:

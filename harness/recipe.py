@@ -32,11 +32,14 @@ class Section(BaseModel):
 
 
 class Model(Section):
-    """The base model: a packaged name, a folder with safetensors, or a Hugging Face id."""
+    """The base model: a packaged name, a folder with safetensors, or a Hugging Face id.
+
+    `dtype: auto` is bfloat16 where the device that begins the study computes in it, else float32.
+    """
 
     name: str
     revision: str | None = None
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     trust_remote_code: bool = False
 
 
@@ -284,7 +287,8 @@ class Evaluation(Section):
     """Tasks of lm-evaluation-harness by name; or by a name for the task and the language each is in."""
     lm_eval_folder: str | None = None
     sources: dict[str, str] = {}
-    engine: Literal["vllm", "transformers"] = "vllm"
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    """auto: vLLM where it is installed, else transformers."""
     split: Literal["validation", "test"] = "test"
     items: PositiveInt = 100
     max_tokens: dict[str, PositiveInt] = {}

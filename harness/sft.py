@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of cells with TRL and PEFT. The only importer of trl and peft.
+"""Supervised fine-tuning of cells with TRL. The only importer of trl.
 
 The base model is loaded once; each cell puts a new adapter on it, trains it, and takes it off.
 """
@@ -7,42 +7,28 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
-import types
 from collections.abc import Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
 from datasets import Dataset
-from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file
-from torch.nn import functional
 from transformers import PrinterCallback, TrainerCallback
-from transformers.utils.generic import ModelOutput
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from data_mixes.prompts import Rendering
-from harness.launching import on_cpu
+from harness.launching import micro_batch_of, on_cpu
+from harness.lora import adapted, save_adapter
 from harness.recipe import Adapter, Training
+from harness.supervised import IGNORED, with_supervised_forward
 
-IGNORED = -100
 ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
-
-
-@dataclass
-class SupervisedLoss(ModelOutput):
-    """The summed negative log-likelihood of the supervised tokens of a batch."""
-
-    loss_sum: torch.Tensor | None = None
 
 
 class SupervisedPositionsTrainer(SFTTrainer):
@@ -69,43 +55,6 @@ class SupervisedPositionsTrainer(SFTTrainer):
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # DDP averages gradients over processes
         return (loss, outputs) if return_outputs else loss
-
-
-def _supervised_forward(
-    self: Any, *args: Any, labels: Any = None, supervised_positions_only: bool = False, **inputs: Any
-) -> Any:
-    """The forward of a causal model that projects to the vocabulary only where a label stands."""
-    if not supervised_positions_only:
-        return type(self).forward(self, *args, labels=labels, **inputs)
-    hidden = self.base_model(*args, **inputs).last_hidden_state[:, :-1]
-    targets = labels[:, 1:]
-    supervised = targets != IGNORED
-    config = self.config.get_text_config()
-    logits = self.get_output_embeddings()(hidden[supervised])
-    scale = logit_scale(config)
-    if scale != 1:
-        logits = logits * scale
-    softcap = getattr(config, "final_logit_softcapping", None)
-    if softcap:
-        logits = softcap * torch.tanh(logits / softcap)
-    logits, targets = logits.float(), targets[supervised]
-    return SupervisedLoss(loss_sum=functional.cross_entropy(logits, targets, reduction="sum"))
-
-
-def logit_scale(config: Any) -> float:
-    """What a model multiplies its logits by, under the names its family has for it.
-
-    Cohere: logit_scale; Muse: output_multiplier; Falcon-H1: lm_head_multiplier. Granite and MiniCPM3 divide
-    by logits_scaling, HyperCLOVA X multiplies by it.
-    """
-    for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
-        scale = getattr(config, name, None)
-        if scale is not None:
-            return float(scale)
-    scaling = getattr(config, "logits_scaling", None)
-    if scaling is None:
-        return 1.0
-    return float(scaling) if config.model_type == "hyperclovax" else 1 / float(scaling)
 
 
 class DivergedError(RuntimeError):
@@ -161,7 +110,7 @@ def train(
             callbacks=[callback, StopAtDivergence()],
         )
         trainer.remove_callback(PrinterCallback)
-        model.forward = types.MethodType(_supervised_forward, model)
+        with_supervised_forward(model)
         checkpoint = last_whole_checkpoint(job.checkpoints)
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -176,35 +125,9 @@ def train(
     return Outcome(steps, history, seconds, job.tokens, resumed_at)
 
 
-@contextmanager
-def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
-    """The model with a new adapter, initialised from the seed alone; afterwards as it was before."""
-    names = {id(parameter) for parameter in model.parameters()}
-    torch.manual_seed(seed)
-    config = LoraConfig(
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
-        task_type="CAUSAL_LM",
-    )
-    peft_model: Any = get_peft_model(model, config)
-    try:
-        yield peft_model
-    finally:
-        peft_model.unload()
-        model.__dict__.pop("forward", None)
-        model.__dict__.pop("peft_config", None)
-        model.__dict__.pop("_hf_peft_config_loaded", None)
-    left = {id(parameter) for parameter in model.parameters()}
-    assert left == names, "the base model was left changed by an adapter"
-
-
 def trainer_settings(job: Job, training: Training, processes: int) -> SFTConfig:
     """TRL's settings: rows in the given order, nothing shuffled, dropped or packed."""
-    micro_batch = training.micro_batch
-    while training.global_batch % (micro_batch * processes):
-        micro_batch -= 1
+    micro_batch = micro_batch_of(training, processes)
     return SFTConfig(
         output_dir=str(job.checkpoints),
         per_device_train_batch_size=micro_batch,
@@ -275,14 +198,3 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
             continue
         whole.append((int(state["global_step"]), checkpoint))
     return max(whole)[1] if whole else None
-
-
-def save_adapter(peft_model: PeftModel, folder: Path) -> None:
-    """Writes the adapter as safetensors, whole or not at all."""
-    unfinished = folder.with_name(".adapter.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    peft_model.save_pretrained(str(unfinished), safe_serialization=True)
-    load_file(unfinished / "adapter_model.safetensors")
-    (unfinished / "README.md").unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)

@@ -27,12 +27,14 @@ from eval.transfer import Design, LanguageGroups
 from harness.card import Cards
 from harness.compare import Compared, neighbours
 from harness.design import design_of
+from harness.engines import EngineChoice, engine_for
 from harness.errors import Problem, UserError
 from harness.grid import Cell, cells_of, choose
 from harness.judging import in_recipe, judge_study_problems, local_renderer
 from harness.loading import load_recipe
 from harness.models import ModelFiles, find_model, load_tokenizer
 from harness.named_tasks import lm_eval_sets
+from harness.precision import Precision, begin_in, study_precision, this_device
 from harness.recipe import Recipe, Training
 from harness.references import references_of
 from harness.runs import CellRun, open_cell, prepare_runs_folder
@@ -124,6 +126,20 @@ class Study:
         return design_of(self.recipe, self.cells)
 
     @cached_property
+    def precision(self) -> Precision:
+        """The number format of training and of every engine."""
+        return study_precision(self.folder, self.recipe.model.dtype)
+
+    @cached_property
+    def engine(self) -> EngineChoice:
+        """What generates."""
+        return engine_for(self.recipe.evaluation.engine)
+
+    def begin(self) -> None:
+        """Notes what holds from now on, whatever machine goes on. Raises UserError if this one cannot."""
+        begin_in(self.folder, self.precision, this_device())
+
+    @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base model's tokenizer."""
         return load_tokenizer(self.model.location, self.model.revision, self.recipe.model.trust_remote_code)
@@ -159,11 +175,19 @@ class Study:
     @cached_property
     def shortened_tests(self) -> dict[tuple[str, str], int]:
         """Task and language → how many test prompts were shortened to prompts.max_tokens."""
+        return {
+            (each.task, each.language): sum(cut > 0 for _, cut in self.test_prompts(each))
+            for each in self.evaluation_sets
+        }
+
+    def test_prompts(self, tested: EvaluationSet) -> list[tuple[list[int], int]]:
+        """The token ids of each prompt of an evaluation set, and how many tokens its text was shortened by."""
+        return self._test_prompts[tested.task, tested.language]
+
+    @cached_property
+    def _test_prompts(self) -> dict[tuple[str, str], list[tuple[list[int], int]]]:
         with as_problems(self.recipe):
-            return {
-                (each.task, each.language): sum(cut > 0 for _, cut in self.renderer.prompts(each.examples))
-                for each in self.evaluation_sets
-            }
+            return {(each.task, each.language): self.renderer.prompts(each.examples) for each in self.evaluation_sets}
 
     def cards(self, cells: str | None = None) -> dict[str, list[dict[str, Any]]]:
         """The mixture cards of the chosen cells, by name."""
@@ -230,7 +254,7 @@ class Study:
         recipe = draft.cell.recipe
         not_deciding = {"checkpoint_every", "micro_batch", "max_length", "long_rows"}
         return {
-            "model": {"identity": self.model.identity, "dtype": recipe.model.dtype},
+            "model": {"identity": self.model.identity, "dtype": self.precision.dtype},
             "adapter": recipe.adapter.model_dump(mode="json"),
             "training": recipe.training.model_dump(mode="json", exclude=not_deciding, exclude_none=True),
             "mixture": examples_by_source(draft.allotments),
@@ -369,6 +393,8 @@ def plan_data(study: Study) -> dict[str, Any]:
     return {
         "study": study.recipe.study,
         "model": study.model.identity,
+        "precision": asdict(study.precision),
+        "engine": asdict(study.engine),
         "languages": study.recipe.all_languages,
         "cells": [
             {

@@ -12,6 +12,7 @@ import typer
 
 from harness.cli import Cells, RecipeFile, Runs, reporting_mistakes
 from harness.launching import start_missing_processes
+from harness.progress import waiting
 
 
 def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
@@ -27,7 +28,8 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> 
     """
     start_missing_processes()
     with reporting_mistakes():
-        from harness.training import train_cells
+        with waiting("loading PyTorch and TRL"):
+            from harness.training import train_cells
 
         train_cells(recipe, runs, cells)
 

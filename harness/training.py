@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from data_mixes.example import from_table
 from data_mixes.mixture import batches_by_length
 from harness.errors import Problem, UserError
 from harness.grid import choose
+from harness.interrupts import is_quiet
 from harness.launching import on_cpu
 from harness.locks import locked
-from harness.progress import BarProgress, LineProgress, progress, say
+from harness.progress import BarProgress, LineProgress, progress, say, waiting
 from harness.runs import CellRun, adapter_hash, provenance
 from harness.sft import DivergedError, Job, train, write_dataset
 from harness.study import CellPlan, Study
@@ -42,7 +42,7 @@ class ShowProgress(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Counts the steps of an earlier start."""
         if self.bar and state.global_step:
-            self.bar.advance(state.global_step, "resumed")
+            self.bar.resume(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Counts one step."""
@@ -61,6 +61,8 @@ def train_cells(recipe: Path, runs: Path, cells: str | None) -> None:
     pending = [plan for plan in plans if not plan.run.finished]
     state.wait_for_everyone()
     if state.is_main_process:
+        if not is_quiet():
+            study.begin()
         for plan in plans:
             if plan not in pending:
                 say(f"{plan.name}: {plan.run.record['state']} already")
@@ -72,10 +74,10 @@ def train_cells(recipe: Path, runs: Path, cells: str | None) -> None:
 
 def train_pending(study: Study, pending: list[CellPlan], chosen: int, state: PartialState) -> None:
     """Trains cell after cell on one base model."""
-    started = time.monotonic()
-    model = load_base_model(study)
+    with waiting("loading the base model"):
+        model = load_base_model(study)
     if state.is_main_process:
-        say(f"base model loaded in {time.monotonic() - started:.0f} s; {len(pending)} of {chosen} cells to train")
+        say(f"{len(pending)} of {chosen} cells to train")
     for number, plan in enumerate(pending, 1):
         train_cell(model, study, plan, f"cell {number}/{len(pending)} {plan.name}", state)
 
@@ -127,7 +129,7 @@ def train_locked_cell(model: Any, study: Study, plan: CellPlan, label: str, stat
         device = "cpu" if on_cpu() else torch.cuda.get_device_name()
         supervised = int(plan.lengths.supervised_tokens.sum())
         utilization = model_flops_utilization(
-            weights, outcome.tokens, supervised, outcome.seconds, device, state.num_processes, recipe.model.dtype
+            weights, outcome.tokens, supervised, outcome.seconds, device, state.num_processes, study.precision.dtype
         )
         run.update(
             state="trained",
@@ -168,7 +170,7 @@ def load_base_model(study: Study) -> Any:
     model: Any = AutoModelForCausalLM.from_pretrained(
         study.model.location,
         revision=study.model.revision,
-        dtype=getattr(torch, settings.dtype),
+        dtype=getattr(torch, study.precision.dtype),
         trust_remote_code=settings.trust_remote_code,
         use_safetensors=True,
     )

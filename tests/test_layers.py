@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parent.parent
 ROOMS = {"data_mixes": {"data_mixes"}, "eval": {"data_mixes", "eval"}, "harness": {"data_mixes", "eval", "harness"}}
 HEAVY = {
     "trl": "harness/sft.py",
-    "peft": "harness/sft.py",
+    "peft": "harness/lora.py",
     "vllm": "eval/generate.py",
     "lm_eval": "eval/lm_eval_tasks.py",
     "altair": "eval/report/pictures.py",

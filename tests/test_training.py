@@ -139,9 +139,7 @@ def tiny(family: str, vocabulary: int) -> Any:
 @pytest.mark.parametrize("family", ["llama", "gemma2", "cohere", "granite", "qwen2"])
 def test_the_loss_is_that_of_the_plain_model(family: str) -> None:
     """Scoring supervised positions only gives the loss and gradient of transformers' own forward."""
-    import types
-
-    from harness.sft import _supervised_forward
+    from harness.supervised import with_supervised_forward
 
     model = tiny(family, 100)
     ids = torch.randint(6, 100, (3, 20), generator=torch.Generator().manual_seed(0))
@@ -152,7 +150,7 @@ def test_the_loss_is_that_of_the_plain_model(family: str) -> None:
     expected.backward()
     gradient = model.get_input_embeddings().weight.grad.clone()
     model.zero_grad()
-    model.forward = types.MethodType(_supervised_forward, model)
+    with_supervised_forward(model)
     found = model(input_ids=ids, labels=labels, supervised_positions_only=True)
     mean = found.loss_sum / (labels[:, 1:] != -100).sum()
     mean.backward()
