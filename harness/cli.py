@@ -124,19 +124,21 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
     times: dict[str, float] = {}
     with reporting_mistakes():
         with timed("plan", times):
-            from harness.forecast import time_left
+            from harness.forecast import time_left, training_in_words
             from harness.grid import choose
             from harness.study import Study, plan_data
 
             study = Study(recipe, runs)
             chosen = {cell.name for cell in choose(study.cells, cells)}
-            show_plan(plan_data(study) | {"time": time_left(study, cells)})
+            left = time_left(study, cells)
+            show_plan(plan_data(study) | {"time": left})
             study.begin()
         with timed("train", times):
             pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
             if pending:
                 from harness.launching import launch_training
 
+                say(f"train: {len(pending)} cells{training_in_words(left)}")
                 if status := launch_training(recipe, runs, pending, processes):
                     say(f"error: training ended with status {status}; the messages above say why")
                     raise typer.Exit(status if status > 0 else 1)
@@ -165,7 +167,8 @@ def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None)
         from harness.study import Study
 
         study = Study(recipe, runs)
-        study.begin()
+        for note in study.begin():
+            say(note)
         evaluate_cells(study, cells)
         say(f"scores: {study.folder / SCORES}; what they say: harness report {recipe}")
 

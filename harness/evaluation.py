@@ -26,6 +26,7 @@ from harness.errors import Problem, UserError
 from harness.grid import choose
 from harness.judging import judge_study
 from harness.locks import locked
+from harness.precision import note_in_study
 from harness.progress import progress, say
 from harness.runs import adapter_hash
 from harness.study import CellPlan, Study
@@ -61,6 +62,7 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
         say(f"{len(asked)} questions of lm_eval's, {left}")
     if missing or unanswered:
         wanted.folder.mkdir(parents=True, exist_ok=True)
+        note_in_study(study.folder, engine=study.engine.version)
         with locked(wanted.folder / ".lock"), progress("generating", missing + unanswered) as bar:
             generate(wanted, prompts, bar.advance, bar.say)
     write_tables(study, everything)

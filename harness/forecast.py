@@ -15,6 +15,7 @@ from eval.transfer import BASE
 from harness.grid import choose
 from harness.launching import gpu_count, micro_batch_of, on_cpu, processes_that_share
 from harness.precision import emulation_cost, precision_for, this_device
+from harness.progress import duration
 
 if TYPE_CHECKING:
     from harness.study import CellPlan, Study
@@ -76,6 +77,11 @@ def time_left(study: Study, cells: str | None) -> dict[str, Any]:
         return {"total": 0.0, "training": 0.0, "generation": 0.0}
     worked = (found.total - found.starts) / (found.emulation or 1)
     return asdict(found) | {"total": found.total, "total_in_float32": worked + found.starts}
+
+
+def training_in_words(left: dict[str, Any]) -> str:
+    """What a forecast says of training, to be added to a sentence."""
+    return "" if "problem" in left else f", about {duration(left['training'])}"
 
 
 def forecast(study: Study, plans: Sequence[CellPlan]) -> Forecast | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from harness.errors import Problem, UserError
-from harness.progress import say
 from harness.runs import RECORD, read_json, write_json
 
 Dtype: TypeAlias = Literal["bfloat16", "float32"]
@@ -103,8 +102,8 @@ def begun_precision(folder: Path) -> Precision | None:
     return None
 
 
-def begin_in(folder: Path, precision: Precision, device: Device) -> None:
-    """Notes the number format of a study that begins; of one begun before, says if this device would take another.
+def begin_in(folder: Path, precision: Precision, device: Device) -> list[str]:
+    """Notes the number format of a study that begins; what there is to say where this device would take another.
 
     Raises UserError for bfloat16 on a GPU without it: vLLM refuses that.
     """
@@ -113,16 +112,21 @@ def begin_in(folder: Path, precision: Precision, device: Device) -> None:
         message = f"{begun}, which {device.name} does not have; use a GPU that has it (Ampere or newer)"
         raise UserError([Problem("model.dtype", f"{message}, or float32 under another study's name")])
     if not (folder / STUDY).is_file():
-        write_json(folder / STUDY, {"dtype": precision.dtype, "reason": precision.reason})
+        note_in_study(folder, dtype=precision.dtype, reason=precision.reason)
     here = precision_for(device)
-    if here.dtype != precision.dtype and precision.dtype == "float32":
-        say(f"model.dtype: float32 ({precision.reason}), though this device would take bfloat16: {here.reason}")
-    elif here.dtype != precision.dtype:
-        slower = emulation_cost()
-        say(
-            f"model.dtype: bfloat16 ({precision.reason}) is emulated here, since {here.reason}. A product takes "
-            f"{slower:.0f} times as long as in float32, and training about as many times; `dtype: auto` takes float32"
-        )
+    if here.dtype == precision.dtype:
+        return []
+    if precision.dtype == "float32":
+        return [f"model.dtype: float32 ({precision.reason}), though this device would take bfloat16: {here.reason}"]
+    return [
+        f"model.dtype: bfloat16 ({precision.reason}) is emulated here, since {here.reason}: a product takes "
+        f"{emulation_cost():.0f} times as long as in float32, and the study about as many times; auto takes float32"
+    ]
+
+
+def note_in_study(folder: Path, **entries: str) -> None:
+    """Adds entries to what is known of the whole study."""
+    write_json(folder / STUDY, (read_json(folder / STUDY) or {}) | entries)
 
 
 def emulation_cost() -> float:

@@ -39,21 +39,20 @@ class LineProgress:
     """Steps that say nothing of the pace: those of an earlier start, and the first, which warms up."""
     stage: str = ""
     """What was said to come now."""
-    started: float = field(default_factory=time.monotonic)
+    started: float | None = None
     """When the steps that are counted for the pace began."""
-    moved: float = field(default_factory=time.monotonic)
+    moved: float = field(default_factory=lambda: time.monotonic())
     """When the step under way began."""
-    said: float = field(default_factory=time.monotonic)
+    said: float = field(default_factory=lambda: time.monotonic())
 
     def advance(self, steps: int, note: str = "") -> None:
         """Counts steps and says so for the first, when it is time, and when all is done."""
         if not steps:
             return
         now = time.monotonic()
-        first = self.done == self.uncounted
         self.done += steps
         where, note = f"{self.label}: {self.done}/{self.total}", note and f", {note}"
-        if first:
+        if self.started is None:
             self._line(f"{where} after {duration(now - self.moved)}{note}")
             self.started, self.uncounted = now, self.done
         elif now - self.said >= SECONDS_BETWEEN_LINES or self.done == self.total:

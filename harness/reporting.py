@@ -22,6 +22,7 @@ from harness.design import is_scale, setting_places, sources_of_transfer
 from harness.errors import Problem, UserError
 from harness.evaluation import PREDICTIONS, SCORES
 from harness.loading import as_yaml
+from harness.precision import STUDY
 from harness.progress import say
 from harness.recipe import Recipe
 from harness.runs import provenance, read_json
@@ -227,7 +228,8 @@ def page_provenance(study: Study) -> dict[str, str]:
     """Versions, states and fingerprints, for the foot of the page: of the report, then of each cell."""
     found = provenance()
     return {
-        "base model": study.model.identity,
+        "base model": f"{study.model.identity}, in {study.precision.dtype}: {study.precision.reason}",
+        "engine": (read_json(study.folder / STUDY) or {}).get("engine", "not recorded"),
         "prompts": study.renderer.template_hash,
         "report made": f"{found['time']}, {code_and_machine(found)}",
         "packages": ", ".join(f"{name} {number}" for name, number in found["packages"].items()),

@@ -135,9 +135,12 @@ class Study:
         """What generates."""
         return engine_for(self.recipe.evaluation.engine)
 
-    def begin(self) -> None:
-        """Notes what holds from now on, whatever machine goes on. Raises UserError if this one cannot."""
-        begin_in(self.folder, self.precision, this_device())
+    def begin(self) -> list[str]:
+        """Notes what holds from now on, whatever machine goes on; what there is to say of it on this one.
+
+        Raises UserError if this one cannot go on.
+        """
+        return begin_in(self.folder, self.precision, this_device())
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

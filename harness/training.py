@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 from data_mixes.example import from_table
 from data_mixes.mixture import batches_by_length
 from harness.errors import Problem, UserError
+from harness.forecast import time_left, training_in_words
 from harness.grid import choose
 from harness.interrupts import is_quiet
 from harness.launching import on_cpu
@@ -61,8 +62,8 @@ def train_cells(recipe: Path, runs: Path, cells: str | None) -> None:
     pending = [plan for plan in plans if not plan.run.finished]
     state.wait_for_everyone()
     if state.is_main_process:
-        if not is_quiet():
-            study.begin()
+        for note in [] if is_quiet() else study.begin():
+            say(note)
         for plan in plans:
             if plan not in pending:
                 say(f"{plan.name}: {plan.run.record['state']} already")
@@ -77,7 +78,8 @@ def train_pending(study: Study, pending: list[CellPlan], chosen: int, state: Par
     with waiting("loading the base model"):
         model = load_base_model(study)
     if state.is_main_process:
-        say(f"{len(pending)} of {chosen} cells to train")
+        expected = "" if is_quiet() else training_in_words(time_left(study, ",".join(plan.name for plan in pending)))
+        say(f"{len(pending)} of {chosen} cells to train{expected}")
     for number, plan in enumerate(pending, 1):
         train_cell(model, study, plan, f"cell {number}/{len(pending)} {plan.name}", state)
 

@@ -24,6 +24,16 @@ CHAT_TEMPLATE = (
 )
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says in a line how to have the tests run that want a browser."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if any("no chromium" in str(report.longrepr) for report in skipped):
+        terminalreporter.write_line(
+            "The report's page was not tested, for want of Chromium. To have it tested: "
+            "sudo apt-get install chromium (macOS: brew install chromium), then make test"
+        )
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     """A byte-level tokenizer of 700 tokens, with BOS, that does not add BOS by itself."""

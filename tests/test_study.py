@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import signal
 import subprocess
 import sys
@@ -20,15 +22,22 @@ CELLS = ["base", "amount-0", "amount-3"]
 ROWS = 3 * 2 * 3 * 2  # models, tasks, languages, items
 
 
+OLD_PROCESSOR = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+"""Has a newer x86 processor behave like one without AVX-512 and AMX, which emulates bfloat16."""
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[Path, Path, str]:
-    """A recipe, its runs folder after `harness run` with vLLM, and what the command printed."""
+    """A recipe, its runs folder after `harness run` as on an old processor, and what the command printed.
+
+    The machine decides on the number format and the engine, as it does for a newcomer.
+    """
     folder = tmp_path_factory.mktemp("study")
     data = small_recipe(tiny_model)
-    data["evaluation"]["engine"] = "vllm"
+    data["model"]["dtype"] = data["evaluation"]["engine"] = "auto"
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(data))
-    run = harness("run", recipe, "--runs", folder / "runs")
+    run = harness("run", recipe, "--runs", folder / "runs", env=os.environ | OLD_PROCESSOR)
     assert run.returncode == 0, run.stderr
     return recipe, folder / "runs", run.stdout + run.stderr
 
@@ -47,6 +56,22 @@ def test_every_model_is_scored_on_everything(study: tuple[Path, Path, str]) -> N
     per_language = scores.group_by("language").agg(pl.col("item").unique().sort())
     assert per_language["item"].n_unique() == 1, "every language is tested on the same items"
     assert (predictions["tokens"] > 0).all() and predictions["completion"].n_unique() > ROWS / 4
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the two variables are of x86 alone")
+def test_a_processor_that_emulates_bfloat16_computes_in_float32(study: tuple[Path, Path, str]) -> None:
+    recipe, runs, printed = study
+    assert "in float32: " in printed and "has no instructions for bfloat16" in printed
+    assert "Generation by vllm" in printed and "it is installed" in printed
+    noted = json.loads((runs / "small" / "study.json").read_text())
+    assert noted["dtype"] == "float32" and "has no instructions for bfloat16" in noted["reason"]
+    assert noted["engine"].startswith("vllm")
+    for cell in CELLS[1:]:
+        record = json.loads((runs / "small" / cell / "record.json").read_text())
+        assert record["identity"]["model"]["dtype"] == "float32"
+    elsewhere = json.loads(harness("plan", recipe, "--runs", runs, "--json").stdout)
+    assert elsewhere["precision"]["dtype"] == "float32", "on a machine that may choose another it stays the same"
+    assert elsewhere["time"]["total"] == 0, "and nothing is left to do there"
 
 
 def test_vllm_applies_each_adapter_as_peft_does(study: tuple[Path, Path, str]) -> None:

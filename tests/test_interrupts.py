@@ -1,0 +1,121 @@
+"""Ctrl-C: answered at once, obeyed within seconds whatever the step is doing, immediately the second time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPOSITORY, small_recipe
+
+# a step that no signal ends: it lets go of the interpreter's lock, as a product of matrices does
+SLOW = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
+ANY_COMMAND = f"""
+import sys, threading
+from harness.cli import reporting_mistakes
+with reporting_mistakes():
+    threading.Timer(1.0, lambda: print("begun", file=sys.stderr, flush=True)).start()
+    {SLOW}
+"""
+SLOW_STEP = f"""
+import os, sys
+from harness import launching
+child = '''
+import sys
+sys.argv = sys.argv[1:]
+import harness.sft
+def slow(*arguments, **options):
+    print("in a step", file=sys.stderr, flush=True)
+    {SLOW}
+harness.sft.SupervisedPositionsTrainer.compute_loss = slow
+import typer
+from harness.train import main
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(main)
+app()
+'''
+started = launching.subprocess.Popen
+def start(command, **options):
+    return started([sys.executable, "-c", child, *command[1:]], **options)
+launching.subprocess.Popen = start
+from harness.cli import app
+app()
+"""
+
+
+class Running:
+    """A program that was started, and what it says."""
+
+    def __init__(self, code: str, *arguments: object) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def until(self, text: str) -> list[str]:
+        """What it says up to a line with this text."""
+        assert self.process.stderr is not None
+        said: list[str] = []
+        for line in self.process.stderr:
+            said.append(line)
+            if text in line:
+                return said
+        raise AssertionError("".join(said))
+
+    def rest(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
+
+def interrupt(process: subprocess.Popen[str], everyone: bool) -> None:
+    """Ctrl-C in a terminal reaches a program with all that it started; `kill -INT` the one alone."""
+    if everyone:
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(signal.SIGINT)
+
+
+def test_a_command_that_hears_nothing_ends_all_the_same() -> None:
+    running = Running(ANY_COMMAND)
+    running.until("begun")
+    began = time.monotonic()
+    interrupt(running.process, everyone=True)
+    running.until("Stopping: ")
+    assert time.monotonic() - began < 5
+    assert "Stopped. What was finished is kept" in running.rest()
+    assert running.process.wait() == 130
+
+
+def test_the_second_time_is_the_last() -> None:
+    running = Running(ANY_COMMAND)
+    running.until("begun")
+    interrupt(running.process, everyone=True)
+    running.until("Stopping: ")
+    began = time.monotonic()
+    interrupt(running.process, everyone=True)
+    assert running.process.wait() == 130 and time.monotonic() - began < 4, "before the grace of the first is over"
+
+
+@pytest.mark.parametrize("everyone", [True, False], ids=["from-a-terminal", "by-kill"])
+def test_a_training_step_that_hears_nothing(everyone: bool, tiny_model: Path, tmp_path: Path) -> None:
+    recipe, runs = tmp_path / "recipe.yaml", tmp_path / "runs"
+    recipe.write_text(json.dumps(small_recipe(tiny_model)))
+    running = Running(SLOW_STEP, "run", recipe, "--runs", runs, "--cells", "amount-0")
+    running.until("in a step")
+    began = time.monotonic()
+    interrupt(running.process, everyone)
+    said = "".join(running.until("Stopped.")) + running.rest()
+    assert said.count("Stopping: ") == said.count("Stopped.") == 1, "one process speaks for all"
+    assert running.process.wait() == 130 and time.monotonic() - began < 20
+    record = json.loads((runs / "small" / "amount-0" / "record.json").read_text())
+    assert record["state"] == "training", "and the same command goes on from there"
+    command = [sys.executable, "-m", "harness.train", recipe, "--runs", runs, "--cells", "amount-0"]
+    again = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((runs / "small" / "amount-0" / "record.json").read_text())["state"] == "trained"
