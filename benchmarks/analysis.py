@@ -19,11 +19,11 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from eval.curves import curve_findings
-from eval.matrix import Source, Transfer
-from eval.panel import Panel
-from eval.stats import REPLICATES
-from eval.transfer import BASE, Curve, Design, LanguageGroups, compare, main_panels, summarize
+from eval.analysis.curves import curve_findings
+from eval.analysis.panel import Panel
+from eval.analysis.stats import REPLICATES
+from eval.analysis.summary import BASE, Curve, Design, LanguageGroups, compare, main_panels, summarize
+from eval.analysis.transfer import Source, Transfer
 
 GROUPS = LanguageGroups(("en", "es", "fr", "ja", "zh"), ("ar", "ko", "pt"))
 

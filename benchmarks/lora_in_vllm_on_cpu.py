@@ -11,11 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-from eval import generate as generation
-from eval.canary import mean_distance
-from eval.evaluate import ModelUnderTest, canary_rows, engine_settings, log_probs_of
-from harness.evaluation import describe_evaluation
-from harness.study import Study
+from eval.engines import vllm_engine as generation
+from eval.generation.canary import mean_distance
+from eval.generation.requests import ModelUnderTest, canary_rows, engine_settings, log_probs_of
+from harness.evaluation.evaluate import describe_evaluation
+from harness.planning.study import Study
 
 
 def main(kernels: str) -> None:

@@ -56,8 +56,8 @@ def ours(path: Path, folder: Path, amount: int) -> int:
     from data_mixes.example import SCHEMA
     from data_mixes.mixture import Component, allot, materialise
     from data_mixes.pairs import Variant
-    from data_mixes.sources.files import FileSource
-    from data_mixes.sources.table import Columns
+    from data_mixes.reading.files import FileSource
+    from data_mixes.reading.table import Columns
 
     columns = Columns(prompt="text", target="summary", item="id", language="language")
     source = FileSource("scale", "summarization", LANGUAGES, {"train": str(path)}, columns)

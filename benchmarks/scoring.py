@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from rouge_score.rouge_scorer import RougeScorer
 
+from eval.prediction_files.score import ScoredTask, score_to_text
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
 from eval.scorers.summaries import rouge_l
 from eval.scorers.words import words
-from eval.scoring import ScoredTask, score_to_text
 
 VOCABULARY = [
     f"{head}{tail}" for head in "bcdfglmnprst" for tail in ("an", "or", "elling", "issue", "ut", "over", "in")

@@ -17,12 +17,12 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
-from harness.lora import adapted
-from harness.models import find_model
-from harness.recipe import Adapter
-from harness.sft import write_dataset
-from harness.study import Study
-from harness.supervised import with_supervised_forward
+from harness.models.base import find_model
+from harness.planning.study import Study
+from harness.recipe.schema import Adapter
+from harness.training.lora import adapted
+from harness.training.supervised import with_supervised_forward
+from harness.training.trainer import write_dataset
 
 ROWS, STEPS = 8, 3
 

@@ -16,7 +16,7 @@ from rensa import RMinHash, RMinHashLSH  # pyright: ignore[reportAttributeAccess
 from data_mixes.example import Example
 from data_mixes.order import keys_of
 from data_mixes.pairs import TRANSLATION
-from data_mixes.sources.source import Pool
+from data_mixes.source import Pool
 
 Kind: TypeAlias = Literal["item", "text", "near"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

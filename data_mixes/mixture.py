@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data_mixes.order import Keys, mixed, seeded_order
 from data_mixes.pairs import Variant
 from data_mixes.rows import Rows, row_keys
-from data_mixes.sources.source import Pool, Source, common
+from data_mixes.source import Pool, Source, common
 
 Unit: TypeAlias = Literal["examples", "items", "tokens", "supervised_tokens"]
 ItemPolicy: TypeAlias = Literal["shared", "disjoint", "independent"]

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data_mixes.example import Example, Split, to_table
-from data_mixes.sources.source import Pool, Source
+from data_mixes.source import Pool, Source
 
 TRANSLATION = "translation"
 BATCH = 4096

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from data_mixes.ahead import ahead
 from data_mixes.example import SCHEMA, Example, from_table
 from data_mixes.order import Keys, mixed
-from data_mixes.sources.source import Pool
+from data_mixes.source import Pool
 
 BUCKET = 65_536
 MOST_BUCKETS = 256

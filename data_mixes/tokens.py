@@ -22,7 +22,7 @@ from data_mixes.mixture import Unit
 from data_mixes.order import Keys, key_of
 from data_mixes.prompts import Renderer, Rendering
 from data_mixes.rows import Rows
-from data_mixes.sources.source import Pool
+from data_mixes.source import Pool
 
 BATCH = 2048
 TABLE = "CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, prompt BLOB, completion BLOB, cut INT)"

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from eval.canary import CanaryError
+from eval.generation.canary import CanaryError
+from harness.console import is_first_process, say
 from harness.errors import INTERRUPTED, UserError
 from harness.interrupts import STOPPED, answering_interrupts, is_quiet
 from harness.printing import (
@@ -27,7 +28,6 @@ from harness.printing import (
     show_scores,
     show_table,
 )
-from harness.progress import is_first_process, say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -94,9 +94,9 @@ def plan(
         harness plan recipes/quickstart.yaml --card --cells amount-40
     """
     with reporting_mistakes():
-        from harness.forecast import time_left
-        from harness.grid import choose
-        from harness.study import Study, plan_data
+        from harness.planning.study import Study, plan_data
+        from harness.recipe.grid import choose
+        from harness.training.forecast import time_left
 
         study = Study(recipe, runs)
         chosen = {cell.name for cell in choose(study.cells, cells)}
@@ -124,9 +124,9 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
     times: dict[str, float] = {}
     with reporting_mistakes():
         with timed("plan", times):
-            from harness.forecast import time_left, training_in_words
-            from harness.grid import choose
-            from harness.study import Study, plan_data
+            from harness.planning.study import Study, plan_data
+            from harness.recipe.grid import choose
+            from harness.training.forecast import time_left, training_in_words
 
             study = Study(recipe, runs)
             chosen = {cell.name for cell in choose(study.cells, cells)}
@@ -136,7 +136,7 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
         with timed("train", times):
             pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
             if pending:
-                from harness.launching import launch_training
+                from harness.executors.local import launch_training
 
                 say(f"train: {len(pending)} cells{training_in_words(left)}")
                 if status := launch_training(recipe, runs, pending, processes):
@@ -145,11 +145,11 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
             else:
                 say("train: every cell is trained already")
         with timed("evaluate", times):
-            from harness.evaluation import evaluate_cells
+            from harness.evaluation.evaluate import evaluate_cells
 
             evaluate_cells(study, cells)
         with timed("report", times):
-            from harness.reporting import report_study
+            from harness.reporting.report import report_study
 
             report_study(study, output)
         spent = ", ".join(f"{stage} {timedelta(seconds=round(seconds))}" for stage, seconds in times.items())
@@ -163,8 +163,8 @@ def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None)
     Example: harness eval recipes/quickstart.yaml
     """
     with reporting_mistakes():
-        from harness.evaluation import SCORES, evaluate_cells
-        from harness.study import Study
+        from harness.evaluation.evaluate import SCORES, evaluate_cells
+        from harness.planning.study import Study
 
         study = Study(recipe, runs)
         for note in study.begin():
@@ -180,8 +180,8 @@ def report(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
     Example: harness report recipes/quickstart.yaml --json > summary.json
     """
     with reporting_mistakes():
-        from harness.reporting import report_study
-        from harness.study import Study
+        from harness.planning.study import Study
+        from harness.reporting.report import report_study
 
         summary = report_study(Study(recipe, runs), None if as_json else output)
         if as_json:
@@ -212,7 +212,7 @@ def score(
         harness score summaries.jsonl --task summarization --json > scores.json
     """
     with reporting_mistakes():
-        from harness.scoring import score_predictions
+        from harness.commands.score import score_predictions
 
         data = score_predictions(file, task, out, processes, identifier)
         if as_json:
@@ -238,8 +238,8 @@ def compare(
     Example: harness compare recipes/quickstart.yaml amount-40 amount-0 --show 10
     """
     with reporting_mistakes():
-        from harness.comparing import compare_cells
-        from harness.study import Study
+        from harness.commands.compare import compare_cells
+        from harness.planning.study import Study
 
         data = compare_cells(Study(recipe, runs), one, other)
         if as_json:
@@ -282,9 +282,9 @@ def analyze(
         harness analyze stages.csv --x stage --seen en,fr,ja --stages en,fr,ja
     """
     with reporting_mistakes():
-        from eval.tables import Columns
-        from eval.transfer import LanguageGroups
-        from harness.analysis import analyze_table
+        from eval.analysis.long_tables import Columns
+        from eval.analysis.summary import LanguageGroups
+        from harness.commands.analyze import analyze_table
 
         named = [names_in(given) for given in (seen, unseen, group, stages)]
         trained = named[0] if pivot in (*named[0], *named[1]) else (pivot, *named[0])
@@ -332,7 +332,7 @@ def judge(
         harness judge predictions.jsonl --model my-judge --endpoint http://localhost:8000/v1 --json
     """
     with reporting_mistakes():
-        from harness.judging import judge_file
+        from harness.evaluation.judged import judge_file
 
         options = {
             "model": model,
@@ -366,8 +366,8 @@ def export(
     Example: harness export recipes/quickstart.yaml --to inspect
     """
     with reporting_mistakes():
-        from harness.exporting import export_study
-        from harness.study import Study
+        from harness.commands.export import export_study
+        from harness.planning.study import Study
 
         export_study(Study(recipe, runs), to, cells, out)
 
@@ -402,8 +402,8 @@ def explain(
         harness explain pairs.csv --on token_overlap,share --transfer gain --group model --json
     """
     with reporting_mistakes():
-        from eval.explain import PairColumns
-        from harness.explaining import explain_transfer
+        from eval.analysis.explain import PairColumns
+        from harness.commands.explain import explain_transfer
 
         data = explain_transfer(pairs, names_in(on), PairColumns(source, target, transfer, names_in(group)))
         if as_json:
@@ -431,8 +431,8 @@ def agree(
     Example: harness agree runs/one-model/transfer.csv runs/another/transfer.csv
     """
     with reporting_mistakes():
-        from eval.explain import PairColumns
-        from harness.explaining import models_agree
+        from eval.analysis.explain import PairColumns
+        from harness.commands.explain import models_agree
 
         data = models_agree(pairs, PairColumns(source, target, transfer, names_in(group)), across)
         if as_json:
@@ -448,8 +448,8 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
     Example: harness status recipes/quickstart.yaml
     """
     with reporting_mistakes():
-        from harness.reporting import status_data
-        from harness.study import Study
+        from harness.planning.study import Study
+        from harness.reporting.report import status_data
 
         data = status_data(Study(recipe, runs))
         if as_json:

@@ -13,8 +13,8 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from harness.console import is_first_process, say
 from harness.errors import INTERRUPTED
-from harness.progress import is_first_process, say
 
 GRACE = 6.0
 """Seconds that a step has to end by itself after the first Ctrl-C."""

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from harness.progress import duration, say
+from harness.console import duration, say
 
 output = Console()
 
@@ -172,8 +172,8 @@ def show_scores(task: str, data: dict[str, Any]) -> None:
 
 def show_comparison(data: dict[str, Any], shown: int) -> None:
     """A table of differences per language and group, then some of the items that flipped."""
-    from eval.metrics import metric_of
     from eval.report.text_tables import p_value
+    from eval.scorers.metrics import metric_of
 
     title = f"{data['one']} − {data['other']}"
     table = plain_table(title, ("task", "metric", "language"), ("difference", "95 %", "p", "p (Holm)", "items"))
@@ -280,8 +280,8 @@ def show_agreement(data: dict[str, Any]) -> None:
 
 def tau_in_words(found: dict[str, Any]) -> str:
     """A rank correlation with its p-value, and how many languages it is of."""
+    from eval.analysis.stats import LEVEL
     from eval.report.text_tables import p_value
-    from eval.stats import LEVEL
 
     if found["tau"] is None:
         return f"τ undefined, one ranks all {found['languages']} languages alike"

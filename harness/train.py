@@ -11,8 +11,8 @@ from pathlib import Path
 import typer
 
 from harness.cli import Cells, RecipeFile, Runs, reporting_mistakes
-from harness.launching import start_missing_processes
-from harness.progress import waiting
+from harness.console import waiting
+from harness.executors.local import start_missing_processes
 
 
 def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
@@ -29,7 +29,7 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> 
     start_missing_processes()
     with reporting_mistakes():
         with waiting("loading PyTorch and TRL"):
-            from harness.training import train_cells
+            from harness.training.loop import train_cells
 
         train_cells(recipe, runs, cells)
 

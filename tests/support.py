@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_mixes.sources import SOURCES
-from data_mixes.sources.embedded import EmbeddedSource
+from data_mixes.templates.embedded import EmbeddedSource
 
 REPOSITORY = Path(__file__).parent.parent
 

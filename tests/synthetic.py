@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from eval.matrix import Source, Transfer
-from eval.panel import Panel
+from eval.analysis.panel import Panel
+from eval.analysis.summary import BASE, Design, LanguageGroups, summarize
+from eval.analysis.transfer import Source, Transfer
 from eval.report.page import CellFacts, Page
-from eval.transfer import BASE, Design, LanguageGroups, summarize
 
 SEEN, UNSEEN = ("en", "es", "fr", "ja", "zh"), ("ar", "ko", "pt")
 METRICS = {
@@ -31,7 +31,7 @@ ANSWERS = {"ar": "الجواب هو {}", "ja": "答えは{}です。", "ko": "�
 def tables(
     cells: Sequence[str], tasks: Sequence[str], languages: Sequence[str], items: int, seed: int = 0
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Predictions and scores as `eval.evaluate` writes them; later cells are better, later languages worse."""
+    """Predictions and scores as `eval.generation` makes them; later cells are better, later languages worse."""
     drawn = np.random.default_rng(seed)
     predictions: list[pl.DataFrame] = []
     scores: list[pl.DataFrame] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eval.canary import CanaryVerdict, judge, mean_distance
+from eval.generation.canary import CanaryVerdict, judge, mean_distance
 
 BASE = [[-1.0, -2.0], [-3.0]]
 TUNED = [[-0.2, -0.5], [-1.0]]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.study import Study
+from harness.planning.study import Study
 from tests.support import harness
 
 ENGLISH = "The harbour was closed on Monday because of the storm that came in from the sea."

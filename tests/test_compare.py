@@ -6,9 +6,9 @@ import copy
 from typing import Any
 
 from data_mixes.mixture import allot, materialise
-from harness.compare import Compared, neighbours
-from harness.grid import cells_of
-from harness.loading import parse_recipe
+from harness.planning.contrast import Compared, neighbours
+from harness.recipe.grid import cells_of
+from harness.recipe.load import parse_recipe
 
 
 def compared(data: dict[str, Any]) -> list[Compared]:

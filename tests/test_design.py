@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from eval.matrix import Source
-from eval.transfer import BASE, Design
-from harness.design import Place, design_of, sources_of_transfer
+from eval.analysis.summary import BASE, Design
+from eval.analysis.transfer import Source
 from harness.errors import UserError
-from harness.grid import cells_of
-from harness.loading import load_recipe
-from harness.references import references_of
+from harness.planning.design import Place, design_of, sources_of_transfer
+from harness.planning.references import references_of
+from harness.recipe.grid import cells_of
+from harness.recipe.load import load_recipe
 
 Write = Callable[[dict[str, Any]], Path]
 AMOUNT = {"path": "mixture.others.amount", "values": [0, 2, 3]}

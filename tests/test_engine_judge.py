@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from data_mixes.prompts import PromptError, Renderer
-from eval.engine import Completion, Likelihood, Progress, Request, ScoredRow
-from eval.engine_judge import EngineJudge
-from eval.judge import ReplyStore, replies_of
+from eval.engines.engine import Completion, Likelihood, Progress, Request, ScoredRow
+from eval.judges.engine_judge import EngineJudge
+from eval.judges.judge import ReplyStore, replies_of
 
 QUESTIONS = [f"question {number}" for number in range(5)]
 

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from data_mixes.prompts import Renderer
-from eval.canary import CanaryError
-from eval.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
-from eval.evaluate import (
+from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
+from eval.generation.canary import CanaryError
+from eval.generation.requests import (
     Evaluation,
     EvaluationSet,
     ModelUnderTest,

@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from eval.covariates import DISTANCES, covariate
-from eval.explain import Explanation, Layout, PairColumns, explain, pairs_of
-from eval.tables import TableError
-from harness import explaining
+from eval.analysis.covariates import DISTANCES, covariate
+from eval.analysis.explain import Explanation, Layout, PairColumns, explain, pairs_of
+from eval.analysis.long_tables import TableError
+from harness.commands import explain as explaining
 from harness.errors import UserError
 from tests.support import harness
 

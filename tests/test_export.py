@@ -22,13 +22,13 @@ from inspect_ai.log import (
     read_eval_log_samples,
 )
 
-from eval.inspect_logs import Origin, header, results, sample, sample_rows, write_log, write_logs
-from eval.transfer import LanguageGroups, summarize
+from eval.analysis.summary import LanguageGroups, summarize
+from eval.interop.inspect_logs import Origin, header, results, sample, sample_rows, write_log, write_logs
+from harness.commands.export import export_study
 from harness.errors import UserError
-from harness.exporting import export_study
-from harness.grid import cells_of
-from harness.loading import parse_recipe
-from harness.study import Study
+from harness.planning.study import Study
+from harness.recipe.grid import cells_of
+from harness.recipe.load import parse_recipe
 from tests.support import harness
 
 TEXTS = {"en": "<b>Sum</b> & <script>alert('no')</script>", "ar": "الجواب: ١٢", "ja": "答えは\n12です。"}
@@ -245,7 +245,7 @@ def test_what_cannot_be_exported_says_why(
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"--out: cannot write to .*file.*choose another folder with --out DIR"):
         export_study(study, "inspect", None, tmp_path / "file")
-    monkeypatch.setattr("harness.exporting.find_spec", lambda name: None)
+    monkeypatch.setattr("harness.commands.export.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"inspect_ai is not installed: pip install '\.\[inspect\]'"):
         export_study(study, "inspect", None, None)
 

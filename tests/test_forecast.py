@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from harness import forecast as forecasts
-from harness.forecast import STARTS, TrainingWork, generation_work, time_left, training_work, typical_shape
-from harness.probe import Pace
-from harness.study import Study
+from harness.planning.study import Study
+from harness.training import forecast as forecasts
+from harness.training.forecast import STARTS, TrainingWork, generation_work, time_left, training_work, typical_shape
+from harness.training.probe import Pace
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_generation_is_of_every_model_that_lacks_it(study: Study) -> None:
 
 
 def test_pace_times_work(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.probe.measure", lambda *_: Pace(training=2.0, reading=0.5, writing=3.0))
+    monkeypatch.setattr("harness.training.probe.measure", lambda *_: Pace(training=2.0, reading=0.5, writing=3.0))
     found = time_left(study, None)
     micro_batches = sum(training_work(plan, 1).micro_batches for plan in study.plans)
     work = generation_work(study, study.plans)
@@ -59,7 +59,7 @@ def test_emulated_bfloat16_takes_as_many_times_as_long(
     recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from harness.precision import Device
+    from harness.models.precision import Device
 
     measured: list[str] = []
 
@@ -67,7 +67,7 @@ def test_emulated_bfloat16_takes_as_many_times_as_long(
         measured.append(dtype)
         return Pace(2.0, 0.0, 0.0)
 
-    monkeypatch.setattr("harness.probe.measure", pace)
+    monkeypatch.setattr("harness.training.probe.measure", pace)
     monkeypatch.setattr(forecasts, "this_device", lambda: Device("cpu", "old", False))
     monkeypatch.setattr(forecasts, "emulation_cost", lambda: 40.0)
     recipe_data["model"]["dtype"] = "bfloat16"
@@ -80,7 +80,7 @@ def test_a_probe_that_fails_stops_no_study(study: Study, monkeypatch: pytest.Mon
     def fail(*_: Any) -> Pace:
         raise RuntimeError("out of memory\nand a long trace")
 
-    monkeypatch.setattr("harness.probe.measure", fail)
+    monkeypatch.setattr("harness.training.probe.measure", fail)
     assert time_left(study, None) == {"problem": "RuntimeError: out of memory"}
 
 
@@ -94,8 +94,8 @@ def test_the_real_probe_measures_within_its_time(study: Study) -> None:
 def test_any_family_can_be_measured(family: str) -> None:
     from transformers import AutoConfig
 
-    from harness.probe import Shape, measure
-    from harness.recipe import Adapter
+    from harness.recipe.schema import Adapter
+    from harness.training.probe import Shape, measure
 
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 6, "num_attention_heads": 2}
     config = AutoConfig.for_model(family, **sizes, num_key_value_heads=2, head_dim=16, vocab_size=100, pad_token_id=0)

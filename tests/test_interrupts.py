@@ -25,15 +25,15 @@ with reporting_mistakes():
 """
 SLOW_STEP = f"""
 import os, sys
-from harness import launching
+from harness.executors import local as launching
 child = '''
 import sys
 sys.argv = sys.argv[1:]
-import harness.sft
+import harness.training.trainer
 def slow(*arguments, **options):
     print("in a step", file=sys.stderr, flush=True)
     {SLOW}
-harness.sft.SupervisedPositionsTrainer.compute_loss = slow
+harness.training.trainer.SupervisedPositionsTrainer.compute_loss = slow
 import typer
 from harness.train import main
 app = typer.Typer(pretty_exceptions_enable=False)

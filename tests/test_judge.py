@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.endpoint_judge import AROUND_A_PROMPT, EndpointJudge, Retries, asked_wait
-from eval.judge import JudgeError, Price, Reply, ReplyStore, Spending, judge_cases, questions_of, replies_of
-from eval.scorers.judging import Case
+from eval.judges.endpoint_judge import AROUND_A_PROMPT, EndpointJudge, Retries, asked_wait
+from eval.judges.judge import JudgeError, Price, Reply, ReplyStore, Spending, judge_cases, questions_of, replies_of
+from eval.judges.wording import Case
 from tests.judge_server import Answer, JudgeServer, judge_server, refusal
 from tests.support import REPOSITORY
 
@@ -264,8 +264,8 @@ def test_replies_are_kept_as_they_come_so_that_a_stopped_run_goes_on(tmp_path: P
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from eval.endpoint_judge import EndpointJudge
-from eval.judge import ReplyStore, replies_of
+from eval.judges.endpoint_judge import EndpointJudge
+from eval.judges.judge import ReplyStore, replies_of
 with ReplyStore.opened(Path(sys.argv[2])) as store:
     judge = EndpointJudge("test-judge", sys.argv[1], 50, 2)
     replies_of(judge, [f"question {number}" for number in range(20)], store, lambda _: None)

@@ -14,14 +14,14 @@ import pytest
 
 from data_mixes.example import Example, Exchange
 from data_mixes.prompts import Renderer
-from eval.evaluate import stored_completions
+from eval.generation.requests import stored_completions
+from eval.prediction_files.score import BadRow, CaseRow, ScoredRow, Tallies, cases_of, output_rows
 from eval.scorers.score import Score
-from eval.scoring import BadRow, CaseRow, ScoredRow, Tallies, cases_of, output_rows
 from harness.errors import UserError
-from harness.evaluation import describe_evaluation, evaluate_cells
-from harness.judging import instruction_of, judge_file, judge_study
-from harness.loading import parse_recipe
-from harness.study import Study
+from harness.evaluation.evaluate import describe_evaluation, evaluate_cells
+from harness.evaluation.judged import instruction_of, judge_file, judge_study
+from harness.planning.study import Study
+from harness.recipe.load import parse_recipe
 from tests.judge_server import Answer, JudgeServer, judge_server, refusal
 from tests.support import harness, small_recipe
 

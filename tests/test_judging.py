@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.scorers.judging import (
+from eval.judges.wording import (
     LOSS,
     TIE,
     WIN,

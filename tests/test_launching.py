@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.launching import processes_asked_for
+from harness.executors.local import processes_asked_for
 
 
 @pytest.mark.parametrize(

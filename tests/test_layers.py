@@ -11,13 +11,13 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 ROOMS = {"data_mixes": {"data_mixes"}, "eval": {"data_mixes", "eval"}, "harness": {"data_mixes", "eval", "harness"}}
 HEAVY = {
-    "trl": "harness/sft.py",
-    "peft": "harness/lora.py",
-    "vllm": "eval/generate.py",
-    "lm_eval": "eval/lm_eval_tasks.py",
+    "trl": "harness/training/trainer.py",
+    "peft": "harness/training/lora.py",
+    "vllm": "eval/engines/vllm_engine.py",
+    "lm_eval": "eval/interop/lm_eval_tasks.py",
     "altair": "eval/report/pictures.py",
-    "openai": "eval/endpoint_judge.py",
-    "inspect_ai": "eval/inspect_logs.py",
+    "openai": "eval/judges/endpoint_judge.py",
+    "inspect_ai": "eval/interop/inspect_logs.py",
 }
 
 

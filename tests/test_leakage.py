@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from data_mixes.leakage import Holdout, normalised, shingles
 from data_mixes.mixture import BudgetError, Component, allot, materialise
 from data_mixes.pairs import Variant
-from data_mixes.sources.files import FileSource
-from data_mixes.sources.table import Columns
+from data_mixes.reading.files import FileSource
+from data_mixes.reading.table import Columns
 from harness.errors import UserError
-from harness.study import Study
+from harness.planning.study import Study
 
 ARTICLES = {
     "en": "The town council met on Tuesday to discuss the new bridge over the river, and voted nine to two in favour.",

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_mixes.prompts import Renderer
-from eval.engine import Adapter, Completion, EngineSettings, Likelihood, Request
-from eval.evaluate import Evaluation, ModelUnderTest
-from eval.lm_eval_names import NamedTask, readings
+from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Request
+from eval.generation.requests import Evaluation, ModelUnderTest
+from eval.interop.lm_eval_names import NamedTask, readings
 from tests.support import harness, small_recipe
 
 LANGUAGES = ("en", "fr", "ja")
@@ -123,7 +123,7 @@ def test_a_name_may_say_no_language_or_several() -> None:
 
 def test_a_language_may_be_tested_that_no_source_has(recipe_data: dict[str, Any]) -> None:
     from harness.errors import UserError
-    from harness.loading import parse_recipe
+    from harness.recipe.load import parse_recipe
 
     recipe_data["languages"]["unseen"] = ["qu"]
     with pytest.raises(UserError, match="unknown language 'qu'"):
@@ -134,7 +134,7 @@ def test_a_language_may_be_tested_that_no_source_has(recipe_data: dict[str, Any]
 
 
 def asked_of(tasks: Path, name: str, tokenizer: Any, longest: int = 1023, limit: int = 9) -> Any:
-    from eval.lm_eval_tasks import ask, chosen_items, load
+    from eval.interop.lm_eval_tasks import ask, chosen_items, load
 
     definition = load(tasks / f"{name}.yaml")
     items = chosen_items({"": list(definition.eval_docs)}, limit)[""]
@@ -182,7 +182,7 @@ def theirs(tiny_model: Path, tokenizer: Any, adapter: Adapter) -> Mapping[Adapte
 
 @pytest.fixture(scope="module")
 def engine(tiny_model: Path, adapter: Adapter) -> Any:
-    from eval.transformers_engine import TransformersEngine
+    from eval.engines.transformers_engine import TransformersEngine
 
     return TransformersEngine(EngineSettings(str(tiny_model), None, "float32", False, (adapter,), 1024))
 
@@ -204,8 +204,8 @@ def test_answers_and_scores_are_those_of_lm_evals_own_backend(
 ) -> None:
     from lm_eval.evaluator import evaluate
 
-    from eval.lm_eval_results import response, scored
-    from eval.lm_eval_tasks import load
+    from eval.interop.lm_eval_results import response, scored
+    from eval.interop.lm_eval_tasks import load
 
     which = adapter if tuned else None
     asked = asked_of(tasks, name, tokenizer)
@@ -239,7 +239,7 @@ def test_answers_and_scores_are_those_of_lm_evals_own_backend(
 def test_a_pair_of_texts_is_encoded_as_lm_eval_does(
     context: str, continuation: str, tokenizer: Any, theirs: Mapping[Any, Any]
 ) -> None:
-    from eval.lm_eval_tasks import Encoder
+    from eval.interop.lm_eval_tasks import Encoder
 
     assert Encoder(Renderer(tokenizer), 999).pair(context, continuation) == theirs[None]._encode_pair(
         context, continuation
@@ -251,8 +251,8 @@ def test_long_and_empty_texts_are_encoded_as_lm_eval_does(
 ) -> None:
     from lm_eval.api.instance import Instance
 
-    from eval.lm_eval_results import response
-    from eval.lm_eval_tasks import Encoder
+    from eval.interop.lm_eval_results import response
+    from eval.interop.lm_eval_tasks import Encoder
 
     long = "The price of 12 apples is 3 euros. " * 12
     requests = [
@@ -276,7 +276,7 @@ def test_long_and_empty_texts_are_encoded_as_lm_eval_does(
 def test_vllms_log_probabilities_tell_what_greedy_decoding_would_write() -> None:
     from types import SimpleNamespace
 
-    from eval.generate import likelihood
+    from eval.engines.vllm_engine import likelihood
 
     def place(**log_probs: float) -> dict[int, Any]:
         return {int(token[1:]): SimpleNamespace(logprob=value) for token, value in log_probs.items()}
@@ -287,7 +287,7 @@ def test_vllms_log_probabilities_tell_what_greedy_decoding_would_write() -> None
 
 
 def test_translations_are_one_item_whatever_their_order() -> None:
-    from eval.lm_eval_tasks import chosen_items
+    from eval.interop.lm_eval_tasks import chosen_items
 
     english = [{"id": n, "link": f"page {n // 2}", "question_number": n % 2} for n in range(6)]
     french = [each | {"id": 100 + each["id"]} for each in english[::-1]]
@@ -304,9 +304,9 @@ def test_translations_are_one_item_whatever_their_order() -> None:
 def test_names_that_lm_eval_does_not_know_are_said_all_at_once(
     tasks: Path, recipe_data: dict[str, Any], write_recipe: Any, tmp_path: Path, cache: Path
 ) -> None:
-    from eval.lm_eval_tasks import Catalogue
+    from eval.interop.lm_eval_tasks import Catalogue
     from harness.errors import UserError
-    from harness.study import Study
+    from harness.planning.study import Study
 
     names = ["capitals_eng", "belebele", "hellaswag", "flores_eng_Latn-fra_Latn_prompt_1", "capitals_ja"]
     recipe_data["evaluation"] |= {"lm_eval": names, "lm_eval_folder": str(tasks)}
@@ -340,7 +340,7 @@ def test_names_that_lm_eval_does_not_know_are_said_all_at_once(
 def test_a_task_that_cannot_be_asked_here_is_refused(
     config: dict[str, Any], message: str, tokenizer: Any, tmp_path: Path
 ) -> None:
-    from eval.lm_eval_tasks import LmEvalError
+    from eval.interop.lm_eval_tasks import LmEvalError
 
     settings = {"output_type": "generate_until", "doc_to_text": "{{q}}", "doc_to_target": "a"} | {
         "generation_kwargs": {"until": ["\n"]},
@@ -354,7 +354,7 @@ def test_a_task_that_cannot_be_asked_here_is_refused(
 def test_what_cannot_be_scored_is_unscored_with_the_reason(
     tasks: Path, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eval.lm_eval_results import tables
+    from eval.interop.lm_eval_results import tables
 
     asked = asked_of(tasks, "sums_eng_Latn", tokenizer)
     evaluation = Evaluation(
@@ -449,9 +449,9 @@ def test_a_studys_models_answer_lm_evals_tasks_in_the_same_tables(study: tuple[P
 
 
 def test_what_is_answered_is_not_asked_again(study: tuple[Path, Path, str], capsys: pytest.CaptureFixture[str]) -> None:
-    from harness.evaluation import evaluate_cells
-    from harness.reporting import status_data
-    from harness.study import Study
+    from harness.evaluation.evaluate import evaluate_cells
+    from harness.planning.study import Study
+    from harness.reporting.report import status_data
 
     recipe, runs, printed = study
     # of 2 models: 9 docs of 4 options, and 3 sums, which are the same in both languages
@@ -469,7 +469,7 @@ def test_what_is_answered_is_not_asked_again(study: tuple[Path, Path, str], caps
 
 def test_what_lm_evals_tasks_ask_is_not_trained_on(tiny_model: Path, tmp_path: Path) -> None:
     from harness.errors import UserError
-    from harness.study import Study
+    from harness.planning.study import Study
 
     recipe, data = tmp_path / "recipe.yaml", small_recipe(tiny_model)
     recipe.write_text(json.dumps(data))

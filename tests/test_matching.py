@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.study import CellPlan, Study
+from harness.planning.study import CellPlan, Study
 
 
 def plans(data: dict[str, Any], length: dict[str, int], write: Callable[..., Path], runs: Path) -> list[CellPlan]:

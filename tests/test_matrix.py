@@ -13,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from eval.agreement import agreement, rank_correlations
-from eval.explain import PairColumns, pairs_of
-from eval.matrix import (
+from eval.analysis.agreement import agreement, rank_correlations
+from eval.analysis.explain import PairColumns, pairs_of
+from eval.analysis.long_tables import TableError
+from eval.analysis.panel import Panel
+from eval.analysis.stats import holm
+from eval.analysis.summary import BASE, Design
+from eval.analysis.transfer import (
     NOTHING,
     Source,
     Sources,
@@ -27,10 +31,6 @@ from eval.matrix import (
     regimes,
     transfer_matrix,
 )
-from eval.panel import Panel
-from eval.stats import holm
-from eval.tables import TableError
-from eval.transfer import BASE, Design
 
 LANGUAGES = ("en", "fr", "ja")
 GAINS = {"en": {"en": 0.3, "fr": 0.2, "ja": 0.0}, "fr": {"en": 0.1, "fr": 0.3, "ja": -0.2}}

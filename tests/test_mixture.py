@@ -17,8 +17,8 @@ from data_mixes.mixture import BudgetError, Component, allot, apportion, batches
 from data_mixes.order import keys_of, seeded_order
 from data_mixes.pairs import Variant
 from data_mixes.rows import Rows
+from data_mixes.source import Pool, Source
 from data_mixes.sources import SOURCES
-from data_mixes.sources.source import Pool, Source
 
 AMOUNTS = st.integers(0, 40)
 LANGUAGES = st.lists(st.sampled_from(["en", "es", "fr", "ja", "zh"]), min_size=1, max_size=4, unique=True)

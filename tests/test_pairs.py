@@ -16,7 +16,7 @@ from data_mixes.order import key_of
 from data_mixes.pairs import TRANSLATION, Variant
 from data_mixes.prompts import ANSWER_MARKERS, PROMPTS, RESPONSE_LANGUAGE, task_prompt
 from data_mixes.sources import SOURCES
-from harness.study import Study
+from harness.planning.study import Study
 
 LANGUAGES = ["en", "es", "fr", "ja", "zh"]
 PAIRS = st.permutations(LANGUAGES).map(lambda order: (order[0], order[1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_mixes.sources.phrasing import PhraseError, Word, arabic_form, counted, render, with_particle
+from data_mixes.templates.phrasing import PhraseError, Word, arabic_form, counted, render, with_particle
 
 BOOK = {
     "en": Word("book", "en", {"one": "book", "many": "books"}),

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness import precision
 from harness.errors import UserError
-from harness.precision import Device, Precision, begin_in, begun_precision, precision_for, study_precision
-from harness.study import Study
+from harness.models import precision
+from harness.models.precision import Device, Precision, begin_in, begun_precision, precision_for, study_precision
+from harness.planning.study import Study
 
 ZEN_4 = Device("cpu", "AMD EPYC 9354", True)
 ZEN_3 = Device("cpu", "AMD EPYC 7763", False)

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from harness import progress as told
-from harness.progress import LineProgress, progress, waiting
+from harness import console as told
+from harness.console import LineProgress, progress, waiting
 
 
 @pytest.fixture

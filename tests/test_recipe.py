@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.grid import cells_of, choose
-from harness.loading import load_recipe, parse_recipe, read_yaml
-from harness.study import Study
+from harness.planning.study import Study
+from harness.recipe.grid import cells_of, choose
+from harness.recipe.load import load_recipe, parse_recipe, read_yaml
 from tests.support import harness
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from data_mixes.mixture import allot, materialise
-from harness.compare import Compared, neighbours
-from harness.design import design_of, setting_places, sources_of_transfer
 from harness.errors import UserError
-from harness.grid import cells_of
-from harness.loading import load_recipe
+from harness.planning.contrast import Compared, neighbours
+from harness.planning.design import design_of, setting_places, sources_of_transfer
+from harness.recipe.grid import cells_of
+from harness.recipe.load import load_recipe
 from tests.support import REPOSITORY
 
 RECIPES = sorted((REPOSITORY / "recipes").glob("*.yaml"))
@@ -95,7 +95,7 @@ def test_an_axis_over_anything_is_one_factor(path: Any, values: Any, recipe_data
     data["mixture"]["english"]["sources"] = ["instructions"]
     data["mixture"]["others"] |= {"languages": ["fr", "es"], "sources": ["notices"]}
     data["grid"] = {"axis": {"path": path, "values": values}}
-    from harness.loading import parse_recipe
+    from harness.recipe.load import parse_recipe
 
     recipe = parse_recipe(data)
     found: list[Compared] = []
@@ -107,7 +107,7 @@ def test_an_axis_over_anything_is_one_factor(path: Any, values: Any, recipe_data
 
 
 def test_the_same_items_or_others_by_policy(recipe_data: dict[str, Any]) -> None:
-    from harness.loading import parse_recipe
+    from harness.recipe.load import parse_recipe
 
     recipe_data["languages"] = {"seen": ["en", "fr", "es"]}
     recipe_data["mixture"] = {"all": {"sources": ["notices"], "languages": ["en", "fr", "es"], "amount": 50}}

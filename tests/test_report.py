@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.findings import duration
+from eval.analysis.summary import LanguageGroups
 from eval.report.files import write_report
+from eval.report.findings import duration
 from eval.report.gallery import gallery
 from eval.report.latex import escaped, latex_table
 from eval.report.page import Page
@@ -24,12 +25,11 @@ from eval.report.pictures import Scale
 from eval.report.predictions import browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
 from eval.report.text_tables import loss_table, missing_table
-from eval.transfer import LanguageGroups
 from harness.errors import UserError
-from harness.grid import cells_of
-from harness.loading import parse_recipe
-from harness.reporting import axis_of_numbers, report_study
-from harness.study import Study
+from harness.planning.study import Study
+from harness.recipe.grid import cells_of
+from harness.recipe.load import parse_recipe
+from harness.reporting.report import axis_of_numbers, report_study
 from tests.synthetic import study_page, tables
 
 GROUPS = LanguageGroups(("en", "fr"), ("ja",))

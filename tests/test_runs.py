@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
-from harness.locks import locked
-from harness.runs import differences, fingerprint, open_cell, read_json, write_json
+from harness.runs.locks import locked
+from harness.runs.record import differences, fingerprint, open_cell, read_json, write_json
 
 
 def test_the_same_experiment_resumes_and_another_is_refused_with_the_difference(tmp_path: Path) -> None:

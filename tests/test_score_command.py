@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from eval.prediction_files.score import BadRow, ScoredRow, Tallies, score_file
 from eval.scorers.answers import final_answer, score_answer
 from eval.scorers.language import by_script, language_confusion_pass_rate, score_language
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
 from eval.scorers.summaries import score_summary
-from eval.scoring import BadRow, ScoredRow, Tallies, score_file
 from tests.support import harness
 
 LANGUAGES = ["ar", "bn", "de", "en", "es", "fr", "ja", "ko", "pt", "ru", "sw", "te", "th", "zh"]

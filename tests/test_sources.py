@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from data_mixes.prompts import task_prompt
-from data_mixes.sources.embedded import EmbeddedSource, split_of
+from data_mixes.templates.embedded import EmbeddedSource, split_of
 from eval.scorers.language import identify
 from eval.tasks import TASKS
 from tests.support import embedded

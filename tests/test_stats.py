@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats as distributions
 
-from eval.stats import (
+from eval.analysis.stats import (
     Difference,
     bootstrap_means,
     contributions,

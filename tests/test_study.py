@@ -210,7 +210,7 @@ def test_killed_in_the_middle_of_evaluation_it_ends_the_same(
 
 
 SMALL_CHUNKS = """
-from eval.transformers_engine import TransformersEngine
+from eval.engines.transformers_engine import TransformersEngine
 from harness.cli import app
 TransformersEngine.chunk = 10
 app()

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_mixes.example import Example, Exchange
+from data_mixes.reading.files import FileSource
+from data_mixes.reading.hub import HubSource
+from data_mixes.reading.table import Columns
+from data_mixes.source import SourceError, common
 from data_mixes.sources import SOURCES
-from data_mixes.sources.files import FileSource
-from data_mixes.sources.hub import HubSource
-from data_mixes.sources.source import SourceError, common
-from data_mixes.sources.table import Columns
 
 ROWS = [
     {"key": "a", "lang": "en", "text": "The cat sat.", "short": "Cat."},

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.loading import parse_recipe
-from harness.study import Study
-from harness.testsets import evaluation_sets
+from harness.planning.study import Study
+from harness.planning.testsets import evaluation_sets
+from harness.recipe.load import parse_recipe
 
 
 def histories(data: dict[str, Any], few_shot: dict[str, int]) -> dict[str, tuple[Any, ...]]:
@@ -51,7 +51,7 @@ def test_no_exemplar_is_tested(recipe_data: dict[str, Any]) -> None:
 def test_prompts_with_exemplars_reach_the_engine(
     recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    from harness.evaluation import describe_evaluation
+    from harness.evaluation.evaluate import describe_evaluation
 
     recipe_data["prompts"] = {"few_shot": {"math": {"shots": 2}}}
     study = Study(write_recipe(recipe_data), tmp_path)

@@ -11,7 +11,7 @@ import numpy as np
 from data_mixes.prompts import Renderer
 from data_mixes.sources import SOURCES
 from data_mixes.tokens import Measures, TokenStore
-from harness.study import Study
+from harness.planning.study import Study
 
 
 def test_what_is_stored_is_what_was_rendered(tokenizer: Any, tmp_path: Path) -> None:

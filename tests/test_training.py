@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.sft import last_whole_checkpoint
+from harness.training.trainer import last_whole_checkpoint
 from tests.support import REPOSITORY, small_recipe
 
 SCRIPT = REPOSITORY / "harness" / "train.py"
@@ -139,7 +139,7 @@ def tiny(family: str, vocabulary: int) -> Any:
 @pytest.mark.parametrize("family", ["llama", "gemma2", "cohere", "granite", "qwen2"])
 def test_the_loss_is_that_of_the_plain_model(family: str) -> None:
     """Scoring supervised positions only gives the loss and gradient of transformers' own forward."""
-    from harness.supervised import with_supervised_forward
+    from harness.training.supervised import with_supervised_forward
 
     model = tiny(family, 100)
     ids = torch.randint(6, 100, (3, 20), generator=torch.Generator().manual_seed(0))
@@ -159,8 +159,8 @@ def test_the_loss_is_that_of_the_plain_model(family: str) -> None:
 
 
 def test_a_constant_schedule_keeps_its_warm_up() -> None:
-    from harness.recipe import Training
-    from harness.sft import scheduler_name
+    from harness.recipe.schema import Training
+    from harness.training.trainer import scheduler_name
 
     assert scheduler_name(Training(warmup_steps=5)) == "constant_with_warmup"
     assert scheduler_name(Training()) == "constant"
@@ -183,7 +183,7 @@ def test_rows_without_labels_add_nothing(tmp_path: Path) -> None:
     from datasets import Dataset
 
     from data_mixes.prompts import Rendering
-    from harness.sft import write_dataset
+    from harness.training.trainer import write_dataset
 
     rows = [Rendering([1, 5, 6], [7, 2]), Rendering([1, 5], [2]), Rendering([1], [8, 2])]
     write_dataset(tmp_path / "rows.arrow", rows, 2)

@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eval.curves import curve_findings, gap_closed
-from eval.dynamics import continual, continual_estimates, forgetting, learn_step
-from eval.findings import sentences
-from eval.matrix import Source, Transfer
-from eval.panel import Panel
+from eval.analysis.curves import curve_findings, gap_closed
+from eval.analysis.dynamics import continual, continual_estimates, forgetting, learn_step
+from eval.analysis.panel import Panel
+from eval.analysis.stats import Estimate
+from eval.analysis.summary import GAP, Curve, Design, LanguageGroups, compare, main_panels, summarize
+from eval.analysis.transfer import Source, Transfer
+from eval.report.findings import sentences
 from eval.report.tables import metric_tables
-from eval.stats import Estimate
-from eval.transfer import GAP, Curve, Design, LanguageGroups, compare, main_panels, summarize
 
 GROUPS = LanguageGroups(("en", "fr"), ("ja",), {"far": ("ja",)})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.utilization import Weights, model_flops_utilization, weights_of
+from harness.training.utilization import Weights, model_flops_utilization, weights_of
 
 WEIGHTS = Weights(body=1_000_000_000, head=500_000_000)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data_mixes.source import Source
 from data_mixes.sources.aya import AYA_DOLLY, AYA_DOLLY_EDITED
 from data_mixes.sources.gsm8k import GSM8K
 from data_mixes.sources.instructions import Instructions
@@ -9,7 +10,6 @@ from data_mixes.sources.mcot_math import MCOT_MATH
 from data_mixes.sources.mgsm import MGSM, MGSM_P_MMEVAL
 from data_mixes.sources.notices import Notices
 from data_mixes.sources.sharegpt import SHAREGPT
-from data_mixes.sources.source import Source
 from data_mixes.sources.word_problems import WordProblems
 from data_mixes.sources.xlsum import XLSUM
 

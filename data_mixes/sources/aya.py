@@ -8,8 +8,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from data_mixes.arrow import compute
-from data_mixes.sources.hub import HubSource
-from data_mixes.sources.table import Columns
+from data_mixes.reading.hub import HubSource
+from data_mixes.reading.table import Columns
 
 NAMES = {
     "ar": "arb", "bn": "ben", "cs": "ces", "de": "deu", "el": "ell", "en": "eng", "es": "spa", "fa": "pes",

@@ -6,9 +6,9 @@ import pyarrow as pa
 
 from data_mixes.arrow import TEXT
 from data_mixes.prompts import ANSWER_MARKERS
-from data_mixes.sources.calculator import without_calculator_marks
-from data_mixes.sources.hub import HubSource
-from data_mixes.sources.table import Columns
+from data_mixes.reading.calculator import without_calculator_marks
+from data_mixes.reading.hub import HubSource
+from data_mixes.reading.table import Columns
 
 FINAL = "####"
 

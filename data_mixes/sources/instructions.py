@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_mixes.example import Example
-from data_mixes.sources.embedded import EmbeddedSource
-from data_mixes.sources.template_bank import Draw
+from data_mixes.templates.bank import Draw
+from data_mixes.templates.embedded import EmbeddedSource
 
 
 class Instructions(EmbeddedSource):

@@ -10,9 +10,9 @@ import re
 import pyarrow as pa
 
 from data_mixes.arrow import TEXT, compute
-from data_mixes.sources.hub import HubSource
-from data_mixes.sources.readers import LINE
-from data_mixes.sources.table import Columns
+from data_mixes.reading.hub import HubSource
+from data_mixes.reading.readers import LINE
+from data_mixes.reading.table import Columns
 
 LABEL = r"^[^:：]{1,40}[:：]\s*"
 """What the exemplars' questions and answers begin with, e.g. "Question: ", "Step-by-Step Answer: "."""

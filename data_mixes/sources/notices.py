@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from data_mixes.example import Example
-from data_mixes.sources.embedded import EmbeddedSource
-from data_mixes.sources.template_bank import Draw
+from data_mixes.templates.bank import Draw
+from data_mixes.templates.embedded import EmbeddedSource
 
 
 class Notices(EmbeddedSource):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from data_mixes.example import Example
 from data_mixes.prompts import ANSWER_MARKERS
-from data_mixes.sources.embedded import EmbeddedSource
-from data_mixes.sources.template_bank import Draw, compute
+from data_mixes.templates.bank import Draw, compute
+from data_mixes.templates.embedded import EmbeddedSource
 
 SIGNS = {"+": "+", "-": "-", "*": "×", "/": "÷"}
 

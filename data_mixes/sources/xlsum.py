@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from data_mixes.sources.hub import HubSource
-from data_mixes.sources.table import Columns
+from data_mixes.reading.hub import HubSource
+from data_mixes.reading.table import Columns
 
 FOLDERS = {
     "am": "amharic", "ar": "arabic", "az": "azerbaijani", "bn": "bengali", "cy": "welsh", "en": "english",

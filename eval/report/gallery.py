@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from eval.analysis.summary import language_name
 from eval.report.page import Page
 from eval.report.picture_data import (
     LANGUAGE_PASS,
@@ -37,7 +38,6 @@ from eval.report.pictures import (
     transfer_picture,
 )
 from eval.report.tables import TaskTable, metric_tables
-from eval.transfer import language_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from eval.findings import duration
-from eval.metrics import metric_of
+from eval.analysis.summary import language_name
 from eval.report.cards import card_table
+from eval.report.findings import duration
 from eval.report.gallery import Gallery, data_columns
 from eval.report.page import Page
 from eval.report.pictures import Picture, card_picture, groups_shown, themes, vega_scripts
@@ -32,7 +32,7 @@ from eval.report.text_tables import (
     transfer_table,
     transfer_tables,
 )
-from eval.transfer import language_name
+from eval.scorers.metrics import metric_of
 
 FOLDER = "report_files"
 """Where chunks of predictions stand, beside the page."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from eval.matrix import Transfer
-from eval.transfer import LanguageGroups
+from eval.analysis.summary import LanguageGroups
+from eval.analysis.transfer import Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ class CellFacts:
 class Page:
     """A study's report.
 
-    `summary` is as `eval.transfer.summarize` makes it, `scores` and `predictions` as `eval.evaluate` writes them.
+    `summary` is as `eval.analysis.summary.summarize` makes it, `scores` and `predictions` as `eval.generation`
+    makes them.
     Parts that a study does not have are empty or None, and are left out of the page.
     """
 
@@ -67,7 +68,7 @@ class Page:
     sentences: Sequence[str] = ()
     """The study's answers in plain words and figures, the most important first."""
     comparisons: pl.DataFrame | None = None
-    """Differences between settings, as `eval.transfer.compare` makes them."""
+    """Differences between settings, as `eval.analysis.summary.compare` makes them."""
     transfer: Transfer | None = None
     """What training on a source language did to a target."""
     reference: pl.DataFrame | None = None

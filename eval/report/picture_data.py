@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from eval.metrics import SHARE, Metric, metric_of
 from eval.report.page import Page
 from eval.report.pictures import RIGHT, UNTOLD, WRONG, Scale
 from eval.report.tables import Figure, TaskTable, difference, shown
+from eval.scorers.metrics import SHARE, Metric, metric_of
 
 LANGUAGE_PASS = "language_pass"
 MOST_POINTS = 200

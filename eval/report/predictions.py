@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from data_mixes.order import keys_of, seeded_order
-from eval.metrics import IN_LANGUAGE, SWITCH_AWARE
+from eval.scorers.metrics import IN_LANGUAGE, SWITCH_AWARE
 
 SPLITS = (IN_LANGUAGE, SWITCH_AWARE)
 """Of a single prediction they say nothing that its score and its language do not."""

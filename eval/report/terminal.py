@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from eval.analysis.summary import GAP, LanguageGroups
 from eval.report.tables import Figure, TaskTable
-from eval.transfer import GAP, LanguageGroups
 
 
 def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: Console) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from eval.findings import duration
-from eval.matrix import NOTHING, Transfer
-from eval.metrics import metric_of
+from eval.analysis.transfer import NOTHING, Transfer
+from eval.report.findings import duration
 from eval.report.page import CellFacts, Page
 from eval.report.pictures import RIGHT, UNTOLD, WRONG
 from eval.report.tables import TaskTable, TextTable, difference, metric_name, percent
+from eval.scorers.metrics import metric_of
 
 
 def overview_table(tables: Sequence[TaskTable], groups: Sequence[str], cells: Sequence[str]) -> TextTable:

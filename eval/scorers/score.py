@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A value in its metric's range (eval.metrics), or None with the reason why; `version` names the scorer's rules."""
+    """A value in its metric's range, or None with the reason why; `version` names the scorer's rules."""
 
     metric: str
     value: float | None

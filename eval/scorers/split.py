@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from eval.metrics import IN_LANGUAGE, SWITCH_AWARE, metric_of
+from eval.scorers.metrics import IN_LANGUAGE, SWITCH_AWARE, metric_of
 
 KEYS = ("cell", "adapter", "task", "language", "item", "id")
 VERSION = "split/1"

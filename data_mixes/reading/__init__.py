@@ -1,0 +1,1 @@
+"""Files and data sets as Arrow tables on disk."""

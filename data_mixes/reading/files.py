@@ -1,0 +1,66 @@
+"""Sources in the user's own files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from data_mixes.example import Split
+from data_mixes.reading.readers import read_file
+from data_mixes.reading.table import LANGUAGE, Columns, TableSource
+from data_mixes.source import Drops, SourceError
+
+
+class FileSource(TableSource):
+    """Files by split; a path may hold {language}, else a column says it or there is only one."""
+
+    def __init__(
+        self,
+        name: str,
+        task: str,
+        languages: tuple[str, ...],
+        files: Mapping[Split, str],
+        columns: Columns,
+        header: bool = True,
+    ) -> None:
+        self.name, self.task, self.languages = name, task, languages
+        self.columns, self.header = columns, header
+        self.files = dict(files)
+        self.exemplars = "validation" if "validation" in files else "train"
+
+    @property
+    def apart(self) -> bool:
+        """Whether every path holds {language}."""
+        return all(LANGUAGE in path for path in self.files.values())
+
+    def read(self, split: Split, languages: Sequence[str], drops: Drops) -> Iterator[tuple[str | None, str, pa.Table]]:
+        """The rows of a split's files."""
+        for language, path in self.paths(split, languages):
+            for table in read_file(self.name, path, self.reads, self.header, drops):
+                yield language, path.name, table
+
+    def paths(self, split: Split, languages: Sequence[str]) -> list[tuple[str | None, Path]]:
+        """The files of a split, with the language of each where its path says it."""
+        if split not in self.files:
+            return []
+        pattern = self.files[split]
+        if LANGUAGE in pattern:
+            return [(language, Path(pattern.replace(LANGUAGE, language))) for language in languages]
+        return [(self.languages[0] if self.columns.language is None else None, Path(pattern))]
+
+    def origin(self) -> str:
+        """A hash of the files' contents."""
+        digest = hashlib.sha256(str(self.header).encode())
+        for split in sorted(self.files):
+            for language, path in self.paths(split, self.languages):
+                try:
+                    with path.open("rb") as opened:
+                        content = hashlib.file_digest(opened, "sha256").hexdigest()
+                except OSError as error:
+                    raise SourceError(self.name, f"cannot read {path}: {error.strerror}") from None
+                digest.update(json.dumps([split, language, path.name, content]).encode())
+        return digest.hexdigest()

@@ -1,0 +1,105 @@
+"""Sources whose items are drawn from the template banks that ship with the harness."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_mixes.example import Example, Split, to_table
+from data_mixes.order import keys_of
+from data_mixes.source import Pool, Source
+from data_mixes.templates.bank import Draw, TemplateBank
+
+LANGUAGES = ("ar", "en", "es", "fr", "ja", "ko", "pt", "zh")
+ITEMS = 20_000
+
+
+class EmbeddedSource(Source):
+    """Parallel items in eight languages; an item's split is decided by its content.
+
+    Eight in ten items are for training, one for validation and one for testing. An item is in one
+    split in all languages, and no two items of a source are equal.
+    """
+
+    languages = LANGUAGES
+    parallel = True
+    templated = True
+
+    @cached_property
+    def bank(self) -> TemplateBank:
+        """The templates and words behind the items."""
+        return TemplateBank(self.name.replace("-", "_"))
+
+    @property
+    def version(self) -> str:
+        """Changes when an item of this source may have changed."""
+        return self.bank.version
+
+    @cached_property
+    def draws(self) -> dict[str, Draw]:
+        """Item id → what was drawn for it."""
+        draws = islice(self.bank.draws(), ITEMS)
+        return {f"{self.name}/{hashlib.sha256(draw.key.encode()).hexdigest()[:12]}": draw for draw in draws}
+
+    def item_ids(self, split: Split) -> list[str]:
+        """The ids of all items of a split, the same for every language."""
+        return self._splits[split]
+
+    @cached_property
+    def _splits(self) -> dict[Split, list[str]]:
+        splits: dict[Split, list[str]] = {"train": [], "validation": [], "test": []}
+        for item_id in self.draws:
+            splits[split_of(item_id)].append(item_id)
+        return splits
+
+    def pool(self, split: Split, language: str) -> Pool:
+        """The items of a split in one language."""
+        if (split, language) not in self._pools:
+            self._pools[split, language] = EmbeddedPool(self, self.item_ids(split), split, language)
+        return self._pools[split, language]
+
+    @cached_property
+    def _pools(self) -> dict[tuple[Split, str], EmbeddedPool]:
+        return {}
+
+    def render(self, item_ids: Iterable[str], language: str) -> list[Example]:
+        """The items' renderings in one language. Raises KeyError for an id that is not of this source."""
+        return [self.example(item_id, self.draws[item_id], language) for item_id in item_ids]
+
+    @abstractmethod
+    def example(self, item_id: str, draw: Draw, language: str) -> Example:
+        """One item in one language."""
+
+
+class EmbeddedPool(Pool):
+    """The items of an embedded source, rendered when they are asked for."""
+
+    templated = True
+
+    def __init__(self, source: EmbeddedSource, item_ids: list[str], split: Split, language: str) -> None:
+        self.embedded, self.item_ids = source, item_ids
+        self.name, self.source, self.task = f"{source.name}/{split}/{language}", source.name, source.task
+        self.variant = self.language = language
+        self.items = keys_of(item_ids)
+
+    def tables(self, places: NDArray[np.int64]) -> Iterator[pa.Table]:
+        """The rows at the places, as Arrow."""
+        yield to_table(self.examples(places))
+
+    def examples(self, places: Sequence[int] | NDArray[Any]) -> list[Example]:
+        """The rows at the places."""
+        return self.embedded.render([self.item_ids[place] for place in places], self.language)
+
+
+def split_of(item_id: str) -> Split:
+    """The split of an item, by a hash of its id."""
+    tenth = int(hashlib.sha256(f"split/{item_id}".encode()).hexdigest(), 16) % 10
+    return "test" if tenth == 0 else "validation" if tenth == 1 else "train"

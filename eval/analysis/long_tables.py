@@ -1,0 +1,205 @@
+"""Analysis of long tables of scores from anywhere: means per language, or scores per item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from eval.analysis.curves import curve_findings
+from eval.analysis.dynamics import continual_estimates, forgetting, learn_step
+from eval.analysis.summary import GAP, Curve, Design, LanguageGroups, main_panels, summarize
+
+CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
+"""Names of the axis under which learning and forgetting are reported."""
+
+
+RESERVED = ("group", "languages", "mean", "low", "high", "scored", "unscored")
+"""What an axis cannot be called, because the figures at its values are."""
+BASELINES = ("random", "alone")
+"""Columns, where a table of stages has them, of the scores of guessing, and of training on a language alone."""
+
+
+class TableError(Exception):
+    """A table that cannot be analysed; `problems` says why."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = list(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a table hold what."""
+
+    x: str
+    group: tuple[str, ...] = ()
+    language: str = "language"
+    score: str = "score"
+    item: str | None = None
+    """Of scores per item; without it scores are means already, and get no interval."""
+    stages: tuple[str, ...] = ()
+    """The languages that training went through, one after the other, of a table whose x are the stages."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells one row from another."""
+        return (*self.group, self.x, self.language, *([self.item] if self.item else []))
+
+
+def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl.DataFrame:
+    """The table's scores as numbers. Raises TableError for columns that are not there, and for what is not clear."""
+    wanted = (*columns.key, columns.score)
+    problems = [f"column {name!r} has two parts to play; name it once"
+                for name in dict.fromkeys(wanted) if wanted.count(name) > 1]  # fmt: skip
+    problems += [f"no column {name!r}; there are {', '.join(table.columns)}"
+                 for name in dict.fromkeys(wanted) if name not in table.columns]  # fmt: skip
+    if columns.x in RESERVED:
+        problems.append(f"column {columns.x!r} is called as a figure of the analysis is; rename it")
+    problems += nested(table, wanted)
+    if problems and len(table.columns) == 1 and ";" in table.columns[0]:
+        problems = ["its columns seem to be separated by ';'; save it with commas, and points in numbers"]
+    if problems:
+        raise TableError(problems)
+    for name in (columns.x, columns.score):
+        table, wrong = as_numbers(table, name)
+        problems += wrong
+    if not problems and table[columns.x].null_count():
+        problems.append(f"column {columns.x!r} must hold numbers; got 'nothing'")
+    for name in (*columns.group, columns.language):
+        if table[name].null_count():
+            problems.append(f"column {name!r} is blank in {table[name].null_count()} rows; fill it, or leave them out")
+    for name in (name for name in BASELINES if columns.stages and name in table.columns):
+        table, wrong = as_numbers(table, name)
+        problems += wrong
+    lacking = [each for each in groups.all if each not in set(table[columns.language].to_list())]
+    if lacking:
+        there = ", ".join(table[columns.language].unique().sort().cast(pl.String))
+        problems.append(f"no rows in {', '.join(lacking)}; the languages are {there}")
+    problems += repeated(table, columns.key, columns.score)
+    if problems:
+        raise TableError(problems)
+    return table
+
+
+def nested(table: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    """Columns that hold lists or objects where words or numbers are wanted."""
+    return [f"column {name!r} holds lists or objects; it must hold words or numbers"
+            for name in dict.fromkeys(names) if name in table.columns and table[name].dtype.is_nested()]  # fmt: skip
+
+
+def as_numbers(table: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[str]]:
+    """The table with a column as numbers, blanks staying blank; and what in it is no number."""
+    numbers = table[name].cast(pl.Float64, strict=False).fill_nan(None)
+    wrong = table.filter((numbers.is_null() & table[name].is_not_null()) | numbers.is_infinite().fill_null(False))[name]
+    problems = [f"column {name!r} must hold numbers; got {str(wrong[0])!r}"] if len(wrong) else []
+    return table.with_columns(numbers.alias(name)), problems
+
+
+def repeated(table: pl.DataFrame, key: Sequence[str], score: str) -> list[str]:
+    """Points of which there are several rows, and the columns that would tell them apart."""
+    twice = table.filter(pl.struct(key).is_duplicated())
+    if twice.is_empty():
+        return []
+    first = twice.row(0, named=True)
+    point = ", ".join(f"{name} {first[name]}" for name in key)
+    same = twice.filter(pl.all_horizontal(pl.col(name).eq_missing(first[name]) for name in key))
+    apart = [
+        name for name in same.columns
+        if name not in (*key, score) and same[name].n_unique() == same.height
+    ]  # fmt: skip
+    advice = f"add {' or '.join(apart)} to --group" if apart else "no other column tells them apart; keep one"
+    return [f"{same.height} rows for the point {point}: {advice} ({twice.height} rows in all are not alone)"]
+
+
+def analyse(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> list[dict[str, Any]]:
+    """For each group of rows its curve over x: the summary, the gap closed, the correlation, and the plateau.
+
+    Raises TableError.
+    """
+    good = checked(table, columns, groups)
+    good = good.filter(pl.col(columns.language).is_in(groups.all))
+    parts = list(good.group_by(columns.group, maintain_order=True)) if columns.group else [((), good)]
+    problems = [problem for _, part in parts for problem in stage_problems(part, columns)]
+    if problems:
+        raise TableError(list(dict.fromkeys(problems)))
+    return [
+        {"group": dict(zip(columns.group, values, strict=True))} | _analysed(part, columns, groups)
+        for values, part in parts
+    ]
+
+
+def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> dict[str, Any]:
+    scores = as_scores(part, columns)
+    amounts = tuple(part[columns.x].unique().sort())
+    names = tuple(map(repr, amounts))
+    design = Design({name: (name,) for name in names}, curves=(Curve("", columns.x, amounts, names),))
+    summary = summarize(scores, groups, design).drop("task", "metric", "runs", "version", "no_answer")
+    summary = summary.rename({"cell": columns.x}).with_columns(pl.col(columns.x).cast(pl.Float64))
+    summary = summary.sort(columns.x, maintain_order=True)
+    found: dict[str, Any] = {
+        "points": len(amounts),
+        "summary": summary.to_dicts(),
+        "curves": [
+            {key: value for key, value in asdict(each).items() if key not in ("curve", "task", "metric")}
+            for each in curve_findings(main_panels(scores), groups, design)
+        ],
+    }
+    if columns.x in CHECKPOINTS:
+        found["dynamics"] = list(_dynamics(summary, columns.x))
+    if columns.stages:
+        (panel,) = main_panels(scores)
+        baselines = {name: _baseline(part, name, columns) for name in BASELINES}
+        estimates = continual_estimates(panel, names[-len(columns.stages) :], columns.stages, baselines)
+        found["stages"] = dict(zip(columns.stages, amounts[-len(columns.stages) :], strict=True))
+        found["continual"] = {name: asdict(each) for name, each in estimates.items()}
+    return found
+
+
+def stage_problems(table: pl.DataFrame, columns: Columns) -> list[str]:
+    """Values of x that are not the stages, and perhaps what was before them; languages and baselines lacking."""
+    wanted = len(columns.stages)
+    if not wanted:
+        return []
+    values, languages = table[columns.x].unique().sort(), set(table[columns.language])
+    problems = [f"no rows in {each}, in which a stage trained" for each in columns.stages if each not in languages]
+    if len(values) not in (wanted, wanted + 1):
+        listed = ", ".join(f"{value:g}" for value in values)
+        problems.append(f"column {columns.x!r} has {len(values)} values ({listed}); {wanted} stages take {wanted}, "
+                        f"or {wanted + 1} with the scores before them")  # fmt: skip
+    for name in (name for name in BASELINES if name in table.columns):
+        known = set(table.filter(pl.col(name).is_not_null())[columns.language])
+        problems += [f"column {name!r} is blank in {each}; fill it, or leave it out"
+                     for each in columns.stages if each in languages - known]  # fmt: skip
+    return problems
+
+
+def _baseline(part: pl.DataFrame, name: str, columns: Columns) -> Sequence[float] | None:
+    """The mean of a column of baselines in each of the stages' languages; None if there is no such column."""
+    if name not in part.columns:
+        return None
+    means = dict(part.group_by(columns.language).agg(pl.col(name).mean()).iter_rows())
+    return [means[language] for language in columns.stages]
+
+
+def as_scores(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """The rows as evaluation writes scores: cells are the values of x."""
+    return part.select(
+        cell=pl.col(columns.x).map_elements(repr, return_dtype=pl.String),
+        task=pl.lit("table"),
+        metric=pl.lit(columns.score),
+        language=pl.col(columns.language).cast(pl.String),
+        item=pl.col(columns.item).cast(pl.String) if columns.item else pl.lit("mean"),
+        value=pl.col(columns.score),
+        version=pl.lit("given"),
+        reason=pl.when(pl.col(columns.score).is_null()).then(pl.lit("blank")),
+    )
+
+
+def _dynamics(summary: pl.DataFrame, x: str) -> Iterator[dict[str, Any]]:
+    """When each language and group was learned, and how much of it was forgotten."""
+    for (group,), part in summary.filter(pl.col("group") != GAP).group_by(["group"], maintain_order=True):
+        steps, means = part[x].to_list(), part["mean"].to_list()
+        yield {"group": group, "learn_step": learn_step(steps, means), "forgetting": forgetting(steps, means)}

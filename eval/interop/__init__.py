@@ -1,0 +1,1 @@
+"""Other programs: lm-evaluation-harness and inspect_ai."""

@@ -1,0 +1,266 @@
+"""Judging with a model: cases → questions → replies → scores. Every reply is kept, so that none is paid for twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from eval.engines.engine import Progress
+from eval.judges.wording import (
+    RATING,
+    VERSION,
+    WIN_RATE,
+    Case,
+    Order,
+    Verdict,
+    question,
+    read,
+    score_comparison,
+    score_rating,
+)
+from eval.scorers.score import Score
+
+BATCH = 2048
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, judge TEXT, reply TEXT, finish TEXT, "
+    "prompt_tokens INT, completion_tokens INT)"
+)
+PATIENCE = 120.0
+"""Seconds to wait while another process writes."""
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a judge wrote, or None with the problem: why it wrote nothing."""
+
+    text: str | None
+    finish: str = "stop"
+    """"length" where the reply was cut off."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    problem: str | None = None
+
+
+class JudgeError(Exception):
+    """Why no question at all can be put to a judge: a wrong key, an unknown model, no server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What tokens cost, in USD per million."""
+
+    input: float
+    output: float
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        """The cost in USD, exactly."""
+        per_million = prompt_tokens * Decimal(str(self.input)) + completion_tokens * Decimal(str(self.output))
+        return per_million / MILLION
+
+
+@dataclass
+class Spending:
+    """What a judge's replies cost in USD, kept below a cap by holding back the most that is still in question."""
+
+    price: Price | None = None
+    cap: Decimal | None = None
+    kept: Decimal = Decimal(0)
+    """The cost of replies that were there already: they count towards the cap, which so holds over several runs."""
+    spent: Decimal = Decimal(0)
+    held: Decimal = Decimal(0)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def total(self) -> Decimal:
+        """What all replies cost, those that were there already among them."""
+        return self.kept + self.spent
+
+    def fits(self, cost: Decimal) -> bool:
+        """Whether so much more can be spent whatever becomes of what is held back."""
+        return self.cap is None or self.total + self.held + cost <= self.cap
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        """What tokens cost; nothing without a price."""
+        return self.price.of(prompt_tokens, completion_tokens) if self.price else Decimal(0)
+
+    def count(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """Counts tokens that are paid for."""
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+        self.spent += self.cost(prompt_tokens, completion_tokens)
+
+
+Arrived: TypeAlias = Callable[[Iterable[tuple[int, Reply]]], None]
+"""Told of replies, by the places of their questions, as they come."""
+
+
+class Judge(Protocol):
+    """A model that replies to one message of the user's."""
+
+    @property
+    def name(self) -> str:
+        """The model, without where it is served."""
+        ...
+
+    @property
+    def decided_by(self) -> Mapping[str, Any]:
+        """What its replies depend on beside the model and the message, as plain data."""
+        ...
+
+    @property
+    def spending(self) -> Spending:
+        """What its replies cost."""
+        ...
+
+    def ask(self, questions: Sequence[str], arrived: Arrived, progress: Progress) -> None:
+        """Hands over a reply to every question, in any order. Raises JudgeError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStore:
+    """The replies there are, in SQLite, under a hash of all that decides them."""
+
+    connection: sqlite3.Connection
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path) -> Generator[ReplyStore]:
+        """The store in a file, made if there is none. Raises sqlite3.Error for a file that is none."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+            connection.execute(TABLE)
+            connection.execute("PRAGMA synchronous = OFF")  # a killed run loses nothing by it, and no reply waits
+            yield cls(connection)
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Reply]:
+        """The replies there are, by key."""
+        found: dict[bytes, Reply] = {}
+        for start in range(0, len(keys), BATCH):
+            some = keys[start : start + BATCH]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT key, reply, finish, prompt_tokens, completion_tokens FROM replies WHERE key IN ({marks})"
+            found |= {key: Reply(*columns) for key, *columns in self.connection.execute(query, some)}
+        return found
+
+    def add(self, judge: str, replies: Mapping[bytes, Reply]) -> None:
+        """Keeps replies, all of them or none."""
+        rows = [(key, judge, each.text, each.finish, each.prompt_tokens, each.completion_tokens)
+                for key, each in replies.items()]  # fmt: skip
+        with self.connection:
+            self.connection.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def key_of(judge: Judge, question: str) -> bytes:
+    """A hash of all that decides a reply; where the judge is served is not of it, as ports change from job to job."""
+    return hashlib.sha256(json.dumps([judge.name, judge.decided_by, question]).encode()).digest()
+
+
+def replies_of(
+    judge: Judge, questions: Sequence[str], store: ReplyStore, progress: Progress
+) -> tuple[dict[str, Reply], int]:
+    """A reply to every question, and how many of them were there already; new ones are kept as they come.
+
+    A failure is not kept. `progress` is told of every different question. Raises JudgeError.
+    """
+    keys = {each: key_of(judge, each) for each in questions}
+    known = store.find(list(keys.values()))
+    replies = {each: known[key] for each, key in keys.items() if key in known}
+    judge.spending.kept += sum(
+        (judge.spending.cost(each.prompt_tokens, each.completion_tokens) for each in replies.values()), Decimal(0)
+    )
+    missing = [each for each in keys if each not in replies]
+    kept = len(replies)
+    if kept:
+        progress(kept)  # not of nothing: the time left is reckoned from the first progress on
+
+    def arrived(pairs: Iterable[tuple[int, Reply]]) -> None:
+        found = {missing[place]: reply for place, reply in pairs}
+        store.add(judge.name, {keys[each]: reply for each, reply in found.items() if reply.text is not None})
+        replies.update(found)
+
+    if missing:
+        judge.ask(missing, arrived, progress)
+    return replies, kept
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the judge is asked about the case at a place."""
+
+    place: int
+    metric: str
+    order: Order
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A question with the judge's reply, and how that was read."""
+
+    question: Question
+    reply: Reply
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The scores of each case, and the judgements they rest on."""
+
+    scores: list[list[Score]]
+    judgements: list[Judgement]
+    kept: int
+    """How many different questions had a reply already."""
+
+
+def questions_of(cases: Sequence[Case]) -> list[Question]:
+    """All that the judge must be asked: a rating, and a comparison in both orders where there is an opponent."""
+    return [
+        Question(place, metric, order, question(case, order))
+        for place, case in enumerate(cases)
+        for metric in metrics_of(case)
+        for order in case.orders(metric)
+    ]
+
+
+def metrics_of(case: Case) -> tuple[str, ...]:
+    """What a case is scored by."""
+    return (RATING,) if case.opponent is None else (RATING, WIN_RATE)
+
+
+def judge_cases(
+    cases: Sequence[Case], questions: Sequence[Question], judge: Judge, store: ReplyStore, progress: Progress
+) -> Judged:
+    """The judge's scores of the cases from its replies to `questions_of(cases)`. Raises JudgeError."""
+    replies, kept = replies_of(judge, [each.text for each in questions], store, progress)
+    judgements = [Judgement(each, replies[each.text], verdict_of(each, replies[each.text])) for each in questions]
+    verdicts: dict[tuple[int, str], list[Verdict]] = {}
+    for each in judgements:
+        verdicts.setdefault((each.question.place, each.question.metric), []).append(each.verdict)
+    scorers = {RATING: score_rating, WIN_RATE: score_comparison}
+    scores = [
+        [scorers[metric](case, verdicts.get((place, metric), []), version_of(judge)) for metric in metrics_of(case)]
+        for place, case in enumerate(cases)
+    ]
+    return Judged(scores, judgements, kept)
+
+
+def verdict_of(asked: Question, reply: Reply) -> Verdict:
+    """What a reply comes to."""
+    if reply.text is None:
+        return Verdict(None, reply.problem)
+    return read(reply.text, asked.order, cut_off=reply.finish == "length")
+
+
+def version_of(judge: Judge) -> str:
+    """The wording and the model, e.g. "judge/1 by gpt-4.1-mini"."""
+    return f"{VERSION} by {judge.name}"

@@ -1,0 +1,86 @@
+"""The export stage: predictions and scores in the formats of other programs."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from eval.analysis.summary import summarize
+from eval.tasks import TASKS
+from harness.console import progress, say
+from harness.errors import Problem, UserError, suggestion
+from harness.evaluation.evaluate import BASE, PREDICTIONS, SCORES
+from harness.planning.study import Study
+from harness.recipe.grid import choose
+from harness.reporting.report import current_scores
+from harness.runs.record import provenance
+
+if TYPE_CHECKING:
+    from eval.interop.inspect_logs import Origin
+
+FORMATS = ("inspect",)
+
+
+def export_study(study: Study, to: str, cells: str | None, out: Path | None) -> None:
+    """Writes the chosen cells and the base, as far as they are evaluated, in a format of FORMATS.
+
+    Raises UserError for another format, one whose library is not installed, a folder that cannot be written to, and
+    where nothing chosen was scored.
+    """
+    if to not in FORMATS:
+        raise UserError([Problem("--to", f"no format {to!r}; {suggestion(to, FORMATS)}")])
+    if find_spec("inspect_ai") is None:
+        raise UserError([Problem("--to", "inspect_ai is not installed: pip install '.[inspect]'")])
+    from eval.interop.inspect_logs import write_logs
+
+    scores = chosen_scores(study, cells)
+    predictions = pl.read_parquet(study.folder / PREDICTIONS)
+    samples = scores.n_unique(["cell", "task", "id"])
+    folder = out or study.folder / "exports" / to
+    try:
+        with progress("exporting", samples) as bar:
+            summary = summarize(scores, study.groups, study.design)
+            paths = write_logs(folder, origin_of(study), predictions, scores, summary, bar.advance)
+    except OSError as error:
+        message = f"cannot write to {folder}: {error.strerror or error}; choose another folder with --out DIR"
+        raise UserError([Problem("--out", message)]) from None
+    say(f"logs: {len(paths)}, samples: {samples:,}; to look at them: inspect view --log-dir {shlex.quote(str(folder))}")
+
+
+def chosen_scores(study: Study, cells: str | None) -> pl.DataFrame:
+    """The scores of the chosen cells and the base; says which cells have none. Raises UserError if none has."""
+    names = [cell.name for cell in choose(study.cells, cells)]
+    path = study.folder / SCORES
+    if not path.is_file():
+        raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
+    current, stale = current_scores(study)
+    scores = current.filter(pl.col("cell").is_in([BASE, *names]))
+    if scores.is_empty():
+        raise UserError([Problem(str(path), "no scores of the chosen cells; run: harness eval RECIPE")])
+    there = set(scores["cell"])
+    for name in names:
+        if name not in there:
+            reason = "has scores of another adapter only" if name in stale else "is not evaluated"
+            say(f"{name} {reason}, so not exported; run: harness eval RECIPE")
+    return scores
+
+
+def origin_of(study: Study) -> Origin:
+    """What the logs say of where they come from; packages and commit are those of the export."""
+    from eval.interop.inspect_logs import Origin
+
+    evaluation, found = study.recipe.evaluation, provenance()
+    return Origin(
+        study=study.recipe.study,
+        base_identity=study.model.identity,
+        created=datetime.fromtimestamp((study.folder / SCORES).stat().st_mtime, UTC),
+        packages=found["packages"],
+        git=found["git"],
+        sources={name: evaluation.sources.get(name, task.source) for name, task in TASKS.items()},
+        max_tokens={name: evaluation.max_tokens.get(name, task.max_tokens) for name, task in TASKS.items()},
+    )

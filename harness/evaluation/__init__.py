@@ -1,0 +1,1 @@
+"""Cells and the base through one engine, then scores."""

@@ -1,0 +1,155 @@
+"""The evaluation stage: the trained cells and the base model through one engine, then scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from eval.analysis.summary import BASE
+from eval.engines.engine import Adapter, Request, ScoredRow
+from eval.engines.transformers_engine import TransformersEngine
+from eval.generation.requests import (
+    Evaluation,
+    Keyed,
+    ModelUnderTest,
+    generate,
+    predictions_table,
+    scores_table,
+    stored_completions,
+    stored_likelihoods,
+)
+from eval.judges.wording import RATING
+from eval.scorers.metrics import SWITCH_AWARE
+from eval.scorers.split import split_scores
+from harness.console import progress, say
+from harness.errors import Problem, UserError
+from harness.evaluation.judged import judge_study
+from harness.models.precision import note_in_study
+from harness.planning.study import CellPlan, Study
+from harness.recipe.grid import choose
+from harness.runs.locks import locked
+from harness.runs.record import adapter_hash
+
+PREDICTIONS, SCORES, JUDGEMENTS = "predictions.parquet", "scores.parquet", "judgements.parquet"
+
+
+def evaluate_cells(study: Study, cells: str | None) -> None:
+    """Generates what is missing for the chosen trained cells and the base, then scores all there is."""
+    chosen = {cell.name for cell in choose(study.cells, cells)}
+    trained = [plan for plan in study.plans if plan.run.trained]
+    for plan in study.plans:
+        if plan.name in chosen and plan not in trained:
+            say(f"{plan.name}: {plan.run.record.get('state', 'not trained')}, so not evaluated")
+    everything = describe_evaluation(study, trained)
+    wanted = describe_evaluation(study, [plan for plan in trained if plan.name in chosen])
+    if not wanted.models:
+        raise UserError(
+            [
+                Problem(
+                    "evaluation",
+                    "no chosen cell is trained; first: accelerate launch harness/train.py RECIPE",
+                )
+            ]
+        )
+    prompts = wanted.prompts()
+    asked = [*wanted.asked(Request), *wanted.asked(ScoredRow)]
+    missing, unanswered = count_missing(wanted, prompts), count_missing(wanted, asked)
+    if prompts:
+        say(f"{len(prompts)} predictions wanted, {f'{missing} to generate' if missing else 'all there already'}")
+    if asked:
+        left = f"{unanswered} to answer" if unanswered else "all answered already"
+        say(f"{len(asked)} questions of lm_eval's, {left}")
+    if missing or unanswered:
+        wanted.folder.mkdir(parents=True, exist_ok=True)
+        note_in_study(study.folder, engine=study.engine.version)
+        with locked(wanted.folder / ".lock"), progress("generating", missing + unanswered) as bar:
+            generate(wanted, prompts, bar.advance, bar.say)
+    write_tables(study, everything)
+
+
+def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
+    """What is to be evaluated, in the words of `eval`."""
+    settings = study.recipe.model
+    models = [ModelUnderTest(BASE, None)] if study.recipe.evaluation.base else []
+    models += [ModelUnderTest(plan.name, trained_adapter(plan)) for plan in plans]
+    return Evaluation(
+        folder=study.folder / "evaluation",
+        base_identity=study.model.identity,
+        engine_version=study.engine.version,
+        models=models,
+        evaluation_sets=study.evaluation_sets,
+        renderer=study.renderer,
+        start_engine=study.engine.start,
+        start_reference=TransformersEngine,
+        model_settings={
+            "location": study.model.location,
+            "revision": study.model.revision,
+            "dtype": study.precision.dtype,
+            "trust_remote_code": settings.trust_remote_code,
+        },
+        identifier=study.recipe.evaluation.identifier,
+        questions=[question for each in study.lm_eval_sets for part in each.questions for question in part],
+    )
+
+
+def trained_adapter(plan: CellPlan) -> Adapter:
+    """The adapter of a trained cell. Raises UserError if it is not the one that was trained."""
+    name = plan.run.record["adapter"]
+    if not (plan.run.adapter / "adapter_config.json").is_file() or adapter_hash(plan.run.adapter) != name:
+        raise UserError(
+            [
+                Problem(
+                    str(plan.run.adapter),
+                    "is not the adapter this cell's record names; delete the cell's folder and train it again",
+                )
+            ]
+        )
+    return Adapter(name, plan.run.adapter.resolve(), plan.cell.recipe.adapter.rank)
+
+
+def count_missing(evaluation: Evaluation, asked: Sequence[Keyed]) -> int:
+    """How many answers are still to be had from the models."""
+    done = {key for key, _ in stored_completions(evaluation.generations)}
+    done |= {key for key, _ in stored_likelihoods(evaluation.likelihoods)}
+    return sum(each.key not in done for each in asked)
+
+
+def write_tables(study: Study, evaluation: Evaluation) -> None:
+    """Scores every prediction there is; rescoring needs no generation.
+
+    A judge's scores are added to those that are written already: it may fail, or take long. Its rating, switch-aware,
+    is then the metric that its tasks are judged by (arXiv 2504.16677), and stands first.
+    """
+    completions = dict(stored_completions(evaluation.generations))
+    prompts = evaluation.prompts()
+    predictions, scores = predictions_table(prompts, completions), scores_table(evaluation, prompts, completions)
+    if study.lm_eval_sets:
+        predictions, scores = with_lm_eval(study, evaluation, predictions, scores)
+    write_table(study, PREDICTIONS, predictions)
+    write_table(study, SCORES, scores)
+    if study.recipe.evaluation.judge:
+        judged, judgements = judge_study(study, prompts, completions)
+        write_table(study, JUDGEMENTS, judgements)
+        split = split_scores(pl.concat([scores, judged]), RATING)
+        main = pl.col("metric") == RATING + SWITCH_AWARE
+        write_table(study, SCORES, pl.concat([split.filter(main), scores, judged, split.filter(~main)]))
+
+
+def write_table(study: Study, name: str, table: pl.DataFrame) -> None:
+    """Writes one of the study's tables, whole or not at all."""
+    unfinished = study.folder / f".{name}.unfinished"
+    table.write_parquet(unfinished)
+    unfinished.replace(study.folder / name)
+
+
+def with_lm_eval(
+    study: Study, evaluation: Evaluation, predictions: pl.DataFrame, scores: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables with the rows of lm_eval's tasks below."""
+    from eval.interop.lm_eval_results import tables
+
+    answers = {**dict(stored_completions(evaluation.generations)), **dict(stored_likelihoods(evaluation.likelihoods))}
+    more = tables(evaluation, study.lm_eval_sets, answers)
+    above, below = (pl.concat(pair, how="diagonal_relaxed") for pair in zip((predictions, scores), more, strict=True))
+    return above, below

@@ -1,0 +1,114 @@
+"""Training in processes of its own: from `harness run`, and as many as `accelerate launch` was asked for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from harness.errors import INTERRUPTED
+from harness.interrupts import GRACE, QUIET
+
+if TYPE_CHECKING:
+    from harness.planning.study import CellPlan
+    from harness.recipe.schema import Training
+
+
+def start_missing_processes() -> None:
+    """Replaces this process by a launch of several, where accelerate was asked for them and started one.
+
+    Without GPUs, `accelerate launch --num_processes 2` (1.15) starts a single process and says nothing.
+    torchrun starts the processes then; accelerate finds them by its environment, with gloo between them.
+    A process that stays alone takes one GPU: TRL refuses to spread one process over several.
+    """
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe's dtype counts, not a saved configuration
+    if "WORLD_SIZE" in os.environ:
+        return
+    wanted = processes_asked_for(parent_command())
+    if wanted > 1 and on_cpu():
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(wanted)]
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // wanted)))
+        os.execv(sys.executable, [*torchrun, *sys.argv])
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
+def parent_command() -> list[str]:
+    """The command line of the process that started this one; empty where there is none to be seen."""
+    try:
+        return psutil.Process(os.getppid()).cmdline()
+    except psutil.Error:
+        return []
+
+
+def processes_asked_for(command: list[str]) -> int:
+    """The --num_processes of an `accelerate launch` command line; 1 if it is none, or does not say."""
+    from accelerate.commands.launch import launch_command_parser
+
+    for place, word in enumerate(command):
+        if word == "accelerate.commands.launch" or (word == "launch" and command[place - 1].endswith("accelerate")):
+            return launch_command_parser().parse_args(command[place + 1 :]).num_processes or 1
+    return 1
+
+
+def on_cpu() -> bool:
+    """Whether to train on the CPU: without a GPU, or where `accelerate launch --cpu` asks for it."""
+    import torch
+
+    return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true") or not torch.cuda.is_available()
+
+
+def launch_training(recipe: Path, runs: Path, cells: list[CellPlan], processes: int | None) -> int:
+    """Trains in a process of its own, so that its memory is free again for the engine; returns its exit status."""
+    batches = [cell.cell.recipe.training.global_batch for cell in cells]
+    count = processes or processes_that_share(batches, gpu_count() or 1)
+    command = [sys.executable]
+    if count > 1:
+        command += ["-m", "accelerate.commands.launch", "--quiet", "--num_processes", str(count), "--num_machines", "1"]
+        command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+        command += ["--multi_gpu"] if gpu_count() else ["--cpu"]
+    command += [str(Path(__file__).parent.parent / "train.py"), str(recipe), "--runs", str(runs)]
+    command += ["--cells", ",".join(cell.name for cell in cells)]
+    child = subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | {QUIET: "1"})
+    try:
+        status = child.wait()
+    except KeyboardInterrupt:
+        try:
+            child.wait(GRACE - 1)  # a terminal has given it the same signal; a `kill` of this process has not
+        except subprocess.TimeoutExpired:
+            child.terminate()
+        raise
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    return status
+
+
+def end_with_parent() -> None:
+    """Has the kernel end this process when its parent is killed, where it can (Linux: PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def processes_that_share(batches: list[int], devices: int) -> int:
+    """The largest number of processes, a device each, that share every global batch evenly."""
+    return max(count for count in range(1, devices + 1) if all(batch % count == 0 for batch in batches))
+
+
+def micro_batch_of(training: Training, processes: int) -> int:
+    """The rows of a forward pass: as many as the recipe allows that divide each process's share of a global batch."""
+    micro_batch = training.micro_batch
+    while training.global_batch % (micro_batch * processes):
+        micro_batch -= 1
+    return micro_batch
+
+
+def gpu_count() -> int:
+    """How many GPUs this machine shows."""
+    import torch
+
+    return torch.cuda.device_count()

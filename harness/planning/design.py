@@ -1,0 +1,115 @@
+"""How the cells of a grid belong together: runs under several seeds, curves over amounts, sources of transfer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from eval.analysis.summary import BASE, Curve, Design
+from eval.analysis.transfer import Source
+from harness.recipe.grid import Cell, is_number
+from harness.recipe.schema import Axis, Recipe
+
+Place: TypeAlias = Mapping[str, float | str]
+
+
+def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
+    """The settings, each compared with its like that has the least amount; without an amount with the first one."""
+    seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
+    settings: dict[str, tuple[str, ...]] = {}
+    places: list[tuple[str, Place]] = []
+    for cell in cells:
+        name = setting_name(recipe, cell, seeds)
+        settings[name] = (*settings.get(name, ()), cell.name)
+        for place in (cell.place, *cell.also):
+            without_seed = {axis: value for axis, value in place.items() if axis not in seeds}
+            if (name, without_seed) not in places:
+                places.append((name, without_seed))
+    curves = tuple(curve for axis in recipe.grid if is_scale(recipe.grid[axis]) for curve in curves_along(axis, places))
+    references = {
+        name: curve.settings[0] for curve in reversed(curves) for name in curve.settings if name != curve.settings[0]
+    }
+    origin = None if curves else next(iter(settings))
+    return Design(settings, {name: references.get(name, origin or name) for name in settings}, curves)
+
+
+def setting_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, Place]:
+    """Setting → its value on each axis but those of seeds."""
+    seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
+    return {
+        setting_name(recipe, cell, seeds): {axis: value for axis, value in cell.place.items() if axis not in seeds}
+        for cell in cells
+    }
+
+
+def setting_name(recipe: Recipe, cell: Cell, seeds: set[str]) -> str:
+    """The cell's name without its seed, e.g. "amount-40" for "amount-40_seed-1"."""
+    if not seeds:
+        return cell.name
+    labels = dict(zip(recipe.grid, cell.labels, strict=True))
+    return "_".join(f"{axis}-{label}" for axis, label in labels.items() if axis not in seeds) or recipe.study
+
+
+def is_seed(axis: Axis) -> bool:
+    """Whether an axis repeats the same training under several seeds."""
+    return all(path == "training.seed" for path in axis.paths)
+
+
+def is_scale(axis: Axis) -> bool:
+    """Whether an axis is one of amounts that curves can run along."""
+    values = axis.values.values() if isinstance(axis.values, dict) else axis.values
+    return not is_seed(axis) and all(map(is_number, values)) and len(set(values)) > 1
+
+
+def curves_along(axis: str, places: Sequence[tuple[str, Place]]) -> list[Curve]:
+    """A curve for each combination of the other axes' values, from the least amount to the largest."""
+    along: dict[tuple[tuple[str, float | str], ...], list[tuple[float, str]]] = {}
+    for name, place in places:
+        rest = tuple((other, value) for other, value in place.items() if other != axis)
+        along.setdefault(rest, []).append((float(place[axis]), name))
+    curves: list[Curve] = []
+    for rest, points in along.items():
+        points.sort()
+        title = ", ".join(f"{other} {value}" for other, value in rest)
+        curves.append(Curve(title, axis, tuple(amount for amount, _ in points), tuple(name for _, name in points)))
+    return curves
+
+
+def sources_of_transfer(
+    trained: Mapping[str, Mapping[tuple[str, str], int]], design: Design, places: Mapping[str, Place], pivot: str
+) -> dict[str, Source]:
+    """The settings that are trained on one task, in one language or in the pivot and one other.
+
+    `trained` are each cell's rows per task and language, and `places` are `setting_places`. What is trained on the
+    pivot and another language is compared with what is trained on the pivot alone and stands nearest to it, differing
+    on the fewest axes; with the base where there is none, or several are as near.
+    """
+    rows = {setting: _rows_of(trained, runs) for setting, runs in design.settings.items()}
+    found: dict[str, Source] = {}
+    for setting, counts in rows.items():
+        tasks, languages = {task for task, _ in counts}, [language for _, language in counts if language != pivot]
+        if len(tasks) == 1 and len(counts) == 1:
+            found[setting] = Source(*next(iter(counts)))
+        elif len(tasks) == 1 and len(counts) == 2 and len(languages) == 1:
+            (task,), (language,) = tasks, languages
+            alone = [name for name, each in rows.items() if set(each) == {(task, pivot)}]
+            share = counts[task, language] / sum(counts.values())
+            found[setting] = Source(task, language, pivot, share, _nearest(setting, alone, places) or BASE)
+    return found
+
+
+def _nearest(setting: str, others: Sequence[str], places: Mapping[str, Place]) -> str | None:
+    """The one of others that differs from a setting on the fewest axes; None if there is none, or more than one."""
+    place = places[setting]
+    apart = {other: sum(places[other][axis] != place[axis] for axis in place) for other in others}
+    nearest = [other for other in others if apart[other] == min(apart.values())]
+    return nearest[0] if len(nearest) == 1 else None
+
+
+def _rows_of(trained: Mapping[str, Mapping[tuple[str, str], int]], runs: Sequence[str]) -> dict[tuple[str, str], int]:
+    """The rows of a setting's runs together, per task and language."""
+    total = Counter[tuple[str, str]]()
+    for run in runs:
+        total.update(trained[run])
+    return dict(total)

@@ -1,0 +1,161 @@
+"""What every cell is tested on: the same items for all, in every language of the study that their source has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_mixes.example import Example, Exchange, Split
+from data_mixes.leakage import Holdout
+from data_mixes.order import seeded_order
+from data_mixes.source import Source, SourceError, common
+from eval.generation.requests import EvaluationSet
+from eval.scorers.answers import reference_value
+from eval.tasks import TASKS
+from harness.errors import Problem
+from harness.recipe.schema import FewShot, Recipe
+
+EVALUATION_SEED = 0
+
+
+def evaluation_sets(recipe: Recipe) -> list[EvaluationSet]:
+    """The first items of each source's seeded order, with exemplars before them if the recipe wants any."""
+    sets: list[EvaluationSet] = []
+    for task in recipe.evaluation.tasks:
+        source = tested_source(recipe, task)
+        tested = tested_examples(recipe, source)
+        shown = exemplars(recipe, source, tested, recipe.prompts.few_shot.get(task))
+        max_tokens = recipe.evaluation.max_tokens.get(task, TASKS[task].max_tokens)
+        for language, examples in tested.items():
+            prompted = [replace(each, history=(*shown[language], *each.history)) for each in examples]
+            sets.append(EvaluationSet(task, language, tuple(prompted), max_tokens))
+    return sets
+
+
+def tested_examples(recipe: Recipe, source: Source) -> dict[str, list[Example]]:
+    """Language → what is tested, without exemplars."""
+    return {
+        language: source.pool(recipe.evaluation.split, language).examples(
+            tested_places(recipe, source, language)[: recipe.evaluation.items]
+        )
+        for language in tested_languages(recipe, source)
+    }
+
+
+def tested_source(recipe: Recipe, task: str) -> Source:
+    """Where a task's test items come from."""
+    return recipe.known_sources[recipe.evaluation.sources.get(task, TASKS[task].source)]
+
+
+def tested_languages(recipe: Recipe, source: Source) -> list[str]:
+    """The study's languages in which the source has rows to test with."""
+    return [
+        language
+        for language in recipe.all_languages
+        if language in source.languages and len(source.pool(recipe.evaluation.split, language))
+    ]
+
+
+def tested_places(recipe: Recipe, source: Source, language: str) -> NDArray[np.int64]:
+    """The test items' places in order; of a parallel source, those that all languages have."""
+    split = recipe.evaluation.split
+    items = source.pool(split, language).items
+    kept = np.arange(len(items))
+    if source.parallel:
+        kept = np.flatnonzero(
+            np.isin(items, common(source.pool(split, each).items for each in tested_languages(recipe, source)))
+        )
+    return kept[seeded_order(items[kept], EVALUATION_SEED)]
+
+
+def exemplars(
+    recipe: Recipe, source: Source, tested: Mapping[str, Sequence[Example]], few_shot: FewShot | None
+) -> dict[str, list[Exchange]]:
+    """Language → its exemplars: the first ones of their split, or the first under a seed.
+
+    None is what is tested, by item or text in any language; those of a parallel source are the same in all.
+    """
+    if few_shot is None:
+        return {language: [] for language in tested}
+    pools = {language: source.pool(exemplar_split(recipe, source), language) for language in tested}
+    holdout = Holdout([example for examples in tested.values() for example in examples])
+    leaking = {
+        language: {leak.place for leak in holdout.leaks(pool, np.arange(len(pool)), ("item", "text"))}
+        for language, pool in pools.items()
+    }
+    kept = {language: np.setdiff1d(np.arange(len(pool)), list(leaking[language])) for language, pool in pools.items()}
+    if source.parallel:
+        shared = common(pool.items[kept[language]] for language, pool in pools.items())
+        kept = {language: places[np.isin(pools[language].items[places], shared)] for language, places in kept.items()}
+    shown: dict[str, list[Exchange]] = {}
+    for language, pool in pools.items():
+        places = kept[language]
+        if few_shot.seed is not None:
+            places = places[seeded_order(pool.items[places], f"exemplars {few_shot.seed}")]
+        elif source.parallel:  # in the order of the first language, whatever that of the others' files
+            first = next(iter(pools))
+            order = {key: number for number, key in enumerate(pools[first].items[kept[first]].tolist())}
+            places = places[np.argsort([order[key] for key in pool.items[places].tolist()], kind="stable")]
+        shown[language] = [Exchange(each.prompt, each.target) for each in pool.examples(places[: few_shot.shots])]
+    return shown
+
+
+def exemplar_split(recipe: Recipe, source: Source) -> Split:
+    """Where exemplars are taken from: never from what is tested."""
+    return "train" if source.exemplars == recipe.evaluation.split else source.exemplars
+
+
+def evaluation_problems(recipe: Recipe) -> list[Problem]:
+    """Test sources that cannot be read, or have too few items, exemplars or answers."""
+    problems: list[Problem] = []
+    for task in recipe.evaluation.tasks:
+        source = tested_source(recipe, task)
+        try:
+            problems += _problems_of(recipe, task, source)
+        except SourceError as error:
+            problems.append(Problem(f"sources.{source.name}", str(error)))
+    return problems
+
+
+def _problems_of(recipe: Recipe, task: str, source: Source) -> list[Problem]:
+    evaluation, languages = recipe.evaluation, tested_languages(recipe, source)
+    if not languages:
+        has = f"its languages: {', '.join(source.languages)}"
+        message = f"{source.name} has no {evaluation.split} rows in any of the study's languages ({has})"
+        return [Problem(f"evaluation.sources.{task}", message)]
+    problems: list[Problem] = []
+    available = {language: len(tested_places(recipe, source, language)) for language in languages}
+    fewest = min(available, key=lambda language: available[language])
+    if evaluation.items > available[fewest]:
+        has = f"{source.name} has {available[fewest]} {evaluation.split} items"
+        where = "" if source.parallel else f" in {fewest!r}"
+        message = f"got {evaluation.items}, but {has}{where}; ask for {available[fewest]} or fewer"
+        problems.append(Problem("evaluation.items", message))
+    tested = tested_examples(recipe, source)
+    few_shot = recipe.prompts.few_shot.get(task)
+    if few_shot:
+        for language, shown in exemplars(recipe, source, tested, few_shot).items():
+            if len(shown) < few_shot.shots:
+                message = f"got {few_shot.shots}, but {source.name} has {len(shown)} exemplars in {language!r}"
+                problems.append(Problem(f"prompts.few_shot.{task}.shots", message))
+    if task == "math":
+        for language, examples in tested.items():
+            without = [each for each in examples if not is_number(each.answer)]
+            if without:
+                message = f"{source.name} has items whose answer is no number in {language}, e.g. {without[0].answer!r}"
+                problems.append(
+                    Problem(f"evaluation.sources.{task}", f"{message} of {without[0].id}; see columns.answer")
+                )
+    return problems
+
+
+def is_number(answer: str | None) -> bool:
+    """Whether a math problem's answer can be compared."""
+    try:
+        reference_value(answer or "")
+    except ValueError:
+        return False
+    return True

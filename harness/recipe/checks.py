@@ -1,0 +1,348 @@
+"""What no single key of a recipe shows: names of sources, tasks and languages, and whether keys fit each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from data_mixes.prompts import PROMPTS
+from data_mixes.sources import SOURCES
+from eval.analysis.summary import BASE, GAP, LanguageGroups
+from eval.tasks import TASKS
+from harness.commands.score import identifier_problems
+from harness.errors import Problem, suggestion
+from harness.recipe.lm_eval import named_tasks, naming_problems
+from harness.recipe.schema import Ingredient, Judge, Recipe, is_ready_made
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+RESERVED_CELLS = {
+    BASE,
+    "study.json",
+    "evaluation",
+    "cards",
+    "comparisons",
+    "exports",
+    "figures",
+    "tables",
+    "report_files",
+}
+COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "es", "sa": "ar", "tw": "zh", "us": "en"}
+"""Country codes often written for a language's (ISO 3166 for ISO 639)."""
+
+
+def cross_check(recipe: Recipe) -> list[Problem]:
+    """All mistakes found in how the recipe's keys fit together; sources are not opened for it."""
+    problems = [
+        Problem(
+            where, f"got {name!r}; a name is of letters, digits, '.', '_' and '-', and begins with a letter or digit"
+        )
+        for where, name in {
+            "study": recipe.study,
+            **{f"grid.{axis}": axis for axis in recipe.grid},
+            **{f"sources.{source}": source for source in recipe.sources},
+        }.items()
+        if not NAME.fullmatch(name)
+    ]
+    broken = _check_sources(recipe)
+    problems += broken + _check_repetitions(recipe) + _check_prompts(recipe)
+    if not broken:
+        problems += (
+            _check_amounts(recipe) + _check_languages(recipe) + _check_mixture(recipe) + _check_evaluation(recipe)
+        )
+    problems += _check_judge(recipe)
+    training = recipe.training
+    if sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1:
+        message = "give one of epochs, steps and supervised_tokens: what all cells have in common"
+        problems.append(Problem("training", message))
+    if "lm_head" in recipe.adapter.targets:
+        problems.append(Problem("adapter.targets", "lm_head cannot be trained: TRL and vLLM refuse adapters on it"))
+    return problems
+
+
+def _check_sources(recipe: Recipe) -> list[Problem]:
+    """The recipe's own sources: either files or a place on the hub, and a task and languages that there are."""
+    problems: list[Problem] = []
+    for name, given in recipe.sources.items():
+        where = f"sources.{name}"
+        if name in SOURCES:
+            allowed = {"hub", "revision"} if is_ready_made(name) else set[str]()
+            said = given.model_fields_set - allowed
+            if said or not allowed:
+                fix = "only its hub and revision can be given" if allowed else "its items ship with the harness"
+                problems.append(Problem(where, f"is a ready-made source: {fix}; or choose another name"))
+            continue
+        problems += [Problem(f"{where}.{key}", "missing; add this key") for key in ("task", "languages")
+                     if getattr(given, key) is None]  # fmt: skip
+        if given.task is not None and given.task not in TASKS:
+            problems.append(Problem(f"{where}.task", f"no task {given.task!r}; {suggestion(given.task, TASKS)}"))
+        for place, language in enumerate(given.languages or ()):
+            if not LANGUAGE.fullmatch(language):
+                message = f"got {language!r}; a language is named by its code, as in en, fr, zh"
+                problems.append(Problem(f"{where}.languages.{place}", message))
+        if (given.files is None) == (given.hub is None):
+            problems.append(Problem(where, "give either files (paths) or hub (a data set's id, with its revision)"))
+        elif given.hub is not None and given.revision is None:
+            message = "missing; pin the data set to a commit, or name a branch, which is resolved to a commit"
+            problems.append(Problem(f"{where}.revision", message))
+        elif given.languages and len(given.languages) > 1 and not given.columns.language:
+            by_language = isinstance(given.configuration, dict) or "{language}" in (given.configuration or "")
+            apart = all("{language}" in path for path in given.files.values()) if given.files else by_language
+            if not apart:
+                key = "the path" if given.files else "the configuration"
+                message = f"several languages: put {{language}} into {key}, or name columns.language"
+                problems.append(Problem(f"{where}.{'files' if given.files else 'configuration'}", message))
+        if isinstance(given.configuration, dict) and set(given.configuration) != set(given.languages or ()):
+            message = f"name each of its languages once: {', '.join(given.languages or ())}"
+            problems.append(Problem(f"{where}.configuration", message))
+        foreign = {"revision", "configuration", "splits"} if given.files else {"header"}
+        problems += [
+            Problem(f"{where}.{key}", f"does not go with {'files' if given.files else 'hub'}; remove it")
+            for key in sorted(foreign & given.model_fields_set)
+        ]
+    return problems
+
+
+def _check_languages(recipe: Recipe) -> list[Problem]:
+    known = {language for source in recipe.known_sources.values() for language in source.languages}
+    known |= {read[0].language for _, read in named_tasks(recipe).values() if len(read) == 1}
+    problems: list[Problem] = []
+    for group, named in (("seen", recipe.languages.seen), ("unseen", recipe.languages.unseen)):
+        for place, language in enumerate(named):
+            if language not in known:
+                where = f"languages.{group}.{place}"
+                meant: str = COUNTRIES.get(language.lower(), language)
+                hint = (
+                    suggestion(meant, known)
+                    if meant not in known
+                    else f"did you mean {meant!r}? (allowed: {', '.join(sorted(known))})"
+                )
+                problems.append(Problem(where, f"unknown language {language!r}; {hint}"))
+    for language in sorted(set(recipe.languages.seen) & set(recipe.languages.unseen)):
+        problems.append(Problem("languages.unseen", f"{language!r} is also in languages.seen; keep it in one"))
+    return problems + _check_groups(recipe)
+
+
+def _check_groups(recipe: Recipe) -> list[Problem]:
+    """Groups of languages that are not the study's, or whose names mean something else already."""
+    tested = recipe.all_languages
+    given = recipe.languages
+    known = LanguageGroups(given.seen, given.unseen, pivot=given.pivot)
+    taken = {*tested, *known.means(), known.performance, GAP}
+    problems = [
+        Problem(f"languages.groups.{name}", f"{name!r} is a group or a language already; choose another name")
+        for name in given.groups
+        if name in taken
+    ]
+    problems += [
+        Problem(f"languages.groups.{name}", f"{language!r} is none of the study's; {suggestion(language, tested)}")
+        for name, members in given.groups.items()
+        for language in members
+        if language not in tested
+    ]
+    if "pivot" in given.model_fields_set and given.pivot not in tested:
+        message = f"{given.pivot!r} is none of the study's; {suggestion(given.pivot, tested)}"
+        problems.append(Problem("languages.pivot", message))
+    return problems
+
+
+def _check_repetitions(recipe: Recipe) -> list[Problem]:
+    """Lists in which something stands twice: it would count double."""
+    lists: dict[str, tuple[str, ...]] = {
+        "languages.seen": recipe.languages.seen,
+        "languages.unseen": recipe.languages.unseen,
+        "evaluation.tasks": recipe.evaluation.tasks,
+        "evaluation.lm_eval": tuple(name for name, _ in named_tasks(recipe).values()),
+        "evaluation.judge.tasks": recipe.evaluation.judge.tasks if recipe.evaluation.judge else (),
+    } | {f"languages.groups.{name}": members for name, members in recipe.languages.groups.items()}
+    for name, part in recipe.mixture.items():
+        for key in ("sources", "languages", "prompts_in", "answers_in"):
+            lists[f"mixture.{name}.{key}"] = getattr(part, key) or ()
+    return [
+        Problem(where, f"{entry!r} stands there {names.count(entry)} times; keep one")
+        for where, names in lists.items()
+        for entry in dict.fromkeys(names)
+        if names.count(entry) > 1
+    ]
+
+
+def _check_mixture(recipe: Recipe) -> list[Problem]:
+    problems: list[Problem] = []
+    for name, part in recipe.mixture.items():
+        for place, source in enumerate(part.sources):
+            where = f"mixture.{name}.sources.{place}"
+            if source not in recipe.known_sources:
+                problems.append(Problem(where, f"no source {source!r}; {suggestion(source, recipe.known_sources)}"))
+                continue
+            known = recipe.known_sources[source]
+            lacking = [language for language in part.all_languages if language not in known.languages]
+            if lacking:
+                message = f"{source} has no {', '.join(map(repr, lacking))}, only {', '.join(known.languages)}"
+                problems.append(Problem(f"mixture.{name}", message))
+            shares_items = known.parallel and part.items != "independent"
+            if part.temperature is not None and shares_items and len(part.variants) > 1:
+                message = "temperature divides by what each language has, and languages that share items have as much"
+                problems.append(Problem(f"mixture.{name}.temperature", f"{message}; use items: independent, or shares"))
+            if not known.parallel and (part.items in ("shared", "disjoint") or part.prompts_in):
+                asked = f"items: {part.items}" if part.items else "pairs of languages"
+                message = f"{asked} needs translations, and {source} does not say which rows are"
+                problems.append(Problem(where, f"{message}; name its columns.item, or use items: independent"))
+        for key in ("languages", "prompts_in", "answers_in"):
+            problems += _untrainable(recipe, f"mixture.{name}.{key}", getattr(part, key) or ())
+    return problems
+
+
+def _untrainable(recipe: Recipe, where: str, languages: Iterable[str]) -> list[Problem]:
+    """Languages that no cell may train on."""
+    problems: list[Problem] = []
+    for place, language in enumerate(languages):
+        if language in recipe.languages.unseen:
+            message = f"{language!r} is in languages.unseen, so no cell may train on it"
+            problems.append(Problem(f"{where}.{place}", message))
+        elif language not in recipe.languages.seen:
+            hint = suggestion(language, recipe.languages.seen)
+            problems.append(Problem(f"{where}.{place}", f"{language!r} is not in languages.seen; {hint}"))
+    return problems
+
+
+def _check_amounts(recipe: Recipe) -> list[Problem]:
+    """Either amount or total, the keys that go with total, languages or pairs, and item policies that do not clash."""
+    problems: list[Problem] = []
+    for name, part in recipe.mixture.items():
+        where = f"mixture.{name}"
+        if (part.amount is None) == (part.total is None):
+            message = "give either amount (per source and language) or total (per source, divided among languages)"
+            problems.append(Problem(where, message))
+        if part.total is None and (part.temperature is not None or part.shares is not None):
+            problems.append(Problem(where, "temperature and shares divide a total; give total instead of amount"))
+        if part.temperature is not None and part.shares is not None:
+            problems.append(Problem(where, "temperature and shares exclude each other; keep one"))
+        if part.total is not None and part.unit == "items" and part.items != "disjoint":
+            message = "unit: items divides a total of different items among languages, so it needs items: disjoint"
+            problems.append(Problem(f"{where}.unit", message))
+        problems += _check_pairs(where, part)
+        names = [variant.name for variant in part.variants]
+        if part.shares is not None and set(part.shares) != set(names):
+            problems.append(Problem(f"{where}.shares", f"name each of its languages once: {', '.join(names)}"))
+    parts = list(recipe.mixture.items())
+    for place, (name, part) in enumerate(parts):
+        for other, earlier in parts[:place]:
+            common = sorted(set(part.sources) & set(earlier.sources))
+            parallel = [recipe.known_sources[source].parallel for source in common if source in recipe.known_sources]
+            default = "shared" if all(parallel) else "independent"
+            if common and (part.items or default) != (earlier.items or default):
+                message = f"shares {common[0]} with {other!r}, so both need the same items policy"
+                problems.append(Problem(f"mixture.{name}.items", message))
+    return problems
+
+
+def _check_pairs(where: str, part: Ingredient) -> list[Problem]:
+    """Languages, or pairs of them, and not both."""
+    if part.languages is not None:
+        if part.prompts_in or part.answers_in or part.translate:
+            return [Problem(where, "languages excludes prompts_in, answers_in and translate; keep one or the others")]
+        return []
+    if not part.prompts_in or not part.answers_in:
+        return [Problem(where, "give languages, or prompts_in and answers_in for pairs of languages")]
+    if not part.variants:
+        return [Problem(where, "prompts_in and answers_in name one language: a pair is of two")]
+    return []
+
+
+def _check_prompts(recipe: Recipe) -> list[Problem]:
+    """Words with their fields, for tasks that there are."""
+    problems: list[Problem] = []
+    for task, words in recipe.prompts.words.items():
+        if task not in PROMPTS:
+            problems.append(Problem(f"prompts.words.{task}", f"no task {task!r}; {suggestion(task, PROMPTS)}"))
+        problems += [
+            Problem(f"prompts.words.{task}.{language}", f"got {text!r}; it must hold the field {{prompt}} once")
+            for language, text in words.items()
+            if text.count("{prompt}") != 1
+        ]
+    for task in recipe.prompts.few_shot:
+        if task not in recipe.evaluation.tasks:
+            message = f"{task!r} is not in evaluation.tasks; {suggestion(task, recipe.evaluation.tasks)}"
+            problems.append(Problem("prompts.few_shot", message))
+    return problems
+
+
+def _check_evaluation(recipe: Recipe) -> list[Problem]:
+    problems = naming_problems(recipe)
+    evaluation, sources = recipe.evaluation, recipe.known_sources
+    if not evaluation.tasks and not evaluation.lm_eval:
+        problems.append(Problem("evaluation", f"tests nothing; give tasks ({', '.join(TASKS)}), or lm_eval"))
+    for place, task in enumerate(evaluation.tasks):
+        if task not in TASKS:
+            problems.append(Problem(f"evaluation.tasks.{place}", f"no task {task!r}; {suggestion(task, TASKS)}"))
+            continue
+        source, where = evaluation.sources.get(task, TASKS[task].source), f"evaluation.sources.{task}"
+        if source not in sources:
+            problems.append(Problem(where, f"no source {source!r}; {suggestion(source, sources)}"))
+            continue
+        if sources[source].task != task:
+            fitting = ", ".join(name for name, each in sources.items() if each.task == task)
+            message = f"{source!r} is a source for {sources[source].task}; for {task} there is {fitting}"
+            problems.append(Problem(where, message))
+            continue
+        for language in recipe.all_languages:
+            worded = language in PROMPTS[task] or language in recipe.prompts.words.get(task, {})
+            if language in sources[source].languages and not worded:
+                message = f"no prompt for {task!r} in {language!r}; write one under prompts.words.{task}.{language}"
+                problems.append(Problem(f"evaluation.tasks.{place}", message))
+    problems += identifier_problems("evaluation.identifier", evaluation.identifier)
+    for key in (*evaluation.sources, *evaluation.max_tokens):
+        if key not in evaluation.tasks:
+            message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"
+            problems.append(Problem("evaluation", message))
+    return problems
+
+
+def _check_judge(recipe: Recipe) -> list[Problem]:
+    judge, evaluation = recipe.evaluation.judge, recipe.evaluation
+    if judge is None:
+        return []
+    where = "evaluation.judge"
+    problems = [Problem(f"{where}.{key}", message) for key, message in judge_problems(judge)]
+    if judge.against == BASE and not evaluation.base:
+        message = "'base' is not evaluated: evaluation.base is false; set it to true, or name a cell"
+        problems.append(Problem(f"{where}.against", message))
+    for task in judge.tasks:
+        if task not in evaluation.tasks:
+            hint = suggestion(task, evaluation.tasks)
+            problems.append(Problem(f"{where}.tasks", f"{task!r} is not in evaluation.tasks; {hint}"))
+    return problems
+
+
+ONLY_BEHIND_AN_ENDPOINT = ("concurrency", "decoding", "price", "max_cost", "api_key_variable")
+
+
+def judge_problems(judge: Judge) -> list[tuple[str, str]]:
+    """What does not fit together in a judge's settings: the key and what is wrong with it."""
+    if judge.endpoint is None:
+        said = [key for key in ONLY_BEHIND_AN_ENDPOINT if key in judge.model_fields_set]
+        return [(key, "goes with an endpoint: a judge in our own engine costs nothing; remove it") for key in said]
+    problems: list[tuple[str, str]] = []
+    if problem := endpoint_problem(judge.endpoint):
+        problems.append(("endpoint", problem))
+    if judge.max_cost is not None and judge.price is None:
+        message = "missing; max_cost needs what tokens cost, input and output, in USD per million"
+        problems.append(("price", message))
+    return problems
+
+
+def endpoint_problem(url: str) -> str | None:
+    """What keeps a text from being the address of an OpenAI-compatible endpoint."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole, parts = False, None
+    if not whole or parts is None:
+        return f"got {url!r}; an endpoint is an address such as http://localhost:8000/v1"
+    if parts.path.rstrip("/").endswith("/completions"):
+        return f"got {url!r}; leave off /chat/completions: it is added to every request"
+    if parts.username or parts.query:
+        return "its address must hold no name, key or query; a key is read from the environment, see api_key_variable"
+    return None

@@ -1,0 +1,165 @@
+"""From a recipe's axes to cells with readable names."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from harness.errors import Problem, UserError, suggestion
+from harness.recipe.checks import NAME, RESERVED_CELLS
+from harness.recipe.load import parse_recipe
+from harness.recipe.schema import Axis, Recipe
+
+VARIED = ("mixture", "training", "adapter")
+"""The sections an axis may vary: all cells share their base model, languages and evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run of the study: the recipe with the axes' values put in."""
+
+    name: str
+    recipe: Recipe
+    place: Mapping[str, float | str]
+    """Its value on each axis, where that is a number; else what the value is called."""
+    labels: tuple[str, ...] = ()
+    """What its value on each axis is called in its name."""
+    also: tuple[Mapping[str, float | str], ...] = ()
+    """Other places of the grid that come out as the same cell, as 0 of one mixture is 0 of another."""
+
+
+def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
+    """The product of the axes; cells that come out equal are one. Raises UserError.
+
+    A cell is named by its axes, e.g. "amount-40" or "amount-40_seed-1"; a recipe without a grid is
+    one cell, named after the study.
+    """
+    if not recipe.grid:
+        if recipe.study in RESERVED_CELLS:
+            message = f"{recipe.study!r} is taken: a study without a grid is one cell of its name; choose another"
+            raise UserError([Problem("study", message)])
+        return [Cell(recipe.study, recipe, {})]
+    problems = _axis_problems(recipe.grid)
+    if problems:
+        raise UserError(problems)
+    cells: dict[str, Cell] = {}
+    seen: dict[str, dict[str, Any]] = {}
+    for name, values, place, labels in _combinations(recipe.grid):
+        if seen.setdefault(name, values) != values:
+            problems.append(
+                Problem("grid", f"two cells would be named {name!r}; name the values, as in values: {{short-name: …}}")
+            )
+            continue
+        if not NAME.fullmatch(name):
+            problems.append(
+                Problem("grid", f"a cell would be named {name!r}; name the values, as in values: {{short-name: …}}")
+            )
+            continue
+        try:
+            cell = parse_recipe(_substituted(raw, recipe.grid, values))
+        except UserError as error:
+            problems += error.problems
+            continue
+        same = next((known for known in cells.values() if known.recipe == cell), None)
+        if same:
+            cells[same.name] = replace(same, also=(*same.also, place))
+        else:
+            cells[name] = Cell(name, cell, place, labels)
+    if problems:
+        raise UserError(list(dict.fromkeys(problems)))
+    return list(cells.values())
+
+
+def _axis_problems(grid: Mapping[str, Axis]) -> list[Problem]:
+    """Axes that vary nothing, or what another one varies."""
+    problems = [
+        Problem(f"grid.{axis}.path", "names no key; give one, or a list")
+        for axis, spec in grid.items()
+        if not spec.paths
+    ]
+    for axis, spec in grid.items():
+        given = list(map(str, spec.values)) if not isinstance(spec.values, dict) else []
+        problems += [
+            Problem(f"grid.{axis}.values", f"{value} stands there {given.count(value)} times; keep one")
+            for value in dict.fromkeys(given)
+            if given.count(value) > 1
+        ]
+    taken: dict[str, str] = {}
+    for axis, spec in grid.items():
+        for path in spec.paths:
+            for other, known in taken.items():
+                if f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}."):
+                    problems.append(Problem(f"grid.{axis}.path", f"{path!r} is varied by the axis {known!r} already"))
+            taken[path] = axis
+    return problems
+
+
+def choose(cells: list[Cell], names: str | None) -> list[Cell]:
+    """The cells of a comma-separated list, or all. Raises UserError for a name that is not there."""
+    if names is None:
+        return cells
+    by_name = {cell.name: cell for cell in cells}
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    problems = [
+        Problem("--cells", f"no cell {name!r}; {suggestion(name, by_name)}") for name in wanted if name not in by_name
+    ]
+    if problems or not wanted:
+        raise UserError(problems or [Problem("--cells", f"names no cell; {suggestion('', by_name)}")])
+    return [cell for cell in cells if cell.name in wanted]
+
+
+def _combinations(
+    grid: Mapping[str, Axis],
+) -> Iterator[tuple[str, dict[str, Any], dict[str, float | str], tuple[str, ...]]]:
+    """Each cell's name, its value per axis, the same as numbers or labels, and its labels."""
+    choices = [[(axis, label, value) for label, value in _labelled(spec.values)] for axis, spec in grid.items()]
+    for combination in product(*choices):
+        name = "_".join(f"{axis}-{label}" for axis, label, _ in combination)
+        place = {axis: value if is_number(value) else label for axis, label, value in combination}
+        yield name, {axis: value for axis, _, value in combination}, place, tuple(label for _, label, _ in combination)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value can stand on a scale; true and false cannot."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _labelled(values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[str, Any]]:
+    if isinstance(values, dict):
+        return list(values.items())
+    return [("-".join(map(str, value)) if isinstance(value, list) else str(value), value) for value in values]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's data with each axis's value at its path and no grid."""
+    data = copy.deepcopy({key: value for key, value in raw.items() if key != "grid"})
+    problems = [
+        Problem(f"grid.{axis}.path", f"got {path!r}; an axis varies a key of {', '.join(VARIED)}")
+        for axis in values
+        for path in grid[axis].paths
+        if path.split(".")[0] not in VARIED
+    ]
+    if problems:
+        raise UserError(problems)
+    for axis, value in values.items():
+        for path in grid[axis].paths:
+            _put(data, f"grid.{axis}.path", path, value)
+    return data
+
+
+def _put(data: dict[str, Any], where: str, path: str, value: Any) -> None:
+    """Puts a value at a dotted path. Raises UserError for a path that leads nowhere."""
+    *parents, last = path.split(".")
+    place: Any = data
+    data.setdefault(parents[0] if parents else last, {})  # a section left to its defaults
+    for parent in parents:
+        if not isinstance(place, dict) or parent not in place:
+            known = list(place) if isinstance(place, dict) else []
+            raise UserError([Problem(where, f"the recipe has no {path!r}: at {parent!r}, {suggestion(parent, known)}")])
+        place = place[parent]
+    if not isinstance(place, dict):
+        raise UserError([Problem(where, f"{path!r} leads into a list; name the whole list's key")])
+    place[last] = value

@@ -1,0 +1,110 @@
+"""lm_eval's tasks that a recipe names: which they are, in what language, and what is wrong with the names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from data_mixes.prompts import Renderer
+from eval.interop.lm_eval_names import NamedTask, readings
+from eval.tasks import TASKS
+from harness.console import say
+from harness.errors import Problem, UserError, suggestion
+from harness.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from eval.interop.lm_eval_tasks import LmEvalSet
+
+Result = TypeVar("Result")
+
+
+def named_tasks(recipe: Recipe) -> dict[str, tuple[str, list[NamedTask]]]:
+    """Key's path → a task's name, and what it may be: what the recipe says, or what the name does of its languages."""
+    given = recipe.evaluation.lm_eval
+    if isinstance(given, dict):
+        return {
+            f"evaluation.lm_eval.{task}.{language}": (name, [NamedTask(name, task, language)])
+            for task, by_language in given.items()
+            for language, name in by_language.items()
+        }
+    return {
+        f"evaluation.lm_eval.{place}": (name, readings(name, recipe.all_languages)) for place, name in enumerate(given)
+    }
+
+
+def naming_problems(recipe: Recipe) -> list[Problem]:
+    """Mistakes that can be told without lm_eval: of names that say what they are."""
+    problems: list[Problem] = []
+    taken: dict[tuple[str, str], str] = {}
+    for where, (name, read) in named_tasks(recipe).items():
+        if len(read) != 1:
+            continue
+        (named,) = read
+        if named.language not in recipe.all_languages:
+            hint = suggestion(named.language, recipe.all_languages)
+            problems.append(Problem(where, f"{named.language!r} is no language of the study; {hint}"))
+        if named.task in TASKS:
+            message = f"{named.task!r} is a task of the harness's own; call it another name: {as_mapping(named)}"
+            problems.append(Problem(where, message))
+        before = taken.setdefault((named.task, named.language), name)
+        if before != name:
+            message = f"{name!r} and {before!r} are both {named.task} in {named.language!r}"
+            problems.append(Problem(where, f"{message}; call one another name: {as_mapping(named, 'other-name')}"))
+    return problems
+
+
+def as_mapping(named: NamedTask, task: str = "name") -> str:
+    """How a recipe says which task and language a name is."""
+    return f"lm_eval: {{{task}: {{{named.language}: {named.name}}}}}"
+
+
+def lm_eval_sets(recipe: Recipe, renderer: Renderer, config: Any) -> list[LmEvalSet]:
+    """What the tasks ask of a model of this configuration. Raises UserError with what is wrong with any of them."""
+    if find_spec("lm_eval") is None:
+        message = "lm-evaluation-harness is not installed: pip install '.[lm-eval]'"
+        raise UserError([Problem("evaluation.lm_eval", message)])
+    from eval.interop.lm_eval_tasks import Catalogue, ask, chosen_items, load, longest_question
+
+    folder = recipe.evaluation.lm_eval_folder
+    catalogue = Catalogue(Path(folder) if folder else None)
+    wanted = named_tasks(recipe)
+    paths = each_of(wanted, lambda where: clear(catalogue.find(wanted[where][0], recipe.all_languages), *wanted[where]))
+    named = {where: read[0] for where, (_, read) in wanted.items()}
+    say(f"reading {len(named)} tasks of lm_eval's")
+    definitions = each_of(paths, lambda where: load(paths[where]))
+    items: dict[str, dict[int, str]] = {}
+    for task in dict.fromkeys(each.task for each in named.values()):
+        docs = {where: list(definitions[where].eval_docs) for where, each in named.items() if each.task == task}
+        items |= chosen_items(docs, recipe.evaluation.items)
+    longest = longest_question(config, renderer.tokenizer)
+    asked = each_of(named, lambda where: ask(named[where], definitions[where], items[where], renderer, longest))
+    return list(asked.values())
+
+
+def each_of(keys: dict[str, Any], make: Callable[[str], Result]) -> dict[str, Result]:
+    """What is made of each key's path. Raises UserError with all that cannot be made."""
+    from eval.interop.lm_eval_tasks import LmEvalError
+
+    made: dict[str, Result] = {}
+    problems: list[Problem] = []
+    for where in keys:
+        try:
+            made[where] = make(where)
+        except LmEvalError as error:
+            problems.append(Problem(where, str(error)))
+    if problems:
+        raise UserError(problems)
+    return made
+
+
+def clear(path: Path, name: str, read: list[NamedTask]) -> Path:
+    """The path of a task whose name says one language. Raises LmEvalError with how to say which it is."""
+    from eval.interop.lm_eval_tasks import LmEvalError
+
+    if len(read) == 1:
+        return path
+    found = f"names {' and '.join(each.language for each in read)}" if read else "names no language of the study"
+    example = as_mapping(read[0], read[0].task) if read else as_mapping(NamedTask(name, name, "en"), name)
+    raise LmEvalError(f"{name!r} {found}; say which it is in, as in {example}")

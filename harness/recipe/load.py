@@ -1,0 +1,174 @@
+"""Reading recipes: YAML to plain data to models, strictly, every mistake reported at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from io import StringIO
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from harness.errors import Problem, UserError, suggestion
+from harness.recipe.checks import cross_check
+from harness.recipe.schema import Recipe, Section
+
+MIXES = Path(str(files("data_mixes"))) / "mixes"
+
+
+def load_recipe(path: Path) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe and its YAML as plain data. Raises UserError with every mistake found."""
+    raw = with_files(with_mix(read_yaml(path), path.parent), path.parent)
+    return parse_recipe(raw), raw
+
+
+def with_mix(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The recipe with the mix that it names in place of the name; what the recipe gives itself stands.
+
+    A mix is a file of data_mixes/, or one of the user's, with the keys `mixture` and `sources`.
+    """
+    name = raw.get("mixture")
+    if not isinstance(name, str):
+        return raw
+    path = folder / name if name.endswith((".yaml", ".yml")) else MIXES / f"{Path(name).name}.yaml"
+    if not path.is_file():
+        named = sorted(file.stem for file in MIXES.glob("*.yaml"))
+        raise UserError([Problem("mixture", f"no mix {name!r}; {suggestion(name, named)}, or the path of a YAML file")])
+    mix = with_files(read_yaml(path), path.parent)
+    unknown = [Problem(str(path), f"unknown key {key!r} in a mix; {suggestion(str(key), ('mixture', 'sources'))}")
+               for key in mix if key not in ("mixture", "sources")]  # fmt: skip
+    if unknown or not isinstance(mix.get("mixture"), dict):
+        raise UserError(unknown or [Problem(str(path), "a mix needs the key mixture, with components")])
+    return raw | {"mixture": mix["mixture"], "sources": {**_sources(mix), **_sources(raw)}}
+
+
+def _sources(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The sources given, if they are a mapping."""
+    given = raw.get("sources") or {}
+    if not isinstance(given, dict):
+        raise UserError([Problem("sources", f"got {given!r}; sources are a mapping of names to settings")])
+    return given
+
+
+def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Paths of files made absolute, and a chat template's file read: they are meant from where they are written."""
+
+    def absolute(path: Any) -> Any:
+        return str((folder / Path(path).expanduser()).absolute()) if isinstance(path, str) else path
+
+    sources = raw.get("sources")
+    for settings in sources.values() if isinstance(sources, dict) else ():
+        if isinstance(settings, dict) and (given := settings.get("files")) is not None and "hub" not in settings:
+            named = isinstance(given, dict)
+            settings["files"] = {split: absolute(path) for split, path in given.items()} if named else absolute(given)
+        hub = settings.get("hub") if isinstance(settings, dict) else None
+        if isinstance(hub, str) and hub and (hub.startswith((".", "/", "~")) or (folder / hub).is_dir()):
+            settings["hub"] = absolute(hub)
+    references = raw.get("reference")
+    for reference in references if isinstance(references, list) else ():
+        if isinstance(reference, dict) and "file" in reference:
+            reference["file"] = absolute(reference["file"])
+    evaluation = raw.get("evaluation")
+    if isinstance(evaluation, dict) and isinstance(tasks := evaluation.get("lm_eval_folder"), str):
+        evaluation["lm_eval_folder"] = absolute(tasks)
+        if not Path(evaluation["lm_eval_folder"]).is_dir():
+            raise UserError([Problem("evaluation.lm_eval_folder", f"no folder {evaluation['lm_eval_folder']}")])
+    prompts = raw.get("prompts")
+    template = prompts.get("chat_template") if isinstance(prompts, dict) else None
+    if isinstance(prompts, dict) and isinstance(template, str) and template.endswith(".jinja"):
+        try:
+            prompts["chat_template"] = (folder / template).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError([Problem("prompts.chat_template", f"cannot read {folder / template}: {error}")]) from None
+    elif isinstance(template, str) and "{{" not in template:
+        message = f"got {template[:60]!r}, which is no Jinja template; a file's name ends with .jinja"
+        raise UserError([Problem("prompts.chat_template", message)])
+    return raw
+
+
+def as_yaml(raw: Mapping[str, Any]) -> str:
+    """A recipe's plain data as YAML, its keys in their order."""
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    text = StringIO()
+    yaml.dump(dict(raw), text)
+    return text.getvalue()
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML 1.2 file that holds a mapping; duplicate keys and other tags are refused."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UserError([Problem(str(path), f"cannot read the recipe: {reason}")]) from None
+    try:
+        raw = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise UserError([Problem(str(path), f"not valid YAML: {error.problem}{line}")]) from None
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise UserError([Problem(str(path), f"not valid YAML: {error}")]) from None
+    if not isinstance(raw, dict):
+        raise UserError([Problem(str(path), "a recipe is a mapping of keys; see recipes/quickstart.yaml")])
+    return raw
+
+
+def parse_recipe(raw: Mapping[str, Any]) -> Recipe:
+    """The recipe in `raw`. Raises UserError with every mistake found."""
+    try:
+        text = json.dumps(raw, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError([Problem("recipe", f"is not plain data: {error}")]) from None
+    try:
+        recipe = Recipe.model_validate_json(text)
+    except ValidationError as error:
+        raise UserError([_problem(details) for details in error.errors()]) from None
+    problems = cross_check(recipe)
+    if problems:
+        raise UserError(problems)
+    return recipe
+
+
+REFUSED_KEYS = {
+    "modules_to_save": "vLLM cannot serve adapters with modules_to_save; remove the key and train LoRA weights only",
+    "use_dora": "vLLM cannot serve DoRA adapters; remove the key and train plain LoRA",
+}
+
+
+def _problem(details: Any) -> Problem:
+    """A pydantic error in the words of this program."""
+    location = _without_branches(details["loc"])
+    where = ".".join(map(str, location))
+    if details["type"] == "extra_forbidden":
+        key = str(location[-1])
+        if key in REFUSED_KEYS:
+            return Problem(where, REFUSED_KEYS[key])
+        return Problem(where, f"unknown key; {suggestion(key, _keys_at(location[:-1]))}")
+    if details["type"] == "missing":
+        return Problem(where, "missing; add this key")
+    message = details["msg"].replace("Input should be", "should be")
+    return Problem(where, f"got {details['input']!r}; {message}")
+
+
+def _without_branches(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Pydantic's location without the names it gives to the branches of a union, such as "tuple[str, ...]"."""
+    return tuple(part for part in location if not (isinstance(part, str) and ("[" in part or part == "str")))
+
+
+def _keys_at(location: Sequence[str | int]) -> list[str]:
+    """The keys allowed in the section at `location`."""
+    kind: Any = Recipe
+    for part in location:
+        if isinstance(kind, type) and issubclass(kind, Section):
+            kind = kind.model_fields[str(part)].annotation
+        else:
+            kind = get_args(kind)[-1]
+        sections = [each for each in get_args(kind) if isinstance(each, type) and issubclass(each, Section)]
+        kind = sections[0] if sections and type(None) in get_args(kind) else kind
+    return list(getattr(kind, "model_fields", {}))

@@ -1,0 +1,291 @@
+"""The report stage: from the stored scores and records to what a report shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+
+from eval.analysis.curves import CurveFinding, as_row, curve_findings
+from eval.analysis.summary import BASE, compare, main_panels, summarize
+from eval.analysis.transfer import Sources, Transfer
+from eval.generation.requests import CANARY
+from eval.report.files import write_report
+from eval.report.findings import sentences
+from eval.report.page import CellFacts, Page
+from eval.report.terminal import print_tables
+from harness.console import say
+from harness.errors import Problem, UserError
+from harness.evaluation.evaluate import PREDICTIONS, SCORES
+from harness.models.precision import STUDY
+from harness.planning.design import is_scale, setting_places, sources_of_transfer
+from harness.planning.study import CellPlan, Study
+from harness.recipe.load import as_yaml
+from harness.recipe.schema import Recipe
+from harness.runs.record import provenance, read_json
+
+
+def report_study(study: Study, console: Console | None) -> pl.DataFrame:
+    """Writes the report (see eval.report.files), prints the tables, and returns the summary.
+
+    Raises UserError if nothing was scored yet, or only adapters that are gone.
+    """
+    path = study.folder / SCORES
+    if not path.is_file():
+        raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
+    scores, stale = current_scores(study)
+    if scores.is_empty():
+        message = f"holds no scores of the adapters there are now, but of {', '.join(stale)}; run: harness eval RECIPE"
+        raise UserError([Problem(str(path), message)])
+    analysis = analysed(study, scores)
+    for name, table in analysis.tables.items():
+        file = study.folder / f"{name}.csv"
+        if len(table):
+            table.write_csv(file)
+        else:
+            file.unlink(missing_ok=True)
+    page = study_page(study, scores, stale, analysis)
+    shown = write_report(study.folder, page)
+    if console:
+        print_tables(shown.primary, page.groups, console)
+        say(f"report: {study.folder / 'report.html'}, scores: {path}")
+        say(f"for papers: {study.folder / 'tables'} (LaTeX), {study.folder / 'figures'} (SVG, PNG, PDF)")
+        for note in page.notes:
+            say(note)
+    return page.summary
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What the scores say, by the definitions of `eval.analysis`."""
+
+    summary: pl.DataFrame
+    comparisons: pl.DataFrame
+    curves: Sequence[CurveFinding]
+    transfer: Transfer | None
+    """Where settings are trained on two languages at least, each alone, or each beside the pivot."""
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """All but the summary, to be written beside the report; what is not there is empty."""
+        found = {"comparisons": self.comparisons, "curves": pl.DataFrame([as_row(each) for each in self.curves])}
+        for field in fields(Transfer):
+            found[field.name] = pl.DataFrame() if self.transfer is None else getattr(self.transfer, field.name)
+        return found
+
+
+def analysed(study: Study, scores: pl.DataFrame) -> Analysis:
+    """The analysis of a study's scores."""
+    groups, design, panels = study.groups, study.design, main_panels(scores)
+    trained = {plan.name: trained_on(plan) for plan in study.plans}
+    sources = sources_of_transfer(trained, design, setting_places(study.recipe, study.cells), groups.pivot)
+    transfer = Transfer.of(panels, sources, design) if are_several(sources) else None
+    return Analysis(
+        summary=summarize(scores, groups, design),
+        comparisons=compare(panels, groups, design),
+        curves=curve_findings(panels, groups, design),
+        transfer=transfer and replace(transfer, transfer=with_tokens(study, transfer.transfer)),
+    )
+
+
+def are_several(sources: Sources) -> bool:
+    """Whether two languages are sources alike, each alone or each beside the pivot."""
+    kinds = Counter(beside for _, beside in {source.trained for source in sources.values()})
+    return any(count > 1 for count in kinds.values())
+
+
+def with_tokens(study: Study, transfer: pl.DataFrame) -> pl.DataFrame:
+    """The matrix with the model, and what its tokenizer makes of the languages, as covariates for `harness explain`.
+
+    `token_overlap` is the Jaccard index of the tokens that occur in the test prompts of source and target;
+    `source_fertility` and `target_fertility` are tokens per character of these.
+    """
+    texts: dict[str, list[str]] = {}
+    for each in study.evaluation_sets:
+        texts.setdefault(each.language, []).extend(example.prompt for example in each.examples)
+    ids = {language: study.renderer.ids(prompts) for language, prompts in texts.items()}
+    kinds = {language: {token for text in each for token in text} for language, each in ids.items()}
+    fertility = {language: sum(map(len, each)) / sum(map(len, texts[language])) for language, each in ids.items()}
+    pairs = [row if {*row} <= {*kinds} else None for row in transfer.select("source", "target").iter_rows()]
+    overlap = [None if pair is None else jaccard(kinds[pair[0]], kinds[pair[1]]) for pair in pairs]
+    return transfer.with_columns(
+        model=pl.lit(study.model.identity),
+        token_overlap=pl.Series(overlap, dtype=pl.Float64),
+        source_fertility=pl.col("source").replace_strict(fertility, default=None, return_dtype=pl.Float64),
+        target_fertility=pl.col("target").replace_strict(fertility, default=None, return_dtype=pl.Float64),
+    )
+
+
+def jaccard(one: set[int], other: set[int]) -> float:
+    """The share that two sets have in common of all that is in either (Jaccard 1901)."""
+    return len(one & other) / len(one | other)
+
+
+def study_page(study: Study, scores: pl.DataFrame, stale: list[str], analysis: Analysis) -> Page:
+    """All that the report shows."""
+    groups, design, comparisons = study.groups, study.design, analysis.comparisons
+    told = sentences(
+        analysis.summary, comparisons, analysis.curves, groups, design, training_seconds(study), analysis.transfer
+    )
+    return Page(
+        study=study.recipe.study,
+        model=study.model.identity,
+        base=BASE if BASE in set(scores["cell"]) else None,
+        groups=groups,
+        cells=[cell_facts(plan) for plan in study.plans],
+        settings=setting_places(study.recipe, study.cells),
+        axis=axis_of_numbers(study.recipe),
+        summary=analysis.summary,
+        scores=scores,
+        predictions=current_predictions(study, stale),
+        cards=study.cards(),
+        provenance=page_provenance(study),
+        recipe=as_yaml(study.raw),
+        notes=notes_on_cells(study, scores, stale),
+        sentences=told,
+        comparisons=comparisons if len(comparisons) else None,
+        transfer=analysis.transfer,
+        reference=study.references if len(study.references) else None,
+    )
+
+
+def training_seconds(study: Study) -> dict[str, float]:
+    """Setting → the mean seconds that its runs took to train, where that is recorded of all of them."""
+    recorded = {plan.name: plan.run.record.get("seconds") for plan in study.plans}
+    taken = {name: [recorded.get(run) for run in runs] for name, runs in study.design.settings.items()}
+    return {name: sum(filter(None, each)) / len(each) for name, each in taken.items() if all(each)}
+
+
+def trained_on(plan: CellPlan) -> dict[tuple[str, str], int]:
+    """How many rows a cell has in each task and language."""
+    return {(count.task, count.language): count.examples for count in plan.counts if count.examples}
+
+
+def axis_of_numbers(recipe: Recipe) -> str | None:
+    """The first axis of amounts that curves can run along."""
+    return next((name for name, axis in recipe.grid.items() if is_scale(axis)), None)
+
+
+def notes_on_cells(study: Study, scores: pl.DataFrame, stale: list[str]) -> list[str]:
+    """Cells that the report has no scores of, and why."""
+    notes: list[str] = []
+    if stale:
+        notes.append(f"scores of other adapters are left out: {', '.join(stale)}; run: harness eval RECIPE")
+    diverged = [plan.name for plan in study.plans if plan.run.record.get("state") == "diverged"]
+    if diverged:
+        notes.append(f"diverged in training, and left out: {', '.join(diverged)}")
+    scored = set(scores["cell"])
+    missing = [cell.name for cell in study.cells if cell.name not in {*scored, *stale, *diverged}]
+    if missing:
+        notes.append(f"not evaluated: {', '.join(missing)}")
+    return notes
+
+
+def current_scores(study: Study) -> tuple[pl.DataFrame, list[str]]:
+    """The stored scores of the base and of the adapters there are now; and cells whose scores are of others."""
+    scores = pl.read_parquet(study.folder / SCORES)
+    now = {plan.name: plan.run.record.get("adapter") for plan in study.plans} | {BASE: None}
+    stored = scores.select("cell", "adapter").unique(maintain_order=True).iter_rows()
+    stale = [cell for cell, adapter in stored if cell not in now or now[cell] != adapter]
+    return scores.filter(~pl.col("cell").is_in(stale)), stale
+
+
+def current_predictions(study: Study, stale: list[str]) -> pl.DataFrame | None:
+    """The stored predictions that the scores are of, if there are any."""
+    path = study.folder / PREDICTIONS
+    if not path.is_file():
+        return None
+    return pl.read_parquet(path).filter(~pl.col("cell").is_in(stale))
+
+
+def cell_facts(plan: CellPlan) -> CellFacts:
+    """What the plan and the run's record say of a cell."""
+    examples: dict[str, int] = {}
+    for count in plan.counts:
+        examples[count.language] = examples.get(count.language, 0) + count.examples
+    record = plan.run.record
+    return CellFacts(
+        name=plan.name,
+        examples=examples,
+        tokens=sum(count.tokens for count in plan.counts),
+        supervised_tokens=sum(count.supervised_tokens for count in plan.counts),
+        steps=plan.steps,
+        state=record.get("state", "new"),
+        seconds=record.get("seconds"),
+        tokens_per_second=record.get("tokens_per_second"),
+        model_flops_utilization=record.get("model_flops_utilization"),
+        device=record.get("device", ""),
+        processes=record.get("processes"),
+        loss=record.get("loss", ()),
+    )
+
+
+def page_provenance(study: Study) -> dict[str, str]:
+    """Versions, states and fingerprints, for the foot of the page: of the report, then of each cell."""
+    found = provenance()
+    return {
+        "base model": f"{study.model.identity}, in {study.precision.dtype}: {study.precision.reason}",
+        "engine": (read_json(study.folder / STUDY) or {}).get("engine", "not recorded"),
+        "prompts": study.renderer.template_hash,
+        "report made": f"{found['time']}, {code_and_machine(found)}",
+        "packages": ", ".join(f"{name} {number}" for name, number in found["packages"].items()),
+    } | {plan.name: provenance_of(plan, read_json(study.folder / "evaluation" / CANARY) or {}) for plan in study.plans}
+
+
+def code_and_machine(found: Mapping[str, Any]) -> str:
+    """The state of the code, the Python and the machine of a provenance."""
+    code = f"code {found['git']}" if found["git"] else "not a git checkout"
+    return f"{code}, Python {found['python']}, {found['machine']}, {found['cores']} cores"
+
+
+def provenance_of(plan: CellPlan, canary: Mapping[str, Any]) -> str:
+    """A cell's fingerprint, where and when it was trained, and whether the engine passed the gate with its adapter."""
+    record = plan.run.record
+    if "provenance" not in record:
+        return f"fingerprint {record['fingerprint']}, not finished" if record else "not trained"
+    where = f"fingerprint {record['fingerprint']}, {record['provenance']['time']}, "
+    where += code_and_machine(record["provenance"])
+    verdict = canary.get(plan.name)
+    if verdict is None:
+        return where
+    gate = "passed" if verdict["conclusive"] else "passed, but the adapter changes too little to tell"
+    return f"{where}; canary gate {gate if verdict['passed'] else 'failed'}"
+
+
+def status_data(study: Study) -> dict[str, Any]:
+    """State, steps done and items scored per cell, as plain data."""
+    scored: dict[str, int] = {}
+    if (study.folder / SCORES).is_file():
+        scores, _ = current_scores(study)
+        examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
+        scored = dict(examples.group_by("cell").len().iter_rows())
+    wanted = sum(len(each.examples) for each in study.evaluation_sets)
+    wanted += sum(len(each.items) for each in study.lm_eval_sets)
+    cells = [
+        {
+            "name": plan.name,
+            "state": plan.run.record.get("state", "new"),
+            "steps": f"{steps_done(plan.run, plan.steps)}/{plan.steps}",
+            "scored": scored.get(plan.name, 0),
+            "wanted": wanted,
+        }
+        for plan in study.plans
+    ]
+    if study.recipe.evaluation.base:
+        cells = [
+            {"name": BASE, "state": "untuned", "steps": "", "scored": scored.get(BASE, 0), "wanted": wanted},
+            *cells,
+        ]
+    return {"study": study.recipe.study, "folder": str(study.folder), "cells": cells}
+
+
+def steps_done(run: Any, steps: int) -> int:
+    """Steps of a trained cell, or those of its last whole checkpoint."""
+    if run.trained:
+        return steps
+    found = [int(folder.name.rpartition("-")[2]) for folder in run.checkpoints.glob("checkpoint-*")]
+    return max(found, default=0)

@@ -1,0 +1,49 @@
+"""LoRA adapters: put on a base model, taken off again, written to disk. The only importer of peft."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
+
+from harness.recipe.schema import Adapter
+
+
+@contextmanager
+def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
+    """The model with a new adapter, initialised from the seed alone; afterwards as it was before."""
+    names = {id(parameter) for parameter in model.parameters()}
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
+        task_type="CAUSAL_LM",
+    )
+    peft_model: Any = get_peft_model(model, config)
+    try:
+        yield peft_model
+    finally:
+        peft_model.unload()
+        model.__dict__.pop("forward", None)
+        model.__dict__.pop("peft_config", None)
+        model.__dict__.pop("_hf_peft_config_loaded", None)
+    left = {id(parameter) for parameter in model.parameters()}
+    assert left == names, "the base model was left changed by an adapter"
+
+
+def save_adapter(peft_model: PeftModel, folder: Path) -> None:
+    """Writes the adapter as safetensors, whole or not at all."""
+    unfinished = folder.with_name(".adapter.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    peft_model.save_pretrained(str(unfinished), safe_serialization=True)
+    load_file(unfinished / "adapter_model.safetensors")
+    (unfinished / "README.md").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
