@@ -14,7 +14,7 @@ from pathlib import Path
 from eval.engines import vllm_engine as generation
 from eval.generation.canary import mean_distance
 from eval.generation.requests import ModelUnderTest, canary_rows, engine_settings, log_probs_of
-from harness.evaluation.evaluate import describe_evaluation
+from harness.evaluation.cells import describe_evaluation
 from harness.planning.study import Study
 
 

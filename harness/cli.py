@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from eval.generation.canary import CanaryError
-from harness.console import is_first_process, say
-from harness.errors import INTERRUPTED, UserError
-from harness.interrupts import STOPPED, answering_interrupts, is_quiet
-from harness.printing import (
-    output,
-    plain_table,
-    show_agreement,
-    show_analysis,
-    show_cards,
-    show_comparison,
-    show_explanation,
-    show_plan,
-    show_scores,
-    show_table,
+from harness.commands.options import (
+    PAIRS,
+    Card,
+    Cells,
+    Json,
+    PairGroup,
+    Processes,
+    RecipeFile,
+    Runs,
+    SourceColumn,
+    TargetColumn,
+    TransferColumn,
+    names_in,
 )
+from harness.exits import reporting_mistakes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,49 +31,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Post-training transfer studies: one recipe, many mixtures, scores per language.",
 )
-
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The study's YAML file.", show_default=False)]
-Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Where runs are kept.")]
-Cells = Annotated[str | None, typer.Option("--cells", metavar="NAME,…", help="Only these cells.", show_default="all")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
-Processes = Annotated[
-    int | None,
-    typer.Option("--processes", metavar="N", min=1, help="Training processes.", show_default="one per GPU, or one"),
-]
-
-Card = Annotated[bool, typer.Option("--card", help="Also the mixture card of each cell: what its data is.")]
-
-PAIRS = typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, a pair of languages a row.")
-SourceColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The language trained on.")]
-TargetColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The language tested.")]
-TransferColumn = Annotated[str, typer.Option(metavar="COLUMN", help="What the one did to the other.")]
-PairGroup = Annotated[
-    str,
-    typer.Option(
-        metavar="COLUMN,…",
-        help="Columns of which each combination is an analysis.",
-        show_default="source_task, beside, task and metric, where they are",
-    ),
-]
-
-
-@contextmanager
-def reporting_mistakes() -> Generator[None]:
-    """Prints the user's mistakes, one a line, and exits with status 2; with 1 if the engine fails, 130 after Ctrl-C."""
-    try:
-        with answering_interrupts():
-            yield
-    except UserError as error:
-        for problem in error.problems if is_first_process() else ():
-            say(f"error: {problem}")
-        raise typer.Exit(2) from None
-    except CanaryError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        if not is_quiet():
-            say(STOPPED)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 @app.command()
@@ -94,21 +46,9 @@ def plan(
         harness plan recipes/quickstart.yaml --card --cells amount-40
     """
     with reporting_mistakes():
-        from harness.planning.study import Study, plan_data
-        from harness.recipe.grid import choose
-        from harness.training.forecast import time_left
+        from harness.commands.plan import plan_study
 
-        study = Study(recipe, runs)
-        chosen = {cell.name for cell in choose(study.cells, cells)}
-        data = plan_data(study)
-        data["cells"] = [cell for cell in data["cells"] if cell["name"] in chosen]
-        data["time"] = time_left(study, cells)
-        cards = study.cards(cells) if card else {}
-        if as_json:
-            print(json.dumps(data | {"cards": cards} if card else data, ensure_ascii=False))
-        else:
-            show_plan(data)
-        show_cards(study.folder, cards, quietly=as_json)
+        plan_study(recipe, runs, cells, card, as_json)
 
 
 @app.command()
@@ -121,39 +61,10 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
 
         harness run recipes/quickstart.yaml --cells amount-0,amount-20 --runs /scratch/runs
     """
-    times: dict[str, float] = {}
     with reporting_mistakes():
-        with timed("plan", times):
-            from harness.planning.study import Study, plan_data
-            from harness.recipe.grid import choose
-            from harness.training.forecast import time_left, training_in_words
+        from harness.commands.run import run_study
 
-            study = Study(recipe, runs)
-            chosen = {cell.name for cell in choose(study.cells, cells)}
-            left = time_left(study, cells)
-            show_plan(plan_data(study) | {"time": left})
-            study.begin()
-        with timed("train", times):
-            pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
-            if pending:
-                from harness.executors.local import launch_training
-
-                say(f"train: {len(pending)} cells{training_in_words(left)}")
-                if status := launch_training(recipe, runs, pending, processes):
-                    say(f"error: training ended with status {status}; the messages above say why")
-                    raise typer.Exit(status if status > 0 else 1)
-            else:
-                say("train: every cell is trained already")
-        with timed("evaluate", times):
-            from harness.evaluation.evaluate import evaluate_cells
-
-            evaluate_cells(study, cells)
-        with timed("report", times):
-            from harness.reporting.report import report_study
-
-            report_study(study, output)
-        spent = ", ".join(f"{stage} {timedelta(seconds=round(seconds))}" for stage, seconds in times.items())
-        say(f"time: {spent}, in all {timedelta(seconds=round(sum(times.values())))}")
+        run_study(recipe, runs, cells, processes)
 
 
 @app.command("eval")
@@ -163,14 +74,9 @@ def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None)
     Example: harness eval recipes/quickstart.yaml
     """
     with reporting_mistakes():
-        from harness.evaluation.evaluate import SCORES, evaluate_cells
-        from harness.planning.study import Study
+        from harness.commands.eval import eval_study
 
-        study = Study(recipe, runs)
-        for note in study.begin():
-            say(note)
-        evaluate_cells(study, cells)
-        say(f"scores: {study.folder / SCORES}; what they say: harness report {recipe}")
+        eval_study(recipe, runs, cells)
 
 
 @app.command()
@@ -180,12 +86,9 @@ def report(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
     Example: harness report recipes/quickstart.yaml --json > summary.json
     """
     with reporting_mistakes():
-        from harness.planning.study import Study
-        from harness.reporting.report import report_study
+        from harness.commands.report import report as write_report
 
-        summary = report_study(Study(recipe, runs), None if as_json else output)
-        if as_json:
-            print(json.dumps(summary.to_dicts(), ensure_ascii=False))
+        write_report(recipe, runs, as_json)
 
 
 @app.command()
@@ -213,6 +116,7 @@ def score(
     """
     with reporting_mistakes():
         from harness.commands.score import score_predictions
+        from harness.prediction_files import show_scores
 
         data = score_predictions(file, task, out, processes, identifier)
         if as_json:
@@ -238,7 +142,7 @@ def compare(
     Example: harness compare recipes/quickstart.yaml amount-40 amount-0 --show 10
     """
     with reporting_mistakes():
-        from harness.commands.compare import compare_cells
+        from harness.commands.compare import compare_cells, show_comparison
         from harness.planning.study import Study
 
         data = compare_cells(Study(recipe, runs), one, other)
@@ -284,7 +188,7 @@ def analyze(
     with reporting_mistakes():
         from eval.analysis.long_tables import Columns
         from eval.analysis.summary import LanguageGroups
-        from harness.commands.analyze import analyze_table
+        from harness.commands.analyze import analyze_table, show_analysis
 
         named = [names_in(given) for given in (seen, unseen, group, stages)]
         trained = named[0] if pivot in (*named[0], *named[1]) else (pivot, *named[0])
@@ -332,7 +236,8 @@ def judge(
         harness judge predictions.jsonl --model my-judge --endpoint http://localhost:8000/v1 --json
     """
     with reporting_mistakes():
-        from harness.evaluation.judged import judge_file
+        from harness.commands.judge import judge_file
+        from harness.prediction_files import show_scores
 
         options = {
             "model": model,
@@ -403,7 +308,7 @@ def explain(
     """
     with reporting_mistakes():
         from eval.analysis.explain import PairColumns
-        from harness.commands.explain import explain_transfer
+        from harness.commands.explain import explain_transfer, show_explanation
 
         data = explain_transfer(pairs, names_in(on), PairColumns(source, target, transfer, names_in(group)))
         if as_json:
@@ -432,7 +337,7 @@ def agree(
     """
     with reporting_mistakes():
         from eval.analysis.explain import PairColumns
-        from harness.commands.explain import models_agree
+        from harness.commands.agree import models_agree, show_agreement
 
         data = models_agree(pairs, PairColumns(source, target, transfer, names_in(group)), across)
         if as_json:
@@ -448,30 +353,9 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
     Example: harness status recipes/quickstart.yaml
     """
     with reporting_mistakes():
-        from harness.planning.study import Study
-        from harness.reporting.report import status_data
+        from harness.commands.status import show_status
 
-        data = status_data(Study(recipe, runs))
-        if as_json:
-            print(json.dumps(data, ensure_ascii=False))
-            return
-        table = plain_table(data["study"], ("cell", "state"), ("steps", "evaluated"))
-        for cell in data["cells"]:
-            table.add_row(cell["name"], cell["state"], cell["steps"], f"{cell['scored']}/{cell['wanted']}")
-        show_table(table)
-
-
-@contextmanager
-def timed(stage: str, times: dict[str, float]) -> Generator[None]:
-    """Notes how long a stage took."""
-    started = time.monotonic()
-    yield
-    times[stage] = time.monotonic() - started
-
-
-def names_in(given: str) -> tuple[str, ...]:
-    """What a list with commas names."""
-    return tuple(filter(None, (each.strip() for each in given.split(","))))
+        show_status(recipe, runs, as_json)
 
 
 if __name__ == "__main__":

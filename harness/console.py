@@ -1,4 +1,4 @@
-"""Progress with time left: a bar on a terminal, lines in a log; and a sign of life where nothing can be counted."""
+"""What commands print: tables without frames, lines beside them, and progress with time left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,8 +22,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 console = Console(stderr=True)
+output = Console()
+"""What a command prints as its result, and a program may read."""
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_OF_SILENCE = 30.0
 """After so long without a word, a line says that the work goes on."""
@@ -161,3 +165,26 @@ def duration(seconds: float) -> str:
 def say(text: str) -> None:
     """A line for the user, beside what a program may read from standard output."""
     print(text, file=sys.stderr, flush=True)
+
+
+def plain_table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+    """A table without a frame: columns of words, then columns of numbers."""
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for column in words:
+        table.add_column(column, no_wrap=True)
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def show_table(table: Table) -> None:
+    """Prints a table as wide as it is: a figure that wraps can be read, one that is cut off cannot."""
+    width = Console(width=10_000, markup=False).measure(table).maximum
+    Console(width=max(output.width, width), markup=False).print(table)
+
+
+def line(text: str) -> None:
+    """Prints a line as it is."""
+    output.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import typer
 
-from harness.cli import Cells, RecipeFile, Runs, reporting_mistakes
+from harness.commands.options import Cells, RecipeFile, Runs
 from harness.console import waiting
 from harness.executors.local import start_missing_processes
+from harness.exits import reporting_mistakes
 
 
 def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:

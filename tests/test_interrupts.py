@@ -18,7 +18,7 @@ from tests.support import REPOSITORY, small_recipe
 SLOW = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
 ANY_COMMAND = f"""
 import sys, threading
-from harness.cli import reporting_mistakes
+from harness.exits import reporting_mistakes
 with reporting_mistakes():
     threading.Timer(1.0, lambda: print("begun", file=sys.stderr, flush=True)).start()
     {SLOW}

@@ -18,7 +18,7 @@ from eval.generation.requests import stored_completions
 from eval.prediction_files.score import BadRow, CaseRow, ScoredRow, Tallies, cases_of, output_rows
 from eval.scorers.score import Score
 from harness.errors import UserError
-from harness.evaluation.evaluate import describe_evaluation, evaluate_cells
+from harness.evaluation.cells import describe_evaluation, evaluate_cells
 from harness.evaluation.judged import instruction_of, judge_file, judge_study
 from harness.planning.study import Study
 from harness.recipe.load import parse_recipe

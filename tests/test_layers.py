@@ -51,3 +51,68 @@ def test_imports_keep_to_the_house(path: Path) -> None:
 def test_every_heavy_library_is_imported_where_it_should_be() -> None:
     for library, place in HEAVY.items():
         assert library in {module.split(".")[0] for module, _ in imports(REPOSITORY / place)}
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_files() -> dict[str, set[str]]:
+    """Module → the project's modules that it imports when it is itself imported, or while it runs; not for types."""
+    modules = {module_of(path) for path in files()}
+    found: dict[str, set[str]] = {}
+    for path in files():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for_types = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for inner in ast.walk(node)
+        }
+        wanted: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and id(node) not in for_types:
+                names = {f"{node.module}.{alias.name}" for alias in node.names} & modules
+                wanted |= names or {node.module} & modules
+        found[module_of(path)] = wanted - {module_of(path)}
+    return found
+
+
+def test_no_circle_of_files() -> None:
+    """Imports within functions count as well: what needs another at all depends on it."""
+    graph = imported_files()
+    assert sum(map(len, graph.values())) > 200
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, f"a circle: {' → '.join((*way[way.index(module) :], module))}"
+        if module not in done:
+            for other in sorted(graph[module]):
+                visit(other, (*way, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_no_command_imports_another_command() -> None:
+    commands = {path.stem for path in (REPOSITORY / "harness" / "commands").glob("*.py")} - {"__init__", "options"}
+    from harness.cli import app
+
+    assert commands == {each.name or each.callback.__name__ for each in app.registered_commands if each.callback}
+    for name, wanted in imported_files().items():
+        others = {each for each in wanted if each.startswith("harness.commands.")} - {"harness.commands.options"}
+        assert not others or name == "harness.cli", f"{name} imports {', '.join(others)}"
+
+
+def test_a_recipe_opens_no_data() -> None:
+    for name, wanted in imported_files().items():
+        if name.startswith("harness.recipe."):
+            rooms = {".".join(each.split(".")[:2]) for each in wanted if each.startswith("harness.")}
+            assert rooms <= {"harness.recipe", "harness.errors"}, f"{name} imports {', '.join(sorted(rooms))}"
+
+
+def test_no_file_bears_a_librarys_name() -> None:
+    libraries = {*HEAVY, "accelerate", "datasets", "evaluate", "transformers", "torch", "ray", "tokenizers", "polars"}
+    assert not libraries & {path.stem for path in files()}

@@ -449,7 +449,7 @@ def test_a_studys_models_answer_lm_evals_tasks_in_the_same_tables(study: tuple[P
 
 
 def test_what_is_answered_is_not_asked_again(study: tuple[Path, Path, str], capsys: pytest.CaptureFixture[str]) -> None:
-    from harness.evaluation.evaluate import evaluate_cells
+    from harness.evaluation.cells import evaluate_cells
     from harness.planning.study import Study
     from harness.reporting.report import status_data
 

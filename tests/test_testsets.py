@@ -51,7 +51,7 @@ def test_no_exemplar_is_tested(recipe_data: dict[str, Any]) -> None:
 def test_prompts_with_exemplars_reach_the_engine(
     recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    from harness.evaluation.evaluate import describe_evaluation
+    from harness.evaluation.cells import describe_evaluation
 
     recipe_data["prompts"] = {"few_shot": {"math": {"shots": 2}}}
     study = Study(write_recipe(recipe_data), tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +11,9 @@ import polars as pl
 
 from eval.analysis.long_tables import Columns, TableError, analyse
 from eval.analysis.summary import LanguageGroups
-from harness.console import say
+from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, UserError
-
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-READERS = {".csv": pl.read_csv, ".tsv": pl.read_csv, ".parquet": pl.read_parquet, ".jsonl": pl.read_ndjson}
+from harness.table_files import read_table
 
 
 def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> list[dict[str, Any]]:
@@ -58,32 +55,57 @@ def stages_problems(stages: Sequence[str], groups: LanguageGroups) -> list[Probl
     return problems
 
 
-def read_table(file: Path) -> pl.DataFrame:
-    """A table from a .csv, .tsv, .parquet or .jsonl file; numbers stay text until they are wanted. Raises UserError."""
-    if file.suffix not in READERS:
-        raise UserError([Problem(str(file), f"got {file.suffix!r}; a table is one of {', '.join(READERS)}")])
-    if not file.is_file():
-        raise UserError([Problem(str(file), "there is no such file")])
-    try:
-        if file.suffix in SEPARATORS:
-            return pl.read_csv(file, separator=SEPARATORS[file.suffix], infer_schema=False)
-        return READERS[file.suffix](file)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = first_bad_line(file) if file.suffix in SEPARATORS else None
-        raise UserError([Problem(str(file), reason or " ".join(str(error).split())[:300])]) from None
+CONTINUAL = {
+    "final": "mean after the last stage",
+    "forgetting": "forgotten of earlier stages' languages, after their best (noise makes it more)",
+    "backward": "change of a language since its own stage",
+    "forward": "a language before its stage, above guessing",
+    "transfer": "a language after its stage, above training on it alone",
+}
+"""What `harness analyze --stages` calls the metrics of continual training."""
 
 
-def first_bad_line(file: Path) -> str | None:
-    """What is wrong with the first line that is not UTF-8, or has more fields than the header; None if none is."""
-    try:
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            rows = csv.reader(lines, delimiter=SEPARATORS[file.suffix])
-            header = next(rows, [])
-            for row in rows:
-                if any("\udc80" <= letter <= "\udcff" for field in row for letter in field):
-                    return f"line {rows.line_num} is not UTF-8 text; save the file as UTF-8"
-                if len(row) > len(header):
-                    return f"line {rows.line_num} has {len(row)} fields, the header {len(header)}"
-    except (OSError, csv.Error):
-        return None
-    return None if header else "the file is empty"
+def show_analysis(found: list[dict[str, Any]], x: str) -> None:
+    """A table per group of rows: the axis down, groups of languages across; then what its curve says."""
+    for part in found:
+        names = list(dict.fromkeys(row["group"] for row in part["summary"]))
+        title = ", ".join(f"{name} {value}" for name, value in part["group"].items())
+        table = plain_table(title, (x,), tuple(names))
+        by_amount: dict[float, dict[str, Any]] = {}
+        for row in part["summary"]:
+            by_amount.setdefault(row[x], {})[row["group"]] = row
+        for amount, row in by_amount.items():
+            table.add_row(f"{amount:g}", *(interval_text(row.get(name)) for name in names))
+        show_table(table)
+        line(f"  {scores_in_words(part['summary'])}")
+        for curve in part["curves"]:
+            told = f"{curve['group']}: highest at {x} {curve['best']:g}"
+            told += f", plateau from {curve['plateau']:g}" if curve["plateau"] is not None else ""
+            closed = curve["gap_closed"]
+            told += f"; gap closed {100 * closed['mean']:.1f} points" if closed["mean"] is not None else ""
+            told += f" ({100 * closed['low']:.1f} to {100 * closed['high']:.1f})" if closed["low"] is not None else ""
+            rho = curve["correlation"]
+            told += f"; Spearman seen/unseen {rho:.2f} over {curve['points']} points" if rho is not None else ""
+            line(f"  {told}")
+        if "stages" in part:
+            line(f"  stages: {', '.join(f'{name} at {x} {value:g}' for name, value in part['stages'].items())}")
+        for name, each in part.get("continual", {}).items():
+            line(f"  {CONTINUAL[name]}: {interval_text(each) or 'undefined, scores being missing'}")
+        for each in part.get("dynamics", ()):
+            if each["learn_step"] is not None:
+                lost = "" if each["forgetting"] is None else f", {each['forgetting']:.3f} forgotten since the best"
+                line(f"  {each['group']}: learned at {x} {each['learn_step']:g}{lost}")
+
+
+def scores_in_words(summary: list[dict[str, Any]]) -> str:
+    """How many scores means are of, from the rows of single languages, and how many were blank."""
+    single = [row for row in summary if row["languages"] == row["group"]]
+    scored, blank = (sum(row[key] for row in single) for key in ("scored", "unscored"))
+    return f"{scored:,} scores" + (f", {blank:,} blank, in no mean" if blank else "")
+
+
+def interval_text(row: dict[str, Any] | None) -> str:
+    """A mean with its interval, as far as they are known."""
+    if row is None or row["mean"] is None:
+        return ""
+    return f"{row['mean']:.3f}" + (f" ({row['low']:.3f}–{row['high']:.3f})" if row["low"] is not None else "")

@@ -11,8 +11,9 @@ from data_mixes.storage import write_text
 from eval.analysis.panel import Panel
 from eval.analysis.stats import differences, holm
 from eval.analysis.summary import LanguageGroups, main_panels
+from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
-from harness.evaluation.evaluate import PREDICTIONS
+from harness.evaluation.cells import PREDICTIONS
 from harness.planning.study import Study
 from harness.reporting.report import current_scores
 
@@ -95,3 +96,31 @@ def flips(study: Study, scores: pl.DataFrame, one: str, other: str) -> list[dict
         | {other: {name: row[f"{name}_other"] for name in ("value", "answer", "completion")}}
         for row in paired.sort(gap, descending=True, maintain_order=True).iter_rows(named=True)
     ]
+
+
+def show_comparison(data: dict[str, Any], shown: int) -> None:
+    """A table of differences per language and group, then some of the items that flipped."""
+    from eval.report.text_tables import p_value
+    from eval.scorers.metrics import metric_of
+
+    title = f"{data['one']} − {data['other']}"
+    table = plain_table(title, ("task", "metric", "language"), ("difference", "95 %", "p", "p (Holm)", "items"))
+    before = ""
+    for row in data["differences"]:
+        factor = metric_of(row["metric"]).factor
+        figures = [None if row[key] is None else factor * row[key] for key in ("difference", "low", "high")]
+        known = [f"{each:+.1f}" for each in figures if each is not None]
+        interval = f"{known[1]} to {known[2]}" if len(known) == 3 else ""
+        p_values = [p_value(row[key]) for key in ("p", "p_adjusted")]
+        words = (row["task"], row["metric"]) if row["task"] != before else ("", "")
+        table.add_row(*words, row["group"], known[0] if known else "", interval, *p_values, str(row["items"]))
+        before = row["task"]
+    show_table(table)
+    for item in data["flipped"][:shown]:
+        line(f"\n{item['task']} {item['language']} {item['item']}")
+        line(f"  prompt     {' '.join(item['prompt'].split())}")
+        line(f"  reference  {' '.join(item['reference'].split())}")
+        for cell in (data["one"], data["other"]):
+            line(f"  {cell}: {item[cell]['value']:g}  {' '.join(item[cell]['completion'].split())}")
+    line(f"{len(data['flipped'])} items differ: {data['file']}")
+    line(f"versions: {'; '.join(dict.fromkeys(row['version'] for row in data['differences']))}")

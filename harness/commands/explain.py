@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from eval.analysis.agreement import agreement
 from eval.analysis.covariates import COVARIATES, origin, with_covariates
-from eval.analysis.explain import PairColumns, explain, pairs_of
-from eval.analysis.long_tables import TableError
-from harness.commands.analyze import read_table
-from harness.errors import Problem, UserError, suggestion
+from eval.analysis.explain import PairColumns, explain
+from harness.console import line, plain_table, show_table
+from harness.errors import Problem, suggestion
+from harness.pair_tables import by_group, checked, grouped, shown_parts
+from harness.table_files import read_table
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-GROUP = ("source_task", "beside", "task", "metric")
-"""Columns of a study's table of transfer; each combination of what they hold is analysed on its own."""
+    pass
 
 
 def explain_transfer(file: Path, covariates: Sequence[str], columns: PairColumns) -> dict[str, Any]:
@@ -44,71 +40,6 @@ def explain_transfer(file: Path, covariates: Sequence[str], columns: PairColumns
     return {"transfer": columns.transfer, "covariates": origins, "analyses": found}
 
 
-def models_agree(files: Sequence[Path], columns: PairColumns, across: str) -> dict[str, Any]:
-    """Whether models, told apart by a column, rank languages alike as donors and as recipients, per group of rows.
-
-    Raises UserError as `explain_transfer` does.
-    """
-    table = pl.concat(read_tables(files), how="diagonal_relaxed")
-    columns, file = grouped(columns, table), Path(", ".join(map(str, files)))
-    pairs = checked(file, table, replace(columns, group=(*columns.group, across)), (), [])
-    found = by_group(file, pairs, columns.group, lambda part: agreement(part, columns, across))
-    return {"transfer": columns.transfer, "across": across, "analyses": found}
-
-
-def read_tables(files: Sequence[Path]) -> list[pl.DataFrame]:
-    """Tables, each as `read_table` reads it. Raises UserError for all that cannot be read."""
-    found: list[pl.DataFrame] = []
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            found.append(read_table(file))
-        except UserError as error:
-            problems += error.problems
-    if problems:
-        raise UserError(problems)
-    return found
-
-
-def grouped(columns: PairColumns, table: pl.DataFrame) -> PairColumns:
-    """The columns with a study's own groups, as far as they are there, if none were named."""
-    return columns if columns.group else replace(columns, group=tuple(each for each in GROUP if each in table.columns))
-
-
-def checked(
-    file: Path, table: pl.DataFrame, columns: PairColumns, covariates: Sequence[str], problems: Sequence[Problem]
-) -> pl.DataFrame:
-    """The table's pairs. Raises UserError for these problems and those of the table."""
-    try:
-        pairs = pairs_of(table, columns, covariates)
-    except TableError as error:
-        raise UserError([*problems, *(Problem(str(file), problem) for problem in error.problems)]) from None
-    if problems:
-        raise UserError(problems)
-    return pairs
-
-
-def by_group(
-    file: Path, pairs: pl.DataFrame, group: Sequence[str], analysis: Callable[[pl.DataFrame], DataclassInstance]
-) -> list[dict[str, Any]]:
-    """The figures of each group of rows, or the problem with it. Raises UserError where all have one."""
-    parts = pairs.group_by(group, maintain_order=True) if group else [((), pairs)]
-    found: list[dict[str, Any]] = [
-        {"group": dict(zip(group, values, strict=True))} | analysed(part, analysis) for values, part in parts
-    ]
-    if all("problem" in part for part in found):
-        raise UserError([Problem(str(file), group_name(part["group"]) + part["problem"]) for part in found])
-    return found
-
-
-def analysed(part: pl.DataFrame, analysis: Callable[[pl.DataFrame], DataclassInstance]) -> dict[str, Any]:
-    """The figures of one group of rows, or the problem with it."""
-    try:
-        return asdict(analysis(part))
-    except TableError as error:
-        return {"problem": str(error)}
-
-
 def is_numeric(column: pl.Series) -> bool:
     """Whether a column holds numbers, or text that spells them, and perhaps blanks."""
     return column.cast(pl.Float64, strict=False).null_count() == column.null_count() < len(column)
@@ -123,6 +54,22 @@ def covariate_problems(name: str, columns: Sequence[str]) -> list[Problem]:
     return []
 
 
-def group_name(group: dict[str, str]) -> str:
-    """What precedes a message about a group."""
-    return ", ".join(f"{name} {value}" for name, value in group.items()) + ": " if group else ""
+def show_explanation(data: dict[str, Any]) -> None:
+    """A table per group of rows: what goes with each covariate, and of which pairs this is."""
+    for title, part in shown_parts(data):
+        line(title)
+        table = plain_table("", ("covariate",), ("per SD", "p (QAP)", "p (Holm)", "alone: Spearman", "p (QAP)"))
+        for each in part["effects"]:
+            p_values = [f"{each[key]:.4f}" for key in ("p", "p_adjusted", "p_alone")]
+            effect, alone = f"{each['coefficient']:+.3g}", f"{each['spearman']:+.2f}"
+            table.add_row(each["covariate"], effect, *p_values[:2], alone, p_values[2])
+        show_table(table)
+        sides = ", ".join(f"{len(part[side])} {side} ({' '.join(part[side])})" for side in ("sources", "targets"))
+        permuted = f"{'all ' if part['exact'] else ''}{part['permutations']:,} permutations"
+        line(f"{part['pairs']} pairs: {sides}; R² {part['r_squared']:.2f}; {permuted}")
+        for name, blank in part["left_out"].items():
+            more = ", …" if len(blank) > 3 else ""
+            line(f"  left out: {len(blank)} without {name} ({', '.join(blank[:3])}{more})")
+        for warning in part["warnings"]:
+            line(f"  warning: {warning}")
+    line(f"covariates: {'; '.join(f'{name} of {origin}' for name, origin in data['covariates'].items())}")

@@ -14,7 +14,7 @@ from eval.analysis.summary import summarize
 from eval.tasks import TASKS
 from harness.console import progress, say
 from harness.errors import Problem, UserError, suggestion
-from harness.evaluation.evaluate import BASE, PREDICTIONS, SCORES
+from harness.evaluation.cells import BASE, PREDICTIONS, SCORES
 from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.reporting.report import current_scores

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from eval.prediction_files.score import SCORED_TASKS, ScoredTask, Tallies, score_to_text
-from eval.scorers.language import IDENTIFIERS, Identifier, available
-from harness.console import say
+from eval.scorers.language import Identifier
 from harness.errors import Problem, UserError, suggestion
-
-SHOWN_BAD = 20
+from harness.prediction_files import report_bad, same_file_problems
+from harness.recipe.checks import identifier_problems
 
 
 def score_predictions(
@@ -47,28 +46,3 @@ def score_predictions(
     if not tallies.by_language:
         raise UserError([Problem(str(file), "holds no row that can be scored")])
     return tallies.as_data()
-
-
-def same_file_problems(file: Path, out: Path | None) -> list[Problem]:
-    """Results that would be written over what they are of."""
-    if out and out.resolve() == file.resolve():
-        return [Problem("--out", f"{out} is the file of predictions itself; name another")]
-    return []
-
-
-def identifier_problems(where: str, identifier: str) -> list[Problem]:
-    """What keeps a language identifier from being used."""
-    if identifier not in IDENTIFIERS:
-        return [Problem(where, f"no identifier {identifier!r}; {suggestion(identifier, IDENTIFIERS)}")]
-    if not available(identifier):
-        return [Problem(where, f"{identifier} is not installed: pip install '.[{identifier}]', or take py3langid")]
-    return []
-
-
-def report_bad(tallies: Tallies) -> None:
-    """Says which rows are bad, the first of them by line."""
-    for row in tallies.bad[:SHOWN_BAD]:
-        say(f"bad row: {row}")
-    if tallies.bad:
-        more = f", {len(tallies.bad) - SHOWN_BAD} of them not shown" if len(tallies.bad) > SHOWN_BAD else ""
-        say(f"{len(tallies.bad)} bad rows were left out{more}")

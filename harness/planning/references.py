@@ -8,9 +8,9 @@ import polars as pl
 
 from eval.scorers.metrics import metric_of
 from eval.tasks import TASKS
-from harness.commands.analyze import read_table
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.schema import Recipe, Reference
+from harness.table_files import read_table
 
 RATING = metric_of("judge_rating")
 COLUMNS = {

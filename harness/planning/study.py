@@ -4,98 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from data_mixes.mixture import TOKEN_UNITS, Allotment, BudgetError, allot, epochs_of, materialise
+from data_mixes.mixture import allot, materialise
 from data_mixes.order import Keys
 from data_mixes.prompts import PromptError, Renderer
-from data_mixes.rows import Rows
-from data_mixes.source import Source, SourceError
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Lengths, Measures, TokenStore
 from eval.analysis.summary import Design, LanguageGroups
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
-from harness.evaluation.judged import in_recipe, judge_study_problems, local_renderer
 from harness.models.base import ModelFiles, find_model, load_tokenizer
 from harness.models.engines import EngineChoice, engine_for
+from harness.models.judge import in_recipe, judge_study_problems, local_renderer
 from harness.models.precision import Precision, begin_in, study_precision, this_device
 from harness.planning.card import Cards
-from harness.planning.contrast import Compared, neighbours
+from harness.planning.cells import CellPlan, Draft, count_by_language, examples_by_source, sources_of, training_order
 from harness.planning.design import design_of
+from harness.planning.lm_eval_sets import lm_eval_sets
+from harness.planning.problems import as_problems, gathered, opening_problems, shortfalls
 from harness.planning.references import references_of
 from harness.planning.screening import Dropped, Screening
 from harness.planning.testsets import evaluation_problems, evaluation_sets
 from harness.recipe.grid import Cell, cells_of, choose
-from harness.recipe.lm_eval import lm_eval_sets
 from harness.recipe.load import load_recipe
-from harness.recipe.schema import Recipe, Training
-from harness.runs.record import CellRun, open_cell, prepare_runs_folder
+from harness.runs.record import open_cell, prepare_runs_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from eval.interop.lm_eval_tasks import LmEvalSet
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class LanguageCount:
-    """What one cell trains on in one task and language: one epoch of it."""
-
-    task: str
-    language: str
-    examples: int
-    tokens: int
-    supervised_tokens: int
-    shortened: int
-    """Rows whose text was shortened to fit in prompts.max_tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A cell's mixture before it is known how long to train on it."""
-
-    cell: Cell
-    allotments: tuple[Allotment, ...]
-    mixture: Rows
-
-
-@dataclass(frozen=True, slots=True)
-class CellPlan:
-    """A cell with its rows in training order and what they count."""
-
-    cell: Cell
-    allotments: tuple[Allotment, ...]
-    mixture: Rows
-    """One epoch."""
-    rows: Rows
-    """All that is trained on."""
-    lengths: Lengths
-    """Of `rows`."""
-    counts: tuple[LanguageCount, ...]
-    steps: int
-    run: CellRun
-
-    @property
-    def name(self) -> str:
-        """The cell's name."""
-        return self.cell.name
-
-    @property
-    def epochs(self) -> float:
-        """How often the mixture is gone through."""
-        return len(self.rows) / len(self.mixture)
 
 
 class Study:
@@ -284,177 +225,3 @@ class Study:
             trust_remote_code=self.recipe.model.trust_remote_code,
         )
         return lm_eval_sets(self.recipe, self.renderer, config)
-
-
-@contextmanager
-def as_problems(recipe: Recipe) -> Generator[None]:
-    """Errors of `data_mixes` as the user's mistakes, at their keys."""
-    try:
-        yield
-    except BudgetError as error:
-        raise UserError(budget_problems(error, recipe)) from None
-    except SourceError as error:
-        raise UserError([Problem(f"sources.{error.source}", str(error))]) from None
-    except PromptError as error:
-        raise UserError([Problem("prompts", str(error))]) from None
-
-
-def gathered(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """What all calls return. Raises UserError with the problems of all that fail."""
-    results: list[Result] = []
-    problems: list[Problem] = []
-    for call in calls:
-        try:
-            results.append(call())
-        except UserError as error:
-            problems += error.problems
-    if problems:
-        raise UserError(list(dict.fromkeys(problems)))
-    return results
-
-
-def sources_of(allotments: Sequence[Allotment]) -> set[str]:
-    """The names of the sources that rows are taken from."""
-    return {each.source for each in allotments}
-
-
-def examples_by_source(allotments: Sequence[Allotment]) -> dict[str, int]:
-    """Source and variant → examples, whatever the components are called."""
-    totals: dict[str, int] = {}
-    for each in allotments:
-        place = f"{each.source}/{each.variant}"
-        totals[place] = totals.get(place, 0) + each.examples
-    return totals
-
-
-def training_order(mixture: Rows, lengths: Lengths, training: Training) -> NDArray[np.int64]:
-    """Which rows a cell is trained on: whole epochs, so many steps, or as many rows as fit in the tokens."""
-    tokens = training.supervised_tokens
-    wanted = training.global_batch * training.steps if training.steps else len(mixture) * (training.epochs or 1)
-    one_epoch = int(lengths.supervised_tokens.sum())
-    rounds = math.ceil(wanted / len(mixture)) if tokens is None else tokens // one_epoch + 1
-    order = np.concatenate(list(islice(epochs_of(mixture, training.seed), rounds)))
-    if tokens is None:
-        return order[:wanted]
-    return order[: int(np.searchsorted(np.cumsum(lengths.supervised_tokens[order]), tokens, side="right"))]
-
-
-def opening_problems(cells: Sequence[Cell]) -> list[Problem]:
-    """Sources of some cell's mixture that cannot be read."""
-    wanted: dict[str, tuple[Source, set[str]]] = {}
-    for component in [component for cell in cells for component in cell.recipe.components]:
-        for source in component.sources:
-            languages = {language for each in component.variants for language in (each.language, each.prompt_language)}
-            wanted.setdefault(source.name, (source, set()))[1].update(filter(None, languages))
-    problems: list[Problem] = []
-    for name, (source, languages) in wanted.items():
-        try:
-            for language in sorted(languages):
-                source.pool("train", language)
-        except SourceError as error:
-            problems.append(Problem(f"sources.{name}", str(error)))
-    return problems
-
-
-def shortfalls(cell: Cell) -> list[Problem]:
-    """Amounts that a source cannot serve, as far as can be told without a tokenizer."""
-    components = cell.recipe.components
-    if not any(component.amount or component.total for component in components):
-        return [Problem("mixture", f"cell {cell.name!r} trains on nothing; give some component an amount above 0")]
-    if any(component.unit in TOKEN_UNITS for component in components):
-        return []
-    try:
-        allot(components, cell.recipe.training.seed)
-    except BudgetError as error:
-        return budget_problems(error, cell.recipe)
-    return []
-
-
-def budget_problems(error: BudgetError, recipe: Recipe) -> list[Problem]:
-    """The budgets that cannot be served, at their keys, with what their source had to leave out."""
-    problems: list[Problem] = []
-    for each in error.shortfalls:
-        left_out = str(recipe.known_sources[each.source].drops("train"))
-        note = f" ({each.source} left out when read: {left_out})" if left_out else ""
-        problems.append(Problem(f"mixture.{each.component}", f"{each}{note}"))
-    return problems
-
-
-def count_by_language(mixture: Rows, lengths: Lengths) -> tuple[LanguageCount, ...]:
-    """Examples, tokens and supervised tokens per task and language of one epoch."""
-    totals: dict[tuple[str, str], NDArray[np.int64]] = {}
-    for pool, positions, _ in mixture.by_pool():
-        sums = [len(positions), lengths.tokens[positions].sum(), lengths.supervised_tokens[positions].sum(),
-                np.count_nonzero(lengths.cut[positions])]  # fmt: skip
-        place = (pool.task, pool.language)
-        totals[place] = totals.get(place, np.zeros(4, dtype=np.int64)) + np.array(sums, dtype=np.int64)
-    return tuple(LanguageCount(*place, *map(int, total)) for place, total in sorted(totals.items()))
-
-
-def plan_data(study: Study) -> dict[str, Any]:
-    """The plan as plain data, for `harness plan --json`."""
-    return {
-        "study": study.recipe.study,
-        "model": study.model.identity,
-        "precision": asdict(study.precision),
-        "engine": asdict(study.engine),
-        "languages": study.recipe.all_languages,
-        "cells": [
-            {
-                "name": plan.name,
-                "state": plan.run.record.get("state", "new"),
-                "epochs": round(plan.epochs, 3),
-                "steps": plan.steps,
-                "rows": len(plan.rows),
-                "supervised_tokens": int(plan.lengths.supervised_tokens.sum()),
-                "counts": [asdict(count) for count in plan.counts],
-                "allotments": [asdict(each) | {"repeats": each.repeats} for each in plan.allotments],
-            }
-            for plan in study.plans
-        ],
-        "differences": [
-            asdict(each) | {"changes": [str(change) for change in each.changes], "one_factor": each.one_factor}
-            for each in neighbours([Compared(p.name, p.cell.recipe, p.mixture, p.steps) for p in study.plans])
-        ],
-        "sources": source_data(study),
-        "dropped": [asdict(each) for each in study.dropped],
-        "evaluation": [
-            {
-                "task": each.task,
-                "language": each.language,
-                "items": len(each.examples),
-                "shortened": study.shortened_tests[each.task, each.language],
-            }
-            for each in study.evaluation_sets
-        ],
-        "lm_eval": [
-            {
-                "task": each.named.task,
-                "language": each.named.language,
-                "items": len(each.items),
-                "name": each.named.name,
-                "metric": each.metric,
-                "left_out": each.left_out,
-                "shortened": each.cut,
-                "version": each.version,
-            }
-            for each in study.lm_eval_sets
-        ],
-    }
-
-
-def source_data(study: Study) -> list[dict[str, Any]]:
-    """The versions of the sources trained on, and what was left out when they were read."""
-    used = sorted({name for plan in study.plans for name in sources_of(plan.allotments)})
-    sources = [study.recipe.known_sources[name] for name in used]
-    return [
-        {
-            "name": each.name,
-            "version": each.version,
-            "origin": each.origin_name,
-            "dropped": dict(drops.counts),
-            "report": str(drops),
-        }
-        for each in sources
-        for drops in [each.drops("train")]
-    ]

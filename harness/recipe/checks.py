@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.summary import BASE, GAP, LanguageGroups
+from eval.scorers.language import IDENTIFIERS, available
 from eval.tasks import TASKS
-from harness.commands.score import identifier_problems
 from harness.errors import Problem, suggestion
-from harness.recipe.lm_eval import named_tasks, naming_problems
+from harness.recipe.named_tasks import named_tasks, naming_problems
 from harness.recipe.schema import Ingredient, Judge, Recipe, is_ready_made
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -346,3 +346,12 @@ def endpoint_problem(url: str) -> str | None:
     if parts.username or parts.query:
         return "its address must hold no name, key or query; a key is read from the environment, see api_key_variable"
     return None
+
+
+def identifier_problems(where: str, identifier: str) -> list[Problem]:
+    """What keeps a language identifier from being used."""
+    if identifier not in IDENTIFIERS:
+        return [Problem(where, f"no identifier {identifier!r}; {suggestion(identifier, IDENTIFIERS)}")]
+    if not available(identifier):
+        return [Problem(where, f"{identifier} is not installed: pip install '.[{identifier}]', or take py3langid")]
+    return []

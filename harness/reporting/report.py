@@ -20,7 +20,7 @@ from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
 from harness.console import say
 from harness.errors import Problem, UserError
-from harness.evaluation.evaluate import PREDICTIONS, SCORES
+from harness.evaluation.cells import PREDICTIONS, SCORES
 from harness.models.precision import STUDY
 from harness.planning.design import is_scale, setting_places, sources_of_transfer
 from harness.planning.study import CellPlan, Study
@@ -254,38 +254,3 @@ def provenance_of(plan: CellPlan, canary: Mapping[str, Any]) -> str:
         return where
     gate = "passed" if verdict["conclusive"] else "passed, but the adapter changes too little to tell"
     return f"{where}; canary gate {gate if verdict['passed'] else 'failed'}"
-
-
-def status_data(study: Study) -> dict[str, Any]:
-    """State, steps done and items scored per cell, as plain data."""
-    scored: dict[str, int] = {}
-    if (study.folder / SCORES).is_file():
-        scores, _ = current_scores(study)
-        examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
-        scored = dict(examples.group_by("cell").len().iter_rows())
-    wanted = sum(len(each.examples) for each in study.evaluation_sets)
-    wanted += sum(len(each.items) for each in study.lm_eval_sets)
-    cells = [
-        {
-            "name": plan.name,
-            "state": plan.run.record.get("state", "new"),
-            "steps": f"{steps_done(plan.run, plan.steps)}/{plan.steps}",
-            "scored": scored.get(plan.name, 0),
-            "wanted": wanted,
-        }
-        for plan in study.plans
-    ]
-    if study.recipe.evaluation.base:
-        cells = [
-            {"name": BASE, "state": "untuned", "steps": "", "scored": scored.get(BASE, 0), "wanted": wanted},
-            *cells,
-        ]
-    return {"study": study.recipe.study, "folder": str(study.folder), "cells": cells}
-
-
-def steps_done(run: Any, steps: int) -> int:
-    """Steps of a trained cell, or those of its last whole checkpoint."""
-    if run.trained:
-        return steps
-    found = [int(folder.name.rpartition("-")[2]) for folder in run.checkpoints.glob("checkpoint-*")]
-    return max(found, default=0)

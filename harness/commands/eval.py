@@ -1,0 +1,18 @@
+"""harness eval: generate with every trained cell and the base model, and score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.console import say
+from harness.evaluation.cells import SCORES, evaluate_cells
+from harness.planning.study import Study
+
+
+def eval_study(recipe: Path, runs: Path, cells: str | None) -> None:
+    """Evaluates the chosen cells, and says where their scores are. Raises UserError."""
+    study = Study(recipe, runs)
+    for note in study.begin():
+        say(note)
+    evaluate_cells(study, cells)
+    say(f"scores: {study.folder / SCORES}; what they say: harness report {recipe}")

@@ -1,0 +1,98 @@
+"""harness judge: a model rates predictions made anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from data_mixes.storage import write_text
+from eval.judges.wording import RATING
+from eval.prediction_files.score import BadRow, CaseRow, ScoredRow, Tallies, cases_of, output_rows
+from eval.scorers.score import Score
+from harness.errors import Problem, UserError
+from harness.models.engines import engine_for
+from harness.models.precision import precision_for, this_device
+from harness.recipe import schema as settings
+from harness.recipe.checks import judge_problems
+
+if TYPE_CHECKING:
+    pass
+from harness.evaluation.judged import judgement_row, judging_data, put_to
+from harness.models.judge import made_judge, on_command_line
+from harness.prediction_files import report_bad, same_file_problems
+
+
+def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Judges a file, writes scores and judgements of its rows if `out` says where, and returns the summary.
+
+    `options` are settings of harness.recipe.schema.Judge. Raises UserError for settings that do not fit together, a
+    file that cannot be read or written, one without a good row, and a judge that cannot be asked.
+    """
+    given = judge_settings(options)
+    if problems := same_file_problems(file, out):
+        raise UserError(problems)
+    if out and not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):  # said before anything is paid for
+        raise UserError([Problem("--out", f"{out.parent} is no folder that can be written to")])
+    try:
+        rows = cases_of(file)
+    except OSError as error:
+        raise UserError([Problem(str(error.filename or file), error.strerror or str(error))]) from None
+    bad = Tallies(bad=[row for row in rows if isinstance(row, BadRow)])
+    report_bad(bad)
+    good = [row for row in rows if isinstance(row, CaseRow)]
+    if not good:
+        raise UserError([Problem(str(file), "holds no row that can be judged")])
+    judge = made_judge(given, lambda: (engine_for("auto"), precision_for(this_device()).dtype), on_command_line)
+    judged = put_to(judge, [row.case for row in good], on_command_line)
+    found = iter(judged.scores)
+    scored = [row if isinstance(row, BadRow) else scored_row(row, next(found)) for row in rows]
+    tallies = Tallies()
+    for row in scored:
+        tallies.add(row)
+    if out:
+        write_rows(
+            out, scored, [(good[each.question.place].line, judgement_row(judge, each)) for each in judged.judgements]
+        )
+    return tallies.as_data() | {"judging": judging_data(judge, judged)}
+
+
+def scored_row(row: CaseRow, scores: Sequence[Score]) -> ScoredRow:
+    """A row with its scores."""
+    return ScoredRow(row.line, row.id, row.case.language, tuple(scores))
+
+
+def judge_settings(options: Mapping[str, Any]) -> settings.Judge:
+    """The settings given on the command line. Raises UserError if they do not fit together."""
+    try:
+        given = settings.Judge(**{key: value for key, value in options.items() if value is not None})
+    except ValidationError as error:
+        found = [(str(each["loc"][0]), f"got {each['input']!r}; {each['msg']}") for each in error.errors()]
+    else:
+        found = judge_problems(given)
+        if not found:
+            return given
+    raise UserError([Problem(on_command_line(key), message) for key, message in found])
+
+
+def write_rows(out: Path, rows: Sequence[ScoredRow | BadRow], judgements: Iterable[tuple[int, dict[str, Any]]]) -> None:
+    """One JSON object per row and metric: the score, and the judgements, told by line, that it rests on.
+
+    Raises UserError for a file that cannot be written.
+    """
+    by_place: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for line, judgement in judgements:
+        by_place.setdefault((line, judgement["metric"]), []).append(judgement)
+    written = [
+        each | {"judgements": by_place.get((row.line, each["metric"]), [])}
+        for row in rows
+        for each in output_rows(RATING, row)
+    ]
+    try:
+        write_text(out, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in written))
+    except OSError as error:
+        raise UserError([Problem(str(error.filename or out), error.strerror or str(error))]) from None

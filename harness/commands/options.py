@@ -1,0 +1,55 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The study's YAML file.", show_default=False)]
+
+
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Where runs are kept.")]
+
+
+Cells = Annotated[str | None, typer.Option("--cells", metavar="NAME,…", help="Only these cells.", show_default="all")]
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+
+
+Processes = Annotated[
+    int | None,
+    typer.Option("--processes", metavar="N", min=1, help="Training processes.", show_default="one per GPU, or one"),
+]
+
+
+Card = Annotated[bool, typer.Option("--card", help="Also the mixture card of each cell: what its data is.")]
+
+
+PAIRS = typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, a pair of languages a row.")
+
+
+SourceColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The language trained on.")]
+
+
+TargetColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The language tested.")]
+
+
+TransferColumn = Annotated[str, typer.Option(metavar="COLUMN", help="What the one did to the other.")]
+
+
+PairGroup = Annotated[
+    str,
+    typer.Option(
+        metavar="COLUMN,…",
+        help="Columns of which each combination is an analysis.",
+        show_default="source_task, beside, task and metric, where they are",
+    ),
+]
+
+
+def names_in(given: str) -> tuple[str, ...]:
+    """What a list with commas names."""
+    return tuple(filter(None, (each.strip() for each in given.split(","))))

@@ -1,0 +1,56 @@
+"""harness run: plan, train, evaluate and report, each phase as far as it is not done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from harness.console import duration, output, say
+from harness.planning.overview import plan_data, show_plan
+from harness.planning.study import Study
+from harness.recipe.grid import choose
+from harness.training.forecast import time_left, training_in_words
+
+
+def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None) -> None:
+    """Takes the chosen cells through all phases, and says how long each took. Raises UserError, and typer.Exit."""
+    times: dict[str, float] = {}
+    with timed("plan", times):
+        study = Study(recipe, runs)
+        chosen = {cell.name for cell in choose(study.cells, cells)}
+        left = time_left(study, cells)
+        show_plan(plan_data(study) | {"time": left})
+        study.begin()
+    with timed("train", times):
+        pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
+        if pending:
+            from harness.executors.local import launch_training
+
+            say(f"train: {len(pending)} cells{training_in_words(left)}")
+            if status := launch_training(recipe, runs, pending, processes):
+                say(f"error: training ended with status {status}; the messages above say why")
+                raise typer.Exit(status if status > 0 else 1)
+        else:
+            say("train: every cell is trained already")
+    with timed("evaluate", times):
+        from harness.evaluation.cells import evaluate_cells
+
+        evaluate_cells(study, cells)
+    with timed("report", times):
+        from harness.reporting.report import report_study
+
+        report_study(study, output)
+    spent = ", ".join(f"{phase} {duration(seconds)}" for phase, seconds in times.items())
+    say(f"time: {spent}, in all {duration(sum(times.values()))}")
+
+
+@contextmanager
+def timed(phase: str, times: dict[str, float]) -> Generator[None]:
+    """Notes how long a phase took."""
+    started = time.monotonic()
+    yield
+    times[phase] = time.monotonic() - started

@@ -1,0 +1,108 @@
+"""A cell on its way from a recipe to exact rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_mixes.mixture import Allotment, epochs_of
+from data_mixes.rows import Rows
+from data_mixes.tokens import Lengths
+from harness.recipe.grid import Cell
+from harness.recipe.schema import Training
+from harness.runs.record import CellRun
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageCount:
+    """What one cell trains on in one task and language: one epoch of it."""
+
+    task: str
+    language: str
+    examples: int
+    tokens: int
+    supervised_tokens: int
+    shortened: int
+    """Rows whose text was shortened to fit in prompts.max_tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A cell's mixture before it is known how long to train on it."""
+
+    cell: Cell
+    allotments: tuple[Allotment, ...]
+    mixture: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlan:
+    """A cell with its rows in training order and what they count."""
+
+    cell: Cell
+    allotments: tuple[Allotment, ...]
+    mixture: Rows
+    """One epoch."""
+    rows: Rows
+    """All that is trained on."""
+    lengths: Lengths
+    """Of `rows`."""
+    counts: tuple[LanguageCount, ...]
+    steps: int
+    run: CellRun
+
+    @property
+    def name(self) -> str:
+        """The cell's name."""
+        return self.cell.name
+
+    @property
+    def epochs(self) -> float:
+        """How often the mixture is gone through."""
+        return len(self.rows) / len(self.mixture)
+
+
+def sources_of(allotments: Sequence[Allotment]) -> set[str]:
+    """The names of the sources that rows are taken from."""
+    return {each.source for each in allotments}
+
+
+def examples_by_source(allotments: Sequence[Allotment]) -> dict[str, int]:
+    """Source and variant → examples, whatever the components are called."""
+    totals: dict[str, int] = {}
+    for each in allotments:
+        place = f"{each.source}/{each.variant}"
+        totals[place] = totals.get(place, 0) + each.examples
+    return totals
+
+
+def training_order(mixture: Rows, lengths: Lengths, training: Training) -> NDArray[np.int64]:
+    """Which rows a cell is trained on: whole epochs, so many steps, or as many rows as fit in the tokens."""
+    tokens = training.supervised_tokens
+    wanted = training.global_batch * training.steps if training.steps else len(mixture) * (training.epochs or 1)
+    one_epoch = int(lengths.supervised_tokens.sum())
+    rounds = math.ceil(wanted / len(mixture)) if tokens is None else tokens // one_epoch + 1
+    order = np.concatenate(list(islice(epochs_of(mixture, training.seed), rounds)))
+    if tokens is None:
+        return order[:wanted]
+    return order[: int(np.searchsorted(np.cumsum(lengths.supervised_tokens[order]), tokens, side="right"))]
+
+
+def count_by_language(mixture: Rows, lengths: Lengths) -> tuple[LanguageCount, ...]:
+    """Examples, tokens and supervised tokens per task and language of one epoch."""
+    totals: dict[tuple[str, str], NDArray[np.int64]] = {}
+    for pool, positions, _ in mixture.by_pool():
+        sums = [len(positions), lengths.tokens[positions].sum(), lengths.supervised_tokens[positions].sum(),
+                np.count_nonzero(lengths.cut[positions])]  # fmt: skip
+        place = (pool.task, pool.language)
+        totals[place] = totals.get(place, np.zeros(4, dtype=np.int64)) + np.array(sums, dtype=np.int64)
+    return tuple(LanguageCount(*place, *map(int, total)) for place, total in sorted(totals.items()))

@@ -1,0 +1,86 @@
+"""What keeps a recipe from being planned, as the user's mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from data_mixes.mixture import TOKEN_UNITS, BudgetError, allot
+from data_mixes.prompts import PromptError
+from data_mixes.source import Source, SourceError
+from harness.errors import Problem, UserError
+from harness.recipe.grid import Cell
+from harness.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    pass
+Result = TypeVar("Result")
+
+
+@contextmanager
+def as_problems(recipe: Recipe) -> Generator[None]:
+    """Errors of `data_mixes` as the user's mistakes, at their keys."""
+    try:
+        yield
+    except BudgetError as error:
+        raise UserError(budget_problems(error, recipe)) from None
+    except SourceError as error:
+        raise UserError([Problem(f"sources.{error.source}", str(error))]) from None
+    except PromptError as error:
+        raise UserError([Problem("prompts", str(error))]) from None
+
+
+def gathered(calls: Sequence[Callable[[], Result]]) -> list[Result]:
+    """What all calls return. Raises UserError with the problems of all that fail."""
+    results: list[Result] = []
+    problems: list[Problem] = []
+    for call in calls:
+        try:
+            results.append(call())
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(list(dict.fromkeys(problems)))
+    return results
+
+
+def opening_problems(cells: Sequence[Cell]) -> list[Problem]:
+    """Sources of some cell's mixture that cannot be read."""
+    wanted: dict[str, tuple[Source, set[str]]] = {}
+    for component in [component for cell in cells for component in cell.recipe.components]:
+        for source in component.sources:
+            languages = {language for each in component.variants for language in (each.language, each.prompt_language)}
+            wanted.setdefault(source.name, (source, set()))[1].update(filter(None, languages))
+    problems: list[Problem] = []
+    for name, (source, languages) in wanted.items():
+        try:
+            for language in sorted(languages):
+                source.pool("train", language)
+        except SourceError as error:
+            problems.append(Problem(f"sources.{name}", str(error)))
+    return problems
+
+
+def shortfalls(cell: Cell) -> list[Problem]:
+    """Amounts that a source cannot serve, as far as can be told without a tokenizer."""
+    components = cell.recipe.components
+    if not any(component.amount or component.total for component in components):
+        return [Problem("mixture", f"cell {cell.name!r} trains on nothing; give some component an amount above 0")]
+    if any(component.unit in TOKEN_UNITS for component in components):
+        return []
+    try:
+        allot(components, cell.recipe.training.seed)
+    except BudgetError as error:
+        return budget_problems(error, cell.recipe)
+    return []
+
+
+def budget_problems(error: BudgetError, recipe: Recipe) -> list[Problem]:
+    """The budgets that cannot be served, at their keys, with what their source had to leave out."""
+    problems: list[Problem] = []
+    for each in error.shortfalls:
+        left_out = str(recipe.known_sources[each.source].drops("train"))
+        note = f" ({each.source} left out when read: {left_out})" if left_out else ""
+        problems.append(Problem(f"mixture.{each.component}", f"{each}{note}"))
+    return problems
