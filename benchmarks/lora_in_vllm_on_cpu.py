@@ -13,7 +13,8 @@ from pathlib import Path
 
 from eval.engines import vllm_engine as generation
 from eval.generation.canary import mean_distance
-from eval.generation.requests import ModelUnderTest, canary_rows, engine_settings, log_probs_of
+from eval.generation.generate import canary_rows, engine_settings, log_probs_of
+from eval.generation.requests import ModelUnderTest
 from harness.evaluation.cells import describe_evaluation
 from harness.planning.study import Study
 

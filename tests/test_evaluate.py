@@ -13,18 +13,10 @@ import pytest
 from data_mixes.prompts import Renderer
 from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
 from eval.generation.canary import CanaryError
-from eval.generation.requests import (
-    Evaluation,
-    EvaluationSet,
-    ModelUnderTest,
-    Prompted,
-    canary_rows,
-    generate,
-    pending_chunks,
-    scores_table,
-    stored_completions,
-    stored_likelihoods,
-)
+from eval.generation.generate import canary_rows, generate
+from eval.generation.kept import stored_completions, stored_likelihoods
+from eval.generation.requests import Evaluation, EvaluationSet, ModelUnderTest, Prompted, pending_chunks
+from eval.generation.tables import scores_table
 from tests.support import embedded
 
 ADAPTER = Adapter("abc", Path("adapter"), 8)

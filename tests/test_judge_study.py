@@ -14,7 +14,7 @@ import pytest
 
 from data_mixes.example import Example, Exchange
 from data_mixes.prompts import Renderer
-from eval.generation.requests import stored_completions
+from eval.generation.kept import stored_completions
 from eval.prediction_files.score import BadRow, CaseRow, ScoredRow, Tallies, cases_of, output_rows
 from eval.scorers.score import Score
 from harness.errors import UserError

@@ -30,7 +30,7 @@ from inspect_ai.log import (
 from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelOutput, StopReason
 from inspect_ai.scorer import Score
 
-from eval.generation.requests import NOT_GENERATED
+from eval.generation.tables import NOT_GENERATED
 from eval.tasks import TASKS
 
 STOP_REASONS: Mapping[str, StopReason] = {"stop": "stop", "length": "max_tokens"}

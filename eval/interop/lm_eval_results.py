@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from eval.engines.engine import Completion, Likelihood
-from eval.generation.requests import NOT_GENERATED, Evaluation, ModelUnderTest
+from eval.generation.requests import Evaluation, ModelUnderTest
+from eval.generation.tables import NOT_GENERATED
 from eval.interop.lm_eval_names import NamedTask
 from eval.interop.lm_eval_tasks import Definition, LmEvalSet, as_lm_eval_does, in_one_line, means, metric_name
 from eval.scorers.score import Score

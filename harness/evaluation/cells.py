@@ -9,16 +9,10 @@ import polars as pl
 from eval.analysis.summary import BASE
 from eval.engines.engine import Adapter, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
-from eval.generation.requests import (
-    Evaluation,
-    Keyed,
-    ModelUnderTest,
-    generate,
-    predictions_table,
-    scores_table,
-    stored_completions,
-    stored_likelihoods,
-)
+from eval.generation.generate import generate
+from eval.generation.kept import stored_completions, stored_likelihoods
+from eval.generation.requests import Evaluation, Keyed, ModelUnderTest
+from eval.generation.tables import predictions_table, scores_table
 from eval.judges.wording import RATING
 from eval.scorers.metrics import SWITCH_AWARE
 from eval.scorers.split import split_scores

@@ -13,7 +13,8 @@ import polars as pl
 from data_mixes.example import Example
 from data_mixes.storage import cache_folder
 from eval.engines.engine import Completion
-from eval.generation.requests import NOT_GENERATED, Prompted, place_of
+from eval.generation.requests import Prompted
+from eval.generation.tables import NOT_GENERATED, place_of
 from eval.judges.judge import (
     Judge,
     Judged,

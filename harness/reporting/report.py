@@ -13,7 +13,7 @@ from rich.console import Console
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.summary import BASE, compare, main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
-from eval.generation.requests import CANARY
+from eval.generation.generate import CANARY
 from eval.report.files import write_report
 from eval.report.findings import sentences
 from eval.report.page import CellFacts, Page

@@ -1,0 +1,40 @@
+"""Answers on disk: chunks that are written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from data_mixes.storage import write_text
+from eval.engines.engine import Completion, Likelihood
+
+
+def store_chunk(folder: Path, answers: Mapping[str, Completion | Likelihood]) -> None:
+    """Writes a chunk's answers as one file, named by its content, whole or not at all."""
+    text = "".join(json.dumps({"key": key} | asdict(each), ensure_ascii=False) + "\n" for key, each in answers.items())
+    name = hashlib.sha256("".join(answers).encode()).hexdigest()[:16]
+    write_text(folder / f"{name}.jsonl", text)
+
+
+def stored_completions(folder: Path) -> Iterator[tuple[str, Completion]]:
+    """Key and completion of every chunk in the folder."""
+    for key, row in stored_rows(folder):
+        yield key, Completion(**row)
+
+
+def stored_likelihoods(folder: Path) -> Iterator[tuple[str, Likelihood]]:
+    """Key and log-probabilities of every chunk in the folder."""
+    for key, row in stored_rows(folder):
+        yield key, Likelihood(tuple(row["log_probs"]), row["greedy"])
+
+
+def stored_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Key and answer of every chunk in the folder."""
+    for file in sorted(folder.glob("*.jsonl")):
+        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
+            row = json.loads(line)
+            yield row.pop("key"), row

@@ -1,0 +1,73 @@
+"""Answers as tables: predictions, and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+
+from eval.engines.engine import Completion
+from eval.generation.requests import Evaluation, Prompted
+from eval.scorers.language import score_language
+from eval.scorers.score import Score
+from eval.scorers.split import split_scores
+from eval.tasks import TASKS
+
+NOT_GENERATED = "not generated"
+
+
+def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
+    """One row per model and example generated: what it was asked, what it wrote, how the writing ended."""
+    rows = [
+        place_of(each)
+        | {
+            "prompt": each.example.prompt,
+            "reference": each.example.target,
+            "completion": completions[each.key].text,
+            "tokens": completions[each.key].tokens,
+            "finish": completions[each.key].finish,
+        }
+        for each in prompts
+        if each.key in completions
+    ]
+    return pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
+
+
+def scores_table(
+    evaluation: Evaluation, prompts: Sequence[Prompted], completions: dict[str, Completion]
+) -> pl.DataFrame:
+    """One row per model, example and metric; `value` is null where there is no score, and `reason` says why.
+
+    A task's own metrics come first, then whether a completion is in the language of its example, and the
+    task's main metric split by that.
+    """
+    rows: list[dict[str, Any]] = []
+    for each in prompts:
+        task = TASKS[each.example.task]
+        scores: Sequence[Score] = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
+        if each.key in completions:
+            text, language = completions[each.key].text, each.example.language
+            scores = [
+                *task.score(each.example, text),
+                *score_language(text, language, evaluation.languages, evaluation.identifier),
+            ]
+        rows += [place_of(each) | asdict(score) for score in scores]
+    texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
+    table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
+    tested = dict.fromkeys(each.task for each in evaluation.evaluation_sets)
+    split = [split_scores(table.filter(pl.col("task") == name), TASKS[name].metric) for name in tested]
+    return pl.concat([table, *split])
+
+
+def place_of(each: Prompted) -> dict[str, Any]:
+    """Which model and example a row is of; the adapter's name tells a cell from one trained anew."""
+    return {
+        "cell": each.model.name,
+        "adapter": each.model.adapter.name if each.model.adapter else None,
+        "task": each.example.task,
+        "language": each.example.language,
+        "item": each.example.item_id,
+        "id": each.example.id,
+    }
