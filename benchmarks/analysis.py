@@ -19,10 +19,13 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from eval.analysis.comparisons import compare
 from eval.analysis.curves import curve_findings
+from eval.analysis.design import BASE, Curve, Design
+from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import Panel
 from eval.analysis.stats import REPLICATES
-from eval.analysis.summary import BASE, Curve, Design, LanguageGroups, compare, main_panels, summarize
+from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Source, Transfer
 
 GROUPS = LanguageGroups(("en", "es", "fr", "ja", "zh"), ("ar", "ko", "pt"))

@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from playwright.sync_api import sync_playwright
 
-from eval.analysis.summary import LanguageGroups, summarize
+from eval.analysis.groups import LanguageGroups
+from eval.analysis.summary import summarize
 from eval.report.files import write_report
 from tests.synthetic import SEEN, UNSEEN, page_of, tables
 

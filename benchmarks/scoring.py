@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from rouge_score.rouge_scorer import RougeScorer
 
-from eval.prediction_files.score import ScoredTask, score_to_text
+from eval.prediction_files.rows import ScoredTask
+from eval.prediction_files.score import score_to_text
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
 from eval.scorers.summaries import rouge_l
 from eval.scorers.words import words

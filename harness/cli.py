@@ -186,8 +186,8 @@ def analyze(
         harness analyze stages.csv --x stage --seen en,fr,ja --stages en,fr,ja
     """
     with reporting_mistakes():
+        from eval.analysis.groups import LanguageGroups
         from eval.analysis.long_tables import Columns
-        from eval.analysis.summary import LanguageGroups
         from harness.commands.analyze import analyze_table, show_analysis
 
         named = [names_in(given) for given in (seen, unseen, group, stages)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from eval.prediction_files.score import Tallies
+from eval.prediction_files.tally import Tallies
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem
 

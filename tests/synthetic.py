@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from eval.analysis.design import BASE, Design
+from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import Panel
-from eval.analysis.summary import BASE, Design, LanguageGroups, summarize
+from eval.analysis.summary import summarize
 from eval.analysis.transfer import Source, Transfer
 from eval.report.page import CellFacts, Page
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eval.analysis.summary import BASE, Design
+from eval.analysis.design import BASE, Design
 from eval.analysis.transfer import Source
 from harness.errors import UserError
 from harness.planning.design import Place, design_of, sources_of_transfer

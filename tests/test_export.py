@@ -22,7 +22,8 @@ from inspect_ai.log import (
     read_eval_log_samples,
 )
 
-from eval.analysis.summary import LanguageGroups, summarize
+from eval.analysis.groups import LanguageGroups
+from eval.analysis.summary import summarize
 from eval.interop.inspect_logs import Origin, header, results, sample, sample_rows, write_log, write_logs
 from harness.commands.export import export_study
 from harness.errors import UserError

@@ -59,7 +59,7 @@ def test_emulated_bfloat16_takes_as_many_times_as_long(
     recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from harness.models.precision import Device
+    from harness.models.devices import Device
 
     measured: list[str] = []
 

@@ -15,7 +15,9 @@ import pytest
 from data_mixes.example import Example, Exchange
 from data_mixes.prompts import Renderer
 from eval.generation.kept import stored_completions
-from eval.prediction_files.score import BadRow, CaseRow, ScoredRow, Tallies, cases_of, output_rows
+from eval.prediction_files.rows import BadRow, CaseRow, ScoredRow, cases_of
+from eval.prediction_files.score import output_rows
+from eval.prediction_files.tally import Tallies
 from eval.scorers.score import Score
 from harness.errors import UserError
 from harness.evaluation.cells import describe_evaluation, evaluate_cells

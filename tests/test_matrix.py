@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
 from eval.analysis.agreement import agreement, rank_correlations
+from eval.analysis.design import BASE, Design
 from eval.analysis.explain import PairColumns, pairs_of
 from eval.analysis.long_tables import TableError
 from eval.analysis.panel import Panel
 from eval.analysis.stats import holm
-from eval.analysis.summary import BASE, Design
 from eval.analysis.transfer import (
     NOTHING,
     Source,

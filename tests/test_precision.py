@@ -11,7 +11,8 @@ import pytest
 
 from harness.errors import UserError
 from harness.models import precision
-from harness.models.precision import Device, Precision, begin_in, begun_precision, precision_for, study_precision
+from harness.models.devices import Device, processor_has_bfloat16
+from harness.models.precision import Precision, begin_in, begun_precision, precision_for, study_precision
 from harness.planning.study import Study
 
 ZEN_4 = Device("cpu", "AMD EPYC 9354", True)
@@ -59,7 +60,7 @@ def test_a_processor_is_asked_for_its_instructions(
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert precision.processor_has_bfloat16() is expected
+    assert processor_has_bfloat16() is expected
 
 
 def on(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:

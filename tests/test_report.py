@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.analysis.summary import LanguageGroups
+from eval.analysis.groups import LanguageGroups
 from eval.report.files import write_report
 from eval.report.findings import duration
 from eval.report.gallery import gallery

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from eval.prediction_files.score import BadRow, ScoredRow, Tallies, score_file
+from eval.prediction_files.rows import BadRow, ScoredRow
+from eval.prediction_files.score import score_file
+from eval.prediction_files.tally import Tallies
 from eval.scorers.answers import final_answer, score_answer
 from eval.scorers.language import by_script, language_confusion_pass_rate, score_language
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval

@@ -8,11 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from eval.analysis.comparisons import compare
 from eval.analysis.curves import curve_findings, gap_closed
+from eval.analysis.design import Curve, Design
 from eval.analysis.dynamics import continual, continual_estimates, forgetting, learn_step
+from eval.analysis.groups import GAP, LanguageGroups
 from eval.analysis.panel import Panel
 from eval.analysis.stats import Estimate
-from eval.analysis.summary import GAP, Curve, Design, LanguageGroups, compare, main_panels, summarize
+from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Source, Transfer
 from eval.report.findings import sentences
 from eval.report.tables import metric_tables

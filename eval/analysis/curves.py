@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
+from eval.analysis.comparisons import paired
+from eval.analysis.design import Curve, Design
+from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import Panel
 from eval.analysis.stats import LEVEL, Estimate, Floats, contributions, differences, interval, spread
-from eval.analysis.summary import Curve, Design, LanguageGroups, paired
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from typing import Any
 import polars as pl
 
 from eval.analysis.curves import curve_findings
+from eval.analysis.design import Curve, Design
 from eval.analysis.dynamics import continual_estimates, forgetting, learn_step
-from eval.analysis.summary import GAP, Curve, Design, LanguageGroups, main_panels, summarize
+from eval.analysis.groups import GAP, LanguageGroups
+from eval.analysis.summary import main_panels, summarize
 
 CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
 """Names of the axis under which learning and forgetting are reported."""

@@ -13,9 +13,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import polars as pl
 
+from eval.analysis.comparisons import paired
+from eval.analysis.design import BASE, Design
 from eval.analysis.panel import Panel
 from eval.analysis.stats import Difference, Estimate, Floats, comparable, contributions, differences, holm, spread
-from eval.analysis.summary import BASE, Design, paired
 from eval.scorers.metrics import Metric, metric_of
 
 NOTHING = "nothing"

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow
+from eval.engines.vllm_cpu_lora import group_adapter_rows_on_cpu
 
 ADAPTERS_AT_ONCE = 8
 SEQUENCES_AT_ONCE_ON_CPU = 256
@@ -147,57 +148,3 @@ def likelihood(tokens: Sequence[int], places: Sequence[Any]) -> Likelihood:
 def _served_rank(rank: int) -> int:
     """The smallest rank vLLM can be set to that holds adapters of this one."""
     return next(allowed for allowed in (8, 16, 32, 64, 128, 256, 320, 512) if allowed >= rank)
-
-
-def group_adapter_rows_on_cpu() -> None:
-    """Replaces vLLM's CPU kernels for LoRA (0.32) by ones that multiply once per adapter in the batch.
-
-    vLLM's own copy the adapter's weights for every token, which doubles the time of generation
-    here; and they apply the adapter in the last slot to rows that want none, so that a base
-    model in one batch with adapters is not the base model. The canary gate would notice.
-    """
-    import torch
-    from vllm.lora.ops.torch_ops import lora_ops
-    from vllm.lora.punica_wrapper import punica_cpu
-
-    def products(inputs: torch.Tensor, weights: torch.Tensor, indices: torch.Tensor, dtype: torch.dtype) -> Any:
-        """Per adapter in the batch: its rows, and their inputs times its weights (out × in)."""
-        for index in indices.unique().tolist():
-            if index >= 0:
-                rows = (indices == index).nonzero()[:, 0]
-                matrix = weights[index].reshape(weights.shape[-2:]).to(dtype)
-                yield rows, inputs[rows].to(dtype) @ matrix.T
-
-    def shrink(
-        inputs: torch.Tensor, weights: torch.Tensor, output: torch.Tensor, indices: torch.Tensor, scaling: float = 1.0
-    ) -> None:
-        for rows, product in products(inputs, weights, indices, output.dtype):
-            output[rows, : product.shape[1]] = scaling * product
-
-    def expand(
-        inputs: torch.Tensor,
-        weights: torch.Tensor,
-        output: torch.Tensor,
-        indices: torch.Tensor,
-        add_inputs: bool = True,
-    ) -> None:
-        expand_slice(inputs, weights, output, indices, 0, min(weights.shape[-2], output.shape[1]), add_inputs)
-
-    def expand_slice(
-        inputs: torch.Tensor,
-        weights: torch.Tensor,
-        output: torch.Tensor,
-        indices: torch.Tensor,
-        offset: int,
-        size: int,
-        add_inputs: bool = True,
-    ) -> None:
-        if not add_inputs:
-            output[:, offset : offset + size] = 0
-        for rows, product in products(inputs, weights, indices, output.dtype):
-            output[rows, offset : offset + size] += product[:, :size]
-
-    for module in (lora_ops, punica_cpu):
-        for name, kernel in (("bgmv_shrink", shrink), ("bgmv_expand", expand), ("bgmv_expand_slice", expand_slice)):
-            assert hasattr(module, name), f"vLLM's {module.__name__} has no {name}: this version needs other kernels"
-            setattr(module, name, kernel)

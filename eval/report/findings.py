@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from eval.analysis.curves import CurveFinding
+from eval.analysis.design import BASE, Design
+from eval.analysis.groups import LanguageGroups, language_name
 from eval.analysis.stats import LEVEL
-from eval.analysis.summary import BASE, Design, LanguageGroups, language_name
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.scorers.metrics import metric_of
 

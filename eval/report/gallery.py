@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from eval.analysis.summary import language_name
+from eval.analysis.groups import language_name
 from eval.report.page import Page
 from eval.report.picture_data import (
     LANGUAGE_PASS,

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from eval.analysis.summary import language_name
+from eval.analysis.groups import language_name
 from eval.report.cards import card_table
 from eval.report.findings import duration
 from eval.report.gallery import Gallery, data_columns

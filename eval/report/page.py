@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from eval.analysis.summary import LanguageGroups
+from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Transfer
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import altair
 import polars as pl
 
-from eval.analysis.summary import LanguageGroups
+from eval.analysis.groups import LanguageGroups
 
 RIGHT, WRONG, UNTOLD = "right language", "another language", "cannot be told"
 SHORT_LABEL = "replace(datum.label, 'performance to', 'to')"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from eval.analysis.summary import GAP, LanguageGroups
+from eval.analysis.groups import GAP, LanguageGroups
 from eval.scorers.metrics import IN_LANGUAGE, SHARE, SWITCH_AWARE, Metric, metric_of
 
 NAMES = {"rouge_l": "ROUGE-L", "rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "chrf": "chrF++"}

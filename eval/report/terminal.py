@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from eval.analysis.summary import GAP, LanguageGroups
+from eval.analysis.groups import GAP, LanguageGroups
 from eval.report.tables import Figure, TaskTable
 
 

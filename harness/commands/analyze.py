@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from eval.analysis.groups import LanguageGroups
 from eval.analysis.long_tables import Columns, TableError, analyse
-from eval.analysis.summary import LanguageGroups
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, UserError
 from harness.table_files import read_table

@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from data_mixes.storage import write_text
+from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import Panel
 from eval.analysis.stats import differences, holm
-from eval.analysis.summary import LanguageGroups, main_panels
+from eval.analysis.summary import main_panels
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
 from harness.evaluation.cells import PREDICTIONS

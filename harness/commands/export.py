@@ -18,7 +18,7 @@ from harness.evaluation.cells import BASE, PREDICTIONS, SCORES
 from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.reporting.report import current_scores
-from harness.runs.record import provenance
+from harness.runs.provenance import provenance
 
 if TYPE_CHECKING:
     from eval.interop.inspect_logs import Origin

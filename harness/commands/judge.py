@@ -12,11 +12,14 @@ from pydantic import ValidationError
 
 from data_mixes.storage import write_text
 from eval.judges.wording import RATING
-from eval.prediction_files.score import BadRow, CaseRow, ScoredRow, Tallies, cases_of, output_rows
+from eval.prediction_files.rows import BadRow, CaseRow, ScoredRow, cases_of
+from eval.prediction_files.score import output_rows
+from eval.prediction_files.tally import Tallies
 from eval.scorers.score import Score
 from harness.errors import Problem, UserError
+from harness.models.devices import this_device
 from harness.models.engines import engine_for
-from harness.models.precision import precision_for, this_device
+from harness.models.precision import precision_for
 from harness.recipe import schema as settings
 from harness.recipe.checks import judge_problems
 

@@ -6,7 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, cast
 
-from eval.prediction_files.score import SCORED_TASKS, ScoredTask, Tallies, score_to_text
+from eval.prediction_files.rows import SCORED_TASKS, ScoredTask
+from eval.prediction_files.score import score_to_text
+from eval.prediction_files.tally import Tallies
 from eval.scorers.language import Identifier
 from harness.errors import Problem, UserError, suggestion
 from harness.prediction_files import report_bad, same_file_problems

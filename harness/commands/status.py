@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from eval.analysis.summary import BASE
+from eval.analysis.design import BASE
 from harness.console import plain_table, show_table
 from harness.evaluation.cells import SCORES
 from harness.planning.study import Study

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from eval.analysis.summary import BASE
+from eval.analysis.design import BASE
 from eval.engines.engine import Adapter, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
 from eval.generation.generate import generate

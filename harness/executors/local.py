@@ -14,10 +14,11 @@ import psutil
 
 from harness.errors import INTERRUPTED
 from harness.interrupts import GRACE, QUIET
+from harness.models.devices import gpu_count, on_cpu
+from harness.training.batches import processes_that_share
 
 if TYPE_CHECKING:
     from harness.planning.study import CellPlan
-    from harness.recipe.schema import Training
 
 
 def start_missing_processes() -> None:
@@ -56,13 +57,6 @@ def processes_asked_for(command: list[str]) -> int:
     return 1
 
 
-def on_cpu() -> bool:
-    """Whether to train on the CPU: without a GPU, or where `accelerate launch --cpu` asks for it."""
-    import torch
-
-    return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true") or not torch.cuda.is_available()
-
-
 def launch_training(recipe: Path, runs: Path, cells: list[CellPlan], processes: int | None) -> int:
     """Trains in a process of its own, so that its memory is free again for the engine; returns its exit status."""
     batches = [cell.cell.recipe.training.global_batch for cell in cells]
@@ -92,23 +86,3 @@ def end_with_parent() -> None:
     """Has the kernel end this process when its parent is killed, where it can (Linux: PR_SET_PDEATHSIG)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def processes_that_share(batches: list[int], devices: int) -> int:
-    """The largest number of processes, a device each, that share every global batch evenly."""
-    return max(count for count in range(1, devices + 1) if all(batch % count == 0 for batch in batches))
-
-
-def micro_batch_of(training: Training, processes: int) -> int:
-    """The rows of a forward pass: as many as the recipe allows that divide each process's share of a global batch."""
-    micro_batch = training.micro_batch
-    while training.global_batch % (micro_batch * processes):
-        micro_batch -= 1
-    return micro_batch
-
-
-def gpu_count() -> int:
-    """How many GPUs this machine shows."""
-    import torch
-
-    return torch.cuda.device_count()

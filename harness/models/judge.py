@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from data_mixes.prompts import PromptError, Renderer
-from eval.analysis.summary import BASE
+from eval.analysis.design import BASE
 from eval.engines.engine import Engine, EngineSettings
 from eval.judges.endpoint_judge import EndpointJudge
 from eval.judges.engine_judge import EngineJudge

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from harness.errors import Problem, UserError
+from harness.models.devices import Device, this_device
 from harness.runs.record import RECORD, read_json, write_json
 
 Dtype: TypeAlias = Literal["bfloat16", "float32"]
@@ -18,58 +18,11 @@ PROBE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """What trains and generates here, as far as it decides the number format."""
-
-    kind: Literal["cuda", "cpu"]
-    name: str
-    bfloat16: bool
-    """Whether it has instructions for products of bfloat16, rather than emulating them."""
-
-
-@dataclass(frozen=True, slots=True)
 class Precision:
     """A number format, and why it is this one."""
 
     dtype: Dtype
     reason: str
-
-
-def this_device() -> Device:
-    """The GPU if there is one that training may use, else the processor."""
-    import torch
-
-    from harness.executors.local import on_cpu
-
-    if on_cpu():
-        return Device("cpu", processor_name(), processor_has_bfloat16())
-    return Device("cuda", torch.cuda.get_device_name(), torch.cuda.is_bf16_supported(including_emulation=False))
-
-
-def processor_has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself: AVX512-BF16, AMX, or their equal on ARM.
-
-    oneDNN also reports bfloat16 for plain AVX-512, where it converts to float32; and it alone heeds ONEDNN_MAX_CPU_ISA.
-    """
-    import torch
-
-    try:
-        offered = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # pyright: ignore[reportPrivateUsage, reportCallIssue]
-    except (AttributeError, RuntimeError):  # a build without oneDNN, as for macOS
-        return False
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return offered
-    return offered and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # pyright: ignore[reportPrivateUsage]
-
-
-def processor_name() -> str:
-    """What the processor calls itself, e.g. "AMD EPYC 7763 64-Core Processor"."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def precision_for(device: Device) -> Precision:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from eval.analysis.summary import BASE, Curve, Design
+from eval.analysis.design import BASE, Curve, Design
 from eval.analysis.transfer import Source
 from harness.recipe.grid import Cell, is_number
 from harness.recipe.schema import Axis, Recipe

@@ -14,13 +14,15 @@ from data_mixes.order import Keys
 from data_mixes.prompts import PromptError, Renderer
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Lengths, Measures, TokenStore
-from eval.analysis.summary import Design, LanguageGroups
+from eval.analysis.design import Design
+from eval.analysis.groups import LanguageGroups
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
 from harness.models.base import ModelFiles, find_model, load_tokenizer
+from harness.models.devices import this_device
 from harness.models.engines import EngineChoice, engine_for
 from harness.models.judge import in_recipe, judge_study_problems, local_renderer
-from harness.models.precision import Precision, begin_in, study_precision, this_device
+from harness.models.precision import Precision, begin_in, study_precision
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, examples_by_source, sources_of, training_order
 from harness.planning.design import design_of

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
-from eval.analysis.summary import BASE, GAP, LanguageGroups
+from eval.analysis.design import BASE
+from eval.analysis.groups import GAP, LanguageGroups
 from eval.scorers.language import IDENTIFIERS, available
 from eval.tasks import TASKS
 from harness.errors import Problem, suggestion

@@ -10,8 +10,10 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
+from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
-from eval.analysis.summary import BASE, compare, main_panels, summarize
+from eval.analysis.design import BASE
+from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
 from eval.generation.generate import CANARY
 from eval.report.files import write_report
@@ -26,7 +28,8 @@ from harness.planning.design import is_scale, setting_places, sources_of_transfe
 from harness.planning.study import CellPlan, Study
 from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
-from harness.runs.record import provenance, read_json
+from harness.runs.provenance import provenance
+from harness.runs.record import read_json
 
 
 def report_study(study: Study, console: Console | None) -> pl.DataFrame:

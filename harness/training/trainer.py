@@ -23,8 +23,9 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from data_mixes.prompts import Rendering
-from harness.executors.local import micro_batch_of, on_cpu
+from harness.models.devices import on_cpu
 from harness.recipe.schema import Adapter, Training
+from harness.training.batches import micro_batch_of
 from harness.training.lora import adapted, save_adapter
 from harness.training.supervised import IGNORED, with_supervised_forward
 

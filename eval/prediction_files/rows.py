@@ -1,0 +1,187 @@
+"""Rows of predictions as they come from a file: read one by one, the bad ones told by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from babel import Locale
+
+from eval.judges.wording import Case
+from eval.scorers.answers import reference_value
+from eval.scorers.constraints import constraint_problem
+from eval.scorers.language import DEFAULT, Identifier
+from eval.scorers.score import Score
+
+ScoredTask: TypeAlias = Literal["math", "math-lm-eval", "summarization", "instructions", "language"]
+"""math-lm-eval is math with lm-evaluation-harness's scores beside ours."""
+
+
+SCORED_TASKS: tuple[str, ...] = get_args(ScoredTask)
+
+
+LONGEST = 100_000
+"""Characters of a prediction or reference: what is longer is no answer, and is reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be scored."""
+
+    line: int
+    id: Any
+    problem: str
+
+    def __str__(self) -> str:
+        name = "" if self.id is None else f" (id {self.id!r})"
+        return f"line {self.line}{name}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """One row's scores, the main one first."""
+
+    line: int
+    id: Any
+    language: str
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """The languages between which answers are told apart, where the task is to tell, and by what."""
+
+    candidates: tuple[str, ...] = ()
+    identifier: Identifier = DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One row for a judge."""
+
+    line: int
+    id: Any
+    case: Case
+
+
+def among_of(path: Path, task: ScoredTask, identifier: Identifier) -> Among:
+    """The languages of a file, where the task is to tell them apart."""
+    return Among(languages_of(path) if task == "language" else (), identifier)
+
+
+def languages_of(path: Path) -> tuple[str, ...]:
+    """The languages that occur in a file: those between which answers are told apart."""
+    found: set[str] = set()
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            row = parsed(number, line)
+            if isinstance(row, dict):
+                found.add(row["language"])
+    return tuple(sorted(found))
+
+
+def parsed(number: int, line: bytes) -> dict[str, Any] | BadRow:
+    """A row with an id, a known language and a prediction that is text."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return BadRow(number, None, "not JSON")
+    if not isinstance(row, dict):
+        return BadRow(number, None, "not a JSON object")
+    if not isinstance(row.get("id"), str | int) or isinstance(row.get("id"), bool):
+        return BadRow(number, None, "no id, or one that is neither text nor a whole number")
+    if isinstance(row["id"], str) and (problem := text_problem(row["id"])):
+        return BadRow(number, None, f"id {problem}")
+    language = row.get("language")
+    if not isinstance(language, str) or not is_language(language):
+        problem = "language missing" if language is None else f"unknown language {language!r}"
+        return BadRow(number, row["id"], problem)
+    problem = text_problem(row.get("prediction"))
+    if problem:
+        return BadRow(number, row["id"], f"prediction {problem}")
+    return row | {"language": language.replace("_", "-").split("-")[0].lower()}
+
+
+def cases_of(path: Path) -> list[CaseRow | BadRow]:
+    """The rows of a file for a judge, in their order. Raises OSError for a file that cannot be read."""
+    with path.open("rb") as file:
+        return [case_of_line(number, line) for number, line in enumerate(file, 1) if line.strip()]
+
+
+def case_of_line(number: int, line: bytes) -> CaseRow | BadRow:
+    """A row with a prompt, and text as reference and opponent if there are any."""
+    row = parsed(number, line)
+    if isinstance(row, BadRow):
+        return row
+    wanted = ["prompt", *(key for key in ("reference", "opponent") if row.get(key) is not None)]
+    problems = [f"{key} {problem}" for key in wanted if (problem := text_problem(row.get(key)))]
+    if problems:
+        return BadRow(number, row["id"], "; ".join(problems))
+    case = Case(row["prompt"], row["prediction"], row["language"], row.get("reference"), row.get("opponent"))
+    return CaseRow(number, row["id"], case)
+
+
+@lru_cache(maxsize=1024)
+def is_language(code: str) -> bool:
+    """Whether a code, or its part before a script or country, is a language of CLDR."""
+    return code.replace("_", "-").split("-")[0].lower() in Locale("en").languages
+
+
+def text_problem(text: Any) -> str | None:
+    """What is wrong with what should be text."""
+    if not isinstance(text, str):
+        return "missing" if text is None else f"is not text but {type(text).__name__}"
+    if len(text) > LONGEST:
+        return f"has {len(text):,} characters, more than {LONGEST:,}"
+    if "\0" in text:
+        return "holds a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds a lone surrogate"
+    return None
+
+
+def _needs_number(row: dict[str, Any]) -> str | None:
+    reference = row.get("reference")
+    if isinstance(reference, int | float) and not isinstance(reference, bool):
+        row["reference"] = reference = repr(reference)
+    if problem := text_problem(reference):
+        return f"reference {problem}"
+    try:
+        reference_value(row["reference"])
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _needs_text(row: dict[str, Any]) -> str | None:
+    problem = text_problem(row.get("reference"))
+    if problem:
+        return f"reference {problem}"
+    source = text_problem(row["source"]) if row.get("source") is not None else None
+    return f"source {source}" if source else None
+
+
+def _needs_constraints(row: dict[str, Any]) -> str | None:
+    constraints = row.get("constraints")
+    if not isinstance(constraints, list) or not all(isinstance(each, dict) for each in constraints):
+        return "constraints missing, or not a list of objects"
+    return next((problem for each in constraints if (problem := constraint_problem(each))), None)
+
+
+def _needs_nothing(row: dict[str, Any]) -> str | None:
+    return None
+
+
+REQUIREMENTS: Mapping[ScoredTask, Callable[[dict[str, Any]], str | None]] = {
+    "math": _needs_number,
+    "math-lm-eval": _needs_number,
+    "summarization": _needs_text,
+    "instructions": _needs_constraints,
+    "language": _needs_nothing,
+}

@@ -1,0 +1,108 @@
+"""What scores of rows come to, per language and metric."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from scipy.stats import t
+
+from eval.analysis.stats import LEVEL, wilson
+from eval.prediction_files.rows import BadRow, ScoredRow
+from eval.scorers.language import language_confusion_pass_rate
+from eval.scorers.metrics import metric_of
+from eval.scorers.score import Score
+
+
+@dataclass
+class Tally:
+    """Scored and unscored rows of one language and metric."""
+
+    metric: str
+    scored: int = 0
+    unscored: int = 0
+    no_answer: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    extreme: bool = True
+    """Whether every value is the worst or the best there is, as those of yes or no are."""
+    version: str = ""
+
+    def merge(self, other: Tally) -> None:
+        """Adds what another counted."""
+        for name in ("scored", "unscored", "no_answer", "total", "squares"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.extreme, self.version = self.extreme and other.extreme, other.version
+
+    def add(self, score: Score) -> None:
+        """Counts one score."""
+        self.version = score.version
+        if score.value is None:
+            self.unscored += 1
+            return
+        self.scored += 1
+        self.total += score.value
+        self.squares += score.value**2
+        known = metric_of(self.metric)
+        self.extreme = self.extreme and math.isfinite(known.best) and score.value in (known.worst, known.best)
+        self.no_answer += score.reason is not None
+
+    def as_data(self) -> dict[str, Any]:
+        """Mean and 95 % interval over rows taken as independent; None of nothing.
+
+        The interval is Wilson's where every value is the worst or the best there is, else Student's, within the range.
+        """
+        data: dict[str, Any] = {"scored": self.scored, "unscored": self.unscored, "no_answer": self.no_answer}
+        mean = low = high = None
+        if self.scored:
+            mean = self.total / self.scored
+            if self.extreme:
+                known = metric_of(self.metric)
+                span = known.best - known.worst
+                low, high = (known.worst + span * end for end in wilson((mean - known.worst) / span, self.scored))
+            elif self.scored > 1:
+                variance = max(0.0, self.squares - self.total * mean) / (self.scored - 1)
+                known = metric_of(self.metric)
+                half = float(t.ppf(1 - LEVEL / 2, self.scored - 1)) * math.sqrt(variance / self.scored)
+                low, high = max(mean - half, known.worst), min(mean + half, known.best)
+        return data | {"mean": mean, "low": low, "high": high, "version": self.version}
+
+
+@dataclass
+class Tallies:
+    """The tallies of a file, and its bad rows."""
+
+    by_language: dict[str, dict[str, Tally]] = field(default_factory=dict[str, dict[str, Tally]])
+    bad: list[BadRow] = field(default_factory=list[BadRow])
+
+    def merge(self, other: Tallies) -> None:
+        """Adds what another counted."""
+        self.bad += other.bad
+        for language, metrics in other.by_language.items():
+            for metric, tally in metrics.items():
+                self.by_language.setdefault(language, {}).setdefault(metric, Tally(metric)).merge(tally)
+
+    def add(self, row: ScoredRow | BadRow) -> None:
+        """Counts one row."""
+        if isinstance(row, BadRow):
+            self.bad.append(row)
+            return
+        metrics = self.by_language.setdefault(row.language, {})
+        for score in row.scores:
+            metrics.setdefault(score.metric, Tally(score.metric)).add(score)
+
+    def as_data(self) -> dict[str, Any]:
+        """Everything as plain data; for the language task with the language confusion pass rate."""
+        languages = {
+            language: {metric: tally.as_data() for metric, tally in metrics.items()}
+            for language, metrics in sorted(self.by_language.items())
+        }
+        for metrics in languages.values():
+            line, word = metrics.get("language_pass", {}).get("mean"), metrics.get("word_pass", {}).get("mean")
+            if line is not None and word is not None:
+                metrics["lcpr"] = {"mean": language_confusion_pass_rate(line, word)}
+        return {
+            "languages": languages,
+            "bad": [{"line": row.line, "id": row.id, "problem": row.problem} for row in self.bad],
+        }

@@ -1,0 +1,21 @@
+"""How a global batch is shared by processes and parted into micro-batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.recipe.schema import Training
+
+
+def micro_batch_of(training: Training, processes: int) -> int:
+    """The rows of a forward pass: as many as the recipe allows that divide each process's share of a global batch."""
+    micro_batch = training.micro_batch
+    while training.global_batch % (micro_batch * processes):
+        micro_batch -= 1
+    return micro_batch
+
+
+def processes_that_share(batches: list[int], devices: int) -> int:
+    """The largest number of processes, a device each, that share every global batch evenly."""
+    return max(count for count in range(1, devices + 1) if all(batch % count == 0 for batch in batches))
