@@ -22,7 +22,7 @@ from harness.planning.study import Study
 def main(kernels: str) -> None:
     """Times one adapter's requests and compares the base model alone and in company."""
     if kernels == "vllm":
-        generation.group_adapter_rows_on_cpu = lambda: None
+        generation.group_adapter_rows_on_cpu = lambda modules: None
     study = Study(Path("recipes/quickstart.yaml"), Path("runs"))
     evaluation = describe_evaluation(study, [plan for plan in study.plans if plan.run.trained])
     prompts = evaluation.prompts()

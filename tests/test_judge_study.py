@@ -19,9 +19,10 @@ from eval.prediction_files.rows import BadRow, CaseRow, ScoredRow, cases_of
 from eval.prediction_files.score import output_rows
 from eval.prediction_files.tally import Tallies
 from eval.scorers.score import Score
+from harness.commands.judge import judge_file
 from harness.errors import UserError
 from harness.evaluation.cells import describe_evaluation, evaluate_cells
-from harness.evaluation.judged import instruction_of, judge_file, judge_study
+from harness.evaluation.judged import instruction_of, judge_study
 from harness.planning.study import Study
 from harness.recipe.load import parse_recipe
 from tests.judge_server import Answer, JudgeServer, judge_server, refusal

@@ -449,9 +449,9 @@ def test_a_studys_models_answer_lm_evals_tasks_in_the_same_tables(study: tuple[P
 
 
 def test_what_is_answered_is_not_asked_again(study: tuple[Path, Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    from harness.commands.status import status_data
     from harness.evaluation.cells import evaluate_cells
     from harness.planning.study import Study
-    from harness.reporting.report import status_data
 
     recipe, runs, printed = study
     # of 2 models: 9 docs of 4 options, and 3 sums, which are the same in both languages

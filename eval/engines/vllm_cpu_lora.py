@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 
-def group_adapter_rows_on_cpu() -> None:
+def group_adapter_rows_on_cpu(modules: Sequence[ModuleType]) -> None:
     """Replaces vLLM's CPU kernels for LoRA (0.32) by ones that multiply once per adapter in the batch.
 
     vLLM's own copy the adapter's weights for every token, which doubles the time of generation
@@ -13,8 +15,6 @@ def group_adapter_rows_on_cpu() -> None:
     model in one batch with adapters is not the base model. The canary gate would notice.
     """
     import torch
-    from vllm.lora.ops.torch_ops import lora_ops
-    from vllm.lora.punica_wrapper import punica_cpu
 
     def products(inputs: torch.Tensor, weights: torch.Tensor, indices: torch.Tensor, dtype: torch.dtype) -> Any:
         """Per adapter in the batch: its rows, and their inputs times its weights (out × in)."""
@@ -53,7 +53,7 @@ def group_adapter_rows_on_cpu() -> None:
         for rows, product in products(inputs, weights, indices, output.dtype):
             output[rows, offset : offset + size] += product[:, :size]
 
-    for module in (lora_ops, punica_cpu):
+    for module in modules:
         for name, kernel in (("bgmv_shrink", shrink), ("bgmv_expand", expand), ("bgmv_expand_slice", expand_slice)):
             assert hasattr(module, name), f"vLLM's {module.__name__} has no {name}: this version needs other kernels"
             setattr(module, name, kernel)

@@ -53,7 +53,10 @@ class VllmEngine:
 
         on_cpu = not torch.cuda.is_available()
         if on_cpu:
-            group_adapter_rows_on_cpu()
+            from vllm.lora.ops.torch_ops import lora_ops
+            from vllm.lora.punica_wrapper import punica_cpu
+
+            group_adapter_rows_on_cpu((lora_ops, punica_cpu))
         extra: dict[str, Any] = {"max_num_seqs": SEQUENCES_AT_ONCE_ON_CPU} if on_cpu else {}
         if settings.adapters:
             extra |= {

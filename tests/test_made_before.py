@@ -1,0 +1,53 @@
+"""Runs that the first round made (commit 2f60a04) are still runs of this harness."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.planning.study import Study
+from tests.support import REPOSITORY, harness
+
+KEPT = REPOSITORY / "tests" / "data" / "made-by-2f60a04"
+
+
+@pytest.fixture
+def made_before(tmp_path: Path) -> tuple[Path, Path]:
+    """The recipe and the runs folder, to be changed at will."""
+    shutil.copytree(KEPT / "runs", tmp_path / "runs")
+    data = json.loads((KEPT / "recipe.json").read_text(encoding="utf-8"))
+    data["model"]["name"] = str(KEPT / "model")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(data), encoding="utf-8")
+    return recipe, tmp_path / "runs"
+
+
+def test_they_resume_in_the_number_format_they_were_made_in(made_before: tuple[Path, Path]) -> None:
+    study = Study(*made_before)
+    assert study.recipe.model.dtype == "auto", "the recipe did not say: the default was bfloat16, and is auto"
+    assert study.precision.dtype == "bfloat16" and [plan.run.trained for plan in study.plans] == [True, True]
+
+
+def test_status_and_report_read_them(made_before: tuple[Path, Path]) -> None:
+    recipe, runs = made_before
+    status = json.loads(harness("status", recipe, "--runs", runs, "--json").stdout)
+    assert [(cell["name"], cell["state"], cell["scored"]) for cell in status["cells"]] == [
+        ("base", "untuned", 6),
+        ("amount-0", "trained", 6),
+        ("amount-3", "trained", 6),
+    ]
+    report = harness("report", recipe, "--runs", runs, "--json")
+    assert report.returncode == 0, report.stderr
+    assert {row["cell"] for row in json.loads(report.stdout)} == {"base", "amount-0", "amount-3"}
+
+
+def test_run_trains_nothing_again(made_before: tuple[Path, Path]) -> None:
+    recipe, runs = made_before
+    records = {path: path.read_bytes() for path in runs.glob("small/*/record.json")}
+    done = harness("run", recipe, "--runs", runs)
+    assert done.returncode == 0, done.stderr
+    assert len(records) == 2 and all(path.read_bytes() == kept for path, kept in records.items())
+    assert "train: every cell is trained already" in done.stderr
