@@ -102,7 +102,7 @@ esac
 # what the harness imports is compiled here and now, rather than while its user waits for a first word
 say "first start"
 (unset PYTHONDONTWRITEBYTECODE && python -W ignore -c "
-import contextlib, harness.cli, harness.evaluation.evaluate, harness.reporting.report, harness.training.loop
+import contextlib, harness.commands.run, harness.evaluation.cells, harness.reporting.report, harness.training.loop
 with contextlib.suppress(ImportError):
     from vllm import LLM
 ") >>"$log" 2>&1 || fail "the harness does not start"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,12 @@ def test_a_python_that_does_not_fit_is_refused_with_a_way_out(tmp_path: Path) ->
     assert "apt-get install python3.12" in done.problem and "make setup PYTHON=python3.12" in done.problem
     missing = Installed(tmp_path / "b", "cpu", PYTHON="python3.99")
     assert missing.status == 1 and "there is no python3.99" in missing.problem
+
+
+def test_what_it_starts_and_the_makefile_runs_is_there() -> None:
+    named = [
+        name
+        for file in ("install.sh", "Makefile")
+        for name in re.findall(r"\bharness(?:\.\w+)+", (REPOSITORY / file).read_text(encoding="utf-8"))
+    ]
+    assert len(named) >= 5 and all(find_spec(name) for name in named), named

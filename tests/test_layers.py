@@ -16,6 +16,7 @@ HEAVY = {
     "vllm": "eval/engines/vllm_engine.py",
     "lm_eval": "eval/interop/lm_eval_tasks.py",
     "altair": "eval/report/pictures.py",
+    "vl_convert": "eval/report/render.py",
     "openai": "eval/judges/endpoint_judge.py",
     "inspect_ai": "eval/interop/inspect_logs.py",
 }
@@ -116,3 +117,12 @@ def test_a_recipe_opens_no_data() -> None:
 def test_no_file_bears_a_librarys_name() -> None:
     libraries = {*HEAVY, "accelerate", "datasets", "evaluate", "transformers", "torch", "ray", "tokenizers", "polars"}
     assert not libraries & {path.stem for path in files()}
+
+
+def test_files_and_functions_stay_short() -> None:
+    for path in files():
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, f"{path.name} has over 400 lines"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 60, f"{path.name}: {node.name} has over 60 lines"

@@ -18,10 +18,10 @@ from eval.analysis.groups import LanguageGroups
 from eval.report.files import write_report
 from eval.report.findings import duration
 from eval.report.gallery import gallery
+from eval.report.grid import Scale
 from eval.report.latex import escaped, latex_table
 from eval.report.page import Page
 from eval.report.picture_data import confusion_rows, figure_rows, loss_rows, scale_of
-from eval.report.pictures import Scale
 from eval.report.predictions import browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
 from eval.report.text_tables import loss_table, missing_table

@@ -10,8 +10,8 @@ from eval.report.gallery import Gallery, gallery
 from eval.report.html import FOLDER, html_page
 from eval.report.latex import latex_table
 from eval.report.page import Page
-from eval.report.pictures import as_pdf, as_png, as_svg
 from eval.report.predictions import Browsed, browsed, scripts
+from eval.report.render import as_pdf, as_png, as_svg
 
 
 def write_report(folder: Path, page: Page) -> Gallery:

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from eval.analysis.groups import language_name
+from eval.report.grid import Grid, Picture
 from eval.report.page import Page
 from eval.report.picture_data import (
     LANGUAGE_PASS,
@@ -26,8 +27,6 @@ from eval.report.picture_data import (
     transfer_rows,
 )
 from eval.report.pictures import (
-    Grid,
-    Picture,
     confusion_picture,
     curves_picture,
     groups_shown,

@@ -17,9 +17,11 @@ from eval.analysis.groups import language_name
 from eval.report.cards import card_table
 from eval.report.findings import duration
 from eval.report.gallery import Gallery, data_columns
+from eval.report.grid import Picture
 from eval.report.page import Page
-from eval.report.pictures import Picture, card_picture, groups_shown, themes, vega_scripts
+from eval.report.pictures import card_picture, groups_shown
 from eval.report.predictions import Browsed, safe
+from eval.report.render import vega_scripts
 from eval.report.tables import Best, TaskTable, TextTable, best_cells, metric_name, names_in_words
 from eval.report.text_tables import (
     comparison_table,
@@ -32,6 +34,7 @@ from eval.report.text_tables import (
     transfer_table,
     transfer_tables,
 )
+from eval.report.theme import themes
 from eval.scorers.metrics import metric_of
 
 FOLDER = "report_files"

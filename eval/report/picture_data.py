@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from eval.report.grid import Scale
 from eval.report.page import Page
-from eval.report.pictures import RIGHT, UNTOLD, WRONG, Scale
+from eval.report.pictures import RIGHT, UNTOLD, WRONG
 from eval.report.tables import Figure, TaskTable, difference, shown
 from eval.scorers.metrics import SHARE, Metric, metric_of
 

@@ -8,101 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair
 import polars as pl
 
 from eval.analysis.groups import LanguageGroups
+from eval.report.grid import Grid, Picture, Scale
+from eval.report.theme import CHANGE_COLOURS, GREY, MOST_COLOURS, VERDICT_COLOURS
 
 RIGHT, WRONG, UNTOLD = "right language", "another language", "cannot be told"
 SHORT_LABEL = "replace(datum.label, 'performance to', 'to')"
 AMOUNT_LABEL = "abs(datum.value) < 10000 ? format(datum.value, '~r') : format(datum.value / 1000, '~r') + 'k'"
-GREY = "#8c8c8c"
-MOST_COLOURS = 8
-LIGHT_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f6000", "#5e5e5e"]
-DARK_COLOURS = ["#56b4e9", "#e69f00", "#00c08b", "#e59cc4", "#4d94ff", "#ff7f3f", "#f0e442", "#b0b0b0"]
-CHANGE_COLOURS = ["#e69f00", "#f5f5f5", "#56b4e9"]
-"""Orange for worse, blue for better: dark text stands on all of them, in both modes."""
-VERDICT_COLOURS = ["#0072b2", "#d55e00", "#9a9a9a"]
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A chart, what it shows in words, and the name of the table that its data is in."""
-
-    name: str
-    title: str
-    description: str
-    spec: dict[str, Any]
-    data: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """The axis of numbers that cells stand on, and its values."""
-
-    name: str
-    values: tuple[float, ...]
-
-    @property
-    def kind(self) -> str:
-        """Linear, or one that leaves room between small values where some are twenty times as large as others."""
-        positive = [value for value in self.values if value > 0]
-        wide = len(positive) > 1 and max(positive) >= 20 * min(positive)
-        if not wide or min(self.values) < 0:
-            return "linear"
-        return "log" if len(positive) == len(self.values) else "sqrt"
-
-    def axis(self) -> altair.X:
-        """The horizontal axis, marked where there are cells."""
-        return altair.X(
-            "x:Q",
-            title=self.name,
-            scale=altair.Scale(type=self.kind, nice=False, zero=False),  # pyright: ignore[reportArgumentType]
-            axis=altair.Axis(
-                values=list(self.values), labelExpr=AMOUNT_LABEL, labelOverlap="greedy", labelSeparation=4, grid=False
-            ),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The models that are drawn, in their order, and how they stand to each other."""
-
-    cells: tuple[str, ...]
-    scale: Scale | None
-    """The axis that curves go over, if there is one."""
-    series: tuple[str, ...]
-    """What curves there are over it, by the values on the other axes."""
-
-
-def themes() -> dict[str, dict[str, Any]]:
-    """Vega's configuration for light and for dark surroundings."""
-    return {
-        "light": _theme("#1b1f24", "#57606a", "#d8dee4", LIGHT_COLOURS, [0, 0.8]),
-        "dark": _theme("#e6edf3", "#9da7b3", "#3a424b", DARK_COLOURS, [0.35, 1]),
-    }
-
-
-def _theme(text: str, quiet: str, lines: str, colours: Sequence[str], extent: Sequence[float]) -> dict[str, Any]:
-    return {
-        "background": "transparent",
-        "font": "system-ui, sans-serif",
-        "view": {"stroke": None},
-        "mark": {"color": colours[0]},
-        "axis": {
-            "labelColor": quiet, "titleColor": quiet, "gridColor": lines, "domainColor": lines, "tickColor": lines,
-            "titleFontWeight": "normal", "labelFontSize": 11, "titleFontSize": 11,
-        },
-        "header": {"labelColor": text, "titleColor": text, "labelFontSize": 12, "labelFontWeight": "bold"},
-        "legend": {"labelColor": text, "titleColor": text, "orient": "top", "titleFontWeight": "normal"},
-        "rule": {"color": quiet},
-        "text": {"color": text},
-        "point": {"filled": True, "size": 45, "opacity": 1},
-        "range": {"category": list(colours), "ordinal": {"scheme": "plasma", "extent": list(extent)}},
-    }  # fmt: skip
 
 
 def overview_picture(grid: Grid, kinds: Collection[str], groups: Sequence[str], tasks: Sequence[str]) -> Picture:
@@ -153,7 +70,7 @@ def _unnamed(grid: Grid, kinds: Collection[str]) -> str:
 def _curves(grid: Grid, kinds: Collection[str], groups: Sequence[str] = ()) -> Any:
     """Lines with bands, of each group or else of each series; the untuned model and published curves beside them."""
     assert grid.scale is not None
-    x = grid.scale.axis()
+    x = _axis(grid.scale)
     score = altair.Y("mean:Q", title=None, scale=altair.Scale(zero=False), axis=altair.Axis(tickCount=5))
     several = len(grid.series) > 1
     by_series = _marks("series", grid.series) if several else {}
@@ -458,31 +375,13 @@ def groups_shown(groups: LanguageGroups) -> tuple[str, ...]:
     return tuple(name for name in (groups.pivot, "seen", "unseen") if name in groups.means() or name in groups.all)
 
 
-def as_svg(spec: Mapping[str, Any]) -> str:
-    """A Vega-Lite chart as SVG, in light colours; no browser and no network are needed."""
-    import vl_convert
-
-    return vl_convert.vegalite_to_svg(
-        dict(spec), config=themes()["light"] | {"background": "white", "font": "sans-serif"}
+def _axis(scale: Scale) -> altair.X:
+    """The horizontal axis, marked where there are cells."""
+    return altair.X(
+        "x:Q",
+        title=scale.name,
+        scale=altair.Scale(type=scale.kind, nice=False, zero=False),  # pyright: ignore[reportArgumentType]
+        axis=altair.Axis(
+            values=list(scale.values), labelExpr=AMOUNT_LABEL, labelOverlap="greedy", labelSeparation=4, grid=False
+        ),
     )
-
-
-def as_png(svg: str) -> bytes:
-    """An SVG at three times its size."""
-    import vl_convert
-
-    return vl_convert.svg_to_png(svg, scale=3)
-
-
-def as_pdf(svg: str) -> bytes:
-    """An SVG as PDF."""
-    import vl_convert
-
-    return vl_convert.svg_to_pdf(svg)
-
-
-def vega_scripts() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script."""
-    import vl_convert
-
-    return vl_convert.javascript_bundle()  # pyright: ignore[reportCallIssue]  # the snippet has a default

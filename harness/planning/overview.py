@@ -92,7 +92,8 @@ def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bo
         return
     from data_mixes.storage import write_text
     from eval.report.cards import card_table
-    from eval.report.pictures import as_svg, card_picture
+    from eval.report.pictures import card_picture
+    from eval.report.render import as_svg
 
     for cell, card in cards.items():
         table = card_table(card)
