@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.executors.local import processes_asked_for
+from harness.training.batches import divisors_of
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,8 @@ from harness.executors.local import processes_asked_for
 )
 def test_the_number_is_read_off_accelerates_own_command_line(command: str, expected: int) -> None:
     assert processes_asked_for(command.split()) == expected
+
+
+@pytest.mark.parametrize(("batch", "words"), [(1, "1"), (2, "1 or 2"), (6, "1, 2, 3 or 6"), (7, "1 or 7")])
+def test_the_numbers_of_processes_that_a_batch_allows(batch: int, words: str) -> None:
+    assert divisors_of(batch) == words

@@ -66,7 +66,7 @@ def shortfalls(cell: Cell) -> list[Problem]:
     """Amounts that a source cannot serve, as far as can be told without a tokenizer."""
     components = cell.recipe.components
     if not any(component.amount or component.total for component in components):
-        return [Problem("mixture", f"cell {cell.name!r} trains on nothing; give some component an amount above 0")]
+        return [Problem("mixture", f"cell {cell.name!r} has no training rows; give some component an amount above 0")]
     if any(component.unit in TOKEN_UNITS for component in components):
         return []
     try:

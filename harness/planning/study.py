@@ -172,7 +172,7 @@ class Study:
         with as_problems(cell.recipe):
             allotments = allot(components, training.seed, self.measures.costs, excluded)
         if not any(each.examples for each in allotments):
-            message = f"cell {cell.name!r} trains on nothing: its budgets hold no whole row"
+            message = f"cell {cell.name!r} has no training rows: every budget is smaller than one row"
             raise UserError([Problem("mixture", message)])
         return Draft(cell, tuple(allotments), materialise(allotments, components, training.seed, excluded))
 

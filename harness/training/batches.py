@@ -19,3 +19,9 @@ def micro_batch_of(training: Training, processes: int) -> int:
 def processes_that_share(batches: list[int], devices: int) -> int:
     """The largest number of processes, a device each, that share every global batch evenly."""
     return max(count for count in range(1, devices + 1) if all(batch % count == 0 for batch in batches))
+
+
+def divisors_of(batch: int) -> str:
+    """The numbers of processes that share a global batch evenly, in words: "1, 2, 3 or 6"."""
+    *others, last = (str(count) for count in range(1, batch + 1) if batch % count == 0)
+    return f"{', '.join(others)} or {last}" if others else last

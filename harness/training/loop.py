@@ -24,6 +24,7 @@ from harness.recipe.grid import choose
 from harness.runs.locks import locked
 from harness.runs.provenance import provenance
 from harness.runs.record import CellRun, adapter_hash
+from harness.training.batches import divisors_of
 from harness.training.forecast import time_left, training_in_words
 from harness.training.trainer import DivergedError, Job, train, write_dataset
 from harness.training.utilization import model_flops_utilization, weights_of
@@ -89,10 +90,7 @@ def refuse_uneven_batches(plans: list[CellPlan], processes: int) -> None:
     """Raises UserError where the global batch cannot be split evenly: its gradient would be another."""
     batches = {plan.cell.recipe.training.global_batch for plan in plans}
     problems = [
-        Problem(
-            "training.global_batch",
-            f"got {batch}, which {processes} processes cannot share evenly; start another number",
-        )
+        Problem("training.global_batch", f"{batch} is not divisible by {processes} processes; use {divisors_of(batch)}")
         for batch in sorted(batches)
         if batch % processes
     ]
