@@ -1,6 +1,4 @@
-# make quickstart   the whole study of recipes/quickstart.yaml, from a bare machine to the table
-# make test         the test suite, from a bare machine
-# make check        ruff and pyright
+# make              lists what there is to make
 #
 # PYTHON=python3.12           which Python makes the virtual environment (3.11 to 3.14)
 # TORCH_INDEX=URL             a package index to take PyTorch's CPU build from; without it install.sh looks for one
@@ -16,20 +14,30 @@ EXTRA ?= $(shell if nvidia-smi -L >/dev/null 2>&1; then echo gpu; elif [ "$$(una
 JOBS ?= $(if $(filter gpu,$(EXTRA)),0,2)
 BIN = $(VENV)/bin
 
-.PHONY: quickstart test check setup weights browser clean
+.PHONY: help quickstart test test-fast check docs setup weights browser clean
 
-quickstart: weights
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+quickstart: weights ## the whole study of recipes/quickstart.yaml, from a bare machine to the report
 	$(BIN)/harness run recipes/quickstart.yaml --runs $(RUNS)
 
-test: setup browser
+test: setup browser ## all tests, from a bare machine
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
-check: setup
+test-fast: setup ## the tests that start no process and no engine
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not slow"
+
+docs: setup ## the manual, in build/site; a dead link is an error
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[docs]"
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+check: setup ## ruff and pyright
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-setup: $(VENV)/.installed-$(EXTRA)
+setup: $(VENV)/.installed-$(EXTRA) ## the virtual environment
 
 $(VENV)/.installed-$(EXTRA): pyproject.toml install.sh
 	@VENV=$(VENV) PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) ./install.sh $(EXTRA)
@@ -50,5 +58,5 @@ browser:
 		(apt-get update && apt-get install --yes --no-install-recommends chromium) >/dev/null 2>&1 || true; \
 	fi
 
-clean:
+clean: ## remove the virtual environment
 	rm -rf $(VENV)

@@ -18,11 +18,11 @@ from transformers import AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
 from harness.models.base import find_model
+from harness.planning.jobs import write_rows
 from harness.planning.study import Study
 from harness.recipe.schema import Adapter
 from harness.training.lora import adapted
 from harness.training.supervised import with_supervised_forward
-from harness.training.trainer import write_dataset
 
 ROWS, STEPS = 8, 3
 
@@ -31,7 +31,7 @@ def main() -> None:
     """Times both heads on the same batches."""
     study = Study(Path("recipes/quickstart.yaml"), Path("runs"))
     path = Path(tempfile.mkdtemp()) / "rows.arrow"
-    write_dataset(path, study.tokens.render(study.plans[-1].rows[: ROWS * STEPS]), ROWS)
+    write_rows(path, ((row, True) for row in study.tokens.render(study.plans[-1].rows[: ROWS * STEPS])))
     rows = Dataset.from_file(str(path))
     batches = [collate(rows[start : start + ROWS]) for start in range(0, ROWS * STEPS, ROWS)]
     model: Any = AutoModelForCausalLM.from_pretrained(find_model("gemma-3-270m", None).location, dtype=torch.bfloat16)

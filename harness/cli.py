@@ -358,5 +358,19 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
         show_status(recipe, runs, as_json)
 
 
+@app.command()
+def schema(name: Annotated[str, typer.Argument(metavar="NAME", help="recipe.", show_default=False)]) -> None:
+    """Print the JSON Schema of a recipe, for editors and programs.
+
+    With `# yaml-language-server: $schema=recipe.schema.json` as its first line, a recipe is checked as you type.
+
+    Example: harness schema recipe > recipe.schema.json
+    """
+    with reporting_mistakes():
+        from harness.commands.schema import print_schema
+
+        print_schema(name)
+
+
 if __name__ == "__main__":
     app()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from harness.commands.options import Cells, RecipeFile, Runs
+from harness.commands.options import Cells, RecipeFile, Runs, names_in
 from harness.console import waiting
 from harness.executors.local import start_missing_processes
 from harness.exits import reporting_mistakes
@@ -19,7 +19,8 @@ from harness.exits import reporting_mistakes
 def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
     """Train every cell of RECIPE that is not trained yet, one after another on one base model.
 
-    Killed or stopped, it goes on from the last checkpoint when started again.
+    Killed or stopped, it goes on from the last checkpoint when started again. In place of a recipe it takes the folder
+    of a planned study, with the cells to train; `harness run` starts it so.
 
     Examples:
 
@@ -30,9 +31,12 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> 
     start_missing_processes()
     with reporting_mistakes():
         with waiting("loading PyTorch and TRL"):
-            from harness.training.loop import train_cells
-
-        train_cells(recipe, runs, cells)
+            from harness.training.loop import start_process, train_jobs
+            from harness.training.planned import train_recipe
+        if recipe.is_dir():
+            train_jobs(recipe, names_in(cells or ""), start_process())
+        else:
+            train_recipe(recipe, runs, cells)
 
 
 if __name__ == "__main__":

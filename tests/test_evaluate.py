@@ -14,7 +14,7 @@ from data_mixes.prompts import Renderer
 from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
 from eval.generation.canary import CanaryError
 from eval.generation.generate import canary_rows, generate
-from eval.generation.kept import stored_completions, stored_likelihoods
+from eval.generation.kept import Answers, stored_completions, stored_likelihoods
 from eval.generation.requests import Evaluation, EvaluationSet, ModelUnderTest, Prompted, pending_chunks
 from eval.generation.tables import scores_table
 from tests.support import embedded
@@ -52,13 +52,15 @@ def evaluation(tmp_path: Path, tokenizer: Any) -> Evaluation:
         EvaluationSet("math", language, tuple(source.pool("test", language).examples(range(4))), 8)
         for language in ("en", "ja")
     ]
+    renderer = Renderer(tokenizer)
     return Evaluation(
         folder=tmp_path,
         base_identity="model",
         engine_version="stand-in 1",
         models=[ModelUnderTest("base", None), ModelUnderTest("cell", ADAPTER)],
         evaluation_sets=sets,
-        renderer=Renderer(tokenizer),
+        renderer=renderer,
+        rendered=lambda tested: renderer.prompts(tested.examples),
         start_engine=lambda settings: StandIn(True),
         start_reference=lambda settings: StandIn(True),
         model_settings={"location": "model", "revision": None, "dtype": "float32", "trust_remote_code": False},
@@ -79,21 +81,21 @@ def ignore(*_: object) -> None:
 def test_all_is_generated_once(evaluation: Evaluation) -> None:
     prompts = evaluation.prompts()
     assert len(prompts) == len({each.key for each in prompts}) == 16
-    completions = generate(evaluation, prompts, ignore, ignore)
+    completions = generate(evaluation, prompts, Answers.read(evaluation), ignore, ignore)
     assert dict(stored_completions(evaluation.generations)) == completions
 
     def refuse(settings: EngineSettings) -> StandIn:
         raise AssertionError("nothing is left to generate")
 
     again = replace(evaluation, start_engine=refuse, start_reference=refuse)
-    assert generate(again, prompts, ignore, ignore) == completions
+    assert generate(again, prompts, Answers.read(again), ignore, ignore) == completions
     assert main_scores(evaluation, prompts, completions).height == 16
 
 
 def test_an_engine_that_ignores_adapters_makes_no_scores(evaluation: Evaluation) -> None:
     deaf = replace(evaluation, start_engine=lambda settings: StandIn(False))
     with pytest.raises(CanaryError, match="cell"):
-        generate(deaf, deaf.prompts(), ignore, ignore)
+        generate(deaf, deaf.prompts(), Answers.read(deaf), ignore, ignore)
     assert not list(stored_completions(deaf.generations))
 
 
@@ -133,7 +135,7 @@ def test_what_lm_eval_asks_is_answered_by_the_same_engine_once(evaluation: Evalu
     questions = [Request((1,) * 300, 8, ("\n",), None), *rows, rows[0]]
     asking = replace(evaluation, questions=questions, start_engine=start)
     prompts = asking.prompts()
-    completions = generate(asking, prompts, ignore, ignore)
+    completions = generate(asking, prompts, Answers.read(asking), ignore, ignore)
     assert sum(engines[0].asked) == len(completions) == 16 + 2
     likelihoods = dict(stored_likelihoods(asking.likelihoods))
     assert likelihoods == {
@@ -142,9 +144,9 @@ def test_what_lm_eval_asks_is_answered_by_the_same_engine_once(evaluation: Evalu
     assert len(likelihoods) == 2 * 6
     (lost, *_) = sorted(asking.likelihoods.glob("*.jsonl"))
     lost.unlink()
-    assert generate(asking, prompts, ignore, ignore) == completions
+    assert generate(asking, prompts, Answers.read(asking), ignore, ignore) == completions
     assert engines[1].asked == [] and dict(stored_likelihoods(asking.likelihoods)) == likelihoods
-    generate(asking, prompts, ignore, ignore)
+    generate(asking, prompts, Answers.read(asking), ignore, ignore)
     assert len(engines) == 2, "nothing was left to ask"
 
 
@@ -154,10 +156,13 @@ def test_a_study_of_lm_evals_tasks_alone_passes_the_gate(evaluation: Evaluation)
     assert canary_rows(alone, alone.models[:1]) == [
         ScoredRow((1, 2, 3), (4, 5, 6), None), ScoredRow((1, 2), (3, 4), None), ScoredRow((7,), (8,), None)
     ]  # fmt: skip
-    assert generate(alone, alone.prompts(), ignore, ignore) and len(dict(stored_likelihoods(alone.likelihoods))) == 4
+    assert (
+        generate(alone, alone.prompts(), Answers.read(alone), ignore, ignore)
+        and len(dict(stored_likelihoods(alone.likelihoods))) == 4
+    )
     deaf = replace(alone, folder=alone.folder / "deaf", start_engine=lambda settings: StandIn(False))
     with pytest.raises(CanaryError, match="cell"):
-        generate(deaf, [], ignore, ignore)
+        generate(deaf, [], Answers.read(deaf), ignore, ignore)
 
 
 def test_stop_texts_cut_where_the_first_stands() -> None:
@@ -167,7 +172,7 @@ def test_stop_texts_cut_where_the_first_stands() -> None:
 
 def test_what_was_not_generated_is_unscored_and_counted(evaluation: Evaluation) -> None:
     prompts = evaluation.prompts()
-    completions = generate(evaluation, prompts, ignore, ignore)
+    completions = generate(evaluation, prompts, Answers.read(evaluation), ignore, ignore)
     del completions[prompts[0].key]
     scores = main_scores(evaluation, prompts, completions)
     assert scores.height == 16 and scores["value"].null_count() == 1

@@ -365,6 +365,7 @@ def test_what_cannot_be_scored_is_unscored_with_the_reason(
         models=[ModelUnderTest("base", None)],
         evaluation_sets=[],
         renderer=Renderer(tokenizer),
+        rendered=lambda tested: [],
         start_engine=pytest.fail,
         start_reference=pytest.fail,
         model_settings={"dtype": "float32"},
@@ -487,3 +488,22 @@ def test_what_lm_evals_tasks_ask_is_not_trained_on(tiny_model: Path, tmp_path: P
     study = Study(recipe, tmp_path / "runs")
     assert trained.id not in {row.id for plan in study.plans for row in plan.mixture}
     assert [(each.reason, each.language, each.count) for each in study.dropped] == [("same text as tested", "fr", 1)]
+
+
+def test_answers_are_read_and_prompts_rendered_once_a_command(
+    study: tuple[Path, Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eval.generation import kept
+    from harness.evaluation.cells import evaluate_cells
+    from harness.planning.study import Study
+
+    recipe, runs, _ = study
+    folders: list[str] = []
+    rendered: list[int] = []
+    read, prompts = kept.stored_rows, Renderer.prompts
+    monkeypatch.setattr(kept, "stored_rows", lambda folder: (folders.append(folder.name), read(folder))[1])
+    monkeypatch.setattr(Renderer, "prompts", lambda self, each: (rendered.append(len(each)), prompts(self, each))[1])
+    again = Study(recipe, runs)
+    evaluate_cells(again, None)
+    assert sorted(folders) == ["generations", "likelihoods"]
+    assert len(rendered) == len(again.evaluation_sets)

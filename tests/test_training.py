@@ -177,17 +177,3 @@ def test_a_cell_that_diverges_is_said_and_stops_no_other(
     assert record(tmp_path, "rate-wild")["state"] == "diverged"
     assert record(tmp_path, "rate-mild")["state"] == "trained"
     assert "rate-wild: diverged already" in train(recipe, tmp_path).stderr
-
-
-def test_rows_without_labels_add_nothing(tmp_path: Path) -> None:
-    from datasets import Dataset
-
-    from data_mixes.prompts import Rendering
-    from harness.training.trainer import write_dataset
-
-    rows = [Rendering([1, 5, 6], [7, 2]), Rendering([1, 5], [2]), Rendering([1], [8, 2])]
-    write_dataset(tmp_path / "rows.arrow", rows, 2)
-    filled = Dataset.from_file(str(tmp_path / "rows.arrow"))
-    assert len(filled) == 4
-    assert filled[0]["labels"] == [-100, -100, -100, 7, 2]
-    assert set(filled[3]["labels"]) == {-100}

@@ -17,7 +17,7 @@ from typing import TypeVar
 from data_mixes.storage import write_text
 from eval.engines.engine import Completion, Engine, EngineSettings, Likelihood, Progress, Request, ScoredRow
 from eval.generation.canary import CanaryError, judge
-from eval.generation.kept import store_chunk, stored_completions, stored_likelihoods
+from eval.generation.kept import Answers, store_chunk
 from eval.generation.requests import (
     Asked,
     Evaluation,
@@ -29,25 +29,24 @@ from eval.generation.requests import (
 )
 
 CANARY_ROWS = 4
-
-
 CANARY = "canary.json"
 """The verdicts of the canary gate, by model."""
-
-
 Entry = TypeVar("Entry")
 
 
 def generate(
-    evaluation: Evaluation, prompts: Sequence[Prompted], progress: Progress, say: Callable[[str], None]
+    evaluation: Evaluation,
+    prompts: Sequence[Prompted],
+    answers: Answers,
+    progress: Progress,
+    say: Callable[[str], None],
 ) -> dict[str, Completion]:
-    """The completion of every prompt by its key: those on disk, and new ones, chunk by chunk.
+    """The completion of every prompt by its key: those there are, and new ones, chunk by chunk.
 
-    What lm_eval asks is answered and kept as well. Raises CanaryError before any new completion if
-    the engine fails an adapter's canary gate.
+    What lm_eval asks is answered and kept as well; `answers` is added to. Raises CanaryError before any new completion
+    if the engine fails an adapter's canary gate.
     """
-    done = dict(stored_completions(evaluation.generations))
-    known = dict(stored_likelihoods(evaluation.likelihoods))
+    done, known = answers.completions, answers.likelihoods
     wanted: list[Prompted | Asked[Request]] = [*prompts, *evaluation.asked(Request)]
     rows = evaluation.asked(ScoredRow)
     if all(each.key in done for each in wanted) and all(each.key in known for each in rows):
@@ -73,10 +72,12 @@ def generate(
             completions = engine.generate([each.request for each in chunk], progress)
             found = {each.key: completion for each, completion in zip(chunk, completions, strict=True)}
             store_chunk(evaluation.generations, found)
-            done |= found
+            done.update(found)
         for chunk in pending_chunks(rows, known, engine.chunk):
             likelihoods = engine.likelihoods([each.request for each in chunk])
-            store_chunk(evaluation.likelihoods, {a.key: b for a, b in zip(chunk, likelihoods, strict=True)})
+            scored = {each.key: likelihood for each, likelihood in zip(chunk, likelihoods, strict=True)}
+            store_chunk(evaluation.likelihoods, scored)
+            known.update(scored)
             progress(len(chunk))
     finally:
         engine.close()

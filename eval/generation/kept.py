@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from data_mixes.storage import write_text
 from eval.engines.engine import Completion, Likelihood
+from eval.generation.requests import Evaluation, Keyed
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers that a study has, by the keys of its questions: read once, and added to as they come."""
+
+    completions: dict[str, Completion]
+    likelihoods: dict[str, Likelihood]
+
+    @classmethod
+    def read(cls, evaluation: Evaluation) -> Answers:
+        """Those on disk."""
+        return cls(dict(stored_completions(evaluation.generations)), dict(stored_likelihoods(evaluation.likelihoods)))
+
+    def missing(self, asked: Sequence[Keyed]) -> int:
+        """How many of the questions have no answer yet."""
+        return sum(each.key not in self.completions and each.key not in self.likelihoods for each in asked)
 
 
 def store_chunk(folder: Path, answers: Mapping[str, Completion | Likelihood]) -> None:

@@ -77,6 +77,8 @@ class Evaluation:
     models: Sequence[ModelUnderTest]
     evaluation_sets: Sequence[EvaluationSet]
     renderer: Renderer
+    rendered: Callable[[EvaluationSet], Sequence[tuple[list[int], int]]]
+    """The prompts of an evaluation set as token ids, and by how many tokens each text was shortened."""
     start_engine: Callable[[EngineSettings], Engine]
     start_reference: Callable[[EngineSettings], Engine]
     model_settings: dict[str, Any]
@@ -91,9 +93,7 @@ class Evaluation:
         rendered = [
             (evaluation_set, example, tuple(ids))
             for evaluation_set in self.evaluation_sets
-            for example, (ids, _) in zip(
-                evaluation_set.examples, self.renderer.prompts(evaluation_set.examples), strict=True
-            )
+            for example, (ids, _) in zip(evaluation_set.examples, self.rendered(evaluation_set), strict=True)
         ]
         return [self._prompted(model, *each) for model in self.models for each in rendered]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import typer
 
-from harness.console import duration, output, say
+from harness.console import duration, output, say, waiting
+from harness.planning.jobs import write_jobs
 from harness.planning.overview import plan_data, show_plan
 from harness.planning.study import Study
 from harness.recipe.grid import choose
@@ -19,7 +20,7 @@ from harness.training.forecast import time_left, training_in_words
 def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None) -> None:
     """Takes the chosen cells through all phases, and says how long each took. Raises UserError, and typer.Exit."""
     times: dict[str, float] = {}
-    with timed("plan", times):
+    with timed("plan", times), waiting("planning"):
         study = Study(recipe, runs)
         chosen = {cell.name for cell in choose(study.cells, cells)}
         left = time_left(study, cells)
@@ -31,7 +32,8 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
             from harness.executors.local import launch_training
 
             say(f"train: {len(pending)} cells{training_in_words(left)}")
-            if status := launch_training(recipe, runs, pending, processes):
+            write_jobs(study, pending)
+            if status := launch_training(study.folder, [plan.name for plan in pending], processes):
                 say(f"error: training ended with status {status}; the messages above say why")
                 raise typer.Exit(status if status > 0 else 1)
         else:

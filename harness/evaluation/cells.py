@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -10,8 +11,8 @@ from eval.analysis.design import BASE
 from eval.engines.engine import Adapter, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
 from eval.generation.generate import generate
-from eval.generation.kept import stored_completions, stored_likelihoods
-from eval.generation.requests import Evaluation, Keyed, ModelUnderTest
+from eval.generation.kept import Answers
+from eval.generation.requests import Evaluation, ModelUnderTest
 from eval.generation.tables import predictions_table, scores_table
 from eval.judges.wording import RATING
 from eval.scorers.metrics import SWITCH_AWARE
@@ -36,7 +37,7 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
         if plan.name in chosen and plan not in trained:
             say(f"{plan.name}: {plan.run.record.get('state', 'not trained')}, so not evaluated")
     everything = describe_evaluation(study, trained)
-    wanted = describe_evaluation(study, [plan for plan in trained if plan.name in chosen])
+    wanted = replace(everything, models=[model for model in everything.models if model.name in {*chosen, BASE}])
     if not wanted.models:
         raise UserError(
             [
@@ -46,9 +47,9 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
                 )
             ]
         )
-    prompts = wanted.prompts()
+    prompts, answers = wanted.prompts(), Answers.read(wanted)
     asked = [*wanted.asked(Request), *wanted.asked(ScoredRow)]
-    missing, unanswered = count_missing(wanted, prompts), count_missing(wanted, asked)
+    missing, unanswered = answers.missing(prompts), answers.missing(asked)
     if prompts:
         say(f"{len(prompts)} predictions wanted, {f'{missing} to generate' if missing else 'all there already'}")
     if asked:
@@ -58,8 +59,8 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
         wanted.folder.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
         with locked(wanted.folder / ".lock"), progress("generating", missing + unanswered) as bar:
-            generate(wanted, prompts, bar.advance, bar.say)
-    write_tables(study, everything)
+            generate(wanted, prompts, answers, bar.advance, bar.say)
+    write_tables(study, everything, answers)
 
 
 def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
@@ -74,6 +75,7 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
         models=models,
         evaluation_sets=study.evaluation_sets,
         renderer=study.renderer,
+        rendered=study.test_prompts,
         start_engine=study.engine.start,
         start_reference=TransformersEngine,
         model_settings={
@@ -102,24 +104,16 @@ def trained_adapter(plan: CellPlan) -> Adapter:
     return Adapter(name, plan.run.adapter.resolve(), plan.cell.recipe.adapter.rank)
 
 
-def count_missing(evaluation: Evaluation, asked: Sequence[Keyed]) -> int:
-    """How many answers are still to be had from the models."""
-    done = {key for key, _ in stored_completions(evaluation.generations)}
-    done |= {key for key, _ in stored_likelihoods(evaluation.likelihoods)}
-    return sum(each.key not in done for each in asked)
-
-
-def write_tables(study: Study, evaluation: Evaluation) -> None:
+def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None:
     """Scores every prediction there is; rescoring needs no generation.
 
     A judge's scores are added to those that are written already: it may fail, or take long. Its rating, switch-aware,
     is then the metric that its tasks are judged by (arXiv 2504.16677), and stands first.
     """
-    completions = dict(stored_completions(evaluation.generations))
-    prompts = evaluation.prompts()
+    prompts, completions = evaluation.prompts(), answers.completions
     predictions, scores = predictions_table(prompts, completions), scores_table(evaluation, prompts, completions)
     if study.lm_eval_sets:
-        predictions, scores = with_lm_eval(study, evaluation, predictions, scores)
+        predictions, scores = with_lm_eval(study, evaluation, answers, predictions, scores)
     write_table(study, PREDICTIONS, predictions)
     write_table(study, SCORES, scores)
     if study.recipe.evaluation.judge:
@@ -138,12 +132,11 @@ def write_table(study: Study, name: str, table: pl.DataFrame) -> None:
 
 
 def with_lm_eval(
-    study: Study, evaluation: Evaluation, predictions: pl.DataFrame, scores: pl.DataFrame
+    study: Study, evaluation: Evaluation, answers: Answers, predictions: pl.DataFrame, scores: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables with the rows of lm_eval's tasks below."""
     from eval.interop.lm_eval_results import tables
 
-    answers = {**dict(stored_completions(evaluation.generations)), **dict(stored_likelihoods(evaluation.likelihoods))}
-    more = tables(evaluation, study.lm_eval_sets, answers)
+    more = tables(evaluation, study.lm_eval_sets, answers.completions | answers.likelihoods)
     above, below = (pl.concat(pair, how="diagonal_relaxed") for pair in zip((predictions, scores), more, strict=True))
     return above, below

@@ -7,18 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
 from harness.errors import INTERRUPTED
 from harness.interrupts import GRACE, QUIET
 from harness.models.devices import gpu_count, on_cpu
+from harness.runs.job import read_job
 from harness.training.batches import processes_that_share
-
-if TYPE_CHECKING:
-    from harness.planning.study import CellPlan
 
 
 def start_missing_processes() -> None:
@@ -57,17 +55,19 @@ def processes_asked_for(command: list[str]) -> int:
     return 1
 
 
-def launch_training(recipe: Path, runs: Path, cells: list[CellPlan], processes: int | None) -> int:
-    """Trains in a process of its own, so that its memory is free again for the engine; returns its exit status."""
-    batches = [cell.cell.recipe.training.global_batch for cell in cells]
+def launch_training(study: Path, names: Sequence[str], processes: int | None) -> int:
+    """Trains planned cells in a process of its own, so that its memory is free again for the engine.
+
+    Returns its exit status.
+    """
+    batches = [read_job(study, name).training.global_batch for name in names]
     count = processes or processes_that_share(batches, gpu_count() or 1)
     command = [sys.executable]
     if count > 1:
         command += ["-m", "accelerate.commands.launch", "--quiet", "--num_processes", str(count), "--num_machines", "1"]
         command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
         command += ["--multi_gpu"] if gpu_count() else ["--cpu"]
-    command += [str(Path(__file__).parent.parent / "train.py"), str(recipe), "--runs", str(runs)]
-    command += ["--cells", ",".join(cell.name for cell in cells)]
+    command += [str(Path(__file__).parent.parent / "train.py"), str(study), "--cells", ",".join(names)]
     child = subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | {QUIET: "1"})
     try:
         status = child.wait()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_mixes.storage import cache_folder
-from harness.console import say
+from harness.console import waiting
 from harness.errors import Problem, UserError, suggestion
 from harness.runs.locks import locked
 
@@ -120,11 +120,15 @@ def _packaged(name: str, where: str) -> ModelFiles:
 
 def _convert(package: Any, folder: Path) -> None:
     """Writes the package's GGUF as bfloat16 safetensors, whole or not at all."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    with (
+        waiting(f"converting {package.MODEL_NAME} to safetensors in {folder} (once, about a minute)"),
+        tempfile.TemporaryDirectory(dir=folder.parent) as work,
+    ):
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+        from transformers.utils import logging
 
-    say(f"Converting {package.MODEL_NAME} to safetensors in {folder} (once, about a minute)")
-    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        logging.disable_progress_bar()
         package.assemble(Path(work) / "gguf" / package.MODEL_NAME)
         source: dict[str, Any] = {
             "pretrained_model_name_or_path": str(Path(work) / "gguf"),

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 import json
 
 from harness.console import duration, line, plain_table, say, show_table
-from harness.planning.study import Study, sources_of
+from harness.planning.cells import sources_of
+from harness.planning.study import Study
 
 
 def plan_data(study: Study) -> dict[str, Any]:

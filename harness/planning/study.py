@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import asdict
 from functools import cached_property, partial
@@ -13,7 +12,7 @@ from data_mixes.mixture import allot, materialise
 from data_mixes.order import Keys
 from data_mixes.prompts import PromptError, Renderer
 from data_mixes.storage import cache_folder
-from data_mixes.tokens import Lengths, Measures, TokenStore
+from data_mixes.tokens import Measures, TokenStore
 from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
 from eval.generation.requests import EvaluationSet
@@ -24,8 +23,9 @@ from harness.models.engines import EngineChoice, engine_for
 from harness.models.judge import in_recipe, judge_study_problems, local_renderer
 from harness.models.precision import Precision, begin_in, study_precision
 from harness.planning.card import Cards
-from harness.planning.cells import CellPlan, Draft, count_by_language, examples_by_source, sources_of, training_order
+from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
 from harness.planning.design import design_of
+from harness.planning.identity import cell_identity
 from harness.planning.lm_eval_sets import lm_eval_sets
 from harness.planning.problems import as_problems, gathered, opening_problems, shortfalls
 from harness.planning.references import references_of
@@ -184,6 +184,9 @@ class Study:
             message = f"got {training.supervised_tokens}, which holds no whole row; raise it"
             raise UserError([Problem("training.supervised_tokens", message)])
         lengths = one_epoch.take(order)
+        identity = cell_identity(
+            draft.cell.recipe, self.model.identity, self.precision.dtype, draft.allotments, lengths
+        )
         return CellPlan(
             cell=draft.cell,
             allotments=draft.allotments,
@@ -192,21 +195,8 @@ class Study:
             lengths=lengths,
             counts=count_by_language(draft.mixture, one_epoch),
             steps=math.ceil(len(order) / training.global_batch),
-            run=open_cell(self.folder, draft.cell.name, self._identity(draft, lengths)),
+            run=open_cell(self.folder, draft.cell.name, identity),
         )
-
-    def _identity(self, draft: Draft, lengths: Lengths) -> dict[str, Any]:
-        """All that decides what the cell's adapter becomes, and nothing else."""
-        recipe = draft.cell.recipe
-        not_deciding = {"checkpoint_every", "micro_batch", "max_length", "long_rows"}
-        return {
-            "model": {"identity": self.model.identity, "dtype": self.precision.dtype},
-            "adapter": recipe.adapter.model_dump(mode="json"),
-            "training": recipe.training.model_dump(mode="json", exclude=not_deciding, exclude_none=True),
-            "mixture": examples_by_source(draft.allotments),
-            "sources": {name: recipe.known_sources[name].version for name in sorted(sources_of(draft.allotments))},
-            "rows": hashlib.sha256(lengths.content.tobytes()).hexdigest()[:16],
-        }
 
     @cached_property
     def evaluation_sets(self) -> list[EvaluationSet]:

@@ -14,13 +14,15 @@ from eval.scorers.language import IDENTIFIERS, available
 from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
 from harness.recipe.named_tasks import named_tasks, naming_problems
-from harness.recipe.schema import Ingredient, Judge, Recipe, is_ready_made
+from harness.recipe.schema import Ingredient, Judge, Recipe
+from harness.recipe.source_settings import is_ready_made
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 RESERVED_CELLS = {
     BASE,
     "study.json",
+    "plan",
     "evaluation",
     "cards",
     "comparisons",

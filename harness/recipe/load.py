@@ -15,7 +15,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import cross_check
-from harness.recipe.schema import Recipe, Section
+from harness.recipe.schema import Recipe
+from harness.recipe.section import Section
 
 MIXES = Path(str(files("data_mixes"))) / "mixes"
 

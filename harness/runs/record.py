@@ -14,6 +14,10 @@ from data_mixes.storage import write_text
 from harness.errors import Problem, UserError
 
 RECORD = "record.json"
+FIRST_VERSION = 1
+"""Of identities."""
+VERSION_OF_OLD = {"version": FIRST_VERSION}
+"""What is to be added to an identity that names no version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,9 @@ def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
     """
     run = CellRun(study / name, identity)
     record = run.record
-    if record and record["fingerprint"] != fingerprint(identity):
-        difference = "; ".join(differences(record["identity"], json.loads(json.dumps(identity)))) or "its format"
+    before, after = (VERSION_OF_OLD | dict(each) for each in (record.get("identity", {}), identity))
+    if record and (changed := differences(before, json.loads(json.dumps(after)))):
+        difference = "; ".join(changed)
         raise UserError(
             [
                 Problem(
@@ -81,8 +86,12 @@ def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
-    """A hash of what bears identity. Raises TypeError for a value without a stable form."""
-    text = json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    """A hash of an identity. Raises TypeError for a value without a stable form.
+
+    The first version is not named in what is hashed: its fingerprints are those of runs that do not say a version.
+    """
+    named = {key: value for key, value in identity.items() if (key, value) != ("version", FIRST_VERSION)}
+    text = json.dumps(named, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,33 +1,33 @@
-"""The training stage: which cells are left, the base model, and each cell's record."""
+"""Training planned cells, one after another on one base model, and their records."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import PartialState
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
-from data_mixes.example import from_table
-from data_mixes.mixture import batches_by_length
 from harness.console import BarProgress, LineProgress, progress, say, waiting
 from harness.errors import Problem, UserError
-from harness.interrupts import is_quiet
+from harness.models.base import load_tokenizer
 from harness.models.devices import on_cpu
-from harness.planning.study import CellPlan, Study
-from harness.recipe.grid import choose
+from harness.runs.job import JOB, ORDER, PLAN, CellJob, read_job
 from harness.runs.locks import locked
 from harness.runs.provenance import provenance
 from harness.runs.record import CellRun, adapter_hash
 from harness.training.batches import divisors_of
-from harness.training.forecast import time_left, training_in_words
-from harness.training.trainer import DivergedError, Job, train, write_dataset
-from harness.training.utilization import model_flops_utilization, weights_of
+from harness.training.trainer import DivergedError, Outcome, train
+from harness.training.utilization import Weights, model_flops_utilization, weights_of
+
+LONGEST_PLAN = timedelta(hours=6)
+"""How long the other processes of a launch wait while the first one plans."""
 
 
 class ShowProgress(TrainerCallback):
@@ -53,126 +53,98 @@ class ShowProgress(TrainerCallback):
             self.bar.advance(1, self.note)
 
 
-def train_cells(recipe: Path, runs: Path, cells: str | None) -> None:
-    """Trains the chosen cells that are not trained, and says which already are."""
-    state = PartialState(cpu=on_cpu())
+def start_process() -> PartialState:
+    """This process's place among those of the launch, with their libraries silenced."""
+    state = PartialState(cpu=on_cpu(), timeout=LONGEST_PLAN)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    study = Study(recipe, runs)
-    chosen = {cell.name for cell in choose(study.cells, cells)}
-    plans = [plan for plan in study.plans if plan.name in chosen]
-    pending = [plan for plan in plans if not plan.run.finished]
-    state.wait_for_everyone()
-    if state.is_main_process:
-        for note in [] if is_quiet() else study.begin():
-            say(note)
-        for plan in plans:
-            if plan not in pending:
-                say(f"{plan.name}: {plan.run.record['state']} already")
-    if not pending:
-        return
-    refuse_uneven_batches(pending, state.num_processes)
-    train_pending(study, pending, len(plans), state)
+    return state
 
 
-def train_pending(study: Study, pending: list[CellPlan], chosen: int, state: PartialState) -> None:
-    """Trains cell after cell on one base model."""
+def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected: str = "") -> None:
+    """Trains the planned cells of a study's folder; `expected` is what is known of the time. Raises UserError."""
+    jobs = [read_job(study, name) for name in names]
+    refuse_uneven_batches(jobs, state.num_processes)
     with waiting("loading the base model"):
-        model = load_base_model(study)
+        model = load_base_model(jobs[0])
+        tokenizer = load_tokenizer(jobs[0].location, jobs[0].revision, jobs[0].trust_remote_code)
     if state.is_main_process:
-        expected = "" if is_quiet() else training_in_words(time_left(study, ",".join(plan.name for plan in pending)))
-        say(f"{len(pending)} of {chosen} cells to train{expected}")
-    for number, plan in enumerate(pending, 1):
-        train_cell(model, study, plan, f"cell {number}/{len(pending)} {plan.name}", state)
+        say(f"{len(jobs)} cells to train{expected}")
+    for number, job in enumerate(jobs, 1):
+        run = CellRun(study / job.name, job.identity)
+        if state.is_main_process:
+            run.begin()
+        with locked(run.folder / ".lock") if state.is_main_process else nullcontext():
+            state.wait_for_everyone()
+            train_cell(model, tokenizer, job, run, f"cell {number}/{len(jobs)} {job.name}", state)
+            state.wait_for_everyone()
+    if state.is_main_process and not any(study.glob(f"*/{JOB}")):
+        shutil.rmtree(study / PLAN, ignore_errors=True)
 
 
-def refuse_uneven_batches(plans: list[CellPlan], processes: int) -> None:
+def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
     """Raises UserError where the global batch cannot be split evenly: its gradient would be another."""
-    batches = {plan.cell.recipe.training.global_batch for plan in plans}
     problems = [
         Problem("training.global_batch", f"{batch} is not divisible by {processes} processes; use {divisors_of(batch)}")
-        for batch in sorted(batches)
+        for batch in sorted({job.training.global_batch for job in jobs})
         if batch % processes
     ]
     if problems:
         raise UserError(problems)
 
 
-def train_cell(model: Any, study: Study, plan: CellPlan, label: str, state: PartialState) -> None:
-    """Trains one cell and records what came of it, while no other command may train it."""
-    if state.is_main_process:
-        plan.run.begin()
-    with locked(plan.run.folder / ".lock") if state.is_main_process else nullcontext():
-        state.wait_for_everyone()
-        train_locked_cell(model, study, plan, label, state)
-
-
-def train_locked_cell(model: Any, study: Study, plan: CellPlan, label: str, state: PartialState) -> None:
+def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: str, state: PartialState) -> None:
     """Trains one cell; the first process writes its record."""
-    run, recipe = plan.run, plan.cell.recipe
     weights = weights_of(model)
-    data = run.folder / "rows.arrow"
-    if state.is_main_process:
-        write_rows(data, study, plan)
-    state.wait_for_everyone()
-    job = Job(plan.name, data, int(plan.lengths.tokens.sum()), run.checkpoints, run.adapter)
     try:
-        with progress(label, plan.steps) if state.is_main_process else nullcontext() as bar:
-            outcome = train(model, study.tokenizer, job, recipe.adapter, recipe.training, ShowProgress(bar))
+        with progress(label, job.steps) if state.is_main_process else nullcontext() as bar:
+            outcome = train(model, tokenizer, job, run.folder.parent, ShowProgress(bar))
     except DivergedError as error:
         if state.is_main_process:
-            say(f"{plan.name}: diverged, and is left out of evaluation: {error}")
+            say(f"{job.name}: diverged, and is left out of evaluation: {error}")
             run.update(state="diverged", reason=str(error), provenance=provenance())
             clean_up(run)
-        state.wait_for_everyone()
         return
     if state.is_main_process:
-        device = "cpu" if on_cpu() else torch.cuda.get_device_name()
-        supervised = int(plan.lengths.supervised_tokens.sum())
-        utilization = model_flops_utilization(
-            weights, outcome.tokens, supervised, outcome.seconds, device, state.num_processes, study.precision.dtype
-        )
-        run.update(
-            state="trained",
-            adapter=adapter_hash(run.adapter),
-            steps=outcome.steps,
-            loss=outcome.loss,
-            seconds=round(outcome.seconds, 1),
-            resumed_at=outcome.resumed_at,
-            tokens_per_second=round(outcome.tokens / outcome.seconds, 1) if not outcome.resumed_at else None,
-            processes=state.num_processes,
-            device=device,
-            model_flops_utilization=utilization if not outcome.resumed_at else None,
-            prompts=study.renderer.template_hash,
-            sources=sorted({part.origin_name for each in recipe.components for part in each.sources}),
-            provenance=provenance(),
-        )
+        run.update(**record_of(job, outcome, weights, state.num_processes), adapter=adapter_hash(run.adapter))
         clean_up(run)
-    state.wait_for_everyone()
 
 
-def write_rows(path: Path, study: Study, plan: CellPlan) -> None:
-    """The cell's rows as token ids in training order, each global batch sorted by length."""
-    order = batches_by_length(plan.lengths.tokens.tolist(), plan.cell.recipe.training.global_batch)
-    rows = plan.rows.take(np.array(order))
-    rendered = (row for table in rows.tables() for row in study.tokens.render(list(from_table(table))))
-    write_dataset(path, rendered, plan.cell.recipe.training.global_batch)
+def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) -> dict[str, Any]:
+    """What is recorded of a trained cell."""
+    device = "cpu" if on_cpu() else torch.cuda.get_device_name()
+    utilization = model_flops_utilization(
+        weights, job.tokens, job.supervised_tokens, outcome.seconds, device, processes, job.dtype
+    )
+    return {
+        "state": "trained",
+        "steps": outcome.steps,
+        "loss": outcome.loss,
+        "seconds": round(outcome.seconds, 1),
+        "resumed_at": outcome.resumed_at,
+        "tokens_per_second": round(job.tokens / outcome.seconds, 1) if not outcome.resumed_at else None,
+        "processes": processes,
+        "device": device,
+        "model_flops_utilization": utilization if not outcome.resumed_at else None,
+        **job.recorded,
+        "provenance": provenance(),
+    }
 
 
 def clean_up(run: CellRun) -> None:
     """Removes what only training needs."""
     shutil.rmtree(run.checkpoints, ignore_errors=True)
-    (run.folder / "rows.arrow").unlink(missing_ok=True)
+    for name in (JOB, ORDER):
+        (run.folder / name).unlink(missing_ok=True)
 
 
-def load_base_model(study: Study) -> Any:
+def load_base_model(job: CellJob) -> Any:
     """The base model on this process's device, frozen, from safetensors alone."""
-    settings = study.recipe.model
     model: Any = AutoModelForCausalLM.from_pretrained(
-        study.model.location,
-        revision=study.model.revision,
-        dtype=getattr(torch, study.precision.dtype),
-        trust_remote_code=settings.trust_remote_code,
+        job.location,
+        revision=job.revision,
+        dtype=getattr(torch, job.dtype),
+        trust_remote_code=job.trust_remote_code,
         use_safetensors=True,
     )
     model.requires_grad_(False)

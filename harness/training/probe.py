@@ -16,8 +16,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from harness.recipe.schema import Adapter
+from harness.runs.job import IGNORED
 from harness.training.lora import adapted
-from harness.training.supervised import IGNORED, with_supervised_forward
+from harness.training.supervised import with_supervised_forward
 
 DEPTH = 4
 LONG_ENOUGH = 0.15

@@ -10,8 +10,7 @@ import torch
 from torch.nn import functional
 from transformers.utils.generic import ModelOutput
 
-IGNORED = -100
-"""The label of a token that carries no loss."""
+from harness.runs.job import IGNORED
 
 
 @dataclass

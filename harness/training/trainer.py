@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 from accelerate import PartialState
 from accelerate.utils import set_seed
 from datasets import Dataset
@@ -22,14 +20,13 @@ from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from data_mixes.prompts import Rendering
 from harness.models.devices import on_cpu
-from harness.recipe.schema import Adapter, Training
+from harness.recipe.schema import Training
+from harness.runs.job import IGNORED, ORDER, PLAN, CellJob
+from harness.runs.record import CellRun
 from harness.training.batches import micro_batch_of
 from harness.training.lora import adapted, save_adapter
-from harness.training.supervised import IGNORED, with_supervised_forward
-
-ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
+from harness.training.supervised import with_supervised_forward
 
 
 class SupervisedPositionsTrainer(SFTTrainer):
@@ -72,65 +69,56 @@ class StopAtDivergence(TrainerCallback):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One cell to train: its rows in training order (see `write_dataset`), and where checkpoints and adapter go."""
-
-    name: str
-    rows: Path
-    tokens: int
-    checkpoints: Path
-    adapter: Path
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What training a cell came to: `seconds` since this start, `tokens` of the whole cell."""
+    """What training a cell came to: `seconds` since this start."""
 
     steps: int
     loss: list[float]
     seconds: float
-    tokens: int
     resumed_at: int
 
 
-def train(
-    model: Any, tokenizer: Any, job: Job, adapter: Adapter, training: Training, callback: TrainerCallback
-) -> Outcome:
+def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: TrainerCallback) -> Outcome:
     """Trains one cell's adapter on the shared base model, which is left as it was.
 
-    Resumes from the last whole checkpoint. Every process of a launch calls this; the first writes.
+    Resumes from the last whole checkpoint in the cell's folder. Every process of a launch calls this; the first writes.
     """
-    state = PartialState()
-    set_seed(training.seed)
-    with adapted(model, adapter, training.seed) as adapted_model:
+    state, run = PartialState(), CellRun(study / job.name, job.identity)
+    set_seed(job.training.seed)
+    with adapted(model, job.adapter, job.training.seed) as adapted_model:
         trainer = SupervisedPositionsTrainer(
             model=adapted_model,
-            args=trainer_settings(job, training, state.num_processes),
-            train_dataset=Dataset.from_file(str(job.rows)),
+            args=trainer_settings(run.checkpoints, job.training, state.num_processes),
+            train_dataset=rows_of(job, study),
             processing_class=tokenizer,
             callbacks=[callback, StopAtDivergence()],
         )
         trainer.remove_callback(PrinterCallback)
         with_supervised_forward(model)
-        checkpoint = last_whole_checkpoint(job.checkpoints)
+        checkpoint = last_whole_checkpoint(run.checkpoints)
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - started
         steps = trainer.state.global_step
         resumed_at = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         if state.is_main_process:
-            save_adapter(trainer.accelerator.unwrap_model(trainer.model), job.adapter)
+            save_adapter(trainer.accelerator.unwrap_model(trainer.model), run.adapter)
         state.wait_for_everyone()
         history = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         trainer.accelerator.free_memory()
-    return Outcome(steps, history, seconds, job.tokens, resumed_at)
+    return Outcome(steps, history, seconds, resumed_at)
 
 
-def trainer_settings(job: Job, training: Training, processes: int) -> SFTConfig:
+def rows_of(job: CellJob, study: Path) -> Dataset:
+    """The cell's rows in training order, read from disk as they are wanted."""
+    return Dataset.from_file(str(study / PLAN / job.rows)).select(np.load(study / job.name / ORDER))
+
+
+def trainer_settings(checkpoints: Path, training: Training, processes: int) -> SFTConfig:
     """TRL's settings: rows in the given order, nothing shuffled, dropped or packed."""
     micro_batch = micro_batch_of(training, processes)
     return SFTConfig(
-        output_dir=str(job.checkpoints),
+        output_dir=str(checkpoints),
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=training.global_batch // (micro_batch * processes),
         num_train_epochs=1,
@@ -165,28 +153,6 @@ def trainer_settings(job: Job, training: Training, processes: int) -> SFTConfig:
 def scheduler_name(training: Training) -> str:
     """Transformers' name of the schedule: its "constant" would leave out the warm-up in silence."""
     return "constant_with_warmup" if training.schedule == "constant" and training.warmup_steps else training.schedule
-
-
-def write_dataset(path: Path, rows: Iterable[Rendering], global_batch: int) -> None:
-    """Token ids with labels on the completion, as Arrow on disk, filled up to whole global batches.
-
-    The rows that fill up carry no label and so no loss: with them every process of a launch has
-    as many rows, and accelerate repeats none to make it so.
-    """
-    unfinished = path.with_suffix(".unfinished")
-    count, shortest = 0, list[int]()
-    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, ROW_SCHEMA) as writer:
-        rows = iter(rows)
-        while chunk := list(islice(rows, 2048)):
-            ids = [row.prompt_ids + row.completion_ids for row in chunk]
-            labels = [[IGNORED] * len(row.prompt_ids) + row.completion_ids for row in chunk]
-            writer.write_table(pa.table([ids, labels], schema=ROW_SCHEMA))
-            shortest = min(ids if count == 0 else [shortest, *ids], key=len)
-            count += len(chunk)
-        fillers = -count % global_batch
-        ignored = [[IGNORED] * len(shortest)] * fillers
-        writer.write_table(pa.table([[shortest] * fillers, ignored], schema=ROW_SCHEMA))
-    unfinished.replace(path)
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:

@@ -1,0 +1,50 @@
+"""A cell's identity: all that decides what its adapter becomes, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from data_mixes.mixture import Allotment
+from data_mixes.tokens import Lengths
+from harness.planning.cells import examples_by_source, sources_of
+from harness.recipe.schema import Recipe
+from harness.recipe.section import Section
+from harness.runs.record import FIRST_VERSION
+
+VERSION = FIRST_VERSION
+"""Raised when the same identity comes to mean another experiment."""
+FIRST_KEYS = {
+    "adapter": {"rank", "alpha", "dropout", "targets"},
+    "training": {
+        "epochs", "steps", "supervised_tokens", "global_batch", "learning_rate", "schedule", "warmup_steps",
+        "weight_decay", "max_grad_norm", "seed",
+    },
+}  # fmt: skip
+"""The keys of the first version are always part of the identity. One added since is part of it where it is not at its
+default, so that it refuses no run that was made before it."""
+NOT_DECIDING = {"checkpoint_every", "micro_batch", "max_length", "long_rows"}
+"""Keys of training that leave the result as it is, or show in the rows."""
+
+
+def cell_identity(
+    recipe: Recipe, model: str, dtype: str, allotments: Sequence[Allotment], lengths: Lengths
+) -> dict[str, Any]:
+    """The identity of a cell: `model` identifies the base model, `lengths` are those of its rows in training order."""
+    return {
+        "version": VERSION,
+        "model": {"identity": model, "dtype": dtype},
+        "adapter": deciding(recipe.adapter, FIRST_KEYS["adapter"]),
+        "training": deciding(recipe.training, FIRST_KEYS["training"]),
+        "mixture": examples_by_source(allotments),
+        "sources": {name: recipe.known_sources[name].version for name in sorted(sources_of(allotments))},
+        "rows": hashlib.sha256(lengths.content.tobytes()).hexdigest()[:16],
+    }
+
+
+def deciding(section: Section, first_keys: set[str]) -> dict[str, Any]:
+    """The keys of a section that decide what a cell becomes."""
+    given = section.model_dump(mode="json", exclude=NOT_DECIDING, exclude_none=True)
+    changed = section.model_dump(mode="json", exclude=NOT_DECIDING, exclude_none=True, exclude_defaults=True)
+    return {key: value for key, value in given.items() if key in first_keys or key in changed}

@@ -1,0 +1,120 @@
+"""From plans to jobs on disk, so that nobody plans twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_mixes.example import from_table
+from data_mixes.mixture import batches_by_length
+from data_mixes.prompts import Rendering
+from harness.planning.cells import CellPlan
+from harness.runs.job import IGNORED, PLAN, ROW_SCHEMA, CellJob
+
+if TYPE_CHECKING:
+    from harness.planning.study import Study
+
+CHUNK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a cell's rows stand in the file of rows, and which of them no cell before it has."""
+
+    order: NDArray[np.int32]
+    """Places in training order: each global batch sorted by length, the last one filled up."""
+    fresh: NDArray[np.int64]
+    """The rows of the plan that the file gets, in this order."""
+    filler: int | None
+    """The row of the plan that the file gets without its labels, to fill up batches."""
+
+
+def write_jobs(study: Study, plans: Sequence[CellPlan]) -> None:
+    """Writes the rows of these cells, each once, and a job per cell."""
+    places: dict[tuple[int, bool], int] = {}
+    placed = [place_rows(plan, places) for plan in plans]
+    name = f"rows-{hashlib.sha256(repr(list(places)).encode()).hexdigest()[:16]}.arrow"
+    path = study.folder / PLAN / name
+    if not path.is_file():
+        rows = (row for plan, each in zip(plans, placed, strict=True) for row in fresh_rows(study, plan, each))
+        write_rows(path, rows)
+    for plan, each in zip(plans, placed, strict=True):
+        job_of(study, plan, name).write(study.folder, each.order)
+
+
+def place_rows(plan: CellPlan, places: dict[tuple[int, bool], int]) -> Placed:
+    """Places for a cell's rows, added to those of the cells before it: by the hash of a row's token ids, and its loss.
+
+    The rows that fill up the last global batch carry no label and so no loss. With them every process of a launch has
+    as many rows, and accelerate repeats none to make it so.
+    """
+    training = plan.cell.recipe.training
+    order = np.array(batches_by_length(plan.lengths.tokens.tolist(), training.global_batch), dtype=np.int64)
+    found: list[int] = []
+    fresh: list[int] = []
+    for row, key in zip(order.tolist(), plan.lengths.content[order].tolist(), strict=True):
+        if (key, True) not in places:
+            fresh.append(row)
+        found.append(places.setdefault((key, True), len(places)))
+    filler = None
+    if fillers := -len(order) % training.global_batch:
+        shortest = int(order[np.argmin(plan.lengths.tokens[order])])
+        key = (int(plan.lengths.content[shortest]), False)
+        filler = None if key in places else shortest
+        found += [places.setdefault(key, len(places))] * fillers
+    return Placed(np.array(found, dtype=np.int32), np.array(fresh, dtype=np.int64), filler)
+
+
+def fresh_rows(study: Study, plan: CellPlan, placed: Placed) -> Iterator[tuple[Rendering, bool]]:
+    """What the file gets of a cell's rows, as token ids, and whether it carries a loss."""
+    for table in plan.rows.take(placed.fresh).tables():
+        yield from ((row, True) for row in study.tokens.render(list(from_table(table))))
+    if placed.filler is not None:
+        yield study.tokens.render([plan.rows[placed.filler]])[0], False
+
+
+def write_rows(path: Path, rows: Iterator[tuple[Rendering, bool]]) -> None:
+    """Token ids with labels on the completion, as Arrow, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, ROW_SCHEMA) as writer:
+        while chunk := list(islice(rows, CHUNK)):
+            ids = [row.prompt_ids + row.completion_ids for row, _ in chunk]
+            labels = [
+                [IGNORED] * len(row.prompt_ids)
+                + (row.completion_ids if supervised else [IGNORED] * len(row.completion_ids))
+                for row, supervised in chunk
+            ]
+            writer.write_table(pa.table([ids, labels], schema=ROW_SCHEMA))
+    unfinished.replace(path)
+
+
+def job_of(study: Study, plan: CellPlan, rows: str) -> CellJob:
+    """All that a process needs to train a cell."""
+    recipe = plan.cell.recipe
+    return CellJob(
+        name=plan.name,
+        identity=dict(plan.run.identity),
+        location=study.model.location,
+        revision=study.model.revision,
+        trust_remote_code=recipe.model.trust_remote_code,
+        dtype=study.precision.dtype,
+        adapter=recipe.adapter,
+        training=recipe.training,
+        rows=rows,
+        steps=plan.steps,
+        tokens=int(plan.lengths.tokens.sum()),
+        supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
+        recorded={
+            "prompts": study.renderer.template_hash,
+            "sources": sorted({part.origin_name for each in recipe.components for part in each.sources}),
+        },
+    )

@@ -1,0 +1,213 @@
+"""What a run is identified by: every key of a recipe is changed, and its run is refused by name, or resumed."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UserError
+from harness.planning.identity import FIRST_KEYS, deciding
+from harness.planning.study import Study
+from harness.recipe.reference import sections
+from harness.recipe.schema import Training
+from harness.runs.record import fingerprint, open_cell
+from tests.support import small_recipe
+
+RESUMED = None
+MIXTURE = "mixture.others"
+CHANGES: dict[str, tuple[Any, str | None]] = {
+    "model.name": ("another model", "model.identity"),
+    "model.revision": ("main", RESUMED),  # of a folder there is but one
+    "model.dtype": ("bfloat16", "model.dtype"),
+    "model.trust_remote_code": (True, RESUMED),
+    "adapter.rank": (4, "adapter.rank"),
+    "adapter.alpha": (8, "adapter.alpha"),
+    "adapter.dropout": (0.1, "adapter.dropout"),
+    "adapter.targets": (["q_proj"], "adapter.targets"),
+    "training.epochs": (2, "training.epochs"),
+    "training.steps": (3, "training.steps"),
+    "training.supervised_tokens": (400, "training.supervised_tokens"),
+    "training.global_batch": (2, "training.global_batch"),
+    "training.micro_batch": (4, RESUMED),
+    "training.learning_rate": (2e-2, "training.learning_rate"),
+    "training.schedule": ("linear", "training.schedule"),
+    "training.warmup_steps": (1, "training.warmup_steps"),
+    "training.weight_decay": (0.1, "training.weight_decay"),
+    "training.max_grad_norm": (0.5, "training.max_grad_norm"),
+    "training.max_length": (900, RESUMED),
+    "training.long_rows": ("drop", RESUMED),
+    "training.seed": (1, "training.seed"),
+    "training.checkpoint_every": (7, RESUMED),
+    "languages.seen": (["en", "fr", "es"], RESUMED),
+    "languages.unseen": (["ja", "ko"], RESUMED),
+    "languages.groups": ({"mine": ["fr", "ja"]}, RESUMED),
+    "languages.pivot": ("fr", RESUMED),
+    f"{MIXTURE}.sources": (["word-problems"], "mixture.instructions/fr"),
+    f"{MIXTURE}.languages": (["en", "fr"], "mixture.instructions/en"),
+    f"{MIXTURE}.prompts_in": ({"languages": None, "prompts_in": ["fr"], "answers_in": ["en"]}, "mixture."),
+    f"{MIXTURE}.answers_in": ({"languages": None, "prompts_in": ["en"], "answers_in": ["fr"]}, "mixture."),
+    f"{MIXTURE}.translate": (
+        {"languages": None, "prompts_in": ["en"], "answers_in": ["fr"], "translate": True},
+        "mixture.",
+    ),
+    f"{MIXTURE}.amount": (4, "mixture.instructions/fr"),
+    f"{MIXTURE}.total": ({"amount": None, "total": 4}, "mixture.instructions/fr"),
+    f"{MIXTURE}.temperature": ({"amount": None, "total": 3, "temperature": 2.0}, RESUMED),  # of one language: the same
+    f"{MIXTURE}.shares": ({"amount": None, "total": 3, "shares": {"fr": 1.0}}, RESUMED),
+    f"{MIXTURE}.unit": ("items", RESUMED),  # as many rows of one language
+    f"{MIXTURE}.items": ("shared", RESUMED),  # which is what it was
+    f"{MIXTURE}.max_repeats": (2, RESUMED),
+    "prompts.chat_template": ("{% for m in messages %}{{ m.content }}{% endfor %}", "rows"),
+    "prompts.words": ({"math": {"fr": "Calculer : {prompt}\n"}}, "rows"),
+    "prompts.max_tokens": (40, "rows"),
+    "prompts.few_shot": ({"math": {"shots": 1}}, RESUMED),
+    "leakage.items": ("drop", RESUMED),
+    "leakage.text": ("drop", RESUMED),
+    "leakage.near": ("drop", RESUMED),
+    "leakage.similarity": (0.9, RESUMED),
+    "evaluation.tasks": (["math"], RESUMED),
+    "evaluation.sources": ({"math": "word-problems"}, RESUMED),
+    "evaluation.engine": ("auto", RESUMED),
+    "evaluation.split": ("validation", RESUMED),
+    "evaluation.items": (3, RESUMED),
+    "evaluation.max_tokens": ({"math": 9}, RESUMED),
+    "evaluation.identifier": ("fasttext", RESUMED),
+    "evaluation.base": (False, RESUMED),
+    "evaluation.judge": ({"model": "m", "endpoint": "http://localhost:1/v1"}, RESUMED),
+}
+CHANGED_ELSEWHERE = {
+    "study": "its name is its folder: a new one",
+    "sources": "test_a_source_is_known_by_what_it_holds",
+    "grid": "test_more_values_on_an_axis_leave_the_cells_there_are",
+    "reference": "curves laid over the report",
+    "evaluation.lm_eval": "tests/test_lm_eval.py; a task's questions are in the keys of their answers",
+    "evaluation.lm_eval_folder": "as above",
+}
+WHOLE = {"model", "adapter", "training", "languages", "mixture", "prompts", "leakage", "evaluation"}
+
+
+def test_the_table_has_every_key() -> None:
+    keys = {
+        f"{path.replace('mixture.*', MIXTURE)}.{name}".lstrip(".")
+        for path, section in sections()
+        for name in section.model_fields
+        if path.partition(".")[0] not in ("sources", "grid", "reference")
+        and not path.startswith(("evaluation.judge", "prompts.few_shot"))
+    }
+    assert len(keys) > 60
+    assert keys - WHOLE == {*CHANGES, *CHANGED_ELSEWHERE}
+
+
+@pytest.fixture(scope="module")
+def begun(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """A recipe of one cell, and the runs folder in which it was begun."""
+    folder = tmp_path_factory.mktemp("begun")
+    data = small_recipe(tiny_model)
+    del data["grid"]
+    data["adapter"] = {"rank": 8}
+    path = folder / "recipe.yaml"
+    path.write_text(json.dumps(data))
+    (plan,) = Study(path, folder / "runs").plans
+    plan.run.begin()
+    return data, folder / "runs"
+
+
+def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The recipe with one key changed, and those that exclude it removed."""
+    data = copy.deepcopy(data)
+    *parents, last = path.split(".")
+    place = data
+    for parent in parents:
+        place = place.setdefault(parent, {})
+    if path.startswith("mixture.") and isinstance(value, dict):
+        place |= value
+        for key in [key for key, each in value.items() if each is None]:
+            del place[key]
+    else:
+        place[last] = value
+    if last in ("steps", "supervised_tokens"):
+        del data["training"]["epochs"]
+    if path == "evaluation.tasks":
+        data["evaluation"]["max_tokens"] = {"math": 8}
+    return data
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_changed_key(path: str, begun: tuple[dict[str, Any], Path], tmp_path: Path, tiny_model: Path) -> None:
+    value, named = CHANGES[path]
+    if path == "model.name":
+        value = str(another_model(tiny_model, tmp_path / "model"))
+    data, runs = begun
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(changed(data, path, value)))
+    if named is RESUMED:
+        (plan,) = Study(recipe, runs).plans
+        assert plan.run.record["state"] == "training"
+        return
+    with pytest.raises(UserError, match="holds another experiment of this name") as refused:
+        _ = Study(recipe, runs).plans
+    assert f"{named}" in str(refused.value).partition("Changed: ")[2], str(refused.value)
+
+
+def another_model(tiny_model: Path, folder: Path) -> Path:
+    """The same model with one other weight."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(tiny_model, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"][0] += 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_source_is_known_by_what_it_holds(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    file = tmp_path / "own.jsonl"
+    rows = [{"prompt": f"Say {number}", "target": f"{number}", "id": str(number)} for number in range(9)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe_data["sources"] = {"own": {"task": "instructions", "languages": ["fr"], "files": {"train": str(file)},
+                                      "columns": {"id": "id"}}}  # fmt: skip
+    recipe_data["mixture"]["others"]["sources"] = ["own"]
+    recipe_data["grid"]["amount"]["values"] = [3]
+    recipe, runs = write_recipe(recipe_data), tmp_path / "runs"
+    Study(recipe, runs).plans[0].run.begin()
+    assert Study(recipe, runs).plans[0].run.record
+    file.write_text("".join(json.dumps(row | {"target": "other"}) + "\n" for row in rows))
+    with pytest.raises(UserError, match=r"Changed: rows was .*sources\.own was "):
+        _ = Study(recipe, runs).plans
+
+
+def test_more_values_on_an_axis_leave_the_cells_there_are(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    for plan in Study(write_recipe(recipe_data), tmp_path).plans:
+        plan.run.begin()
+    recipe_data["grid"]["amount"]["values"] = [0, 1, 3, 4]
+    states = [plan.run.record.get("state") for plan in Study(write_recipe(recipe_data), tmp_path).plans]
+    assert states == ["training", None, "training", None]
+
+
+class TrainingWithANewKey(Training):
+    """What a later release may have."""
+
+    packing: bool = False
+
+
+def test_a_key_added_later_refuses_no_run_made_before(tmp_path: Path) -> None:
+    before = {"training": deciding(Training(epochs=1), FIRST_KEYS["training"])}
+    open_cell(tmp_path, "cell", before).begin()
+    same = {"version": 1, "training": deciding(TrainingWithANewKey(epochs=1), FIRST_KEYS["training"])}
+    assert fingerprint(same) == fingerprint(before) and open_cell(tmp_path, "cell", same).record
+    other = {"version": 1, "training": deciding(TrainingWithANewKey(epochs=1, packing=True), FIRST_KEYS["training"])}
+    with pytest.raises(UserError, match=r"training\.packing was None, is True"):
+        open_cell(tmp_path, "cell", other)
+    with pytest.raises(UserError, match=r"version was 1, is 2"):
+        open_cell(tmp_path, "cell", same | {"version": 2})

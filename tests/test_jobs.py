@@ -1,0 +1,81 @@
+"""A plan on disk: every row once, every cell's own order, and nobody who plans twice."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from data_mixes.mixture import batches_by_length
+from harness.errors import UserError
+from harness.planning.jobs import place_rows, write_jobs
+from harness.planning.study import Study
+from harness.runs.job import IGNORED, PLAN, read_job
+from harness.training.trainer import rows_of
+from tests.support import REPOSITORY
+
+
+@pytest.fixture
+def study(recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path) -> Study:
+    recipe_data["grid"]["amount"]["values"] = [0, 1, 3]
+    return Study(write_recipe(recipe_data), tmp_path / "runs")
+
+
+def test_a_row_that_several_cells_train_on_is_written_once(study: Study) -> None:
+    write_jobs(study, study.plans)
+    (file,) = (study.folder / PLAN).iterdir()
+    rows = Dataset.from_file(str(file))
+    labelled = [row for row in rows if set(row["labels"]) != {IGNORED}]
+    largest = {tuple(row.prompt_ids + row.completion_ids) for row in study.tokens.render(list(study.plans[-1].rows))}
+    assert len(labelled) == len(study.plans[-1].rows) and {tuple(row["input_ids"]) for row in labelled} == largest
+
+
+def test_each_cell_reads_its_own_rows_in_training_order(study: Study) -> None:
+    write_jobs(study, study.plans)
+    for plan in study.plans:
+        job = read_job(study.folder, plan.name)
+        order = batches_by_length(plan.lengths.tokens.tolist(), 4)
+        wanted = [study.tokens.render([plan.rows[place]])[0] for place in order]
+        found = list(rows_of(job, study.folder))
+        assert len(found) % 4 == 0 and len(found) - len(wanted) < 4
+        for row, rendering in zip(found, wanted, strict=False):
+            assert row["input_ids"] == rendering.prompt_ids + rendering.completion_ids
+            assert row["labels"] == [IGNORED] * len(rendering.prompt_ids) + rendering.completion_ids
+        shortest = min(wanted, key=lambda each: each.tokens).tokens
+        for filler in found[len(wanted) :]:
+            assert set(filler["labels"]) == {IGNORED} and len(filler["input_ids"]) == shortest
+        assert job.steps == len(found) // 4 and job.tokens == sum(each.tokens for each in wanted)
+
+
+def test_places_of_later_cells_leave_those_of_earlier_ones(study: Study) -> None:
+    places: dict[tuple[int, bool], int] = {}
+    first = place_rows(study.plans[2], places)
+    before = dict(places)
+    again = place_rows(study.plans[1], places)
+    assert {key: places[key] for key in before} == before
+    assert len(first.fresh) == len(study.plans[2].rows) and not len(again.fresh), "the smaller cell is contained"
+
+
+def test_a_job_says_all_that_decides_training(study: Study) -> None:
+    write_jobs(study, study.plans)
+    job = read_job(study.folder, "amount-3")
+    assert job.identity == study.plans[2].run.identity
+    assert job.training == study.plans[2].cell.recipe.training and job.dtype == "float32"
+    assert job.location == study.model.location and job.recorded["prompts"] == study.renderer.template_hash
+
+
+def test_what_is_not_planned_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="amount-7 is not planned; train it by its recipe"):
+        read_job(tmp_path, "amount-7")
+
+
+def test_training_reads_jobs_and_plans_nothing() -> None:
+    """The files that a worker needs import nothing of planning, so that it cannot plan."""
+    for name in ("loop", "trainer", "lora", "supervised", "batches"):
+        text = (REPOSITORY / "harness" / "training" / f"{name}.py").read_text(encoding="utf-8")
+        modules = [node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+        assert modules and not [module for module in modules if module and module.startswith("harness.planning")]

@@ -1,0 +1,33 @@
+"""The reference of keys and the JSON Schema, both from the models that read recipes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.recipe.load import read_yaml
+from harness.recipe.reference import recipe_schema, reference, sections
+from tests.support import REPOSITORY
+
+
+def test_every_key_says_what_it_is_for() -> None:
+    keys = [(path, name, field) for path, section in sections() for name, field in section.model_fields.items()]
+    assert len(keys) > 80
+    assert not [f"{path}.{name}" for path, name, field in keys if not field.description]
+
+
+def test_the_reference_has_every_key() -> None:
+    page = reference()
+    for path, section in sections():
+        assert not path or f"## `{path}`" in page
+        assert all(f"| `{name}` |" in page for name in section.model_fields)
+    assert "| `rank` |" in page and "| `8` |" in page
+    for words in ("harness.", "pydantic", "Undefined", "Annotated"):
+        assert words not in page.partition("## A recipe")[2], words
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "recipes").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_schema_holds_for_the_recipes_that_ship(path: object) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(json.loads(json.dumps(read_yaml(path))), recipe_schema())  # pyright: ignore[reportArgumentType]
