@@ -86,7 +86,7 @@ def report(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
     Example: harness report recipes/quickstart.yaml --json > summary.json
     """
     with reporting_mistakes():
-        from harness.commands.report import report as write_report
+        from harness.commands.report import write_report
 
         write_report(recipe, runs, as_json)
 
@@ -147,7 +147,7 @@ def compare(
 
         data = compare_cells(Study(recipe, runs), one, other)
         if as_json:
-            print(json.dumps(data, ensure_ascii=False))
+            print(data.as_json())
         else:
             show_comparison(data, show)
 

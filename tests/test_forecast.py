@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,10 +48,10 @@ def test_pace_times_work(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     found = time_left(study, None)
     micro_batches = sum(training_work(plan, 1).micro_batches for plan in study.plans)
     work = generation_work(study, study.plans)
-    assert found["training"] == 2.0 * micro_batches
-    assert found["generation"] == pytest.approx(0.5 * work.prompt_tokens + 3.0 * work.new_tokens / 16)
-    assert found["total"] == pytest.approx(found["training"] + found["generation"] + STARTS)
-    assert found["emulation"] is None and found["total_in_float32"] == found["total"]
+    assert found.training == 2.0 * micro_batches
+    assert found.generation == pytest.approx(0.5 * work.prompt_tokens + 3.0 * work.new_tokens / 16)
+    assert found.total == pytest.approx(found.training + found.generation + STARTS)
+    assert found.emulation is None and found.total_in_float32 == found.total
 
 
 def test_emulated_bfloat16_takes_as_many_times_as_long(
@@ -73,7 +72,7 @@ def test_emulated_bfloat16_takes_as_many_times_as_long(
     recipe_data["model"]["dtype"] = "bfloat16"
     found = time_left(Study(write_recipe(recipe_data), tmp_path / "runs"), None)
     assert measured == ["float32"], "the probe itself must not take minutes"
-    assert found["training"] == 40 * (found["total_in_float32"] - STARTS)
+    assert found.training == 40 * (found.total_in_float32 - STARTS)
 
 
 def test_a_probe_that_fails_stops_no_study(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,13 +80,14 @@ def test_a_probe_that_fails_stops_no_study(study: Study, monkeypatch: pytest.Mon
         raise RuntimeError("out of memory\nand a long trace")
 
     monkeypatch.setattr("harness.training.probe.measure", fail)
-    assert time_left(study, None) == {"problem": "RuntimeError: out of memory"}
+    found = time_left(study, None)
+    assert found.problem == "RuntimeError: out of memory" and found.total == 0
 
 
 def test_the_real_probe_measures_within_its_time(study: Study) -> None:
     found = time_left(study, "amount-3")
-    assert 0 < found["training"] < 600 and 0 < found["generation"] < 600
-    assert found["device"] and json.dumps(found)
+    assert 0 < found.training < 600 and 0 < found.generation < 600
+    assert found.device and found.probe
 
 
 @pytest.mark.parametrize("family", ["gemma3_text", "qwen3", "llama"])

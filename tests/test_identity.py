@@ -13,12 +13,17 @@ import pytest
 from harness.errors import UserError
 from harness.planning.identity import FIRST_KEYS, deciding
 from harness.planning.study import Study
+from harness.recipe import source_settings
 from harness.recipe.reference import sections
 from harness.recipe.schema import Training
 from harness.runs.record import fingerprint, open_cell
 from tests.support import small_recipe
 
 RESUMED = None
+CHAT = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<eos>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 MIXTURE = "mixture.others"
 CHANGES: dict[str, tuple[Any, str | None]] = {
     "model.name": ("another model", "model.identity"),
@@ -62,9 +67,9 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     f"{MIXTURE}.unit": ("items", RESUMED),  # as many rows of one language
     f"{MIXTURE}.items": ("shared", RESUMED),  # which is what it was
     f"{MIXTURE}.max_repeats": (2, RESUMED),
-    "prompts.chat_template": ("{% for m in messages %}{{ m.content }}{% endfor %}", "rows"),
+    "prompts.chat_template": (CHAT, "rows"),
     "prompts.words": ({"math": {"fr": "Calculer : {prompt}\n"}}, "rows"),
-    "prompts.max_tokens": (40, "rows"),
+    "prompts.max_tokens": (60, "rows"),
     "prompts.few_shot": ({"math": {"shots": 1}}, RESUMED),
     "leakage.items": ("drop", RESUMED),
     "leakage.text": ("drop", RESUMED),
@@ -181,6 +186,7 @@ def test_a_source_is_known_by_what_it_holds(
     Study(recipe, runs).plans[0].run.begin()
     assert Study(recipe, runs).plans[0].run.record
     file.write_text("".join(json.dumps(row | {"target": "other"}) + "\n" for row in rows))
+    source_settings._source_of.cache_clear()  # what another process would not have either
     with pytest.raises(UserError, match=r"Changed: rows was .*sources\.own was "):
         _ = Study(recipe, runs).plans
 

@@ -41,7 +41,7 @@ def test_status_and_report_read_them(made_before: tuple[Path, Path]) -> None:
     ]
     report = harness("report", recipe, "--runs", runs, "--json")
     assert report.returncode == 0, report.stderr
-    assert {row["cell"] for row in json.loads(report.stdout)} == {"base", "amount-0", "amount-3"}
+    assert {row["cell"] for row in json.loads(report.stdout)["summary"]} == {"base", "amount-0", "amount-3"}
 
 
 def test_run_trains_nothing_again(made_before: tuple[Path, Path]) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import polars as pl
 
 from data_mixes.storage import write_text
@@ -17,11 +14,64 @@ from harness.errors import Problem, UserError, suggestion
 from harness.evaluation.cells import PREDICTIONS
 from harness.planning.study import Study
 from harness.reporting.report import current_scores
+from harness.results import Answer, Result
 
 SHARED = ("task", "language", "item", "id")
 
 
-def compare_cells(study: Study, one: str, other: str) -> dict[str, Any]:
+class ComparedRow(Result):
+    """The difference A − B in one language or group of a task, paired by item."""
+
+    task: str
+    metric: str
+    version: str
+    """Of the scorers."""
+    group: str
+    items: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    """The ends of the 95 % interval."""
+    p: float | None
+    p_adjusted: float | None
+    """By Holm's method over the languages, and over the groups."""
+    detectable: float | None
+    """The smallest difference that would be found four times in five."""
+
+
+class CellAnswer(Result):
+    """What a cell wrote, and how it scored."""
+
+    value: float
+    answer: str | None
+    completion: str
+
+
+class FlippedItem(Result):
+    """A test item on which the two cells' scores differ."""
+
+    task: str
+    language: str
+    item: str
+    id: str
+    prompt: str
+    reference: str
+    answers: dict[str, CellAnswer]
+    """By cell."""
+
+
+class Comparison(Answer):
+    """Two cells item by item."""
+
+    one: str
+    other: str
+    differences: tuple[ComparedRow, ...]
+    flipped: tuple[FlippedItem, ...]
+    file: str
+    """Where the items that differ are, a JSON object a line."""
+
+
+def compare_cells(study: Study, one: str, other: str) -> Comparison:
     """Item-paired differences one − other per task, language and group; the items that flipped go to a file.
 
     Raises UserError for cells that have no scores.
@@ -48,40 +98,40 @@ def compare_cells(study: Study, one: str, other: str) -> dict[str, Any]:
     ]
     items = flips(study, chosen, one, other)
     path = study.folder / "comparisons" / f"{one}--{other}.jsonl"
-    write_text(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
-    return {"one": one, "other": other, "differences": rows, "flipped": items, "file": str(path)}
+    write_text(path, "".join(item.model_dump_json() + "\n" for item in items))
+    return Comparison(one=one, other=other, differences=tuple(rows), flipped=tuple(items), file=str(path))
 
 
-def compared_rows(panel: Panel, one: str, other: str, groups: LanguageGroups, version: str) -> list[dict[str, Any]]:
+def compared_rows(panel: Panel, one: str, other: str, groups: LanguageGroups, version: str) -> list[ComparedRow]:
     """A row per language and group of a task; p-values are Holm's over the languages, and over the groups."""
     if {one, other} - set(panel.runs):
         return []
     single = {language: (language,) for language in groups.all if language in panel.languages}
     means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
-    rows: list[dict[str, Any]] = []
+    rows: list[ComparedRow] = []
     for family in (single, means):
         found = differences([(panel.of((one,), each), panel.of((other,), each)) for each in family.values()])
         adjusted = holm([each.p for each in found])
         for name, each, p in zip(family, found, adjusted, strict=True):
             rows.append(
-                {
-                    "task": panel.task,
-                    "metric": panel.metric,
-                    "version": version,
-                    "group": name,
-                    "items": each.items,
-                    "difference": each.difference,
-                    "low": each.low,
-                    "high": each.high,
-                    "p": each.p,
-                    "p_adjusted": p,
-                    "detectable": each.detectable,
-                }
+                ComparedRow(
+                    task=panel.task,
+                    metric=panel.metric,
+                    version=version,
+                    group=name,
+                    items=each.items,
+                    difference=each.difference,
+                    low=each.low,
+                    high=each.high,
+                    p=each.p,
+                    p_adjusted=p,
+                    detectable=each.detectable,
+                )
             )
     return rows
 
 
-def flips(study: Study, scores: pl.DataFrame, one: str, other: str) -> list[dict[str, Any]]:
+def flips(study: Study, scores: pl.DataFrame, one: str, other: str) -> list[FlippedItem]:
     """The items of which the two cells' main scores differ, the largest differences first, with what each wrote."""
     main = scores.group_by("task", maintain_order=True).agg(pl.col("metric").first())
     judged = scores.join(main, on=["task", "metric"], how="semi").select("cell", *SHARED, "value", "answer")
@@ -92,36 +142,39 @@ def flips(study: Study, scores: pl.DataFrame, one: str, other: str) -> list[dict
     paired = first.join(second, on=SHARED, how="inner").filter(pl.col("value") != pl.col("value_other"))
     gap = (pl.col("value") - pl.col("value_other")).abs()
     return [
-        {name: row[name] for name in (*SHARED, "prompt", "reference")}
-        | {one: {name: row[name] for name in ("value", "answer", "completion")}}
-        | {other: {name: row[f"{name}_other"] for name in ("value", "answer", "completion")}}
+        FlippedItem(
+            **{name: row[name] for name in (*SHARED, "prompt", "reference")},
+            answers={
+                cell: CellAnswer(**{name: row[name + end] for name in ("value", "answer", "completion")})
+                for cell, end in ((one, ""), (other, "_other"))
+            },
+        )
         for row in paired.sort(gap, descending=True, maintain_order=True).iter_rows(named=True)
     ]
 
 
-def show_comparison(data: dict[str, Any], shown: int) -> None:
+def show_comparison(data: Comparison, shown: int) -> None:
     """A table of differences per language and group, then some of the items that flipped."""
     from eval.report.text_tables import p_value
     from eval.scorers.metrics import metric_of
 
-    title = f"{data['one']} − {data['other']}"
-    table = plain_table(title, ("task", "metric", "language"), ("difference", "95 %", "p", "p (Holm)", "items"))
+    columns = ("difference", "95 %", "p", "p (Holm)", "items")
+    table = plain_table(f"{data.one} − {data.other}", ("task", "metric", "language"), columns)
     before = ""
-    for row in data["differences"]:
-        factor = metric_of(row["metric"]).factor
-        figures = [None if row[key] is None else factor * row[key] for key in ("difference", "low", "high")]
-        known = [f"{each:+.1f}" for each in figures if each is not None]
+    for row in data.differences:
+        factor = metric_of(row.metric).factor
+        known = [f"{factor * each:+.1f}" for each in (row.difference, row.low, row.high) if each is not None]
         interval = f"{known[1]} to {known[2]}" if len(known) == 3 else ""
-        p_values = [p_value(row[key]) for key in ("p", "p_adjusted")]
-        words = (row["task"], row["metric"]) if row["task"] != before else ("", "")
-        table.add_row(*words, row["group"], known[0] if known else "", interval, *p_values, str(row["items"]))
-        before = row["task"]
+        words = (row.task, row.metric) if row.task != before else ("", "")
+        p_values = (p_value(row.p), p_value(row.p_adjusted))
+        table.add_row(*words, row.group, known[0] if known else "", interval, *p_values, str(row.items))
+        before = row.task
     show_table(table)
-    for item in data["flipped"][:shown]:
-        line(f"\n{item['task']} {item['language']} {item['item']}")
-        line(f"  prompt     {' '.join(item['prompt'].split())}")
-        line(f"  reference  {' '.join(item['reference'].split())}")
-        for cell in (data["one"], data["other"]):
-            line(f"  {cell}: {item[cell]['value']:g}  {' '.join(item[cell]['completion'].split())}")
-    line(f"{len(data['flipped'])} items differ: {data['file']}")
-    line(f"versions: {'; '.join(dict.fromkeys(row['version'] for row in data['differences']))}")
+    for item in data.flipped[:shown]:
+        line(f"\n{item.task} {item.language} {item.item}")
+        line(f"  prompt     {' '.join(item.prompt.split())}")
+        line(f"  reference  {' '.join(item.reference.split())}")
+        for cell, answer in item.answers.items():
+            line(f"  {cell}: {answer.value:g}  {' '.join(answer.completion.split())}")
+    line(f"{len(data.flipped)} items differ: {data.file}")
+    line(f"versions: {'; '.join(dict.fromkeys(row.version for row in data.differences))}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from harness.planning.overview import plan_data, show_cards, show_plan
+from harness.planning.card import CardRow
+from harness.planning.overview import show_cards, show_plan
+from harness.planning.plan import plan_of
 from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.training.forecast import time_left
@@ -15,12 +16,12 @@ def plan_study(recipe: Path, runs: Path, cells: str | None, card: bool, as_json:
     """Prints the plan of the chosen cells, and their mixture cards if they are wanted. Raises UserError."""
     study = Study(recipe, runs)
     chosen = {cell.name for cell in choose(study.cells, cells)}
-    data = plan_data(study)
-    data["cells"] = [cell for cell in data["cells"] if cell["name"] in chosen]
-    data["time"] = time_left(study, cells)
+    plan = plan_of(study, time_left(study, cells))
+    plan = plan.model_copy(update={"cells": tuple(cell for cell in plan.cells if cell.name in chosen)})
     cards = study.cards(cells) if card else {}
     if as_json:
-        print(json.dumps(data | {"cards": cards} if card else data, ensure_ascii=False))
+        rows = {cell: tuple(CardRow(**row) for row in rows) for cell, rows in cards.items()}
+        print(plan.model_copy(update={"cards": rows} if card else {}).as_json())
     else:
-        show_plan(data)
+        show_plan(plan)
     show_cards(study.folder, cards, quietly=as_json)

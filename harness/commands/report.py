@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from harness.console import output
 from harness.planning.study import Study
 from harness.reporting.report import report_study
+from harness.results import Answer, Result
 
 
-def report(recipe: Path, runs: Path, as_json: bool) -> None:
+class SummaryRow(Result):
+    """A figure: of a run or a setting, by one metric, in one language or group of them."""
+
+    cell: str
+    runs: int
+    """How many runs it is over."""
+    task: str
+    metric: str
+    group: str
+    """A language, or a group of languages, or what is derived of groups."""
+    languages: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    """The ends of the 95 % interval."""
+    scored: int
+    """Predictions that it is over."""
+    unscored: int
+    no_answer: int
+    """Scored predictions in which no answer was found."""
+    version: str
+    """Of the scorers."""
+
+
+class ReportSummary(Answer):
+    """All figures of a report."""
+
+    study: str
+    summary: tuple[SummaryRow, ...]
+
+
+def write_report(recipe: Path, runs: Path, as_json: bool) -> None:
     """Writes the report and prints its tables, or its summary as JSON. Raises UserError."""
-    summary = report_study(Study(recipe, runs), None if as_json else output)
+    study = Study(recipe, runs)
+    summary = report_study(study, None if as_json else output)
     if as_json:
-        print(json.dumps(summary.to_dicts(), ensure_ascii=False))
+        rows = tuple(SummaryRow(**row) for row in summary.to_dicts())
+        print(ReportSummary(study=study.recipe.study, summary=rows).as_json())

@@ -11,7 +11,8 @@ import typer
 
 from harness.console import duration, output, say, waiting
 from harness.planning.jobs import write_jobs
-from harness.planning.overview import plan_data, show_plan
+from harness.planning.overview import show_plan
+from harness.planning.plan import plan_of
 from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.training.forecast import time_left, training_in_words
@@ -24,7 +25,7 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         study = Study(recipe, runs)
         chosen = {cell.name for cell in choose(study.cells, cells)}
         left = time_left(study, cells)
-        show_plan(plan_data(study) | {"time": left})
+        show_plan(plan_of(study, left))
         study.begin()
     with timed("train", times):
         pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -13,22 +11,47 @@ from harness.console import plain_table, show_table
 from harness.evaluation.cells import SCORES
 from harness.planning.study import Study
 from harness.reporting.report import current_scores
+from harness.results import Answer, Result
+from harness.runs.record import CellRun
+
+
+class CellStatus(Result):
+    """How far a cell is, or the base model."""
+
+    name: str
+    state: str
+    """new, training, trained or diverged; untuned for the base model."""
+    steps_done: int | None
+    """Those of a trained cell, or of its last checkpoint; None for the base model."""
+    steps: int | None
+    scored: int
+    """Test items with a score."""
+    wanted: int
+
+
+class StudyStatus(Answer):
+    """How far a study is."""
+
+    study: str
+    folder: str
+    cells: tuple[CellStatus, ...]
 
 
 def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
     """Prints how far every cell of a study is. Raises UserError."""
-    data = status_data(Study(recipe, runs))
+    status = status_of(Study(recipe, runs))
     if as_json:
-        print(json.dumps(data, ensure_ascii=False))
+        print(status.as_json())
         return
-    table = plain_table(data["study"], ("cell", "state"), ("steps", "evaluated"))
-    for cell in data["cells"]:
-        table.add_row(cell["name"], cell["state"], cell["steps"], f"{cell['scored']}/{cell['wanted']}")
+    table = plain_table(status.study, ("cell", "state"), ("steps", "evaluated"))
+    for cell in status.cells:
+        steps = "" if cell.steps is None else f"{cell.steps_done}/{cell.steps}"
+        table.add_row(cell.name, cell.state, steps, f"{cell.scored}/{cell.wanted}")
     show_table(table)
 
 
-def status_data(study: Study) -> dict[str, Any]:
-    """State, steps done and items scored per cell, as plain data."""
+def status_of(study: Study) -> StudyStatus:
+    """State, steps done and items scored of every cell, and of the base model where it is evaluated."""
     scored: dict[str, int] = {}
     if (study.folder / SCORES).is_file():
         scores, _ = current_scores(study)
@@ -36,25 +59,22 @@ def status_data(study: Study) -> dict[str, Any]:
         scored = dict(examples.group_by("cell").len().iter_rows())
     wanted = sum(len(each.examples) for each in study.evaluation_sets)
     wanted += sum(len(each.items) for each in study.lm_eval_sets)
+
+    def status(name: str, state: str, done: int | None, steps: int | None) -> CellStatus:
+        return CellStatus(
+            name=name, state=state, steps_done=done, steps=steps, scored=scored.get(name, 0), wanted=wanted
+        )
+
     cells = [
-        {
-            "name": plan.name,
-            "state": plan.run.record.get("state", "new"),
-            "steps": f"{steps_done(plan.run, plan.steps)}/{plan.steps}",
-            "scored": scored.get(plan.name, 0),
-            "wanted": wanted,
-        }
+        status(plan.name, plan.run.record.get("state", "new"), steps_done(plan.run, plan.steps), plan.steps)
         for plan in study.plans
     ]
     if study.recipe.evaluation.base:
-        cells = [
-            {"name": BASE, "state": "untuned", "steps": "", "scored": scored.get(BASE, 0), "wanted": wanted},
-            *cells,
-        ]
-    return {"study": study.recipe.study, "folder": str(study.folder), "cells": cells}
+        cells = [status(BASE, "untuned", None, None), *cells]
+    return StudyStatus(study=study.recipe.study, folder=str(study.folder), cells=tuple(cells))
 
 
-def steps_done(run: Any, steps: int) -> int:
+def steps_done(run: CellRun, steps: int) -> int:
     """Steps of a trained cell, or those of its last whole checkpoint."""
     if run.trained:
         return steps

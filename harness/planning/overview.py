@@ -1,90 +1,14 @@
-"""A plan as data and as tables: every cell to the row, in what cells differ, and what this machine will need."""
+"""A plan in the terminal: every cell to the row, in what cells differ, and what this machine will need."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from harness.planning.contrast import Compared, neighbours
-
-if TYPE_CHECKING:
-    pass
-
 import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from harness.console import duration, line, plain_table, say, show_table
-from harness.planning.cells import sources_of
-from harness.planning.study import Study
-
-
-def plan_data(study: Study) -> dict[str, Any]:
-    """The plan as plain data, for `harness plan --json`."""
-    return {
-        "study": study.recipe.study,
-        "model": study.model.identity,
-        "precision": asdict(study.precision),
-        "engine": asdict(study.engine),
-        "languages": study.recipe.all_languages,
-        "cells": [
-            {
-                "name": plan.name,
-                "state": plan.run.record.get("state", "new"),
-                "epochs": round(plan.epochs, 3),
-                "steps": plan.steps,
-                "rows": len(plan.rows),
-                "supervised_tokens": int(plan.lengths.supervised_tokens.sum()),
-                "counts": [asdict(count) for count in plan.counts],
-                "allotments": [asdict(each) | {"repeats": each.repeats} for each in plan.allotments],
-            }
-            for plan in study.plans
-        ],
-        "differences": [
-            asdict(each) | {"changes": [str(change) for change in each.changes], "one_factor": each.one_factor}
-            for each in neighbours([Compared(p.name, p.cell.recipe, p.mixture, p.steps) for p in study.plans])
-        ],
-        "sources": source_data(study),
-        "dropped": [asdict(each) for each in study.dropped],
-        "evaluation": [
-            {
-                "task": each.task,
-                "language": each.language,
-                "items": len(each.examples),
-                "shortened": study.shortened_tests[each.task, each.language],
-            }
-            for each in study.evaluation_sets
-        ],
-        "lm_eval": [
-            {
-                "task": each.named.task,
-                "language": each.named.language,
-                "items": len(each.items),
-                "name": each.named.name,
-                "metric": each.metric,
-                "left_out": each.left_out,
-                "shortened": each.cut,
-                "version": each.version,
-            }
-            for each in study.lm_eval_sets
-        ],
-    }
-
-
-def source_data(study: Study) -> list[dict[str, Any]]:
-    """The versions of the sources trained on, and what was left out when they were read."""
-    used = sorted({name for plan in study.plans for name in sources_of(plan.allotments)})
-    sources = [study.recipe.known_sources[name] for name in used]
-    return [
-        {
-            "name": each.name,
-            "version": each.version,
-            "origin": each.origin_name,
-            "dropped": dict(drops.counts),
-            "report": str(drops),
-        }
-        for each in sources
-        for drops in [each.drops("train")]
-    ]
+from harness.planning.plan import PlannedDifference, StudyPlan, TimeLeft
 
 
 def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bool) -> None:
@@ -108,115 +32,113 @@ def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bo
     say(f"pictures and figures: {folder / 'cards'}")
 
 
-def show_plan(data: dict[str, Any]) -> None:
+def show_plan(plan: StudyPlan) -> None:
     """The plan: examples per cell, task and language; then what each cell comes to, and how they differ."""
-    languages = sorted({count["language"] for cell in data["cells"] for count in cell["counts"]})
-    examples = plain_table(
-        f"{data['study']}: training examples", ("cell", "task"), (*languages, "tokens", "supervised")
-    )
-    for cell in data["cells"]:
-        for place, task in enumerate(sorted({count["task"] for count in cell["counts"]})):
-            counts = {count["language"]: count for count in cell["counts"] if count["task"] == task}
-            amounts = [str(counts[language]["examples"]) if language in counts else "" for language in languages]
-            totals = [f"{sum(count[key] for count in counts.values()):,}" for key in ("tokens", "supervised_tokens")]
-            examples.add_row("" if place else cell["name"], task, *amounts, *totals)
+    languages = sorted({count.language for cell in plan.cells for count in cell.counts})
+    examples = plain_table(f"{plan.study}: training examples", ("cell", "task"), (*languages, "tokens", "supervised"))
+    for cell in plan.cells:
+        for place, task in enumerate(sorted({count.task for count in cell.counts})):
+            counts = {count.language: count for count in cell.counts if count.task == task}
+            amounts = [str(counts[language].examples) if language in counts else "" for language in languages]
+            totals = [
+                f"{sum(getattr(count, key) for count in counts.values()):,}" for key in ("tokens", "supervised_tokens")
+            ]
+            examples.add_row("" if place else cell.name, task, *amounts, *totals)
     lengths = plain_table("", ("cell", "state"), ("epochs", "steps", "rows", "supervised tokens"))
-    for cell in data["cells"]:
-        figures = (f"{cell['epochs']:g}", f"{cell['steps']:,}", f"{cell['rows']:,}", f"{cell['supervised_tokens']:,}")
-        lengths.add_row(cell["name"], cell["state"], *figures)
+    for cell in plan.cells:
+        figures = (f"{cell.epochs:g}", f"{cell.steps:,}", f"{cell.rows:,}", f"{cell.supervised_tokens:,}")
+        lengths.add_row(cell.name, cell.state, *figures)
     show_table(examples)
     show_table(lengths)
-    show_differences(data["differences"])
-    show_left_out(data)
-    tested = ", ".join(dict.fromkeys(f"{each['task']} ({each['items']} items)" for each in data["evaluation"]))
-    in_languages = " ".join(dict.fromkeys(each["language"] for each in data["evaluation"]))
-    line(f"Base model {data['model']}, in {data['precision']['dtype']}: {data['precision']['reason']}")
-    line(f"Generation by {data['engine']['version']}: {data['engine']['reason']}")
+    show_differences(plan.differences)
+    show_left_out(plan)
+    tested = ", ".join(dict.fromkeys(f"{each.task} ({each.items} items)" for each in plan.evaluation))
+    in_languages = " ".join(dict.fromkeys(each.language for each in plan.evaluation))
+    line(f"Base model {plan.model}, in {plan.precision.dtype}: {plan.precision.reason}")
+    line(f"Generation by {plan.engine.version}: {plan.engine.reason}")
     if tested:
         line(f"Evaluation: {tested}, each in {in_languages}")
-    for task in dict.fromkeys(each["task"] for each in data["evaluation"]):
-        there = {each["language"] for each in data["evaluation"] if each["task"] == task}
-        lacking = [language for language in data["languages"] if language not in there]
+    for task in dict.fromkeys(each.task for each in plan.evaluation):
+        there = {each.language for each in plan.evaluation if each.task == task}
+        lacking = [language for language in plan.languages if language not in there]
         if lacking:
             line(f"Not tested in {task}, for want of rows: {' '.join(lacking)}")
-    show_lm_eval(data)
-    show_time(data["time"])
+    show_lm_eval(plan)
+    show_time(plan.time)
 
 
-def show_time(left: dict[str, Any]) -> None:
+def show_time(left: TimeLeft) -> None:
     """How long the study will still take here, and how that is known."""
-    if "problem" in left:
-        line(f"Time: not known, since the probe failed: {left['problem']}")
-    elif left["total"]:
+    if left.problem:
+        line(f"Time: not known, since the probe failed: {left.problem}")
+    elif left.total:
         line(
-            f"Time on this machine: about {duration(left['total'])}, of which training {duration(left['training'])}, "
-            f"generation {duration(left['generation'])} at most, starts and report {duration(left['starts'])} "
-            f"(measured on {left['device']} in {left['probe']:.0f} s)"
+            f"Time on this machine: about {duration(left.total)}, of which training {duration(left.training)}, "
+            f"generation {duration(left.generation)} at most, starts and report {duration(left.starts)} "
+            f"(measured on {left.device} in {left.probe:.0f} s)"
         )
-        if left["emulation"]:
+        if left.emulation:
             line(
-                f"bfloat16 is emulated by this processor: a product takes {left['emulation']:.0f} times as long as in "
-                f"float32, in which the same would take about {duration(left['total_in_float32'])}"
+                f"bfloat16 is emulated by this processor: a product takes {left.emulation:.0f} times as long as in "
+                f"float32, in which the same would take about {duration(left.total_in_float32)}"
             )
     else:
         line("Time: nothing is left to train or to generate")
 
 
-def show_lm_eval(data: dict[str, Any]) -> None:
+def show_lm_eval(plan: StudyPlan) -> None:
     """The tasks of lm_eval that models are tested on, what of their metrics is no figure of items, and what was cut."""
-    for task in dict.fromkeys(each["task"] for each in data["lm_eval"]):
-        parts = [each for each in data["lm_eval"] if each["task"] == task]
-        named = ", ".join(f"{each['language']} ({each['name']}, {each['items']} items)" for each in parts)
-        line(f"Evaluation by lm_eval: {task}, {parts[0]['metric']}, in {named}")
-        lacking = [language for language in data["languages"] if language not in {each["language"] for each in parts}]
+    for task in dict.fromkeys(each.task for each in plan.lm_eval):
+        parts = [each for each in plan.lm_eval if each.task == task]
+        named = ", ".join(f"{each.language} ({each.name}, {each.items} items)" for each in parts)
+        line(f"Evaluation by lm_eval: {task}, {parts[0].metric}, in {named}")
+        lacking = [language for language in plan.languages if language not in {each.language for each in parts}]
         if lacking:
             line(f"Not tested in {task}, no task of lm_eval being named for it: {' '.join(lacking)}")
-        if left_out := list(dict.fromkeys(metric for each in parts for metric in each["left_out"])):
+        if left_out := list(dict.fromkeys(metric for each in parts for metric in each.left_out)):
             line(f"Left out of {task}, not being means over items: {', '.join(left_out)}")
-        if cut := [f"{each['shortened']} {each['language']}" for each in parts if each["shortened"]]:
+        if cut := [f"{each.shortened} {each.language}" for each in parts if each.shortened]:
             line(f"Questions of {task} longer than the model takes, cut from the left: {', '.join(cut)}")
 
 
-def show_differences(differences: list[dict[str, Any]]) -> None:
+def show_differences(differences: Sequence[PlannedDifference]) -> None:
     """What differs between neighbouring cells, and a warning where it is more than one factor."""
     if not differences:
         return
-    several = sum(not each["one_factor"] for each in differences)
+    several = sum(not each.one_factor for each in differences)
     if len(differences) == 1:
         line(f"Neighbouring cells: one pair differs, in {'more than one factor' if several else 'one factor'}.")
     else:
         verdict = f"{several} of them in more than one factor" if several else "each in one factor"
         line(f"Neighbouring cells: {len(differences)} pairs differ, {verdict}.")
     for each in differences:
-        rows = [f"+{count} {language}" for language, count in each["added"].items()]
-        rows += [f"-{count} {language}" for language, count in each["removed"].items()]
-        warning = "" if each["one_factor"] else "  MORE THAN ONE FACTOR"
-        line(f"  {each['before']} | {each['after']}: {'; '.join(each['changes'])}{warning}")
-        line(f"    rows {', '.join(rows) or 'the same'}; {each['steps'][0]} → {each['steps'][1]} steps")
+        rows = [f"+{count} {language}" for language, count in each.added.items()]
+        rows += [f"-{count} {language}" for language, count in each.removed.items()]
+        warning = "" if each.one_factor else "  MORE THAN ONE FACTOR"
+        line(f"  {each.before} | {each.after}: {'; '.join(each.changes)}{warning}")
+        line(f"    rows {', '.join(rows) or 'the same'}; {each.steps[0]} → {each.steps[1]} steps")
 
 
-def show_left_out(data: dict[str, Any]) -> None:
+def show_left_out(plan: StudyPlan) -> None:
     """Rows that are not trained on as they are: repeated, shortened, dropped, or no examples at all."""
-    for source in data["sources"]:
-        if source["report"]:
-            line(f"{source['name']}: rows left out when read: {source['report']}")
-    for each in data["dropped"]:
-        count = f"rows of {each['source']} in {each['language']}: {each['count']}"
-        shown = f", e.g. {each['examples'][0]}" if each["examples"] else ""
-        line(f"Dropped, others taken instead: {count}, {each['reason']}{shown}")
-    cut = [f"{each['shortened']} {each['task']} {each['language']}" for each in data["evaluation"] if each["shortened"]]
+    for source in plan.sources:
+        if source.report:
+            line(f"{source.name}: rows left out when read: {source.report}")
+    for each in plan.dropped:
+        count = f"rows of {each.source} in {each.language}: {each.count}"
+        shown = f", e.g. {each.examples[0]}" if each.examples else ""
+        line(f"Dropped, others taken instead: {count}, {each.reason}{shown}")
+    cut = [f"{each.shortened} {each.task} {each.language}" for each in plan.evaluation if each.shortened]
     if cut:
         line(f"Test prompts shortened to prompts.max_tokens: {', '.join(cut)}")
-    for cell in data["cells"]:
-        short = [
-            f"{each['shortened']} {each['task']} {each['language']}" for each in cell["counts"] if each["shortened"]
-        ]
+    for cell in plan.cells:
+        short = [f"{each.shortened} {each.task} {each.language}" for each in cell.counts if each.shortened]
         if short:
-            line(f"{cell['name']}: texts shortened to prompts.max_tokens: {', '.join(short)}")
-        nothing = [f"{each['source']} {each['variant']}" for each in cell["allotments"] if not each["examples"]]
+            line(f"{cell.name}: texts shortened to prompts.max_tokens: {', '.join(short)}")
+        nothing = [f"{each.source} {each.variant}" for each in cell.allotments if not each.examples]
         if nothing:
-            line(f"{cell['name']}: the budget holds no whole row of {', '.join(nothing)}")
-        again = [f"{each['source']} {each['variant']} up to {each['repeats']} times"
-                 for each in cell["allotments"] if each["repeats"] > 1]  # fmt: skip
+            line(f"{cell.name}: the budget holds no whole row of {', '.join(nothing)}")
+        again = [f"{each.source} {each.variant} up to {each.repeats} times"
+                 for each in cell.allotments if each.repeats > 1]  # fmt: skip
         if again:
-            line(f"{cell['name']}: rows repeated: {', '.join(again)}")
+            line(f"{cell.name}: rows repeated: {', '.join(again)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -19,9 +18,18 @@ Made from the models that read recipes (`harness/recipe/schema.py`). Where a key
 """
 
 
+SHORTHAND = {"Recipe": ("mixture", "leakage"), "SourceSettings": ("files",), "Evaluation": ("lm_eval",)}
+"""Keys that may also be a text alone: the name of a mixture, a policy, a path, a task."""
+
+
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of a recipe."""
-    return Recipe.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    schema: dict[str, Any] = Recipe.model_json_schema()
+    for section, keys in SHORTHAND.items():
+        properties = schema["properties"] if section == "Recipe" else schema["$defs"][section]["properties"]
+        for key in keys:
+            properties[key] = {"anyOf": [{"type": "string"}, properties[key]]}
+    return schema | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def reference() -> str:
@@ -31,8 +39,9 @@ def reference() -> str:
 
 def table(path: str, section: type[Section]) -> str:
     """The keys of a section."""
+    types = section.model_json_schema()["properties"]
     rows = [
-        f"| `{name}` | {kind(field)} | {default(field)} | {meaning(field)} |"
+        f"| `{name}` | {kind(types[name])} | {default(field)} | {meaning(field)} |"
         for name, field in section.model_fields.items()
     ]
     title = f"## `{path}`" if path else "## A recipe"
@@ -56,19 +65,28 @@ def nested(annotation: Any, own_name: bool = False) -> Iterator[tuple[type[Secti
         yield from nested(part, own_name or getattr(annotation, "__origin__", None) is dict)
 
 
-def kind(field: FieldInfo) -> str:
-    """A type in the words of a recipe."""
-    text = getattr(field.annotation, "__name__", None) if not get_args(field.annotation) else str(field.annotation)
-    return f"`{plain(text or str(field.annotation))}`"
+BOUNDS = {"exclusiveMinimum": "above", "minimum": "at least", "maximum": "at most", "exclusiveMaximum": "below"}
+WORDS = {"integer": "whole number", "string": "text", "boolean": "true or false", "null": "nothing"}
 
 
-def plain(text: str) -> str:
-    """A type's text without modules, and in words that are not Python's."""
-    text = re.sub(r"\b(?:\w+\.)+(?=\w)", "", text)
-    words = {"|": "or", "tuple[str, ...]": "list of text", "NoneType": "nothing", "None": "nothing", "Any": "anything"}
-    for python, word in words.items():
-        text = text.replace(python, word)
-    return text
+def kind(schema: dict[str, Any]) -> str:
+    """A JSON Schema in words: "whole number above 0, or nothing"."""
+    if "anyOf" in schema:
+        return ", or ".join(dict.fromkeys(kind(part) for part in schema["anyOf"]))
+    if "enum" in schema:
+        return f"one of {', '.join(map(str, schema['enum']))}"
+    if "const" in schema:
+        return str(schema["const"])
+    if "$ref" in schema:
+        return "a section"
+    if schema.get("type") == "array":
+        return f"list of {kind(schema['items'])}" if schema.get("items") else "list"
+    if schema.get("type") == "object":
+        values = schema.get("additionalProperties")
+        return f"names with {kind(values)}" if isinstance(values, dict) else "names"
+    bounds = [f"{word} {schema[name]:g}" for name, word in BOUNDS.items() if name in schema]
+    named = str(schema.get("type", "anything"))
+    return " ".join([WORDS.get(named, named), *bounds])
 
 
 def default(field: FieldInfo) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from eval.analysis.design import BASE
 from harness.console import duration
 from harness.models.devices import gpu_count, on_cpu, this_device
 from harness.models.precision import emulation_cost, precision_for
+from harness.planning.plan import TimeLeft
 from harness.recipe.grid import choose
 from harness.training.batches import micro_batch_of, processes_that_share
 
@@ -25,26 +26,6 @@ SEQUENCES = {"vllm": 256, "transformers": 16}
 """How many completions an engine writes at once."""
 STARTS = 120.0
 """Seconds set aside, unmeasured, for what no probe can tell: loading programs, the engine's start, the report."""
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """Seconds that are left to spend."""
-
-    training: float
-    generation: float
-    """At most: completions may end before their `max_tokens`."""
-    starts: float
-    device: str
-    emulation: float | None
-    """How many times as long a product takes as in float32, where the number format is emulated here."""
-    probe: float
-    """Seconds that measuring took."""
-
-    @property
-    def total(self) -> float:
-        """All of it."""
-        return self.training + self.generation + self.starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +48,28 @@ class GenerationWork:
     """At most."""
 
 
-def time_left(study: Study, cells: str | None) -> dict[str, Any]:
-    """The forecast of the chosen cells as plain data; why there is none, if the probe fails: no study stops for it."""
+def time_left(study: Study, cells: str | None) -> TimeLeft:
+    """The forecast of the chosen cells and the base; why there is none, if the probe fails: no study stops for it."""
     chosen = {cell.name for cell in choose(study.cells, cells)}
     try:
-        found = forecast(study, [plan for plan in study.plans if plan.name in chosen])
+        return forecast(study, [plan for plan in study.plans if plan.name in chosen])
     except Exception as error:  # whatever torch or a model's code raises
-        return {"problem": f"{type(error).__name__}: {error}".splitlines()[0]}
-    if found is None:
-        return {"total": 0.0, "training": 0.0, "generation": 0.0}
-    worked = (found.total - found.starts) / (found.emulation or 1)
-    return asdict(found) | {"total": found.total, "total_in_float32": worked + found.starts}
+        return TimeLeft(problem=f"{type(error).__name__}: {error}".splitlines()[0])
 
 
-def training_in_words(left: dict[str, Any]) -> str:
+def training_in_words(left: TimeLeft) -> str:
     """What a forecast says of training, to be added to a sentence."""
-    return "" if "problem" in left else f", about {duration(left['training'])}"
+    return "" if left.problem else f", about {duration(left.training)}"
 
 
-def forecast(study: Study, plans: Sequence[CellPlan]) -> Forecast | None:
-    """What is left of these cells and the base, on this machine; None where nothing is. Raises what the probe does."""
+def forecast(study: Study, plans: Sequence[CellPlan]) -> TimeLeft:
+    """What is left of these cells and the base, on this machine. Raises what the probe does."""
     pending = [plan for plan in plans if not plan.run.finished]
     processes = training_processes(pending)
     training = [training_work(plan, processes) for plan in pending]
     generation = generation_work(study, plans)
     if not pending and not generation.completions:
-        return None
+        return TimeLeft()
     from transformers import AutoConfig
 
     from harness.training.probe import Shape, measure
@@ -110,7 +87,7 @@ def forecast(study: Study, plans: Sequence[CellPlan]) -> Forecast | None:
     pace = measure(config, dtype, device.kind, (pending or plans)[0].cell.recipe.adapter, shape, sequences)
     micro_batches = sum(each.micro_batches for each in training)
     reading, writing = generation.prompt_tokens * pace.reading, generation.new_tokens / sequences * pace.writing
-    return Forecast(
+    return TimeLeft(
         training=slower * micro_batches * pace.training,
         generation=slower * (reading + writing),
         starts=STARTS,

@@ -1,0 +1,227 @@
+"""The plan of a study as a value: what `harness plan` prints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from pydantic import computed_field
+
+from harness.models.engines import EngineChoice
+from harness.models.precision import Precision
+from harness.planning.card import CardRow
+from harness.planning.cells import LanguageCount, sources_of
+from harness.planning.contrast import Compared, neighbours
+from harness.planning.screening import Dropped
+from harness.results import Answer, Result
+
+if TYPE_CHECKING:
+    from harness.planning.study import Study
+
+
+class PlannedRows(Result):
+    """How many rows one component takes from one source in one variant."""
+
+    component: str
+    task: str
+    source: str
+    variant: str
+    """The language, or the pair of languages."""
+    start: int
+    """Where in the source's order its rows begin."""
+    examples: int
+    available: int
+    repeats: int
+    """How often the row taken most often is taken."""
+
+
+class PlannedCell(Result):
+    """A cell to the row."""
+
+    name: str
+    state: str
+    """new, training, trained or diverged."""
+    epochs: float
+    steps: int
+    rows: int
+    supervised_tokens: int
+    counts: tuple[LanguageCount, ...]
+    """Of one epoch, per task and language."""
+    allotments: tuple[PlannedRows, ...]
+
+
+class PlannedDifference(Result):
+    """In what two neighbouring cells differ."""
+
+    before: str
+    after: str
+    changes: tuple[str, ...]
+    added: dict[str, int]
+    """Rows that only the second cell has, per language."""
+    removed: dict[str, int]
+    steps: tuple[int, int]
+    one_factor: bool
+
+
+class SourceUsed(Result):
+    """A source that cells train on."""
+
+    name: str
+    version: str
+    origin: str
+    dropped: dict[str, int]
+    """Rows left out when it was read, by reason."""
+    report: str
+
+
+class TestedSet(Result):
+    """The test items of one task in one language."""
+
+    task: str
+    language: str
+    items: int
+    shortened: int
+    """Prompts whose text was shortened to prompts.max_tokens."""
+
+
+class TestedByLmEval(Result):
+    """A task of lm-evaluation-harness in one language."""
+
+    task: str
+    language: str
+    items: int
+    name: str
+    metric: str
+    left_out: tuple[str, ...]
+    """Its metrics that are not means over items."""
+    shortened: int
+    version: str
+
+
+class TimeLeft(Result):
+    """Seconds that this machine still needs, measured by a probe; none where nothing is left to do."""
+
+    training: float = 0.0
+    generation: float = 0.0
+    """At most: completions may end before their `max_tokens`."""
+    starts: float = 0.0
+    """Set aside, not measured: loading programs, the engine's start, the report."""
+    emulation: float | None = None
+    """How many times as long a product takes as in float32, where the number format is emulated."""
+    device: str | None = None
+    probe: float | None = None
+    """Seconds that measuring took."""
+    problem: str | None = None
+    """Why the time is not known, where the probe failed."""
+
+    @computed_field
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.training + self.generation + self.starts
+
+    @computed_field
+    @property
+    def total_in_float32(self) -> float:
+        """The same where nothing is emulated."""
+        return (self.training + self.generation) / (self.emulation or 1) + self.starts
+
+
+class StudyPlan(Answer):
+    """Every cell to the row, in what cells differ, what they are tested on, and how long it will take here."""
+
+    study: str
+    model: str
+    """What identifies the base model."""
+    precision: Precision
+    engine: EngineChoice
+    languages: tuple[str, ...]
+    """Seen, then unseen."""
+    cells: tuple[PlannedCell, ...]
+    differences: tuple[PlannedDifference, ...]
+    sources: tuple[SourceUsed, ...]
+    dropped: tuple[Dropped, ...]
+    """Rows that no cell trains on, being too long or tested on."""
+    evaluation: tuple[TestedSet, ...]
+    lm_eval: tuple[TestedByLmEval, ...]
+    time: TimeLeft
+    cards: dict[str, tuple[CardRow, ...]] | None = None
+    """What each cell's data is, where it was asked for."""
+
+
+def plan_of(study: Study, time: TimeLeft) -> StudyPlan:
+    """The plan of a study, without its cards."""
+    return StudyPlan(
+        study=study.recipe.study,
+        model=study.model.identity,
+        precision=study.precision,
+        engine=study.engine,
+        languages=study.recipe.all_languages,
+        cells=tuple(
+            PlannedCell(
+                name=plan.name,
+                state=plan.run.record.get("state", "new"),
+                epochs=round(plan.epochs, 3),
+                steps=plan.steps,
+                rows=len(plan.rows),
+                supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
+                counts=plan.counts,
+                allotments=tuple(PlannedRows(**asdict(each), repeats=each.repeats) for each in plan.allotments),
+            )
+            for plan in study.plans
+        ),
+        differences=tuple(
+            PlannedDifference(
+                before=each.before,
+                after=each.after,
+                changes=tuple(map(str, each.changes)),
+                added=dict(each.added),
+                removed=dict(each.removed),
+                steps=each.steps,
+                one_factor=each.one_factor,
+            )
+            for each in neighbours([Compared(p.name, p.cell.recipe, p.mixture, p.steps) for p in study.plans])
+        ),
+        sources=tuple(sources_used(study)),
+        dropped=tuple(study.dropped),
+        evaluation=tuple(
+            TestedSet(
+                task=each.task,
+                language=each.language,
+                items=len(each.examples),
+                shortened=study.shortened_tests[each.task, each.language],
+            )
+            for each in study.evaluation_sets
+        ),
+        lm_eval=tuple(
+            TestedByLmEval(
+                task=each.named.task,
+                language=each.named.language,
+                items=len(each.items),
+                name=each.named.name,
+                metric=each.metric,
+                left_out=tuple(each.left_out),
+                shortened=each.cut,
+                version=each.version,
+            )
+            for each in study.lm_eval_sets
+        ),
+        time=time,
+    )
+
+
+def sources_used(study: Study) -> list[SourceUsed]:
+    """The versions of the sources trained on, and what was left out when they were read."""
+    used = sorted({name for plan in study.plans for name in sources_of(plan.allotments)})
+    sources = [study.recipe.known_sources[name] for name in used]
+    return [
+        SourceUsed(
+            name=each.name,
+            version=each.version,
+            origin=each.origin_name,
+            dropped={str(reason): count for reason, count in drops.counts.items()},
+            report=str(drops),
+        )
+        for each in sources
+        for drops in [each.drops("train")]
+    ]
