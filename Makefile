@@ -30,7 +30,8 @@ test-fast: setup ## the tests that start no process and no engine
 
 docs: setup ## the manual, in build/site; a dead link is an error
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[docs]"
-	$(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 check: setup ## ruff and pyright
 	$(BIN)/ruff format --check .

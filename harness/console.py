@@ -157,6 +157,11 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things in words: "1 cell", "3 cells"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as hours, minutes and seconds: "0:02:10"."""
     return str(timedelta(seconds=round(seconds)))

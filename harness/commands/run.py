@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from harness.console import duration, output, say, waiting
+from harness.console import counted, duration, output, say, waiting
 from harness.planning.jobs import write_jobs
 from harness.planning.overview import show_plan
 from harness.planning.plan import plan_of
@@ -32,7 +32,7 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         if pending:
             from harness.executors.local import launch_training
 
-            say(f"train: {len(pending)} cells{training_in_words(left)}")
+            say(f"train: {counted(len(pending), 'cell')}{training_in_words(left)}")
             write_jobs(study, pending)
             if status := launch_training(study.folder, [plan.name for plan in pending], processes):
                 say(f"error: training ended with status {status}; the messages above say why")

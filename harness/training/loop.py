@@ -14,7 +14,7 @@ from accelerate import PartialState
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
-from harness.console import BarProgress, LineProgress, progress, say, waiting
+from harness.console import BarProgress, LineProgress, counted, progress, say, waiting
 from harness.errors import Problem, UserError
 from harness.models.base import load_tokenizer
 from harness.models.devices import on_cpu
@@ -69,7 +69,7 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
         model = load_base_model(jobs[0])
         tokenizer = load_tokenizer(jobs[0].location, jobs[0].revision, jobs[0].trust_remote_code)
     if state.is_main_process:
-        say(f"{len(jobs)} cells to train{expected}")
+        say(f"{counted(len(jobs), 'cell')} to train{expected}")
     for number, job in enumerate(jobs, 1):
         run = CellRun(study / job.name, job.identity)
         if state.is_main_process:

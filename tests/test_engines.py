@@ -1,0 +1,63 @@
+"""Which engine generates, on machines with vLLM and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UserError
+from harness.models import engines
+from harness.models.engines import engine_for
+
+
+@pytest.mark.parametrize(
+    ("wanted", "installed", "name", "reason"),
+    [
+        ("auto", True, "vllm", "it is installed"),
+        ("auto", False, "transformers", "vLLM is not installed"),
+        ("vllm", True, "vllm", "as the recipe says"),
+        ("transformers", True, "transformers", "as the recipe says"),
+        ("transformers", False, "transformers", "as the recipe says"),
+    ],
+)
+def test_the_engine_is_chosen(
+    wanted: Any, installed: bool, name: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "vllm_available", lambda: installed)
+    found = engine_for(wanted)
+    assert (found.name, found.reason) == (name, reason) and found.version.startswith(name)
+
+
+def test_vllm_by_name_is_an_error_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "vllm_available", lambda: False)
+    with pytest.raises(UserError, match=r"evaluation.engine: vLLM is not installed: pip install .* or set it to auto"):
+        engine_for("vllm")
+
+
+def test_without_vllm_a_study_is_evaluated_by_transformers(
+    recipe_data: dict[str, Any],
+    write_recipe: Callable[[dict[str, Any]], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As on a Mac: of the base model, and said in the plan, in the study's file and on the way."""
+    from harness.evaluation.cells import evaluate_cells
+    from harness.planning.overview import show_plan
+    from harness.planning.plan import TimeLeft, plan_of
+    from harness.planning.study import Study
+    from harness.runs.record import read_json
+
+    monkeypatch.setattr(engines, "vllm_available", lambda: False)
+    recipe_data["evaluation"]["engine"] = "auto"
+    study = Study(write_recipe(recipe_data), tmp_path / "runs")
+    show_plan(plan_of(study, TimeLeft()))
+    assert "Generation by transformers" in (said := capsys.readouterr().out) and "vLLM is not installed" in said
+    assert study.engine.start.__self__.name == "transformers"
+    evaluate_cells(study, None)
+    assert "starting the engine (transformers" in capsys.readouterr().err
+    assert read_json(study.folder / "study.json")["engine"].startswith("transformers")
+    assert (study.folder / "scores.parquet").is_file()
