@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -120,7 +119,7 @@ def score(
 
         data = score_predictions(file, task, out, processes, identifier)
         if as_json:
-            print(json.dumps(data, ensure_ascii=False))
+            print(data.as_json())
         else:
             show_scores(task, data)
 
@@ -195,9 +194,9 @@ def analyze(
         columns = Columns(x, named[2], language, score_column, item, named[3])
         found = analyze_table(table, columns, LanguageGroups(trained, named[1], pivot=pivot))
         if as_json:
-            print(json.dumps(found, ensure_ascii=False))
+            print(found.as_json())
         else:
-            show_analysis(found, x)
+            show_analysis(found)
 
 
 @app.command()
@@ -251,7 +250,7 @@ def judge(
         }
         data = judge_file(file, out, options)
         if as_json:
-            print(json.dumps(data, ensure_ascii=False))
+            print(data.as_json())
         else:
             show_scores(f"judged by {model}", data)
 
@@ -312,7 +311,7 @@ def explain(
 
         data = explain_transfer(pairs, names_in(on), PairColumns(source, target, transfer, names_in(group)))
         if as_json:
-            print(json.dumps(data, ensure_ascii=False))
+            print(data.as_json())
         else:
             show_explanation(data)
 
@@ -341,7 +340,7 @@ def agree(
 
         data = models_agree(pairs, PairColumns(source, target, transfer, names_in(group)), across)
         if as_json:
-            print(json.dumps(data, ensure_ascii=False))
+            print(data.as_json())
         else:
             show_agreement(data)
 
@@ -359,12 +358,18 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
 
 
 @app.command()
-def schema(name: Annotated[str, typer.Argument(metavar="NAME", help="recipe.", show_default=False)]) -> None:
-    """Print the JSON Schema of a recipe, for editors and programs.
+def schema(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="recipe, plan, status, report, …", show_default=False)],
+) -> None:
+    """Print the JSON Schema of a recipe, for editors, or of what a command prints with --json.
 
     With `# yaml-language-server: $schema=recipe.schema.json` as its first line, a recipe is checked as you type.
 
-    Example: harness schema recipe > recipe.schema.json
+    Examples:
+
+        harness schema recipe > recipe.schema.json
+
+        harness schema plan
     """
     with reporting_mistakes():
         from harness.commands.schema import print_schema

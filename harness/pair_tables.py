@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
 import polars as pl
 
@@ -13,12 +13,7 @@ from eval.analysis.explain import PairColumns, pairs_of
 from eval.analysis.long_tables import TableError
 from harness.console import line
 from harness.errors import Problem, UserError
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-from collections.abc import Iterator
-
+from harness.results import Result
 from harness.table_files import read_table
 
 GROUP = ("source_task", "beside", "task", "metric")
@@ -57,25 +52,37 @@ def checked(
     return pairs
 
 
+class FailedGroup(Result):
+    """A group of rows that cannot be analysed."""
+
+    group: dict[str, str]
+    problem: str
+
+
+class AnalysedGroup(Result):
+    """A group of rows, named by the values of its columns, and what was found of it."""
+
+    group: dict[str, str]
+
+
+Analysed = TypeVar("Analysed", bound=AnalysedGroup)
+
+
 def by_group(
-    file: Path, pairs: pl.DataFrame, group: Sequence[str], analysis: Callable[[pl.DataFrame], DataclassInstance]
-) -> list[dict[str, Any]]:
+    file: Path, pairs: pl.DataFrame, group: Sequence[str], analysis: Callable[[dict[str, str], pl.DataFrame], Analysed]
+) -> tuple[Analysed | FailedGroup, ...]:
     """The figures of each group of rows, or the problem with it. Raises UserError where all have one."""
-    parts = pairs.group_by(group, maintain_order=True) if group else [((), pairs)]
-    found: list[dict[str, Any]] = [
-        {"group": dict(zip(group, values, strict=True))} | analysed(part, analysis) for values, part in parts
-    ]
-    if all("problem" in part for part in found):
-        raise UserError([Problem(str(file), group_name(part["group"]) + part["problem"]) for part in found])
-    return found
-
-
-def analysed(part: pl.DataFrame, analysis: Callable[[pl.DataFrame], DataclassInstance]) -> dict[str, Any]:
-    """The figures of one group of rows, or the problem with it."""
-    try:
-        return asdict(analysis(part))
-    except TableError as error:
-        return {"problem": str(error)}
+    found: list[Analysed | FailedGroup] = []
+    for values, part in pairs.group_by(group, maintain_order=True) if group else [((), pairs)]:
+        named: dict[str, str] = dict(zip(group, map(str, values), strict=True))
+        try:
+            found.append(analysis(named, part))
+        except TableError as error:
+            found.append(FailedGroup(group=named, problem=str(error)))
+    failed = [part for part in found if isinstance(part, FailedGroup)]
+    if len(failed) == len(found):
+        raise UserError([Problem(str(file), group_name(part.group) + part.problem) for part in failed])
+    return tuple(found)
 
 
 def group_name(group: dict[str, str]) -> str:
@@ -83,11 +90,11 @@ def group_name(group: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in group.items()) + ": " if group else ""
 
 
-def shown_parts(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def shown_parts(transfer: str, parts: Sequence[Analysed | FailedGroup]) -> Iterator[tuple[str, Analysed]]:
     """The title and the figures of each group of pairs; says the problem with those that have none."""
-    for part in data["analyses"]:
-        title = ", ".join((data["transfer"], *(f"{name} {value}" for name, value in part["group"].items())))
-        if "problem" in part:
-            line(f"{title}: {part['problem']}")
+    for part in parts:
+        title = ", ".join((transfer, *(f"{name} {value}" for name, value in part.group.items())))
+        if isinstance(part, FailedGroup):
+            line(f"{title}: {part.problem}")
         else:
             yield title, part

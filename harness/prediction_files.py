@@ -8,6 +8,7 @@ from typing import Any
 from eval.prediction_files.tally import Tallies
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem
+from harness.results import Answer, Result
 
 SHOWN_BAD = 20
 
@@ -28,16 +29,50 @@ def report_bad(tallies: Tallies) -> None:
         say(f"{len(tallies.bad)} bad rows were left out{more}")
 
 
-def show_scores(task: str, data: dict[str, Any]) -> None:
+class Figures(Result):
+    """What the rows of one language come to by one metric; what is not known is None."""
+
+    scored: int | None = None
+    unscored: int | None = None
+    no_answer: int | None = None
+    """Scored rows in which no answer was found."""
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """The ends of the 95 % interval, over rows taken as independent."""
+    version: str | None = None
+    """Of the scorer."""
+
+
+class BadRowFound(Result):
+    """A row that cannot be scored."""
+
+    line: int
+    id: Any
+    problem: str
+
+
+class FileScores(Answer):
+    """What the rows of a file come to."""
+
+    languages: dict[str, dict[str, Figures]]
+    """By language and metric."""
+    bad: tuple[BadRowFound, ...]
+
+
+def show_scores(title: str, found: FileScores) -> None:
     """A row per language and metric: the mean with its interval, and how many rows it is of."""
-    table = plain_table(task, ("language", "metric"), ("mean", "95 %", "scored", "unscored", "no answer"))
-    for language, metrics in data["languages"].items():
-        for place, (metric, tally) in enumerate(metrics.items()):
-            figures = [f"{tally[key]:.3f}" if tally.get(key) is not None else "" for key in ("mean", "low", "high")]
-            interval = f"{figures[1]}–{figures[2]}" if figures[1] else ""
-            counts = [f"{tally[key]:,}" if key in tally else "" for key in ("scored", "unscored", "no_answer")]
-            table.add_row("" if place else language, metric, figures[0], interval, *counts)
+    table = plain_table(title, ("language", "metric"), ("mean", "95 %", "scored", "unscored", "no answer"))
+    for language, metrics in found.languages.items():
+        for place, (metric, each) in enumerate(metrics.items()):
+            mean, low, high = (written(value, ".3f") for value in (each.mean, each.low, each.high))
+            counts = [written(value, ",") for value in (each.scored, each.unscored, each.no_answer)]
+            table.add_row("" if place else language, metric, mean, f"{low}–{high}" if low else "", *counts)
     show_table(table)
-    versions = dict.fromkeys(tally["version"] for each in data["languages"].values() for tally in each.values()
-                             if tally.get("version"))  # fmt: skip
-    line(f"versions: {'; '.join(versions)}")
+    versions = dict.fromkeys(each.version for metrics in found.languages.values() for each in metrics.values())
+    line(f"versions: {'; '.join(filter(None, versions))}")
+
+
+def written(value: float | None, form: str) -> str:
+    """A figure, or nothing."""
+    return "" if value is None else format(value, form)

@@ -23,7 +23,7 @@ def write(path: Path, rows: str) -> Path:
 def analyze(path: Path, *options: str) -> Any:
     done = harness("analyze", path, "--x", "amount", "--seen", "fr", "--unseen", "ja", *options, "--json")
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)["analyses"]
 
 
 @pytest.mark.skipif(not GUIDE.is_file(), reason="the guide's tables are not beside this checkout")
@@ -36,7 +36,7 @@ def test_the_guides_own_tables_give_the_guides_own_figures() -> None:
     closed = {
         (part["group"]["model"], part["group"]["task"], part["group"]["train_languages"]): 100
         * curve["gap_closed"]["mean"]
-        for part in json.loads(done.stdout)
+        for part in json.loads(done.stdout)["analyses"]
         for curve in part["curves"]
         if curve["group"] == "non-English"
     }
@@ -94,13 +94,13 @@ def staged(path: Path, *options: str) -> Any:
 
 
 def test_stages_of_training_say_what_was_forgotten_and_transferred(tmp_path: Path) -> None:
-    means = json.loads(staged(stages_table(tmp_path / "a.csv"), "--json").stdout)[0]["continual"]
+    means = json.loads(staged(stages_table(tmp_path / "a.csv"), "--json").stdout)["analyses"][0]["continual"]
     assert {name: each["mean"] for name, each in means.items()} == pytest.approx(
         {"final": 0.7, "forgetting": 0.225, "backward": -0.7 / 3}
     )
     assert {each["low"] for each in means.values()} == {None}
     items = stages_table(tmp_path / "b.csv", 30, random=0.1, alone=0.8)
-    (part,) = json.loads(staged(items, "--json").stdout)
+    (part,) = json.loads(staged(items, "--json").stdout)["analyses"]
     assert part["continual"]["forward"]["mean"] == pytest.approx(0.15)
     assert part["continual"]["transfer"]["mean"] == pytest.approx(0.1)
     final = part["continual"]["final"]
@@ -122,7 +122,7 @@ def test_stages_that_do_not_fit_the_table_are_refused(tmp_path: Path) -> None:
     assert refused.returncode == 2 and "'ja' is neither in --seen" in refused.stderr and "there twice" in refused.stderr
     lower = pl.read_csv(table).filter(~((pl.col("stage") == 1) & (pl.col("language") == "ja")))
     lower.write_csv(tmp_path / "lower.csv")
-    (part,) = json.loads(staged(tmp_path / "lower.csv", "--json").stdout)
+    (part,) = json.loads(staged(tmp_path / "lower.csv", "--json").stdout)["analyses"]
     assert part["continual"]["backward"]["mean"] == pytest.approx(-0.7 / 3), "it needs no score before a stage"
     blank = pl.read_csv(table).with_columns(random=pl.when(pl.col("language") != "ja").then(0.1))
     blank.write_csv(tmp_path / "blank.csv")
@@ -168,7 +168,7 @@ def test_amounts_that_are_close_stay_apart(tmp_path: Path) -> None:
     rows = "".join(f"m,{step},{language},{score}\n" for step, score in ((1234561, 0.1), (1234564, 0.9))
                    for language in ("en", "fr", "ja"))  # fmt: skip
     (part,) = analyze(write(tmp_path / "table.csv", rows))
-    assert [(row["amount"], row["mean"]) for row in part["summary"] if row["group"] == "unseen"] == [
+    assert [(row["x"], row["mean"]) for row in part["summary"] if row["group"] == "unseen"] == [
         (1234561.0, 0.1), (1234564.0, 0.9),
     ]  # fmt: skip
 
@@ -181,7 +181,7 @@ def test_checkpoints_give_learning_and_forgetting(tmp_path: Path) -> None:
         + "".join(f"{step},{language},{score}\n" for step, score in values.items() for language in ("en", "fr", "ja"))
     )
     done = harness("analyze", path, "--x", "step", "--seen", "fr", "--unseen", "ja", "--json")
-    found = {each["group"]: each for each in json.loads(done.stdout)[0]["dynamics"]}
+    found = {each["group"]: each for each in json.loads(done.stdout)["analyses"][0]["dynamics"]}
     assert found["ja"]["learn_step"] == 20 and found["ja"]["forgetting"] == pytest.approx(0.2)
     shown = harness("analyze", path, "--x", "step", "--seen", "fr", "--unseen", "ja").stdout
     assert "ja: learned at step 20, 0.200 forgotten since the best" in shown

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from harness.errors import UserError
 from harness.recipe.load import read_yaml
 from harness.recipe.reference import recipe_schema, reference, sections
 from tests.support import REPOSITORY
@@ -31,3 +32,15 @@ def test_the_reference_has_every_key() -> None:
 def test_the_schema_holds_for_the_recipes_that_ship(path: object) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     jsonschema.validate(json.loads(json.dumps(read_yaml(path))), recipe_schema())  # pyright: ignore[reportArgumentType]
+
+
+def test_every_answer_of_a_command_has_a_schema() -> None:
+    from harness.commands.schema import ANSWERS, schema_of
+
+    commands = {path.stem for path in (REPOSITORY / "harness" / "commands").glob("*.py")}
+    assert set(ANSWERS) == commands - {"__init__", "options", "run", "eval", "export", "schema"}, "those with --json"
+    for name in ANSWERS:
+        schema = schema_of(name)
+        assert schema["properties"]["schema"]["const"] == 1 and len(schema["properties"]) > 2
+    with pytest.raises(UserError, match="did you mean 'plan'"):
+        schema_of("plam")

@@ -5,18 +5,76 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.long_tables import Columns, TableError, analyse
+from eval.analysis.stats import Estimate
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, UserError
+from harness.results import Answer, Result
 from harness.table_files import read_table
 
 
-def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> list[dict[str, Any]]:
+class AmountRow(Result):
+    """A mean at one value of the axis, in one language or group."""
+
+    x: float
+    group: str
+    languages: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    scored: int
+    unscored: int
+
+
+class CurveFigures(Result):
+    """What a curve says of one group of languages."""
+
+    axis: str
+    group: str
+    points: int
+    least: float
+    best: float
+    plateau: float | None
+    """The smallest amount within noise of the best."""
+    gap_closed: Estimate
+    correlation: float | None
+    """Spearman's, between the seen and unseen means over the points."""
+    correlation_interval: tuple[float, float] | None
+
+
+class LearningFigures(Result):
+    """When a group of languages was learned, and how much of it was forgotten."""
+
+    group: str
+    learn_step: float | None
+    forgetting: float | None
+
+
+class TableAnalysis(Result):
+    """What one group of rows says."""
+
+    group: dict[str, str]
+    points: int
+    summary: tuple[AmountRow, ...]
+    curves: tuple[CurveFigures, ...]
+    dynamics: tuple[LearningFigures, ...] | None = None
+    """Of an axis of steps or checkpoints."""
+    stages: dict[str, float] | None = None
+    continual: dict[str, Estimate] | None = None
+
+
+class TableAnalyses(Answer):
+    """What a long table of scores says, per group of rows."""
+
+    x: str
+    analyses: tuple[TableAnalysis, ...]
+
+
+def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> TableAnalyses:
     """The analysis of each group of rows. Raises UserError for a file or columns that cannot be used."""
     problems = group_problems(groups) + stages_problems(columns.stages, groups)
     if problems:
@@ -31,7 +89,9 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> list[
     left_out = set(table[columns.language].drop_nulls().cast(pl.String)) - set(groups.all)
     if left_out:
         say(f"left out, being neither seen nor unseen: {' '.join(sorted(left_out))}")
-    return found
+    for part in found:
+        part["summary"] = [{"x": row.pop(columns.x)} | row for row in part["summary"]]
+    return TableAnalyses(x=columns.x, analyses=tuple(TableAnalysis(**part) for part in found))
 
 
 def group_problems(groups: LanguageGroups) -> list[Problem]:
@@ -65,47 +125,52 @@ CONTINUAL = {
 """What `harness analyze --stages` calls the metrics of continual training."""
 
 
-def show_analysis(found: list[dict[str, Any]], x: str) -> None:
+def show_analysis(found: TableAnalyses) -> None:
     """A table per group of rows: the axis down, groups of languages across; then what its curve says."""
-    for part in found:
-        names = list(dict.fromkeys(row["group"] for row in part["summary"]))
-        title = ", ".join(f"{name} {value}" for name, value in part["group"].items())
+    x = found.x
+    for part in found.analyses:
+        names = list(dict.fromkeys(row.group for row in part.summary))
+        title = ", ".join(f"{name} {value}" for name, value in part.group.items())
         table = plain_table(title, (x,), tuple(names))
-        by_amount: dict[float, dict[str, Any]] = {}
-        for row in part["summary"]:
-            by_amount.setdefault(row[x], {})[row["group"]] = row
+        by_amount: dict[float, dict[str, AmountRow]] = {}
+        for row in part.summary:
+            by_amount.setdefault(row.x, {})[row.group] = row
         for amount, row in by_amount.items():
             table.add_row(f"{amount:g}", *(interval_text(row.get(name)) for name in names))
         show_table(table)
-        line(f"  {scores_in_words(part['summary'])}")
-        for curve in part["curves"]:
-            told = f"{curve['group']}: highest at {x} {curve['best']:g}"
-            told += f", plateau from {curve['plateau']:g}" if curve["plateau"] is not None else ""
-            closed = curve["gap_closed"]
-            told += f"; gap closed {100 * closed['mean']:.1f} points" if closed["mean"] is not None else ""
-            told += f" ({100 * closed['low']:.1f} to {100 * closed['high']:.1f})" if closed["low"] is not None else ""
-            rho = curve["correlation"]
-            told += f"; Spearman seen/unseen {rho:.2f} over {curve['points']} points" if rho is not None else ""
+        line(f"  {scores_in_words(part.summary)}")
+        for curve in part.curves:
+            told = f"{curve.group}: highest at {x} {curve.best:g}"
+            told += f", plateau from {curve.plateau:g}" if curve.plateau is not None else ""
+            closed = curve.gap_closed
+            told += f"; gap closed {100 * closed.mean:.1f} points" if closed.mean is not None else ""
+            told += (
+                f" ({100 * closed.low:.1f} to {100 * closed.high:.1f})"
+                if closed.low is not None and closed.high is not None
+                else ""
+            )
+            rho = curve.correlation
+            told += f"; Spearman seen/unseen {rho:.2f} over {curve.points} points" if rho is not None else ""
             line(f"  {told}")
-        if "stages" in part:
-            line(f"  stages: {', '.join(f'{name} at {x} {value:g}' for name, value in part['stages'].items())}")
-        for name, each in part.get("continual", {}).items():
+        if part.stages:
+            line(f"  stages: {', '.join(f'{name} at {x} {value:g}' for name, value in part.stages.items())}")
+        for name, each in (part.continual or {}).items():
             line(f"  {CONTINUAL[name]}: {interval_text(each) or 'undefined, scores being missing'}")
-        for each in part.get("dynamics", ()):
-            if each["learn_step"] is not None:
-                lost = "" if each["forgetting"] is None else f", {each['forgetting']:.3f} forgotten since the best"
-                line(f"  {each['group']}: learned at {x} {each['learn_step']:g}{lost}")
+        for each in part.dynamics or ():
+            if each.learn_step is not None:
+                lost = "" if each.forgetting is None else f", {each.forgetting:.3f} forgotten since the best"
+                line(f"  {each.group}: learned at {x} {each.learn_step:g}{lost}")
 
 
-def scores_in_words(summary: list[dict[str, Any]]) -> str:
+def scores_in_words(summary: Sequence[AmountRow]) -> str:
     """How many scores means are of, from the rows of single languages, and how many were blank."""
-    single = [row for row in summary if row["languages"] == row["group"]]
-    scored, blank = (sum(row[key] for row in single) for key in ("scored", "unscored"))
+    single = [row for row in summary if row.languages == row.group]
+    scored, blank = sum(row.scored for row in single), sum(row.unscored for row in single)
     return f"{scored:,} scores" + (f", {blank:,} blank, in no mean" if blank else "")
 
 
-def interval_text(row: dict[str, Any] | None) -> str:
+def interval_text(row: AmountRow | Estimate | None) -> str:
     """A mean with its interval, as far as they are known."""
-    if row is None or row["mean"] is None:
+    if row is None or row.mean is None:
         return ""
-    return f"{row['mean']:.3f}" + (f" ({row['low']:.3f}–{row['high']:.3f})" if row["low"] is not None else "")
+    return f"{row.mean:.3f}" + (f" ({row.low:.3f}–{row.high:.3f})" if row.low is not None else "")

@@ -1,25 +1,48 @@
-"""The explain and agree stages: what goes with transfer over pairs of languages, and whether models agree on it."""
+"""harness explain: what goes with transfer over pairs of languages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from eval.analysis.covariates import COVARIATES, origin, with_covariates
-from eval.analysis.explain import PairColumns, explain
+from eval.analysis.explain import Effect, PairColumns, explain
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, suggestion
-from harness.pair_tables import by_group, checked, grouped, shown_parts
+from harness.pair_tables import AnalysedGroup, FailedGroup, by_group, checked, grouped, shown_parts
+from harness.results import Answer
 from harness.table_files import read_table
 
-if TYPE_CHECKING:
-    pass
+
+class GroupExplanation(AnalysedGroup):
+    """What goes with transfer in one group of rows."""
+
+    pairs: int
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    r_squared: float
+    permutations: int
+    exact: bool
+    """Whether these are all permutations there are."""
+    effects: tuple[Effect, ...]
+    left_out: dict[str, list[str]]
+    """By column, the pairs in which it is blank."""
+    warnings: tuple[str, ...]
 
 
-def explain_transfer(file: Path, covariates: Sequence[str], columns: PairColumns) -> dict[str, Any]:
+class TransferExplanation(Answer):
+    """What goes with transfer, per group of rows."""
+
+    transfer: str
+    covariates: dict[str, str | None]
+    """By name, where they come from."""
+    analyses: tuple[GroupExplanation | FailedGroup, ...]
+
+
+def explain_transfer(file: Path, covariates: Sequence[str], columns: PairColumns) -> TransferExplanation:
     """The regression of transfer on covariates, columns of the table or else computed, for each group of rows.
 
     Where a group cannot be analysed, a `problem` says why. Raises UserError where none can, and for a file, columns
@@ -35,9 +58,13 @@ def explain_transfer(file: Path, covariates: Sequence[str], columns: PairColumns
     problems += [problem for name in computed for problem in covariate_problems(name, free)]
     pairs = checked(file, table, columns, given, problems)
     pairs = with_covariates(pairs, computed, columns.source, columns.target)
-    found = by_group(file, pairs, columns.group, lambda part: explain(part, columns, covariates))
+
+    def analysis(group: dict[str, str], part: pl.DataFrame) -> GroupExplanation:
+        return GroupExplanation(group=group, **asdict(explain(part, columns, covariates)))
+
+    found = by_group(file, pairs, columns.group, analysis)
     origins = {name: origin(name) if name in computed else "the table" for name in covariates}
-    return {"transfer": columns.transfer, "covariates": origins, "analyses": found}
+    return TransferExplanation(transfer=columns.transfer, covariates=origins, analyses=found)
 
 
 def is_numeric(column: pl.Series) -> bool:
@@ -54,22 +81,25 @@ def covariate_problems(name: str, columns: Sequence[str]) -> list[Problem]:
     return []
 
 
-def show_explanation(data: dict[str, Any]) -> None:
+def show_explanation(data: TransferExplanation) -> None:
     """A table per group of rows: what goes with each covariate, and of which pairs this is."""
-    for title, part in shown_parts(data):
+    for title, part in shown_parts(data.transfer, data.analyses):
         line(title)
         table = plain_table("", ("covariate",), ("per SD", "p (QAP)", "p (Holm)", "alone: Spearman", "p (QAP)"))
-        for each in part["effects"]:
-            p_values = [f"{each[key]:.4f}" for key in ("p", "p_adjusted", "p_alone")]
-            effect, alone = f"{each['coefficient']:+.3g}", f"{each['spearman']:+.2f}"
-            table.add_row(each["covariate"], effect, *p_values[:2], alone, p_values[2])
+        for each in part.effects:
+            p_values = [f"{p:.4f}" for p in (each.p, each.p_adjusted, each.p_alone)]
+            effect, alone = f"{each.coefficient:+.3g}", f"{each.spearman:+.2f}"
+            table.add_row(each.covariate, effect, *p_values[:2], alone, p_values[2])
         show_table(table)
-        sides = ", ".join(f"{len(part[side])} {side} ({' '.join(part[side])})" for side in ("sources", "targets"))
-        permuted = f"{'all ' if part['exact'] else ''}{part['permutations']:,} permutations"
-        line(f"{part['pairs']} pairs: {sides}; R² {part['r_squared']:.2f}; {permuted}")
-        for name, blank in part["left_out"].items():
+        sides = ", ".join(
+            f"{len(names)} {side} ({' '.join(names)})"
+            for side, names in (("sources", part.sources), ("targets", part.targets))
+        )
+        permuted = f"{'all ' if part.exact else ''}{part.permutations:,} permutations"
+        line(f"{part.pairs} pairs: {sides}; R² {part.r_squared:.2f}; {permuted}")
+        for name, blank in part.left_out.items():
             more = ", …" if len(blank) > 3 else ""
             line(f"  left out: {len(blank)} without {name} ({', '.join(blank[:3])}{more})")
-        for warning in part["warnings"]:
+        for warning in part.warnings:
             line(f"  warning: {warning}")
-    line(f"covariates: {'; '.join(f'{name} of {origin}' for name, origin in data['covariates'].items())}")
+    line(f"covariates: {'; '.join(f'{name} of {origin}' for name, origin in data.covariates.items())}")

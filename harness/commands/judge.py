@@ -25,12 +25,18 @@ from harness.recipe.checks import judge_problems
 
 if TYPE_CHECKING:
     pass
-from harness.evaluation.judged import judgement_row, judging_data, put_to
+from harness.evaluation.judged import JudgingSummary, judgement_row, judging_summary, put_to
 from harness.models.judge import made_judge, on_command_line
-from harness.prediction_files import report_bad, same_file_problems
+from harness.prediction_files import FileScores, report_bad, same_file_problems
 
 
-def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
+class JudgedFile(FileScores):
+    """What a judge says of the rows of a file."""
+
+    judging: JudgingSummary
+
+
+def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> JudgedFile:
     """Judges a file, writes scores and judgements of its rows if `out` says where, and returns the summary.
 
     `options` are settings of harness.recipe.schema.Judge. Raises UserError for settings that do not fit together, a
@@ -61,7 +67,7 @@ def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> dict
         write_rows(
             out, scored, [(good[each.question.place].line, judgement_row(judge, each)) for each in judged.judgements]
         )
-    return tallies.as_data() | {"judging": judging_data(judge, judged)}
+    return JudgedFile(**tallies.as_data(), judging=judging_summary(judge, judged))
 
 
 def scored_row(row: CaseRow, scores: Sequence[Score]) -> ScoredRow:

@@ -1,17 +1,38 @@
-"""harness schema: the JSON Schema of what the harness reads."""
+"""harness schema: the JSON Schema of a recipe, and of what commands print with --json."""
 
 from __future__ import annotations
 
 import json
+from importlib import import_module
+from typing import Any
 
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.reference import recipe_schema
 
-SCHEMAS = {"recipe": recipe_schema}
+ANSWERS = {
+    "plan": "harness.planning.plan:StudyPlan",
+    "status": "harness.commands.status:StudyStatus",
+    "report": "harness.commands.report:ReportSummary",
+    "compare": "harness.commands.compare:Comparison",
+    "score": "harness.prediction_files:FileScores",
+    "judge": "harness.commands.judge:JudgedFile",
+    "analyze": "harness.commands.analyze:TableAnalyses",
+    "explain": "harness.commands.explain:TransferExplanation",
+    "agree": "harness.commands.agree:ModelsAgreement",
+}
+"""Command → where the type of its answer is; imported when it is asked for."""
 
 
 def print_schema(name: str) -> None:
     """Prints a JSON Schema. Raises UserError for a name that there is not."""
-    if name not in SCHEMAS:
-        raise UserError([Problem("NAME", f"no schema {name!r}; {suggestion(name, SCHEMAS)}")])
-    print(json.dumps(SCHEMAS[name](), indent=1, ensure_ascii=False))
+    print(json.dumps(schema_of(name), indent=1, ensure_ascii=False))
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """The JSON Schema of a recipe, or of a command's answer. Raises UserError for a name that there is not."""
+    if name == "recipe":
+        return recipe_schema()
+    if name not in ANSWERS:
+        raise UserError([Problem("NAME", f"no schema {name!r}; {suggestion(name, ('recipe', *ANSWERS))}")])
+    module, _, kind = ANSWERS[name].partition(":")
+    return getattr(import_module(module), kind).model_json_schema(mode="serialization")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from eval.prediction_files.rows import SCORED_TASKS, ScoredTask
 from eval.prediction_files.score import score_to_text
 from eval.prediction_files.tally import Tallies
 from eval.scorers.language import Identifier
 from harness.errors import Problem, UserError, suggestion
-from harness.prediction_files import report_bad, same_file_problems
+from harness.prediction_files import FileScores, report_bad, same_file_problems
 from harness.recipe.checks import identifier_problems
 
 
-def score_predictions(
-    file: Path, task: str, out: Path | None, processes: int | None, identifier: str
-) -> dict[str, Any]:
+def score_predictions(file: Path, task: str, out: Path | None, processes: int | None, identifier: str) -> FileScores:
     """Scores a file, writes the scores of its rows if `out` says where, and returns the summary.
 
     Raises UserError for a task or an identifier that there is not, a file that cannot be read or written, and one
@@ -47,4 +45,4 @@ def score_predictions(
         Path(written.name).unlink()
     if not tallies.by_language:
         raise UserError([Problem(str(file), "holds no row that can be scored")])
-    return tallies.as_data()
+    return FileScores(**tallies.as_data())

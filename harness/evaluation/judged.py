@@ -31,6 +31,7 @@ from harness.console import progress, say
 from harness.errors import Problem, UserError
 from harness.models.judge import Where, in_recipe, made_judge
 from harness.recipe import schema as settings
+from harness.results import Result
 
 if TYPE_CHECKING:
     from harness.planning.study import Study
@@ -51,39 +52,56 @@ def put_to(judge: Judge, cases: Sequence[Case], where: Where) -> Judged:
         raise UserError(
             [Problem(str(path), f"the judge's replies cannot be kept there ({error}); move it away")]
         ) from None
-    report_judging(judging_data(judge, judged))
+    report_judging(judging_summary(judge, judged))
     return judged
 
 
-def judging_data(judge: Judge, judged: Judged) -> dict[str, Any]:
-    """What was asked and what came of it, as plain data; each different question counts once."""
+class JudgingSummary(Result):
+    """What a judge was asked and what came of it; each different question counts once."""
+
+    judge: str
+    questions: int
+    kept: int
+    """Answered before, and read from the cache."""
+    unparsable: int
+    failed: int
+    problems: dict[str, int]
+    prompt_tokens: int
+    reply_tokens: int
+    usd: float | None
+    usd_with_kept: float | None
+    """With what the kept replies had cost."""
+
+
+def judging_summary(judge: Judge, judged: Judged) -> JudgingSummary:
+    """What was asked and what came of it."""
     different = {each.question.text: each for each in judged.judgements}.values()
     spending = judge.spending
-    return {
-        "judge": version_of(judge),
-        "questions": len(different),
-        "kept": judged.kept,
-        "unparsable": sum(each.reply.text is not None and each.verdict.problem is not None for each in different),
-        "failed": sum(each.reply.text is None for each in different),
-        "problems": dict(Counter(filter(None, (each.verdict.problem for each in different))).most_common()),
-        "prompt_tokens": spending.prompt_tokens,
-        "reply_tokens": spending.completion_tokens,
-        "usd": float(spending.spent) if spending.price else None,
-        "usd_with_kept": float(spending.total) if spending.price else None,
-    }
-
-
-def report_judging(data: Mapping[str, Any]) -> None:
-    """Says what was asked and what came of it, with the commonest problems."""
-    cost = f", ${data['usd']:.4f}" if data["usd"] is not None else ""
-    if cost and data["kept"]:
-        cost += f" (${data['usd_with_kept']:.4f} with the kept ones)"
-    say(
-        f"{data['judge']}: {data['questions']:,} questions, {data['kept']:,} of them answered before; "
-        f"{data['unparsable']:,} unparsable, {data['failed']:,} failed; "
-        f"{data['prompt_tokens']:,} prompt and {data['reply_tokens']:,} reply tokens{cost}"
+    return JudgingSummary(
+        judge=version_of(judge),
+        questions=len(different),
+        kept=judged.kept,
+        unparsable=sum(each.reply.text is not None and each.verdict.problem is not None for each in different),
+        failed=sum(each.reply.text is None for each in different),
+        problems=dict(Counter(filter(None, (each.verdict.problem for each in different))).most_common()),
+        prompt_tokens=spending.prompt_tokens,
+        reply_tokens=spending.completion_tokens,
+        usd=float(spending.spent) if spending.price else None,
+        usd_with_kept=float(spending.total) if spending.price else None,
     )
-    for problem, count in list(data["problems"].items())[:SHOWN_PROBLEMS]:
+
+
+def report_judging(data: JudgingSummary) -> None:
+    """Says what was asked and what came of it, with the commonest problems."""
+    cost = f", ${data.usd:.4f}" if data.usd is not None else ""
+    if cost and data.kept:
+        cost += f" (${data.usd_with_kept:.4f} with the kept ones)"
+    say(
+        f"{data.judge}: {data.questions:,} questions, {data.kept:,} of them answered before; "
+        f"{data.unparsable:,} unparsable, {data.failed:,} failed; "
+        f"{data.prompt_tokens:,} prompt and {data.reply_tokens:,} reply tokens{cost}"
+    )
+    for problem, count in list(data.problems.items())[:SHOWN_PROBLEMS]:
         say(f"  {count:,} × {problem}")
 
 
