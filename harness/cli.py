@@ -142,9 +142,9 @@ def compare(
     """
     with reporting_mistakes():
         from harness.commands.compare import compare_cells, show_comparison
-        from harness.planning.study import Study
+        from harness.planning.kept_plan import planned_study
 
-        data = compare_cells(Study(recipe, runs), one, other)
+        data = compare_cells(planned_study(recipe, runs), one, other)
         if as_json:
             print(data.as_json())
         else:
@@ -271,9 +271,9 @@ def export(
     """
     with reporting_mistakes():
         from harness.commands.export import export_study
-        from harness.planning.study import Study
+        from harness.planning.kept_plan import planned_study
 
-        export_study(Study(recipe, runs), to, cells, out)
+        export_study(planned_study(recipe, runs), to, cells, out)
 
 
 @app.command()

@@ -452,6 +452,7 @@ def test_a_studys_models_answer_lm_evals_tasks_in_the_same_tables(study: tuple[P
 def test_what_is_answered_is_not_asked_again(study: tuple[Path, Path, str], capsys: pytest.CaptureFixture[str]) -> None:
     from harness.commands.status import status_of
     from harness.evaluation.cells import evaluate_cells
+    from harness.planning.kept_plan import planned_study
     from harness.planning.study import Study
 
     recipe, runs, printed = study
@@ -465,7 +466,7 @@ def test_what_is_answered_is_not_asked_again(study: tuple[Path, Path, str], caps
     evaluate_cells(again, None)
     assert "78 questions of lm_eval's, 10 to answer" in capsys.readouterr().err
     assert (runs / "small" / "scores.parquet").read_bytes() == before
-    assert [(cell.scored, cell.wanted) for cell in status_of(again).cells] == [(24, 24)] * 2
+    assert [(cell.scored, cell.wanted) for cell in status_of(planned_study(recipe, runs)).cells] == [(24, 24)] * 2
 
 
 def test_what_lm_evals_tasks_ask_is_not_trained_on(tiny_model: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from eval.analysis.comparisons import paired
 from eval.analysis.design import Curve, Design
@@ -192,6 +191,8 @@ def seen_unseen_correlation(
 
 def spearman(one: Floats, other: Floats) -> Floats:
     """Spearman's rank correlation of each row of two arrays; NaN where a row does not vary."""
+    from scipy.stats import rankdata  # half a second to import
+
     ranks = (rankdata(each, axis=1) for each in (one, other))
     first, second = (each - each.mean(axis=1, keepdims=True) for each in ranks)
     with np.errstate(invalid="ignore"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from eval.analysis.panel import Panel
+if TYPE_CHECKING:
+    from eval.analysis.panel import Panel
 
 BASE = "base"
 """What the untuned model is called among the cells."""

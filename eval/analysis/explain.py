@@ -16,7 +16,6 @@ from math import factorial, prod
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from eval.analysis.long_tables import TableError, as_numbers, nested, repeated
 from eval.analysis.stats import BLOCK, LEVEL, SEED, Floats, holm
@@ -157,6 +156,8 @@ def explain(
 
 def _alone(values: Floats, layout: Layout, moved: Integers) -> list[tuple[float, float]]:
     """Spearman's correlation of the first column with each of the others, and its p-value."""
+    from scipy.stats import rankdata  # half a second to import
+
     transfer, *given = rankdata(values, axis=0).T
     nothing = np.empty((len(values), 0))
     return [

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from eval.analysis.stats import LEVEL, wilson
 from eval.prediction_files.rows import BadRow, ScoredRow
@@ -64,7 +64,7 @@ class Tally:
             elif self.scored > 1:
                 variance = max(0.0, self.squares - self.total * mean) / (self.scored - 1)
                 known = metric_of(self.metric)
-                half = float(t.ppf(1 - LEVEL / 2, self.scored - 1)) * math.sqrt(variance / self.scored)
+                half = float(stdtrit(self.scored - 1, 1 - LEVEL / 2)) * math.sqrt(variance / self.scored)
                 low, high = max(mean - half, known.worst), min(mean + half, known.best)
         return data | {"mean": mean, "low": low, "high": high, "version": self.version}
 

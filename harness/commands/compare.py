@@ -11,9 +11,8 @@ from eval.analysis.stats import differences, holm
 from eval.analysis.summary import main_panels
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
-from harness.evaluation.cells import PREDICTIONS
-from harness.planning.study import Study
-from harness.reporting.report import current_scores
+from harness.planning.kept_plan import PlannedStudy
+from harness.reporting.current import PREDICTIONS, current_scores
 from harness.results import Answer, Result
 
 SHARED = ("task", "language", "item", "id")
@@ -71,7 +70,7 @@ class Comparison(Answer):
     """Where the items that differ are, a JSON object a line."""
 
 
-def compare_cells(study: Study, one: str, other: str) -> Comparison:
+def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
     """Item-paired differences one − other per task, language and group; the items that flipped go to a file.
 
     Raises UserError for cells that have no scores.
@@ -131,7 +130,7 @@ def compared_rows(panel: Panel, one: str, other: str, groups: LanguageGroups, ve
     return rows
 
 
-def flips(study: Study, scores: pl.DataFrame, one: str, other: str) -> list[FlippedItem]:
+def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> list[FlippedItem]:
     """The items of which the two cells' main scores differ, the largest differences first, with what each wrote."""
     main = scores.group_by("task", maintain_order=True).agg(pl.col("metric").first())
     judged = scores.join(main, on=["task", "metric"], how="semi").select("cell", *SHARED, "value", "answer")

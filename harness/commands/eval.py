@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.console import say
-from harness.evaluation.cells import SCORES, evaluate_cells
+from harness.evaluation.cells import evaluate_cells
 from harness.planning.study import Study
+from harness.reporting.current import SCORES
 
 
 def eval_study(recipe: Path, runs: Path, cells: str | None) -> None:

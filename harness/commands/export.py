@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from eval.analysis.design import BASE
 from eval.analysis.summary import summarize
 from eval.tasks import TASKS
 from harness.console import progress, say
 from harness.errors import Problem, UserError, suggestion
-from harness.evaluation.cells import BASE, PREDICTIONS, SCORES
-from harness.planning.study import Study
+from harness.planning.kept_plan import PlannedStudy
 from harness.recipe.grid import choose
-from harness.reporting.report import current_scores
+from harness.reporting.current import PREDICTIONS, SCORES, current_scores
 from harness.runs.provenance import provenance
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMATS = ("inspect",)
 
 
-def export_study(study: Study, to: str, cells: str | None, out: Path | None) -> None:
+def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | None) -> None:
     """Writes the chosen cells and the base, as far as they are evaluated, in a format of FORMATS.
 
     Raises UserError for another format, one whose library is not installed, a folder that cannot be written to, and
@@ -52,7 +52,7 @@ def export_study(study: Study, to: str, cells: str | None, out: Path | None) -> 
     say(f"logs: {len(paths)}, samples: {samples:,}; to look at them: inspect view --log-dir {shlex.quote(str(folder))}")
 
 
-def chosen_scores(study: Study, cells: str | None) -> pl.DataFrame:
+def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:
     """The scores of the chosen cells and the base; says which cells have none. Raises UserError if none has."""
     names = [cell.name for cell in choose(study.cells, cells)]
     path = study.folder / SCORES
@@ -70,14 +70,14 @@ def chosen_scores(study: Study, cells: str | None) -> pl.DataFrame:
     return scores
 
 
-def origin_of(study: Study) -> Origin:
+def origin_of(study: PlannedStudy) -> Origin:
     """What the logs say of where they come from; packages and commit are those of the export."""
     from eval.interop.inspect_logs import Origin
 
     evaluation, found = study.recipe.evaluation, provenance()
     return Origin(
         study=study.recipe.study,
-        base_identity=study.model.identity,
+        base_identity=study.kept.model,
         created=datetime.fromtimestamp((study.folder / SCORES).stat().st_mtime, UTC),
         packages=found["packages"],
         git=found["git"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.console import output
-from harness.planning.study import Study
+from harness.planning.kept_plan import planned_study
 from harness.reporting.report import report_study
 from harness.results import Answer, Result
 
@@ -43,7 +43,7 @@ class ReportSummary(Answer):
 
 def write_report(recipe: Path, runs: Path, as_json: bool) -> None:
     """Writes the report and prints its tables, or its summary as JSON. Raises UserError."""
-    study = Study(recipe, runs)
+    study = planned_study(recipe, runs)
     summary = report_study(study, None if as_json else output)
     if as_json:
         rows = tuple(SummaryRow(**row) for row in summary.to_dicts())

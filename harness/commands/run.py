@@ -11,6 +11,7 @@ import typer
 
 from harness.console import counted, duration, output, say, waiting
 from harness.planning.jobs import write_jobs
+from harness.planning.kept_plan import planned_study
 from harness.planning.overview import show_plan
 from harness.planning.plan import plan_of
 from harness.planning.study import Study
@@ -46,7 +47,7 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
     with timed("report", times):
         from harness.reporting.report import report_study
 
-        report_study(study, output)
+        report_study(planned_study(recipe, runs), output)
     spent = ", ".join(f"{phase} {duration(seconds)}" for phase, seconds in times.items())
     say(f"time: {spent}, in all {duration(sum(times.values()))}")
 

@@ -8,9 +8,8 @@ import polars as pl
 
 from eval.analysis.design import BASE
 from harness.console import plain_table, show_table
-from harness.evaluation.cells import SCORES
-from harness.planning.study import Study
-from harness.reporting.report import current_scores
+from harness.planning.kept_plan import PlannedStudy, planned_study
+from harness.reporting.current import SCORES, current_scores
 from harness.results import Answer, Result
 from harness.runs.record import CellRun
 
@@ -39,7 +38,7 @@ class StudyStatus(Answer):
 
 def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
     """Prints how far every cell of a study is. Raises UserError."""
-    status = status_of(Study(recipe, runs))
+    status = status_of(planned_study(recipe, runs))
     if as_json:
         print(status.as_json())
         return
@@ -50,15 +49,14 @@ def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
     show_table(table)
 
 
-def status_of(study: Study) -> StudyStatus:
+def status_of(study: PlannedStudy) -> StudyStatus:
     """State, steps done and items scored of every cell, and of the base model where it is evaluated."""
     scored: dict[str, int] = {}
     if (study.folder / SCORES).is_file():
         scores, _ = current_scores(study)
         examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
         scored = dict(examples.group_by("cell").len().iter_rows())
-    wanted = sum(len(each.examples) for each in study.evaluation_sets)
-    wanted += sum(len(each.items) for each in study.lm_eval_sets)
+    wanted = study.kept.items
 
     def status(name: str, state: str, done: int | None, steps: int | None) -> CellStatus:
         return CellStatus(

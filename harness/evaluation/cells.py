@@ -23,10 +23,9 @@ from harness.evaluation.judged import judge_study
 from harness.models.precision import note_in_study
 from harness.planning.study import CellPlan, Study
 from harness.recipe.grid import choose
+from harness.reporting.current import JUDGEMENTS, PREDICTIONS, SCORES
 from harness.runs.locks import locked
 from harness.runs.record import adapter_hash
-
-PREDICTIONS, SCORES, JUDGEMENTS = "predictions.parquet", "scores.parquet", "judgements.parquet"
 
 
 def evaluate_cells(study: Study, cells: str | None) -> None:

@@ -23,6 +23,7 @@ RESERVED_CELLS = {
     BASE,
     "study.json",
     "plan",
+    "plan.json",
     "evaluation",
     "cards",
     "comparisons",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import polars as pl
@@ -22,17 +22,17 @@ from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
 from harness.console import say
 from harness.errors import Problem, UserError
-from harness.evaluation.cells import PREDICTIONS, SCORES
 from harness.models.precision import STUDY
 from harness.planning.design import is_scale, setting_places, sources_of_transfer
-from harness.planning.study import CellPlan, Study
+from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
+from harness.reporting.current import PREDICTIONS, SCORES, current_scores
 from harness.runs.provenance import provenance
 from harness.runs.record import read_json
 
 
-def report_study(study: Study, console: Console | None) -> pl.DataFrame:
+def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
     """Writes the report (see eval.report.files), prints the tables, and returns the summary.
 
     Raises UserError if nothing was scored yet, or only adapters that are gone.
@@ -81,7 +81,7 @@ class Analysis:
         return found
 
 
-def analysed(study: Study, scores: pl.DataFrame) -> Analysis:
+def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
     """The analysis of a study's scores."""
     groups, design, panels = study.groups, study.design, main_panels(scores)
     trained = {plan.name: trained_on(plan) for plan in study.plans}
@@ -101,34 +101,23 @@ def are_several(sources: Sources) -> bool:
     return any(count > 1 for count in kinds.values())
 
 
-def with_tokens(study: Study, transfer: pl.DataFrame) -> pl.DataFrame:
+def with_tokens(study: PlannedStudy, transfer: pl.DataFrame) -> pl.DataFrame:
     """The matrix with the model, and what its tokenizer makes of the languages, as covariates for `harness explain`.
 
     `token_overlap` is the Jaccard index of the tokens that occur in the test prompts of source and target;
     `source_fertility` and `target_fertility` are tokens per character of these.
     """
-    texts: dict[str, list[str]] = {}
-    for each in study.evaluation_sets:
-        texts.setdefault(each.language, []).extend(example.prompt for example in each.examples)
-    ids = {language: study.renderer.ids(prompts) for language, prompts in texts.items()}
-    kinds = {language: {token for text in each for token in text} for language, each in ids.items()}
-    fertility = {language: sum(map(len, each)) / sum(map(len, texts[language])) for language, each in ids.items()}
-    pairs = [row if {*row} <= {*kinds} else None for row in transfer.select("source", "target").iter_rows()]
-    overlap = [None if pair is None else jaccard(kinds[pair[0]], kinds[pair[1]]) for pair in pairs]
+    fertility, overlaps = study.kept.fertility, study.kept.token_overlap
+    overlap = [overlaps.get(one, {}).get(other) for one, other in transfer.select("source", "target").iter_rows()]
     return transfer.with_columns(
-        model=pl.lit(study.model.identity),
+        model=pl.lit(study.kept.model),
         token_overlap=pl.Series(overlap, dtype=pl.Float64),
         source_fertility=pl.col("source").replace_strict(fertility, default=None, return_dtype=pl.Float64),
         target_fertility=pl.col("target").replace_strict(fertility, default=None, return_dtype=pl.Float64),
     )
 
 
-def jaccard(one: set[int], other: set[int]) -> float:
-    """The share that two sets have in common of all that is in either (Jaccard 1901)."""
-    return len(one & other) / len(one | other)
-
-
-def study_page(study: Study, scores: pl.DataFrame, stale: list[str], analysis: Analysis) -> Page:
+def study_page(study: PlannedStudy, scores: pl.DataFrame, stale: list[str], analysis: Analysis) -> Page:
     """All that the report shows."""
     groups, design, comparisons = study.groups, study.design, analysis.comparisons
     told = sentences(
@@ -136,7 +125,7 @@ def study_page(study: Study, scores: pl.DataFrame, stale: list[str], analysis: A
     )
     return Page(
         study=study.recipe.study,
-        model=study.model.identity,
+        model=study.kept.model,
         base=BASE if BASE in set(scores["cell"]) else None,
         groups=groups,
         cells=[cell_facts(plan) for plan in study.plans],
@@ -145,7 +134,7 @@ def study_page(study: Study, scores: pl.DataFrame, stale: list[str], analysis: A
         summary=analysis.summary,
         scores=scores,
         predictions=current_predictions(study, stale),
-        cards=study.cards(),
+        cards={cell.name: [asdict(row) for row in cell.card] for cell in study.kept.cells},
         provenance=page_provenance(study),
         recipe=as_yaml(study.raw),
         notes=notes_on_cells(study, scores, stale),
@@ -156,14 +145,14 @@ def study_page(study: Study, scores: pl.DataFrame, stale: list[str], analysis: A
     )
 
 
-def training_seconds(study: Study) -> dict[str, float]:
+def training_seconds(study: PlannedStudy) -> dict[str, float]:
     """Setting → the mean seconds that its runs took to train, where that is recorded of all of them."""
     recorded = {plan.name: plan.run.record.get("seconds") for plan in study.plans}
     taken = {name: [recorded.get(run) for run in runs] for name, runs in study.design.settings.items()}
     return {name: sum(filter(None, each)) / len(each) for name, each in taken.items() if all(each)}
 
 
-def trained_on(plan: CellPlan) -> dict[tuple[str, str], int]:
+def trained_on(plan: PlannedCell) -> dict[tuple[str, str], int]:
     """How many rows a cell has in each task and language."""
     return {(count.task, count.language): count.examples for count in plan.counts if count.examples}
 
@@ -173,7 +162,7 @@ def axis_of_numbers(recipe: Recipe) -> str | None:
     return next((name for name, axis in recipe.grid.items() if is_scale(axis)), None)
 
 
-def notes_on_cells(study: Study, scores: pl.DataFrame, stale: list[str]) -> list[str]:
+def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) -> list[str]:
     """Cells that the report has no scores of, and why."""
     notes: list[str] = []
     if stale:
@@ -188,16 +177,7 @@ def notes_on_cells(study: Study, scores: pl.DataFrame, stale: list[str]) -> list
     return notes
 
 
-def current_scores(study: Study) -> tuple[pl.DataFrame, list[str]]:
-    """The stored scores of the base and of the adapters there are now; and cells whose scores are of others."""
-    scores = pl.read_parquet(study.folder / SCORES)
-    now = {plan.name: plan.run.record.get("adapter") for plan in study.plans} | {BASE: None}
-    stored = scores.select("cell", "adapter").unique(maintain_order=True).iter_rows()
-    stale = [cell for cell, adapter in stored if cell not in now or now[cell] != adapter]
-    return scores.filter(~pl.col("cell").is_in(stale)), stale
-
-
-def current_predictions(study: Study, stale: list[str]) -> pl.DataFrame | None:
+def current_predictions(study: PlannedStudy, stale: list[str]) -> pl.DataFrame | None:
     """The stored predictions that the scores are of, if there are any."""
     path = study.folder / PREDICTIONS
     if not path.is_file():
@@ -205,7 +185,7 @@ def current_predictions(study: Study, stale: list[str]) -> pl.DataFrame | None:
     return pl.read_parquet(path).filter(~pl.col("cell").is_in(stale))
 
 
-def cell_facts(plan: CellPlan) -> CellFacts:
+def cell_facts(plan: PlannedCell) -> CellFacts:
     """What the plan and the run's record say of a cell."""
     examples: dict[str, int] = {}
     for count in plan.counts:
@@ -227,13 +207,13 @@ def cell_facts(plan: CellPlan) -> CellFacts:
     )
 
 
-def page_provenance(study: Study) -> dict[str, str]:
+def page_provenance(study: PlannedStudy) -> dict[str, str]:
     """Versions, states and fingerprints, for the foot of the page: of the report, then of each cell."""
     found = provenance()
     return {
-        "base model": f"{study.model.identity}, in {study.precision.dtype}: {study.precision.reason}",
+        "base model": f"{study.kept.model}, in {study.kept.dtype}: {study.kept.dtype_reason}",
         "engine": (read_json(study.folder / STUDY) or {}).get("engine", "not recorded"),
-        "prompts": study.renderer.template_hash,
+        "prompts": study.kept.prompts,
         "report made": f"{found['time']}, {code_and_machine(found)}",
         "packages": ", ".join(f"{name} {number}" for name, number in found["packages"].items()),
     } | {plan.name: provenance_of(plan, read_json(study.folder / "evaluation" / CANARY) or {}) for plan in study.plans}
@@ -245,7 +225,7 @@ def code_and_machine(found: Mapping[str, Any]) -> str:
     return f"{code}, Python {found['python']}, {found['machine']}, {found['cores']} cores"
 
 
-def provenance_of(plan: CellPlan, canary: Mapping[str, Any]) -> str:
+def provenance_of(plan: PlannedCell, canary: Mapping[str, Any]) -> str:
     """A cell's fingerprint, where and when it was trained, and whether the engine passed the gate with its adapter."""
     record = plan.run.record
     if "provenance" not in record:

@@ -1,0 +1,214 @@
+"""A planned study, read from what was kept of its plan: for commands that need no rows, no tokenizer and no model.
+
+The plan is kept in the study's folder under a key of all that it follows from. Where any of that has changed, the study
+is planned anew; nothing is ever read of a plan that might be another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from glob import glob
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from pydantic import ValidationError
+
+from data_mixes.storage import write_text
+from eval.analysis.design import Design
+from eval.analysis.groups import LanguageGroups
+from harness.planning.card import CardRow
+from harness.planning.cells import LanguageCount
+from harness.planning.design import design_of
+from harness.planning.references import references_of
+from harness.recipe.grid import Cell, cells_of
+from harness.recipe.load import load_recipe
+from harness.recipe.schema import Recipe
+from harness.results import Result
+from harness.runs.record import CellRun, open_cell, read_json
+
+if TYPE_CHECKING:
+    from harness.planning.study import Study
+
+KEPT = "plan.json"
+CODE = Path(__file__).parents[2]
+ROOMS = ("data_mixes", "eval", "harness")
+DECIDING_PACKAGES = ("transformers", "tokenizers", "pydantic")
+STUDY = "study.json"
+
+
+class KeptCell(Result):
+    """What is kept of a cell."""
+
+    name: str
+    identity: dict[str, Any]
+    steps: int
+    counts: tuple[LanguageCount, ...]
+    card: tuple[CardRow, ...]
+
+
+class KeptPlan(Result):
+    """What is kept of a study's plan."""
+
+    key: str
+    model_files: str | None
+    """What is known of the base model's files, where it is a folder here."""
+    model: str
+    """What identifies the base model."""
+    dtype: str
+    dtype_reason: str
+    prompts: str
+    """The hash of the prompts' template."""
+    items: int
+    """Test items of a model, in all tasks and languages."""
+    fertility: dict[str, float]
+    """Tokens per character of the test prompts, per language."""
+    token_overlap: dict[str, dict[str, float]]
+    """The Jaccard index of the tokens that occur in the test prompts of two languages."""
+    cells: tuple[KeptCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCell:
+    """A cell with its run and what it trains on."""
+
+    name: str
+    run: CellRun
+    steps: int
+    counts: Sequence[LanguageCount]
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """A study whose plan is known."""
+
+    recipe: Recipe
+    raw: Mapping[str, Any]
+    cells: list[Cell]
+    folder: Path
+    kept: KeptPlan
+
+    @property
+    def groups(self) -> LanguageGroups:
+        """The languages and their groups."""
+        languages = self.recipe.languages
+        return LanguageGroups(languages.seen, languages.unseen, dict(languages.groups), languages.pivot)
+
+    @cached_property
+    def design(self) -> Design:
+        """How the cells belong together."""
+        return design_of(self.recipe, self.cells)
+
+    @cached_property
+    def references(self) -> pl.DataFrame:
+        """Published scores to lay over the study's own."""
+        return references_of(self.recipe)
+
+    @cached_property
+    def plans(self) -> list[PlannedCell]:
+        """The cells. Raises UserError if a run folder holds another experiment."""
+        return [
+            PlannedCell(cell.name, open_cell(self.folder, cell.name, cell.identity), cell.steps, cell.counts)
+            for cell in self.kept.cells
+        ]
+
+
+def planned_study(recipe: Path, runs: Path) -> PlannedStudy:
+    """The study as it was planned, or planned now. Raises UserError."""
+    parsed, raw = load_recipe(recipe)
+    folder = runs / parsed.study
+    key = plan_key(parsed, raw, folder)
+    kept = read_plan(folder, key, stated_model(parsed))
+    if kept is None:
+        from harness.planning.study import Study
+
+        kept = keep_plan(Study(recipe, runs))
+    return PlannedStudy(parsed, raw, cells_of(parsed, raw), folder, kept)
+
+
+def read_plan(folder: Path, key: str, model_files: str | None) -> KeptPlan | None:
+    """What was kept under this key; None where nothing was, or something else, or of another base model."""
+    try:
+        kept = KeptPlan.model_validate_json((folder / KEPT).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+    return kept if kept.key == key and model_files in (None, kept.model_files) else None
+
+
+def keep_plan(study: Study) -> KeptPlan:
+    """Keeps the plan of a study. Raises UserError if it cannot be planned."""
+    cards = study.cards()
+    prompts: dict[str, list[str]] = {}
+    for each in study.evaluation_sets:
+        prompts.setdefault(each.language, []).extend(example.prompt for example in each.examples)
+    ids = {language: study.renderer.ids(texts) for language, texts in prompts.items()}
+    kinds = {language: {token for text in each for token in text} for language, each in ids.items()}
+    kept = KeptPlan(
+        key=plan_key(study.recipe, study.raw, study.folder),
+        model_files=stated_model(study.recipe),
+        model=study.model.identity,
+        dtype=study.precision.dtype,
+        dtype_reason=study.precision.reason,
+        prompts=study.renderer.template_hash,
+        items=sum(len(each.examples) for each in study.evaluation_sets)
+        + sum(len(each.items) for each in study.lm_eval_sets),
+        fertility={name: sum(map(len, each)) / sum(map(len, prompts[name])) for name, each in ids.items()},
+        token_overlap={one: {other: jaccard(kinds[one], kinds[other]) for other in kinds} for one in kinds},
+        cells=tuple(
+            KeptCell(
+                name=plan.name,
+                identity=dict(plan.run.identity),
+                steps=plan.steps,
+                counts=plan.counts,
+                card=tuple(CardRow(**row) for row in cards[plan.name]),
+            )
+            for plan in study.plans
+        ),
+    )
+    write_text(study.folder / KEPT, kept.model_dump_json(indent=1) + "\n")
+    return kept
+
+
+def jaccard(one: set[int], other: set[int]) -> float:
+    """The share that two sets have in common of all that is in either (Jaccard 1901)."""
+    return len(one & other) / len(one | other)
+
+
+def plan_key(recipe: Recipe, raw: Mapping[str, Any], folder: Path) -> str:
+    """A hash of all that a plan follows from: the recipe, files it names, the number format begun with, the code."""
+    begun = (read_json(folder / STUDY) or {}).get("dtype")
+    code = [path for room in ROOMS for end in ("py", "yaml") for path in (CODE / room).rglob(f"*.{end}")]
+    packages = [version(name) for name in DECIDING_PACKAGES]
+    text = json.dumps([raw, begun, stated([*sorted(code), *inputs_of(recipe)]), packages], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def stated(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Files by path, size and time of change."""
+    return [(str(path), status.st_size, status.st_mtime_ns) for path in paths for status in [path.stat()]]
+
+
+def stated_model(recipe: Recipe) -> str | None:
+    """A hash of what is known of a model's folder; None where the model is no folder, or not on this machine."""
+    folder = Path(recipe.model.name).expanduser()
+    if not folder.is_dir():
+        return None
+    return hashlib.sha256(json.dumps(stated(sorted(folder.iterdir()))).encode()).hexdigest()[:32]
+
+
+def inputs_of(recipe: Recipe) -> Iterator[Path]:
+    """The files on this machine that a recipe names beside its model: sources, tables, tasks."""
+    folders = [recipe.evaluation.lm_eval_folder, *(settings.hub for settings in recipe.sources.values())]
+    for name in filter(None, folders):
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            yield from sorted(path for path in folder.rglob("*") if path.is_file())
+    patterns = [path for settings in recipe.sources.values() for path in (settings.files or {}).values()]
+    for pattern in patterns:
+        yield from sorted(map(Path, glob(pattern.replace("{language}", "*"))))  # noqa: PTH207  # it may be absolute
+    yield from (Path(each.file) for each in recipe.reference if Path(each.file).is_file())
