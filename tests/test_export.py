@@ -27,7 +27,7 @@ from eval.analysis.summary import summarize
 from eval.interop.inspect_logs import Origin, header, results, sample, sample_rows, write_log, write_logs
 from harness.commands.export import export_study
 from harness.errors import UserError
-from harness.planning.study import Study
+from harness.planning.kept_plan import planned_study
 from harness.recipe.grid import cells_of
 from harness.recipe.load import parse_recipe
 from tests.support import harness
@@ -233,14 +233,14 @@ def test_what_cannot_be_exported_says_why(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    study = Study(write_recipe(recipe_data), tmp_path / "runs")
+    study = planned_study(write_recipe(recipe_data), tmp_path / "runs")
     with pytest.raises(UserError, match=r"--to: no format 'inspct'; did you mean 'inspect'\? \(allowed: inspect\)"):
         export_study(study, "inspct", None, None)
     with pytest.raises(UserError, match="no scores yet; run: harness eval RECIPE"):
         export_study(study, "inspect", None, None)
     with pytest.raises(UserError, match=r"--cells: no cell 'amount-9'; did you mean 'amount-[03]'"):
         export_study(study, "inspect", "amount-9", None)
-    study.folder.mkdir(parents=True)
+    study.folder.mkdir(parents=True, exist_ok=True)
     toy_predictions().write_parquet(study.folder / "predictions.parquet")
     toy_scores().write_parquet(study.folder / "scores.parquet")
     (tmp_path / "file").touch()

@@ -26,7 +26,7 @@ from eval.report.predictions import browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
 from eval.report.text_tables import loss_table, missing_table
 from harness.errors import UserError
-from harness.planning.study import Study
+from harness.planning.kept_plan import planned_study
 from harness.recipe.grid import cells_of
 from harness.recipe.load import parse_recipe
 from harness.reporting.report import axis_of_numbers, report_study
@@ -241,9 +241,9 @@ def test_the_browser_has_every_prediction_at_its_item() -> None:
 def test_a_report_says_what_is_not_there_and_what_it_is_of(
     recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    study = Study(write_recipe(recipe_data), tmp_path / "runs")
+    study = planned_study(write_recipe(recipe_data), tmp_path / "runs")
     predictions, scores = tables(["base"], ["math"], ["en", "fr", "ja"], 3)
-    study.folder.mkdir()
+    study.folder.mkdir(exist_ok=True)
     predictions.write_parquet(study.folder / "predictions.parquet")
     scores.write_parquet(study.folder / "scores.parquet")
     summary = report_study(study, None)

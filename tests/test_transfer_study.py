@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from harness.reporting.report import jaccard
+from harness.planning.kept_plan import jaccard
 from tests.support import harness, small_recipe
 
 

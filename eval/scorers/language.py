@@ -45,6 +45,7 @@ NON_LATIN_WORDS = frozenset(("ar", "hi", "ja", "ko", "ru", "zh"))
 ENGLISH_WORD = regex.compile(r"(?<![\p{L}\p{N}_'’-])[a-z]{3,}(?![\p{L}\p{N}_'’-])")
 
 
+@lru_cache(maxsize=2)
 def available(identifier: Identifier) -> bool:
     """Whether an identifier is installed."""
     try:

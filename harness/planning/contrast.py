@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_mixes.rows import Rows
 from harness.recipe.schema import Recipe
@@ -59,17 +60,33 @@ def neighbours(cells: Sequence[Compared]) -> list[Difference]:
     Cells come in the order of the axes, so the nearest earlier cell on each axis is one that
     differs in that axis alone, if there is any.
     """
+    keys = [flat_recipe(cell.recipe) for cell in cells]
+    varying, codes = coded(keys)
     found: list[Difference] = []
     for place, after in enumerate(cells[1:], 1):
-        earlier = [(before, recipe_changes(before.recipe, after.recipe)) for before in reversed(cells[:place])]
-        fewest = min(len(changes) for _, changes in earlier)
-        seen: set[tuple[str, ...]] = set()
-        for before, changes in earlier:
-            paths = tuple(change.path for change in changes)
-            if len(changes) == fewest and paths not in seen:
-                seen.add(paths)
-                found.append(difference(before, after, changes))
+        differs = codes[:place] != codes[place]
+        counts = differs.sum(axis=1)
+        seen: set[bytes] = set()
+        for earlier in np.flatnonzero(counts == counts.min())[::-1].tolist():
+            pattern = differs[earlier].tobytes()
+            if pattern not in seen:
+                seen.add(pattern)
+                paths = [path for path, differ in zip(varying, differs[earlier].tolist(), strict=True) if differ]
+                changes = tuple(Change(path, keys[earlier].get(path), keys[place].get(path)) for path in paths)
+                found.append(difference(cells[earlier], after, changes))
     return found
+
+
+def coded(keys: Sequence[Mapping[str, Any]]) -> tuple[list[str], NDArray[np.int32]]:
+    """The keys in which any two recipes differ, and a number for each value of theirs: recipes × keys."""
+    paths = sorted({path for each in keys for path in each})
+    columns: dict[str, list[int]] = {}
+    for path in paths:
+        numbers: dict[str, int] = {}
+        column = [numbers.setdefault(repr(each.get(path)), len(numbers)) for each in keys]
+        if len(numbers) > 1:
+            columns[path] = column
+    return list(columns), np.array(list(columns.values()), dtype=np.int32).reshape(len(columns), len(keys)).T
 
 
 def difference(before: Compared, after: Compared, changes: tuple[Change, ...]) -> Difference:
@@ -84,14 +101,9 @@ def difference(before: Compared, after: Compared, changes: tuple[Change, ...]) -
     )
 
 
-def recipe_changes(before: Recipe, after: Recipe) -> tuple[Change, ...]:
-    """The keys in which two recipes differ."""
-    one, other = (flatten(recipe.model_dump(mode="json", exclude={"grid", "study"})) for recipe in (before, after))
-    return tuple(
-        Change(path, one.get(path), other.get(path))
-        for path in sorted({*one, *other})
-        if one.get(path) != other.get(path)
-    )
+def flat_recipe(recipe: Recipe) -> dict[str, Any]:
+    """A recipe's keys, but for its name and its grid."""
+    return flatten(recipe.model_dump(mode="json", exclude={"grid", "study"}))
 
 
 def flatten(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:

@@ -47,6 +47,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
         raise UserError(problems)
     cells: dict[str, Cell] = {}
     seen: dict[str, dict[str, Any]] = {}
+    names: dict[str, str] = {}
     for name, values, place, labels in _combinations(recipe.grid):
         if seen.setdefault(name, values) != values:
             problems.append(
@@ -63,9 +64,9 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
         except UserError as error:
             problems += error.problems
             continue
-        same = next((known for known in cells.values() if known.recipe == cell), None)
-        if same:
-            cells[same.name] = replace(same, also=(*same.also, place))
+        same = names.setdefault(cell.model_dump_json(), name)
+        if same != name:
+            cells[same] = replace(cells[same], also=(*cells[same].also, place))
         else:
             cells[name] = Cell(name, cell, place, labels)
     if problems:
