@@ -1,26 +1,167 @@
-"""Where what can be made again is kept, and how files are written whole or not at all."""
+"""Files that are written whole or not at all, files with a checksum beside them, and the cache."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
+import shutil
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Where converted models, data sets and token ids are kept: $HARNESS_CACHE, or ~/.cache/transfer-study-harness."""
-    return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "transfer-study-harness")
+    """Where converted models, data sets and token ids are cached: $HARNESS_CACHE, or ~/.cache/transfer-study-harness.
+
+    Without a home folder, as in some containers, the system's folder for temporary files takes its place.
+    """
+    if named := os.environ.get("HARNESS_CACHE"):
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "transfer-study-harness"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / "transfer-study-harness"
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[Path]:
+    """A path beside `path` to write to; the file is renamed to `path` when the block ends, and removed if it raises."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        yield unfinished
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Generator[Path]:
+    """A new folder beside `path` to fill; it takes the place of `path` when the block ends, and goes if it raises."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        for file in unfinished.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
+        shutil.rmtree(path, ignore_errors=True)
+        unfinished.rename(path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all, by renaming a finished one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    finished = Path(file.name)
-    finished.chmod(0o644)
-    finished.replace(path)
+    """Writes a file whole or not at all."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+class DamagedError(ValueError):
+    """A file that is not what was written: its checksum differs, or something else stands in its place."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} is damaged: {reason}")
+
+
+@contextmanager
+def sealed_file(path: Path) -> Generator[Path]:
+    """As `whole_file`, with the checksum of what was written beside it, for `verify` to compare."""
+    with whole_file(path) as unfinished:
+        yield unfinished
+        seal(path, sha256_of(unfinished))
+
+
+def write_sealed(path: Path, text: str) -> None:
+    """Writes a text with a checksum beside it."""
+    with sealed_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def seal(path: Path, checksum: str) -> None:
+    """Notes the checksum that a file is about to have.
+
+    The one before is kept as well: a process that is killed now leaves the file as it was.
+    """
+    before = checksums_of(path)[:1]
+    write_text(checksum_file(path), "".join(f"{line}\n" for line in (checksum, *before)))
+
+
+def checksum_file(path: Path) -> Path:
+    """The file with the checksums of another."""
+    return path.with_name(f".{path.name}.sha256")
+
+
+def checksums_of(path: Path) -> list[str]:
+    """The checksums that a file may have, the latest first; none if none were noted, or none can be read."""
+    try:
+        lines = checksum_file(path).read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return []
+    return [line for line in lines if len(line) == 64]
+
+
+def verify(path: Path) -> None:
+    """Raises DamagedError if a file is not what was written, FileNotFoundError if there is none.
+
+    A file without a checksum passes: runs of earlier versions have none.
+    """
+    read_sealed(path)
+
+
+def read_sealed(path: Path) -> bytes:
+    """The contents of a file that are what was written. Raises as `verify` does."""
+    if not path.exists():
+        raise FileNotFoundError(path)
+    if not path.is_file():
+        raise DamagedError(path, "a folder stands in its place" if path.is_dir() else "it is not a regular file")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedError(path, f"it cannot be read ({error.strerror})") from None
+    if (known := checksums_of(path)) and hashlib.sha256(content).hexdigest() not in known:
+        raise DamagedError(path, "its checksum is not that of what was written")
+    return content
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a damaged file to NAME.damaged, and forgets its checksum. Returns the new path."""
+    aside = path.with_name(f"{path.name}.damaged")
+    number = 2
+    while aside.exists():
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+        number += 1
+    path.rename(aside)
+    checksum_file(path).unlink(missing_ok=True)
+    return aside
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """The SHA-256 of a file of weights, read again only where its size or time of change is another."""
+    status = path.stat()
+    state = [str(path.resolve()), status.st_size, status.st_mtime_ns]
+    name = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
+    kept = cache_folder() / "hashes" / f"{name}.json"
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        *known, digest = json.loads(kept.read_text(encoding="utf-8"))
+        if known == state:
+            return str(digest)
+    digest = sha256_of(path)
+    with contextlib.suppress(OSError, ValueError):  # a cache that cannot be written costs time alone
+        write_text(kept, json.dumps([*state, digest]))
+    return digest

@@ -12,9 +12,10 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-from data_mixes.storage import write_text
+from data_mixes.storage import read_sealed, write_sealed
 from eval.engines.engine import Completion, Engine, EngineSettings, Likelihood, Progress, Request, ScoredRow
 from eval.generation.canary import CanaryError, judge
 from eval.generation.kept import Answers, store_chunk
@@ -142,8 +143,7 @@ def pass_canary_gate(
         for name, verdict in verdicts.items()
     }
     path = evaluation.folder / CANARY
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    write_text(path, json.dumps(before | record, indent=1))
+    write_sealed(path, json.dumps(kept_verdicts(path) | record, indent=1))
     for name, verdict in verdicts.items():
         if verdict.passed and not verdict.conclusive:
             say(f"canary gate: {name} changes the base model too little for the gate to tell if it is applied")
@@ -153,6 +153,15 @@ def pass_canary_gate(
             f"{engine.version} does not apply these adapters as PEFT does: {'; '.join(failed)}. "
             "No scores were made. Evaluate with engine: transformers, or report the model's architecture"
         )
+
+
+def kept_verdicts(path: Path) -> dict[str, Any]:
+    """The verdicts of the canary gate that are on disk; none where the file is damaged."""
+    try:
+        verdicts = json.loads(read_sealed(path))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return verdicts if isinstance(verdicts, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def log_probs_of(likelihoods: Sequence[Likelihood]) -> list[list[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data_mixes.storage import write_text
+from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from eval.engines.engine import Completion, Likelihood
 from eval.generation.requests import Evaluation, Keyed
 
@@ -35,7 +36,7 @@ def store_chunk(folder: Path, answers: Mapping[str, Completion | Likelihood]) ->
     """Writes a chunk's answers as one file, named by its content, whole or not at all."""
     text = "".join(json.dumps({"key": key} | asdict(each), ensure_ascii=False) + "\n" for key, each in answers.items())
     name = hashlib.sha256("".join(answers).encode()).hexdigest()[:16]
-    write_text(folder / f"{name}.jsonl", text)
+    write_sealed(folder / f"{name}.jsonl", text)
 
 
 def stored_completions(folder: Path) -> Iterator[tuple[str, Completion]]:
@@ -51,8 +52,19 @@ def stored_likelihoods(folder: Path) -> Iterator[tuple[str, Likelihood]]:
 
 
 def stored_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Key and answer of every chunk in the folder."""
+    """Key and answer of every chunk in the folder; a damaged chunk has none, and so is generated again."""
     for file in sorted(folder.glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
-            row = json.loads(line)
-            yield row.pop("key"), row
+        with contextlib.suppress(DamagedError, FileNotFoundError):
+            yield from chunk_rows(file)
+
+
+def chunk_rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Key and answer of every line of a chunk. Raises DamagedError, FileNotFoundError."""
+    try:
+        lines = read_sealed(file).decode("utf-8").split("\n")
+        if not lines or lines.pop():
+            raise DamagedError(file, "its last line is cut off")
+        rows = [json.loads(line) for line in lines]
+        return [(str(row.pop("key")), row) for row in rows]
+    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, KeyError, RecursionError):
+        raise DamagedError(file, "it is not JSON lines with keys") from None

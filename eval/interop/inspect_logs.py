@@ -197,12 +197,10 @@ def write_log(path: Path, log: EvalLog, samples: Iterable[EvalSample]) -> None:
     The format is a zip archive of samples/ID_epoch_N.json, summaries.json and header.json. `write_eval_log` of
     inspect_ai 0.3.285 compares each sample with all before it, and so takes a time that grows with their square.
     """
-    unfinished = path.with_name(f".{path.name}.unfinished")
     summaries: list[str] = []
-    with ZipFile(unfinished, "w", ZIP_DEFLATED) as archive:
+    with whole_file(path) as unfinished, ZipFile(unfinished, "w", ZIP_DEFLATED) as archive:
         for each in samples:
             archive.writestr(f"samples/{each.id}_epoch_{each.epoch}.json", each.model_dump_json(exclude_none=True))
             summaries.append(each.summary().model_dump_json(exclude_none=True))
         archive.writestr("summaries.json", f"[{','.join(summaries)}]")
         archive.writestr("header.json", log.model_dump_json(exclude_none=True))
-    unfinished.replace(path)

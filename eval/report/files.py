@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from data_mixes.storage import write_text
+from data_mixes.storage import whole_folder, write_text
 from eval.report.gallery import Gallery, gallery
 from eval.report.html import FOLDER, html_page
 from eval.report.latex import latex_table
@@ -57,12 +57,9 @@ def drawn(shown: Gallery) -> dict[str, bytes]:
 
 def write_folder(folder: Path, contents: dict[str, bytes]) -> None:
     """Makes the folder hold these files and no others; no folder at all for none."""
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    if contents:
-        unfinished.mkdir(parents=True)
+    if not contents:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with whole_folder(folder) as unfinished:
         for name, content in contents.items():
             (unfinished / name).write_bytes(content)
-    shutil.rmtree(folder, ignore_errors=True)
-    if contents:
-        unfinished.rename(folder)

@@ -97,7 +97,7 @@ def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
         for row in compared_rows(panel, one, other, groups, named[panel.task, panel.metric])
     ]
     items = flips(study, chosen, one, other)
-    path = study.folder / "comparisons" / f"{one}--{other}.jsonl"
+    path = StudyFolder(study.folder).comparisons / f"{one}--{other}.jsonl"
     write_text(path, "".join(item.model_dump_json() + "\n" for item in items))
     return Comparison(one=one, other=other, differences=tuple(rows), flipped=tuple(items), file=str(path))
 
@@ -135,7 +135,7 @@ def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> li
     """The items of which the two cells' main scores differ, the largest differences first, with what each wrote."""
     main = pl.DataFrame([*main_metrics(scores).items()], schema=["task", "metric"], orient="row")
     judged = scores.join(main, on=["task", "metric"], how="semi").select("cell", *SHARED, "value", "answer")
-    written = pl.read_parquet(study.folder / PREDICTIONS).select("cell", *SHARED, "prompt", "reference", "completion")
+    written = pl.read_parquet(StudyFolder(study.folder).predictions).select("cell", *SHARED, "prompt", "reference", "completion")
     both = judged.join(written, on=["cell", *SHARED], how="left")
     first, second = (both.filter(pl.col("cell") == cell).drop("cell") for cell in (one, other))
     second = second.select(*SHARED, pl.col("value", "answer", "completion").name.suffix("_other"))

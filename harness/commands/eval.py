@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.console import say
 from harness.evaluation.cells import evaluate_cells
 from harness.planning.study import Study
-from harness.reporting.current import SCORES
+from harness.runs.folder import StudyFolder
 
 
 def eval_study(recipe: Path, runs: Path, cells: str | None) -> None:
@@ -16,4 +16,4 @@ def eval_study(recipe: Path, runs: Path, cells: str | None) -> None:
     for note in study.begin():
         say(note)
     evaluate_cells(study, cells)
-    say(f"scores: {study.folder / SCORES}; what they say: harness report {recipe}")
+    say(f"scores: {StudyFolder(study.folder).scores}; what they say: harness report {recipe}")

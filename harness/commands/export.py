@@ -39,9 +39,9 @@ def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | No
     from eval.interop.inspect_logs import write_logs
 
     scores = chosen_scores(study, cells)
-    predictions = pl.read_parquet(study.folder / PREDICTIONS)
+    predictions = pl.read_parquet(StudyFolder(study.folder).predictions)
     samples = scores.n_unique(["cell", "task", "id"])
-    folder = out or study.folder / "exports" / to
+    folder = out or StudyFolder(study.folder).exports / to
     try:
         with progress("exporting", samples) as bar:
             summary = summarize(scores, study.groups, study.design)
@@ -55,7 +55,7 @@ def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | No
 def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:
     """The scores of the chosen cells and the base; says which cells have none. Raises UserError if none has."""
     names = [cell.name for cell in choose(study.cells, cells)]
-    path = study.folder / SCORES
+    path = StudyFolder(study.folder).scores
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     current, stale = current_scores(study)
@@ -78,7 +78,7 @@ def origin_of(study: PlannedStudy) -> Origin:
     return Origin(
         study=study.recipe.study,
         base_identity=study.kept.model,
-        created=datetime.fromtimestamp((study.folder / SCORES).stat().st_mtime, UTC),
+        created=datetime.fromtimestamp(StudyFolder(study.folder).scores.stat().st_mtime, UTC),
         packages=found["packages"],
         git=found["git"],
         sources={name: evaluation.sources.get(name, task.source) for name, task in TASKS.items()},

@@ -9,8 +9,9 @@ import polars as pl
 from eval.analysis.design import BASE
 from harness.console import plain_table, show_table
 from harness.planning.kept_plan import PlannedStudy, planned_study
-from harness.reporting.current import SCORES, current_scores
+from harness.reporting.current import current_scores
 from harness.results import Answer, Result
+from harness.runs.folder import StudyFolder
 from harness.runs.record import CellRun
 
 
@@ -52,7 +53,7 @@ def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
 def status_of(study: PlannedStudy) -> StudyStatus:
     """State, steps done and items scored of every cell, and of the base model where it is evaluated."""
     scored: dict[str, int] = {}
-    if (study.folder / SCORES).is_file():
+    if StudyFolder(study.folder).scores.is_file():
         scores, _ = current_scores(study)
         examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
         scored = dict(examples.group_by("cell").len().iter_rows())
@@ -76,5 +77,5 @@ def steps_done(run: CellRun, steps: int) -> int:
     """Steps of a trained cell, or those of its last whole checkpoint."""
     if run.trained:
         return steps
-    found = [int(folder.name.rpartition("-")[2]) for folder in run.checkpoints.glob("checkpoint-*")]
-    return max(found, default=0)
+    checkpoints = [folder.name.rpartition("-")[2] for folder in run.checkpoints.glob("checkpoint-*")]
+    return max((int(step) for step in checkpoints if step.isdecimal()), default=0)

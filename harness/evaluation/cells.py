@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
+from data_mixes.storage import sealed_file
 from eval.analysis.design import BASE
 from eval.engines.engine import Adapter, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
@@ -25,7 +27,7 @@ from harness.evaluation.judged import judge_study
 from harness.models.precision import note_in_study
 from harness.planning.study import CellPlan, Study
 from harness.recipe.grid import choose
-from harness.reporting.current import JUDGEMENTS, PREDICTIONS, SCORES
+from harness.runs.folder import StudyFolder
 from harness.runs.locks import locked
 from harness.runs.record import adapter_hash
 
@@ -70,7 +72,7 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
     models = [ModelUnderTest(BASE, None)] if study.recipe.evaluation.base else []
     models += [ModelUnderTest(plan.name, trained_adapter(plan)) for plan in plans]
     return Evaluation(
-        folder=study.folder / "evaluation",
+        folder=StudyFolder(study.folder).evaluation,
         base_identity=study.model.identity,
         engine_version=study.engine.version,
         models=models,
@@ -93,7 +95,7 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
 def trained_adapter(plan: CellPlan) -> Adapter:
     """The adapter of a trained cell. Raises UserError if it is not the one that was trained."""
     name = plan.run.record["adapter"]
-    if not (plan.run.adapter / "adapter_config.json").is_file() or adapter_hash(plan.run.adapter) != name:
+    if not plan.run.files.adapter_config.is_file() or adapter_hash(plan.run.files) != name:
         raise UserError(
             [
                 Problem(
@@ -115,16 +117,17 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
     predictions, scores = predictions_table(prompts, completions), scores_table(evaluation, prompts, completions)
     if study.lm_eval_sets:
         predictions, scores = with_lm_eval(study, evaluation, answers, predictions, scores)
-    write_table(study, PREDICTIONS, predictions)
+    files = StudyFolder(study.folder)
+    write_table(files.predictions, predictions)
     mains = main_metrics_of(study)
-    write_table(study, SCORES, with_main(scores, mains))
+    write_table(files.scores, with_main(scores, mains))
     if study.recipe.evaluation.judge:
         judged, judgements = judge_study(study, prompts, completions)
-        write_table(study, JUDGEMENTS, judgements)
+        write_table(files.judgements, judgements)
         split = split_scores(pl.concat([scores, judged]), RATING)
         main = pl.col("metric") == RATING + SWITCH_AWARE
         together = pl.concat([split.filter(main), scores, judged, split.filter(~main)])
-        write_table(study, SCORES, with_main(together, mains))
+        write_table(files.scores, with_main(together, mains))
 
 
 def main_metrics_of(study: Study) -> dict[str, str]:
@@ -136,11 +139,10 @@ def main_metrics_of(study: Study) -> dict[str, str]:
     return mains | (dict.fromkeys(judge.tasks, RATING + SWITCH_AWARE) if judge else {})
 
 
-def write_table(study: Study, name: str, table: pl.DataFrame) -> None:
-    """Writes one of the study's tables, whole or not at all."""
-    unfinished = study.folder / f".{name}.unfinished"
-    table.write_parquet(unfinished)
-    unfinished.replace(study.folder / name)
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Writes one of the study's tables, whole or not at all, with a checksum beside it."""
+    with sealed_file(path) as unfinished, unfinished.open("wb") as file:
+        table.write_parquet(file)
 
 
 def with_lm_eval(

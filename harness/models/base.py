@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from data_mixes.storage import cache_folder
+from data_mixes.storage import cache_folder, sha256_once, whole_folder
 from harness.console import waiting
 from harness.errors import Problem, UserError, suggestion
 from harness.runs.locks import locked
@@ -77,8 +77,7 @@ def _local(folder: Path, where: str) -> ModelFiles:
     weights = _weights(folder, where)
     digest = hashlib.sha256()
     for file in (folder / "config.json", *weights):
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
+        digest.update(bytes.fromhex(sha256_once(file)))
     return ModelFiles(str(folder.resolve()), None, f"sha256:{digest.hexdigest()[:16]}")
 
 
@@ -122,6 +121,7 @@ def _convert(package: Any, folder: Path) -> None:
     """Writes the package's GGUF as bfloat16 safetensors, whole or not at all."""
     with (
         waiting(f"converting {package.MODEL_NAME} to safetensors in {folder} (once, about a minute)"),
+        whole_folder(folder) as finished,
         tempfile.TemporaryDirectory(dir=folder.parent) as work,
     ):
         import torch
@@ -138,11 +138,8 @@ def _convert(package: Any, folder: Path) -> None:
         model: Any = AutoModelForCausalLM.from_pretrained(
             **source, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
         )
-        finished = Path(work) / "finished"
         model.save_pretrained(finished)
         tokenizer.save_pretrained(finished)
-        finished.chmod(0o755)
-        finished.rename(folder)
 
 
 if __name__ == "__main__":

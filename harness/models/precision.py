@@ -9,11 +9,10 @@ from typing import Any, Literal, TypeAlias
 
 from harness.errors import Problem, UserError
 from harness.models.devices import Device, this_device
-from harness.runs.record import RECORD, read_json, write_json
+from harness.runs.folder import StudyFolder
+from harness.runs.record import read_json, write_json
 
 Dtype: TypeAlias = Literal["bfloat16", "float32"]
-STUDY = "study.json"
-"""What holds for a whole study from its first cell on, whatever machine goes on with it."""
 PROBE_SECONDS = 0.05
 
 
@@ -45,13 +44,13 @@ def study_precision(folder: Path, wanted: Dtype | Literal["auto"]) -> Precision:
 
 def begun_precision(folder: Path) -> Precision | None:
     """What a study was begun with, by its own file, or by the record of any of its cells."""
-    kept = read_json(folder / STUDY)
+    kept = read_json(StudyFolder(folder).study)
     if kept:
         return Precision(kept["dtype"], kept["reason"])
-    for record in sorted(folder.glob(f"*/{RECORD}")):
-        identity: dict[str, Any] = (read_json(record) or {}).get("identity", {})
+    for cell in StudyFolder(folder).recorded_cells():
+        identity: dict[str, Any] = (read_json(cell.record) or {}).get("identity", {})
         if dtype := identity.get("model", {}).get("dtype"):
-            return Precision(dtype, f"{record.parent.name} was trained in it")
+            return Precision(dtype, f"{cell.path.name} was trained in it")
     return None
 
 
@@ -61,10 +60,10 @@ def begin_in(folder: Path, precision: Precision, device: Device) -> list[str]:
     Raises UserError for bfloat16 on a GPU without it: vLLM refuses that.
     """
     if precision.dtype == "bfloat16" and device.kind == "cuda" and not device.bfloat16:
-        begun = f"{folder.name} was begun in bfloat16" if (folder / STUDY).is_file() else "got bfloat16"
+        begun = f"{folder.name} was begun in bfloat16" if StudyFolder(folder).study.is_file() else "got bfloat16"
         message = f"{begun}, which {device.name} does not have; use a GPU that has it (Ampere or newer)"
         raise UserError([Problem("model.dtype", f"{message}, or float32 under another study's name")])
-    if not (folder / STUDY).is_file():
+    if not StudyFolder(folder).study.is_file():
         note_in_study(folder, dtype=precision.dtype, reason=precision.reason)
     here = precision_for(device)
     if here.dtype == precision.dtype:
@@ -79,7 +78,8 @@ def begin_in(folder: Path, precision: Precision, device: Device) -> list[str]:
 
 def note_in_study(folder: Path, **entries: str) -> None:
     """Adds entries to what is known of the whole study."""
-    write_json(folder / STUDY, (read_json(folder / STUDY) or {}) | entries)
+    path = StudyFolder(folder).study
+    write_json(path, (read_json(path) or {}) | entries)
 
 
 def emulation_cost() -> float:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from data_mixes.example import from_table
 from data_mixes.mixture import batches_by_length
 from data_mixes.prompts import Rendering
+from data_mixes.storage import DamagedError, sealed_file, verify
 from harness.planning.cells import CellPlan
-from harness.runs.job import IGNORED, PLAN, ROW_SCHEMA, CellJob
+from harness.runs.folder import StudyFolder
+from harness.runs.job import IGNORED, ROW_SCHEMA, CellJob
 
 if TYPE_CHECKING:
     from harness.planning.study import Study
@@ -42,8 +44,8 @@ def write_jobs(study: Study, plans: Sequence[CellPlan]) -> None:
     places: dict[tuple[int, bool], int] = {}
     placed = [place_rows(plan, places) for plan in plans]
     name = f"rows-{hashlib.sha256(repr(list(places)).encode()).hexdigest()[:16]}.arrow"
-    path = study.folder / PLAN / name
-    if not path.is_file():
+    path = StudyFolder(study.folder).rows / name
+    if not is_whole(path):
         rows = (row for plan, each in zip(plans, placed, strict=True) for row in fresh_rows(study, plan, each))
         write_rows(path, rows)
     for plan, each in zip(plans, placed, strict=True):
@@ -83,9 +85,11 @@ def fresh_rows(study: Study, plan: CellPlan, placed: Placed) -> Iterator[tuple[R
 
 def write_rows(path: Path, rows: Iterator[tuple[Rendering, bool]]) -> None:
     """Token ids with labels on the completion, as Arrow, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, ROW_SCHEMA) as writer:
+    with (
+        sealed_file(path) as unfinished,
+        pa.OSFile(str(unfinished), "wb") as sink,
+        pa.ipc.new_stream(sink, ROW_SCHEMA) as writer,
+    ):
         while chunk := list(islice(rows, CHUNK)):
             ids = [row.prompt_ids + row.completion_ids for row, _ in chunk]
             labels = [
@@ -94,7 +98,15 @@ def write_rows(path: Path, rows: Iterator[tuple[Rendering, bool]]) -> None:
                 for row, supervised in chunk
             ]
             writer.write_table(pa.table([ids, labels], schema=ROW_SCHEMA))
-    unfinished.replace(path)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there, and is what was written."""
+    try:
+        verify(path)
+    except (FileNotFoundError, DamagedError):
+        return False
+    return True
 
 
 def job_of(study: Study, plan: CellPlan, rows: str) -> CellJob:

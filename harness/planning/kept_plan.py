@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from pydantic import ValidationError
 
-from data_mixes.storage import write_text
+from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
 from harness.planning.card import CardRow
@@ -30,16 +30,15 @@ from harness.recipe.grid import Cell, cells_of
 from harness.recipe.load import load_recipe
 from harness.recipe.schema import Recipe
 from harness.results import Result
+from harness.runs.folder import StudyFolder
 from harness.runs.record import CellRun, open_cell, read_json
 
 if TYPE_CHECKING:
     from harness.planning.study import Study
 
-KEPT = "plan.json"
 CODE = Path(__file__).parents[2]
 ROOMS = ("data_mixes", "eval", "harness")
 DECIDING_PACKAGES = ("transformers", "tokenizers", "pydantic")
-STUDY = "study.json"
 
 
 class KeptCell(Result):
@@ -134,8 +133,8 @@ def planned_study(recipe: Path, runs: Path) -> PlannedStudy:
 def read_plan(folder: Path, key: str, model_files: str | None) -> KeptPlan | None:
     """What was kept under this key; None where nothing was, or something else, or of another base model."""
     try:
-        kept = KeptPlan.model_validate_json((folder / KEPT).read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
+        kept = KeptPlan.model_validate_json(read_sealed(StudyFolder(folder).plan))
+    except (OSError, DamagedError, ValidationError):
         return None
     return kept if kept.key == key and model_files in (None, kept.model_files) else None
 
@@ -170,7 +169,7 @@ def keep_plan(study: Study) -> KeptPlan:
             for plan in study.plans
         ),
     )
-    write_text(study.folder / KEPT, kept.model_dump_json(indent=1) + "\n")
+    write_sealed(StudyFolder(study.folder).plan, kept.model_dump_json(indent=1) + "\n")
     return kept
 
 
@@ -181,7 +180,7 @@ def jaccard(one: set[int], other: set[int]) -> float:
 
 def plan_key(recipe: Recipe, raw: Mapping[str, Any], folder: Path) -> str:
     """A hash of all that a plan follows from: the recipe, files it names, the number format begun with, the code."""
-    begun = (read_json(folder / STUDY) or {}).get("dtype")
+    begun = (read_json(StudyFolder(folder).study) or {}).get("dtype")
     code = [path for room in ROOMS for end in ("py", "yaml") for path in (CODE / room).rglob(f"*.{end}")]
     packages = [version(name) for name in DECIDING_PACKAGES]
     text = json.dumps([raw, begun, stated([*sorted(code), *inputs_of(recipe)]), packages], default=str, sort_keys=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.console import duration, line, plain_table, say, show_table
+from harness.runs.folder import StudyFolder
 from harness.planning.plan import PlannedDifference, StudyPlan, TimeLeft
 
 
@@ -20,6 +21,7 @@ def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bo
     from eval.report.pictures import card_picture
     from eval.report.render import as_svg
 
+    cards_folder = StudyFolder(folder).cards
     for cell, card in cards.items():
         table = card_table(card)
         if not quietly:
@@ -27,9 +29,9 @@ def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bo
             for row in table.rows:
                 shown.add_row(*row)
             show_table(shown)
-        write_text(folder / "cards" / f"{cell}.svg", as_svg(card_picture(cell, card).spec))
-        write_text(folder / "cards" / f"{cell}.json", json.dumps(card, indent=1) + "\n")
-    say(f"pictures and figures: {folder / 'cards'}")
+        write_text(cards_folder / f"{cell}.svg", as_svg(card_picture(cell, card).spec))
+        write_text(cards_folder / f"{cell}.json", json.dumps(card, indent=1) + "\n")
+    say(f"pictures and figures: {cards_folder}")
 
 
 def show_plan(plan: StudyPlan) -> None:

@@ -6,14 +6,12 @@ import polars as pl
 
 from eval.analysis.design import BASE
 from harness.planning.kept_plan import PlannedStudy
-
-PREDICTIONS, SCORES, JUDGEMENTS = "predictions.parquet", "scores.parquet", "judgements.parquet"
-"""The tables in a study's folder."""
+from harness.runs.folder import StudyFolder
 
 
 def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
     """The stored scores of the base and of the adapters there are now; and cells whose scores are of others."""
-    scores = pl.read_parquet(study.folder / SCORES)
+    scores = pl.read_parquet(StudyFolder(study.folder).scores)
     now = {plan.name: plan.run.record.get("adapter") for plan in study.plans} | {BASE: None}
     stored = scores.select("cell", "adapter").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, adapter in stored if cell not in now or now[cell] != adapter]

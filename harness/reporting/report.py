@@ -22,12 +22,12 @@ from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
 from harness.console import say
 from harness.errors import Problem, UserError
-from harness.models.precision import STUDY
 from harness.planning.design import is_scale, setting_places, sources_of_transfer
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
-from harness.reporting.current import PREDICTIONS, SCORES, current_scores
+from harness.reporting.current import current_scores
+from harness.runs.folder import StudyFolder
 from harness.runs.provenance import provenance
 from harness.runs.record import read_json
 
@@ -37,7 +37,7 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
 
     Raises UserError if nothing was scored yet, or only adapters that are gone.
     """
-    path = study.folder / SCORES
+    path = StudyFolder(study.folder).scores
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores, stale = current_scores(study)
@@ -46,7 +46,7 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
         raise UserError([Problem(str(path), message)])
     analysis = analysed(study, scores)
     for name, table in analysis.tables.items():
-        file = study.folder / f"{name}.csv"
+        file = StudyFolder(study.folder).table(name)
         if len(table):
             table.write_csv(file)
         else:
@@ -55,7 +55,7 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
     shown = write_report(study.folder, page)
     if console:
         print_tables(shown.primary, page.groups, console)
-        say(f"report: {study.folder / 'report.html'}, scores: {path}")
+        say(f"report: {StudyFolder(study.folder).report}, scores: {path}")
         say(f"for papers: {study.folder / 'tables'} (LaTeX), {study.folder / 'figures'} (SVG, PNG, PDF)")
         for note in page.notes:
             say(note)
@@ -179,7 +179,7 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
 
 def current_predictions(study: PlannedStudy, stale: list[str]) -> pl.DataFrame | None:
     """The stored predictions that the scores are of, if there are any."""
-    path = study.folder / PREDICTIONS
+    path = StudyFolder(study.folder).predictions
     if not path.is_file():
         return None
     return pl.read_parquet(path).filter(~pl.col("cell").is_in(stale))
@@ -212,11 +212,11 @@ def page_provenance(study: PlannedStudy) -> dict[str, str]:
     found = provenance()
     return {
         "base model": f"{study.kept.model}, in {study.kept.dtype}: {study.kept.dtype_reason}",
-        "engine": (read_json(study.folder / STUDY) or {}).get("engine", "not recorded"),
+        "engine": (read_json(StudyFolder(study.folder).study) or {}).get("engine", "not recorded"),
         "prompts": study.kept.prompts,
         "report made": f"{found['time']}, {code_and_machine(found)}",
         "packages": ", ".join(f"{name} {number}" for name, number in found["packages"].items()),
-    } | {plan.name: provenance_of(plan, read_json(study.folder / "evaluation" / CANARY) or {}) for plan in study.plans}
+    } | {plan.name: provenance_of(plan, read_json(StudyFolder(study.folder).evaluation / CANARY) or {}) for plan in study.plans}
 
 
 def code_and_machine(found: Mapping[str, Any]) -> str:

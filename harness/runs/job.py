@@ -1,6 +1,7 @@
 """A cell to be trained, as a value on disk: whatever process trains it needs the study's folder and nothing else.
 
-Rows stand once in the study's `plan/`, whichever cells train on them; a cell has their places in training order.
+A row is stored once in the study's `plan/`, whichever cells train on it; a cell has the positions of its rows, in
+training order.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from data_mixes.storage import write_text
+from data_mixes.storage import DamagedError, read_sealed, sealed_file, write_sealed
 from harness.errors import Problem, UserError
 from harness.recipe.schema import Adapter, Training
+from harness.runs.folder import StudyFolder
 
-JOB, ORDER, PLAN = "job.json", "order.npy", "plan"
 IGNORED = -100
 """The label of a token that carries no loss."""
 ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
@@ -47,20 +48,19 @@ class CellJob(BaseModel):
     """What the record says besides: the prompts' template, where sources come from."""
 
     def write(self, study: Path, order: NDArray[np.int32]) -> None:
-        """Puts the job and its rows' places into the cell's folder."""
-        folder = study / self.name
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f".{ORDER}.unfinished"
-        with unfinished.open("wb") as file:
+        """Puts the job and the positions of its rows into the cell's folder."""
+        cell = StudyFolder(study).cell(self.name)
+        with sealed_file(cell.order) as unfinished, unfinished.open("wb") as file:
             np.save(file, order)
-        unfinished.replace(folder / ORDER)
-        write_text(folder / JOB, self.model_dump_json(indent=1) + "\n")
+        write_sealed(cell.job, self.model_dump_json(indent=1) + "\n")
 
 
 def read_job(study: Path, name: str) -> CellJob:
     """The job of a planned cell. Raises UserError if there is none."""
     try:
-        return CellJob.model_validate_json((study / name / JOB).read_text(encoding="utf-8"))
+        return CellJob.model_validate_json(read_sealed(StudyFolder(study).cell(name).job))
     except FileNotFoundError:
-        message = f"{name} is not planned; train it by its recipe: accelerate launch harness/train.py RECIPE"
+        message = f"{name} is not planned; train it from its recipe: accelerate launch harness/train.py RECIPE"
         raise UserError([Problem(str(study), message)]) from None
+    except DamagedError as error:
+        raise UserError([Problem(str(error.path), f"is damaged: {error.reason}; plan again: harness run RECIPE")]) from None

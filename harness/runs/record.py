@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_mixes.storage import write_text
+from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from harness.errors import Problem, UserError
+from harness.runs.folder import CellFolder, StudyFolder
 
-RECORD = "record.json"
 FIRST_VERSION = 1
 """Of identities."""
 VERSION_OF_OLD = {"version": FIRST_VERSION}
@@ -29,18 +29,24 @@ class CellRun:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What is recorded so far; empty for a cell never begun."""
-        return read_json(self.folder / RECORD) or {}
+        """What is recorded so far; empty for a cell never begun, or whose record is damaged."""
+        record = read_json(self.files.record)
+        return record if isinstance(record, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+    @property
+    def files(self) -> CellFolder:
+        """The cell's files by name."""
+        return CellFolder(self.folder)
 
     @property
     def adapter(self) -> Path:
         """The trained adapter in PEFT's format."""
-        return self.folder / "adapter"
+        return self.files.adapter
 
     @property
     def checkpoints(self) -> Path:
         """The trainer's own folder, gone when the cell is trained."""
-        return self.folder / "checkpoints"
+        return self.files.checkpoints
 
     @property
     def trained(self) -> bool:
@@ -60,7 +66,7 @@ class CellRun:
 
     def update(self, **entries: Any) -> None:
         """Adds entries to the record."""
-        write_json(self.folder / RECORD, self.record | entries)
+        write_json(self.files.record, self.record | entries)
 
 
 def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
@@ -68,9 +74,9 @@ def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
 
     Raises UserError with the difference if the folder holds a cell of this name from another recipe.
     """
-    run = CellRun(study / name, identity)
+    run = CellRun(StudyFolder(study).cell(name).path, identity)
     record = run.record
-    before, after = (VERSION_OF_OLD | dict(each) for each in (record.get("identity", {}), identity))
+    before, after = (VERSION_OF_OLD | dict(stated) for stated in (record.get("identity", {}), identity))
     if record and (changed := differences(before, json.loads(json.dumps(after)))):
         difference = "; ".join(changed)
         raise UserError(
@@ -78,7 +84,7 @@ def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
                 Problem(
                     str(run.folder),
                     f"holds another experiment of this name. Changed: {difference}. "
-                    "Name the study anew, choose another --runs folder, or delete this one",
+                    "Give the study another name, choose another --runs folder, or delete this one",
                 )
             ]
         )
@@ -98,18 +104,21 @@ def fingerprint(identity: Mapping[str, Any]) -> str:
 def differences(before: Any, after: Any, path: str = "") -> list[str]:
     """Where two identities differ: ["training.learning_rate was 0.001, is 0.0005"]."""
     if isinstance(before, dict) and isinstance(after, dict):
-        found: list[str] = []
+        changed: list[str] = []
         for key in sorted({*before, *after}):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
             inner = f"{path}.{key}" if path else str(key)  # pyright: ignore[reportUnknownArgumentType]
-            found += differences(before.get(key), after.get(key), inner)  # pyright: ignore[reportUnknownMemberType]
-        return found
+            changed += differences(before.get(key), after.get(key), inner)  # pyright: ignore[reportUnknownMemberType]
+        return changed
     return [] if before == after else [f"{path} was {before!r}, is {after!r}"]
 
 
-def adapter_hash(folder: Path) -> str:
-    """Names an adapter by its weights and the scale they are applied with."""
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    digest = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes())
+def adapter_hash(cell: CellFolder) -> str:
+    """Names an adapter by its weights and the scale they are applied with: what engines key their caches by.
+
+    Raises DamagedError or FileNotFoundError where its files cannot be read.
+    """
+    config = json.loads(read_sealed(cell.adapter_config))
+    digest = hashlib.sha256(cell.adapter_weights.read_bytes())
     digest.update(json.dumps([config["r"], config["lora_alpha"], config["use_rslora"]]).encode())
     return digest.hexdigest()[:16]
 
@@ -127,13 +136,13 @@ def prepare_runs_folder(runs: Path) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes JSON whole or not at all."""
-    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Writes JSON whole or not at all, with a checksum beside it."""
+    write_sealed(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """The contents of a JSON file, or None if there is no such file."""
+    """The contents of a JSON file; None if there is none, or a damaged one, which `harness.runs.damage` reports."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return json.loads(read_sealed(path))
+    except (FileNotFoundError, DamagedError, ValueError, RecursionError):
         return None

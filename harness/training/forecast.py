@@ -17,6 +17,7 @@ from harness.models.devices import gpu_count, on_cpu, this_device
 from harness.models.precision import emulation_cost, precision_for
 from harness.planning.plan import TimeLeft
 from harness.recipe.grid import choose
+from harness.runs.folder import StudyFolder
 from harness.training.batches import micro_batch_of, processes_that_share
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def typical_shape(work: Sequence[TrainingWork]) -> tuple[int, int, int]:
 
 def generation_work(study: Study, plans: Sequence[CellPlan]) -> GenerationWork:
     """The completions that are still wanted of these cells and of the base."""
-    path = study.folder / "predictions.parquet"
+    path = StudyFolder(study.folder).predictions
     there: dict[tuple[str, str | None], int] = {}
     if path.is_file():
         counts = pl.read_parquet(path, columns=["cell", "adapter"]).group_by("cell", "adapter").len()

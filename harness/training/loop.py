@@ -14,11 +14,13 @@ from accelerate import PartialState
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
+from data_mixes.storage import checksum_file
 from harness.console import BarProgress, LineProgress, counted, progress, say, waiting
 from harness.errors import Problem, UserError
 from harness.models.base import load_tokenizer
 from harness.models.devices import on_cpu
-from harness.runs.job import JOB, ORDER, PLAN, CellJob, read_job
+from harness.runs.folder import StudyFolder
+from harness.runs.job import CellJob, read_job
 from harness.runs.locks import locked
 from harness.runs.provenance import provenance
 from harness.runs.record import CellRun, adapter_hash
@@ -71,15 +73,15 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
     if state.is_main_process:
         say(f"{counted(len(jobs), 'cell')} to train{expected}")
     for number, job in enumerate(jobs, 1):
-        run = CellRun(study / job.name, job.identity)
+        run = CellRun(StudyFolder(study).cell(job.name).path, job.identity)
         if state.is_main_process:
             run.begin()
-        with locked(run.folder / ".lock") if state.is_main_process else nullcontext():
+        with locked(run.files.lock) if state.is_main_process else nullcontext():
             state.wait_for_everyone()
             train_cell(model, tokenizer, job, run, f"cell {number}/{len(jobs)} {job.name}", state)
             state.wait_for_everyone()
-    if state.is_main_process and not any(study.glob(f"*/{JOB}")):
-        shutil.rmtree(study / PLAN, ignore_errors=True)
+    if state.is_main_process and not any(cell.job.is_file() for cell in StudyFolder(study).recorded_cells()):
+        shutil.rmtree(StudyFolder(study).rows, ignore_errors=True)
 
 
 def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
@@ -106,7 +108,7 @@ def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: st
             clean_up(run)
         return
     if state.is_main_process:
-        run.update(**record_of(job, outcome, weights, state.num_processes), adapter=adapter_hash(run.adapter))
+        run.update(**record_of(job, outcome, weights, state.num_processes), adapter=adapter_hash(run.files))
         clean_up(run)
 
 
@@ -134,8 +136,9 @@ def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) 
 def clean_up(run: CellRun) -> None:
     """Removes what only training needs."""
     shutil.rmtree(run.checkpoints, ignore_errors=True)
-    for name in (JOB, ORDER):
-        (run.folder / name).unlink(missing_ok=True)
+    for path in (run.files.job, run.files.order):
+        path.unlink(missing_ok=True)
+        checksum_file(path).unlink(missing_ok=True)
 
 
 def load_base_model(job: CellJob) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
+from data_mixes.storage import seal, sha256_of, whole_folder
 from harness.recipe.schema import Adapter
 
 
@@ -39,11 +39,10 @@ def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
 
 
 def save_adapter(peft_model: PeftModel, folder: Path) -> None:
-    """Writes the adapter as safetensors, whole or not at all."""
-    unfinished = folder.with_name(".adapter.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    peft_model.save_pretrained(str(unfinished), safe_serialization=True)
-    load_file(unfinished / "adapter_model.safetensors")
-    (unfinished / "README.md").unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    """Writes the adapter as safetensors, whole or not at all, with a checksum beside each file."""
+    with whole_folder(folder) as unfinished:
+        peft_model.save_pretrained(str(unfinished), safe_serialization=True)
+        load_file(unfinished / "adapter_model.safetensors")
+        (unfinished / "README.md").unlink(missing_ok=True)
+        for file in sorted(unfinished.iterdir()):
+            seal(file, sha256_of(file))

@@ -22,7 +22,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.models.devices import on_cpu
 from harness.recipe.schema import Training
-from harness.runs.job import IGNORED, ORDER, PLAN, CellJob
+from harness.runs.folder import StudyFolder
+from harness.runs.job import IGNORED, CellJob
 from harness.runs.record import CellRun
 from harness.training.batches import micro_batch_of
 from harness.training.lora import adapted, save_adapter
@@ -83,7 +84,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
 
     Resumes from the last whole checkpoint in the cell's folder. Every process of a launch calls this; the first writes.
     """
-    state, run = PartialState(), CellRun(study / job.name, job.identity)
+    state, run = PartialState(), CellRun(StudyFolder(study).cell(job.name).path, job.identity)
     set_seed(job.training.seed)
     with adapted(model, job.adapter, job.training.seed) as adapted_model:
         trainer = SupervisedPositionsTrainer(
@@ -111,7 +112,8 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
 
 def rows_of(job: CellJob, study: Path) -> Dataset:
     """The cell's rows in training order, read from disk as they are wanted."""
-    return Dataset.from_file(str(study / PLAN / job.rows)).select(np.load(study / job.name / ORDER))
+    files = StudyFolder(study)
+    return Dataset.from_file(str(files.rows / job.rows)).select(np.load(files.cell(job.name).order))
 
 
 def trainer_settings(checkpoints: Path, training: Training, processes: int) -> SFTConfig:

@@ -1,0 +1,128 @@
+"""The folder of a study: the one description of which files are in it, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class CellFolder:
+    """The files of one cell."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """What is recorded of the cell: its state, identity, loss, times."""
+        return self.path / "record.json"
+
+    @property
+    def adapter(self) -> Path:
+        """The trained adapter, in PEFT's format."""
+        return self.path / "adapter"
+
+    @property
+    def adapter_config(self) -> Path:
+        """The settings of the adapter."""
+        return self.adapter / "adapter_config.json"
+
+    @property
+    def adapter_weights(self) -> Path:
+        """The weights of the adapter."""
+        return self.adapter / "adapter_model.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The trainer's own folder; removed when the cell is trained."""
+        return self.path / "checkpoints"
+
+    @property
+    def job(self) -> Path:
+        """What a process needs to train the cell; removed when it is trained."""
+        return self.path / "job.json"
+
+    @property
+    def order(self) -> Path:
+        """The positions of the cell's rows in the file of rows, in training order; removed likewise."""
+        return self.path / "order.npy"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains the cell."""
+        return self.path / ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFolder:
+    """The files of a study."""
+
+    path: Path
+
+    @property
+    def study(self) -> Path:
+        """What holds for the whole study from its first cell on: the number format, the engine."""
+        return self.path / "study.json"
+
+    @property
+    def plan(self) -> Path:
+        """The plan, for commands that need no rows."""
+        return self.path / "plan.json"
+
+    @property
+    def rows(self) -> Path:
+        """The folder of rows as token ids, while cells are trained on them."""
+        return self.path / "plan"
+
+    @property
+    def evaluation(self) -> Path:
+        """The folder of completions, log-probabilities and the canary gate's verdicts: see `eval.generation.kept`."""
+        return self.path / "evaluation"
+
+    @property
+    def predictions(self) -> Path:
+        """The table of what every model wrote."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def scores(self) -> Path:
+        """The table of scores."""
+        return self.path / "scores.parquet"
+
+    @property
+    def judgements(self) -> Path:
+        """The table of what a judge was asked, and replied."""
+        return self.path / "judgements.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The report's page; `eval.report.files` names what stands beside it."""
+        return self.path / "report.html"
+
+    @property
+    def cards(self) -> Path:
+        """The folder of mixture cards."""
+        return self.path / "cards"
+
+    @property
+    def comparisons(self) -> Path:
+        """The folder of items on which two cells differ."""
+        return self.path / "comparisons"
+
+    @property
+    def exports(self) -> Path:
+        """The folder of results in the formats of other programs."""
+        return self.path / "exports"
+
+    def table(self, name: str) -> Path:
+        """A table of the analysis as CSV, beside the report."""
+        return self.path / f"{name}.csv"
+
+    def cell(self, name: str) -> CellFolder:
+        """The folder of a cell."""
+        return CellFolder(self.path / name)
+
+    def recorded_cells(self) -> Iterator[CellFolder]:
+        """The cells that have a record, by name."""
+        return (CellFolder(record.parent) for record in sorted(self.path.glob("*/record.json")))
