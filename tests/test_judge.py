@@ -277,6 +277,7 @@ with ReplyStore.opened(Path(sys.argv[2])) as store:
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_replied(tmp_path: Path) -> None:
     path, stuck = tmp_path / "replies.sqlite", threading.Event()
     with judge_server(lambda number, _: Answer(after=stuck if number >= 6 else None)) as server:
