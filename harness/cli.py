@@ -144,11 +144,12 @@ def compare(
         from harness.commands.compare import compare_cells, show_comparison
         from harness.planning.kept_plan import planned_study
 
-        data = compare_cells(planned_study(recipe, runs), one, other)
+        study = planned_study(recipe, runs)
+        data = compare_cells(study, one, other)
         if as_json:
             print(data.as_json())
         else:
-            show_comparison(data, show)
+            show_comparison(data, study.groups, show)
 
 
 @app.command()
@@ -192,11 +193,12 @@ def analyze(
         named = [names_in(given) for given in (seen, unseen, group, stages)]
         trained = named[0] if pivot in (*named[0], *named[1]) else (pivot, *named[0])
         columns = Columns(x, named[2], language, score_column, item, named[3])
-        found = analyze_table(table, columns, LanguageGroups(trained, named[1], pivot=pivot))
+        groups = LanguageGroups(trained, named[1], pivot=pivot)
+        analyses = analyze_table(table, columns, groups)
         if as_json:
-            print(found.as_json())
+            print(analyses.as_json())
         else:
-            show_analysis(found)
+            show_analysis(analyses, groups)
 
 
 @app.command()

@@ -38,7 +38,7 @@ def test_the_guides_own_tables_give_the_guides_own_figures() -> None:
         * curve["gap_closed"]["mean"]
         for part in json.loads(done.stdout)["analyses"]
         for curve in part["curves"]
-        if curve["group"] == "non-English"
+        if curve["group"] == "non_pivot"
     }
     assert round(closed["aya-23-8b", "instructions", "en es fr ja zh"], 1) == 6.8
     assert round(closed["aya-23-8b", "summarization", "en es fr ja zh"], 1) == 8.7

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.analysis.groups import LanguageGroups
+from eval.analysis.groups import OTHERS, PERFORMANCE, Kind, LanguageGroups
 from eval.report.files import write_report
 from eval.report.findings import duration
 from eval.report.gallery import gallery
@@ -41,7 +41,14 @@ def summary(*rows: tuple[str, str, str, float | None]) -> pl.DataFrame:
         [
             {"cell": cell, "task": "math", "metric": metric, "group": group, "languages": group, "mean": mean}
             | {"low": mean and mean - 0.05, "high": mean and mean + 0.05, "scored": 20 if mean is not None else 0}
-            | {"unscored": 0 if mean is not None else 20, "no_answer": 0, "version": "scorer/1", "runs": 1}
+            | {
+                "unscored": 0 if mean is not None else 20,
+                "no_answer": 0,
+                "version": "scorer/1",
+                "runs": 1,
+                "main": True,
+            }
+            | {"kind": Kind.RATIO if group == PERFORMANCE else Kind.MEAN if group in GROUPS.means() else Kind.LANGUAGE}
             for cell, metric, group, mean in rows
         ]
     )
@@ -51,7 +58,7 @@ def test_figures_are_shown_in_their_metrics_unit() -> None:
     rated, share = metric_tables(
         summary(
             ("a", "judge_rating_switch_aware", "en", 4.2),
-            ("a", "judge_rating_switch_aware", "performance to English", 0.913),
+            ("a", "judge_rating_switch_aware", "performance_to_pivot", 0.913),
             ("a", "accuracy_in_language", "en", 0.4271),
         ),
         GROUPS,
@@ -176,7 +183,7 @@ def test_a_figure_of_fewer_predictions_says_of_how_many() -> None:
         there = scored.filter(language=language).height
         assert counts[language] == ("" if there == 12 else f"n={there}")
     others = scored.filter(pl.col("language") != "en").height
-    assert others < 7 * 12 and counts["non-English"] == f"n={others}"
+    assert others < 7 * 12 and counts[OTHERS] == f"n={others}"
 
 
 def test_a_latex_table_has_every_figure_its_interval_and_what_it_rests_on() -> None:

@@ -91,7 +91,7 @@ def test_the_report_says_it_all(study: tuple[Path, Path, str]) -> None:
         "instructions",
         "seen",
         "unseen",
-        "performance to English",
+        "performance_to_pivot",
         "final-answer/2",
         "items per language",
     ):
@@ -126,7 +126,7 @@ def test_plan_status_and_report_speak_json(study: tuple[Path, Path, str]) -> Non
         (name, 12, 12) for name in CELLS
     ]
     assert plan["schema"] == status["schema"] == report["schema"] == 1
-    assert {row["group"] for row in report["summary"]} >= {"en", "fr", "ja", "seen", "unseen", "non-English"}
+    assert {row["group"] for row in report["summary"]} >= {"en", "fr", "ja", "seen", "unseen", "non_pivot"}
     assert all({"mean", "low", "high", "scored", "unscored", "version"} <= row.keys() for row in report["summary"])
 
 

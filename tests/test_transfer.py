@@ -12,13 +12,14 @@ from eval.analysis.comparisons import compare
 from eval.analysis.curves import curve_findings, gap_closed
 from eval.analysis.design import Curve, Design
 from eval.analysis.dynamics import continual, continual_estimates, forgetting, learn_step
-from eval.analysis.groups import GAP, LanguageGroups
+from eval.analysis.groups import GAP, OTHERS, PERFORMANCE, LanguageGroups
 from eval.analysis.panel import Panel
 from eval.analysis.stats import Estimate
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Source, Transfer
 from eval.report.findings import sentences
 from eval.report.tables import metric_tables
+from eval.scorers.main_metric import main_metrics, with_main
 
 GROUPS = LanguageGroups(("en", "fr"), ("ja",), {"far": ("ja",)})
 
@@ -59,7 +60,7 @@ def test_the_summary_follows_the_papers_definitions() -> None:
     assert found["seen"]["mean"] == 0.5 and found["seen"]["languages"] == "fr"
     assert found["unseen"]["mean"] == 0.5 and (found["unseen"]["scored"], found["unseen"]["unscored"]) == (2, 1)
     assert found["en"]["mean"] == pytest.approx(5 / 6)
-    assert found["performance to English"]["mean"] == pytest.approx(0.5 / (5 / 6))
+    assert found[PERFORMANCE]["mean"] == pytest.approx(0.5 / (5 / 6))
     assert found["all"]["mean"] == pytest.approx((5 / 6 + 0.5 + 0.5) / 3)
     assert found["far"]["mean"] == found["ja"]["mean"] == 0.5
     assert found[GAP]["mean"] == 0.0
@@ -68,8 +69,21 @@ def test_the_summary_follows_the_papers_definitions() -> None:
 def test_another_pivot_is_named() -> None:
     groups = LanguageGroups(("en", "fr"), ("ja",), pivot="fr")
     found = {row["group"]: row["mean"] for row in summarize(scores(), groups).iter_rows(named=True)}
-    assert found["performance to French"] == pytest.approx((5 / 6 + 0.5) / 2 / 0.5)
-    assert found["seen"] == pytest.approx(5 / 6) and "non-French" in found
+    assert found[PERFORMANCE] == pytest.approx((5 / 6 + 0.5) / 2 / 0.5)
+    assert found["seen"] == pytest.approx(5 / 6) and OTHERS in found
+    assert (groups.label(PERFORMANCE), groups.label(OTHERS)) == ("performance to French", "non-French")
+
+
+def test_the_main_metric_is_the_one_marked_and_in_tables_without_marks_the_first() -> None:
+    both = pl.concat([scores(), scores().with_columns(metric=pl.lit("chrf"))])
+    assert main_metrics(both) == {"math": "accuracy"}
+    marked = with_main(both, {"math": "chrf"})
+    assert main_metrics(marked) == {"math": "chrf"} and {panel.metric for panel in main_panels(marked)} == {"chrf"}
+    made = summarize(marked, GROUPS)
+    assert made.filter("main")["metric"].unique().to_list() == ["chrf"]
+    shown = {table.metric: table.main for table in metric_tables(made, GROUPS, ["a"])}
+    assert shown == {"accuracy": False, "chrf": True}
+    assert main_metrics(with_main(both, {})) == {"math": "accuracy"}, "nothing is marked: a judge failed"
 
 
 def test_a_cell_without_scores_has_no_row_and_a_blank_has_no_zero() -> None:
@@ -80,7 +94,7 @@ def test_a_cell_without_scores_has_no_row_and_a_blank_has_no_zero() -> None:
     assert list(made.rows) == ["a"]
     figures = dict(zip(made.columns, made.rows["a"], strict=True))
     assert figures["fr"].text == "" and figures["fr"].unscored == 3
-    assert figures["seen"].text == "" and figures[GROUPS.performance].text == ""
+    assert figures["seen"].text == "" and figures[PERFORMANCE].text == ""
     assert figures["en"].text == "83.3"
 
 
@@ -134,13 +148,13 @@ def test_a_blank_takes_only_the_point_that_it_is_of() -> None:
     made = made.with_columns(value=pl.when(blank).then(None).otherwise(pl.col("value")))
     found = {each.group: each for each in curve_findings(main_panels(made), GROUPS, curve((0, 10, 20)))}
     assert {name: each.points for name, each in found.items()} == {
-        "seen": 3, "unseen": 2, "non-English": 2, "all": 2, "far": 2,
+        "seen": 3, "unseen": 2, OTHERS: 2, "all": 2, "far": 2,
     }  # fmt: skip
-    assert found["non-English"].gap_closed.mean is not None
+    assert found[OTHERS].gap_closed.mean is not None
     first = made.filter(pl.col("cell") != "0")
     without = {each.group: each for each in curve_findings(main_panels(first), GROUPS, curve((0, 10, 20)))}
     assert without["seen"].gap_closed.mean is None, "not from the first amount there happens to be"
-    assert "non-English" not in without
+    assert OTHERS not in without
 
 
 def curve(amounts: tuple[float, ...]) -> Design:
@@ -157,13 +171,13 @@ def test_the_plateau_is_the_smallest_amount_within_noise_of_the_best() -> None:
 def test_seen_and_unseen_go_together_or_not_over_the_points() -> None:
     rising = random_scores({"0": 0.2, "10": 0.4, "20": 0.6})
     found = {each.group: each for each in curve_findings(main_panels(rising), GROUPS, curve((0, 10, 20)))}
-    assert found["non-English"].correlation == pytest.approx(1.0) and found["unseen"].correlation is None
-    assert found["non-English"].correlation_interval == pytest.approx((1.0, 1.0))
+    assert found[OTHERS].correlation == pytest.approx(1.0) and found["unseen"].correlation is None
+    assert found[OTHERS].correlation_interval == pytest.approx((1.0, 1.0))
     parting = rising.with_columns(
         value=pl.when(pl.col("language") == "ja").then(-pl.col("value")).otherwise(pl.col("value"))
     )
     (other,) = (
-        each for each in curve_findings(main_panels(parting), GROUPS, curve((0, 10, 20))) if each.group == "non-English"
+        each for each in curve_findings(main_panels(parting), GROUPS, curve((0, 10, 20))) if each.group == OTHERS
     )
     assert other.correlation == pytest.approx(-1.0)
     two = curve_findings(main_panels(rising), GROUPS, curve((0, 10)))
@@ -176,8 +190,8 @@ def test_gap_closed_is_the_most_that_performance_to_english_rises() -> None:
          for language, value in (("en", 0.5), ("fr", 0.5 * share), ("ja", 0.5 * share))}
     )  # fmt: skip
     found = {each.group: each for each in curve_findings(main_panels(made), GROUPS, curve((0, 10, 20)))}
-    assert found["non-English"].gap_closed.mean == pytest.approx(0.3)
-    assert found["non-English"].gap_closed.low is None, "what varies over no item says nothing of how sure it is"
+    assert found[OTHERS].gap_closed.mean == pytest.approx(0.3)
+    assert found[OTHERS].gap_closed.low is None, "what varies over no item says nothing of how sure it is"
 
 
 @pytest.mark.parametrize("runs", [1, 3, 5])
@@ -241,10 +255,10 @@ def test_the_best_donor_is_named_with_what_it_is_compared_with() -> None:
         return [each for each in found if "trained on" in each]
 
     (sure,) = told(0.1, 0.0)
-    assert sure.startswith("math: of 2 languages trained on, English has the highest mean for others, +10.0 (")
+    assert sure.startswith("math: English, one of 2 languages trained on, helps other languages most: +10.0 (95 % CI ")
     assert "against base (p < 0.001)" in sure
     (chance,) = told(0.005, 0.0)
-    assert "against base, which may be chance (p = " in chance
+    assert "against base; this difference is within noise (p = " in chance
     assert told(0.1, 0.1) == [], "none is highest"
 
 
@@ -258,18 +272,19 @@ def test_gap_closed_is_undefined_where_english_may_be_nothing() -> None:
 
 def test_sentences_say_what_is_best_and_whether_that_is_real() -> None:
     design = Design({"amount-0": ("amount-0",), "amount-9": ("amount-9",)}, {"amount-9": "amount-0"})
-    for gain, verdict in ((0.2, "above amount-0 (p < 0.001)."), (0.001, "above amount-0, which may be chance (p = ")):
+    verdicts = {0.2: "above amount-0 (p < 0.001).", 0.001: "above amount-0; this difference is within noise (p = "}
+    for gain, verdict in verdicts.items():
         made = random_scores({"base": 0.2, "amount-0": 0.4, "amount-9": 0.4 + gain})
         summary, compared = summarize(made, GROUPS, design), compare(main_panels(made), GROUPS, design)
         told = sentences(summary, compared, [], GROUPS, design, {"amount-0": 60.0, "amount-9": 120.0})
-        best = [each for each in told if each.startswith("math, seen languages: amount-9 is highest, ")]
+        best = [each for each in told if each.startswith("math: amount-9 scores highest on seen languages: ")]
         assert len(best) == 1 and verdict in best[0], told
         assert told[-1] == "cost: training took from 1 min 00 s (amount-0) to 2 min 00 s (amount-9), 2.0 times as long."
     same = table({(cell, language): [0.0] * 9 for cell in design.settings for language in GROUPS.all})
     told = sentences(
         summarize(same, GROUPS, design), compare(main_panels(same), GROUPS, design), [], GROUPS, design, {}
     )
-    assert "math, unseen languages: the 2 mixtures score the same, 0.0 (0.0–29.9)." in told
+    assert "math: the 2 mixtures score the same on unseen languages, 0.0 (95 % CI 0.0–29.9)." in told
 
 
 def test_learning_and_forgetting_over_checkpoints() -> None:

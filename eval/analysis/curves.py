@@ -10,7 +10,7 @@ import numpy as np
 
 from eval.analysis.comparisons import paired
 from eval.analysis.design import Curve, Design
-from eval.analysis.groups import LanguageGroups
+from eval.analysis.groups import OTHERS, SEEN, UNSEEN, LanguageGroups
 from eval.analysis.panel import Panel
 from eval.analysis.stats import LEVEL, Estimate, Floats, contributions, differences, interval, spread
 
@@ -80,7 +80,7 @@ def _findings_of(panel: Panel, curve: Curve, groups: LanguageGroups, design: Des
         best = highest[name]
         within = [place for place in range(len(each)) if place == best or (p_values[name, place] or 0) >= LEVEL]
         closed, rho, around = Estimate(0, None, None, None), None, None
-        if name == groups.others:
+        if name == OTHERS:
             runs = [point.runs for point in each]
             rho, around = seen_unseen_correlation(panel, runs, groups)
             if each[0].amount == min(curve.amounts):
@@ -129,7 +129,7 @@ def gap_closed(panel: Panel, runs: Sequence[Sequence[str]], groups: LanguageGrou
     noisy figures the best leans upwards, the more so the more points are nearly as good. Undefined where the pivot's
     score could be 0 at a point.
     """
-    others = groups.means().get(groups.others, ())
+    others = groups.means().get(OTHERS, ())
     if groups.pivot not in panel.languages or not others or not set(others) <= set(panel.languages):
         return Estimate(0, None, None, None)
     arrays = [(panel.of(each, others), panel.of(each, (groups.pivot,))) for each in runs]
@@ -174,7 +174,7 @@ def seen_unseen_correlation(
     Undefined for fewer than three points, and where all points of a group are equal.
     """
     means = groups.means()
-    seen, unseen = means.get("seen", ()), means.get("unseen", ())
+    seen, unseen = means.get(SEEN, ()), means.get(UNSEEN, ())
     if len(runs) < 3 or not seen or not unseen or not {*seen, *unseen} <= set(panel.languages):
         return None, None
     found = [[contributions(panel.of(each, members)).mean() for each in runs] for members in (seen, unseen)]

@@ -11,14 +11,14 @@ import polars as pl
 from eval.analysis.curves import curve_findings
 from eval.analysis.design import Curve, Design
 from eval.analysis.dynamics import continual_estimates, forgetting, learn_step
-from eval.analysis.groups import GAP, LanguageGroups
+from eval.analysis.groups import Kind, LanguageGroups
 from eval.analysis.summary import main_panels, summarize
 
 CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
 """Names of the axis under which learning and forgetting are reported."""
 
 
-RESERVED = ("group", "languages", "mean", "low", "high", "scored", "unscored")
+RESERVED = ("group", "kind", "languages", "mean", "low", "high", "scored", "unscored")
 """What an axis cannot be called, because the figures at its values are."""
 BASELINES = ("random", "alone")
 """Columns, where a table of stages has them, of the scores of guessing, and of training on a language alone."""
@@ -138,7 +138,7 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
     amounts = tuple(part[columns.x].unique().sort())
     names = tuple(map(repr, amounts))
     design = Design({name: (name,) for name in names}, curves=(Curve("", columns.x, amounts, names),))
-    summary = summarize(scores, groups, design).drop("task", "metric", "runs", "version", "no_answer")
+    summary = summarize(scores, groups, design).drop("task", "metric", "main", "runs", "version", "no_answer")
     summary = summary.rename({"cell": columns.x}).with_columns(pl.col(columns.x).cast(pl.Float64))
     summary = summary.sort(columns.x, maintain_order=True)
     found: dict[str, Any] = {
@@ -202,6 +202,6 @@ def as_scores(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
 
 def _dynamics(summary: pl.DataFrame, x: str) -> Iterator[dict[str, Any]]:
     """When each language and group was learned, and how much of it was forgotten."""
-    for (group,), part in summary.filter(pl.col("group") != GAP).group_by(["group"], maintain_order=True):
+    for (group,), part in summary.filter(pl.col("kind") != Kind.DIFFERENCE).group_by(["group"], maintain_order=True):
         steps, means = part[x].to_list(), part["mean"].to_list()
         yield {"group": group, "learn_step": learn_step(steps, means), "forgetting": forgetting(steps, means)}

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from eval.analysis.design import Design
-from eval.analysis.groups import GAP, LanguageGroups
+from eval.analysis.groups import GAP, OTHERS, PERFORMANCE, SEEN, UNSEEN, Kind, LanguageGroups
 from eval.analysis.panel import Panel, panels_of
 from eval.analysis.stats import (
     Estimate,
@@ -18,40 +18,44 @@ from eval.analysis.stats import (
     ratio,
     spread,
 )
+from eval.scorers.main_metric import main_metrics
 from eval.scorers.metrics import metric_of
-
-
-def main_metrics(scores: pl.DataFrame) -> dict[str, str]:
-    """Task → the metric it is judged by, which comes first."""
-    first = scores.group_by("task", maintain_order=True).agg(pl.col("metric").first())
-    return dict(first.iter_rows())
 
 
 def summarize(scores: pl.DataFrame, groups: LanguageGroups, design: Design | None = None) -> pl.DataFrame:
     """One row per run and setting, task, metric and language or group.
 
-    Columns: cell, runs, task, metric, group, languages, mean, low, high, scored, unscored, no_answer, version.
-    *Performance to English* = mean over the other languages / the English score of the same cell (arXiv 2504.16677,
-    avg7 / English); *seen − unseen* = difference of the two means.
+    Columns: cell, runs, task, metric, main (whether the task is judged by the metric), group, kind (see `Kind`),
+    languages, mean, low, high, scored, unscored, no_answer, version. The group `performance_to_pivot` is the mean
+    over the other languages / the pivot's score of the same cell (arXiv 2504.16677, avg7 / English), and
+    `seen_minus_unseen` the difference of the two means.
     """
-    tallies = counted(scores)
-    rows = [row for panel in panels_of(scores) for row in _summary_rows(panel, groups, design, tallies)]
+    tallies, mains = counted(scores), main_metrics(scores)
+    rows = [
+        row | {"main": mains[panel.task] == panel.metric}
+        for panel in panels_of(scores)
+        for row in _summary_rows(panel, groups, design, tallies)
+    ]
     schema = dict.fromkeys(("mean", "low", "high"), pl.Float64) | {"runs": pl.Int64}
-    return pl.DataFrame(rows, schema_overrides=schema)
+    return pl.DataFrame(rows, schema_overrides=schema).select(SUMMARY_COLUMNS)
 
 
+SUMMARY_COLUMNS = (
+    "cell", "runs", "task", "metric", "main", "group", "kind", "languages", "mean", "low", "high", "scored",
+    "unscored", "no_answer", "version",
+)  # fmt: skip
 Tallies = Mapping[tuple[str, str, str, str], tuple[int, int, str]]
 
 
 def counted(scores: pl.DataFrame) -> Tallies:
     """Unscored, scored without an answer found, and scorers' versions by cell, task, metric and language."""
     value, reason = pl.col("value"), pl.col("reason")
-    found = scores.group_by("cell", "task", "metric", "language").agg(
+    counts = scores.group_by("cell", "task", "metric", "language").agg(
         unscored=value.is_null().sum(),
         no_answer=(value.is_not_null() & reason.is_not_null()).sum(),
         version=pl.col("version").unique().sort().str.join(", "),
     )
-    return {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in found.iter_rows()}
+    return {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in counts.iter_rows()}
 
 
 def _summary_rows(
@@ -64,29 +68,30 @@ def _summary_rows(
     for name, runs in settings.items():
         if not runs:
             continue
-        for group, languages, estimated in estimates(panel, runs, groups):
-            concerned = [tallies.get((run, panel.task, panel.metric, each)) for run in runs for each in languages]
-            there = [each for each in concerned if each]
+        for group, kind, languages, estimated in estimates(panel, runs, groups):
+            keys = [(run, panel.task, panel.metric, language) for run in runs for language in languages]
+            counts = [tallies[key] for key in keys if key in tallies]
             yield {
                 "cell": name,
                 "runs": len(runs),
                 "task": panel.task,
                 "metric": panel.metric,
                 "group": group,
+                "kind": kind.value,
                 "languages": " ".join(languages),
                 "mean": estimated.mean,
                 "low": estimated.low,
                 "high": estimated.high,
                 "scored": estimated.n,
-                "unscored": sum(each[0] for each in there),
-                "no_answer": sum(each[1] for each in there),
-                "version": ", ".join(sorted({each[2] for each in there})),
+                "unscored": sum(unscored for unscored, _, _ in counts),
+                "no_answer": sum(no_answer for _, no_answer, _ in counts),
+                "version": ", ".join(sorted({version for _, _, version in counts})),
             }
 
 
 def estimates(
     panel: Panel, runs: Sequence[str], groups: LanguageGroups
-) -> Iterator[tuple[str, tuple[str, ...], Estimate]]:
+) -> Iterator[tuple[str, Kind, tuple[str, ...], Estimate]]:
     """Each language tested, the groups all of whose languages are, performance to the pivot, and the gap."""
     means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
     named = {language: (language,) for language in groups.all if language in panel.languages} | means
@@ -94,18 +99,20 @@ def estimates(
     ends = metric_of(panel.metric).ends
     for name, members in named.items():
         sampled = panel.replicates_of([single], members) if single else None
-        yield name, members, estimate(panel.of(runs, members), sampled, ends)
-    if groups.pivot in panel.languages and groups.others in means:
-        others = means[groups.others]
+        kind = Kind.MEAN if name in means else Kind.LANGUAGE
+        yield name, kind, members, estimate(panel.of(runs, members), sampled, ends)
+    if groups.pivot in panel.languages and OTHERS in means:
+        others = means[OTHERS]
         sampled = panel.replicates_of([single], (*others, groups.pivot)) if single else None
         yield (
-            groups.performance,
+            PERFORMANCE,
+            Kind.RATIO,
             (groups.pivot, *others),
             ratio(panel.of(runs, others), panel.of(runs, (groups.pivot,)), sampled, ends),
         )
-    if {"seen", "unseen"} <= set(means):
-        members = (*means["seen"], *means["unseen"])
-        yield GAP, members, _gap(panel, runs, means["seen"], means["unseen"])
+    if {SEEN, UNSEEN} <= set(means):
+        members = (*means[SEEN], *means[UNSEEN])
+        yield GAP, Kind.DIFFERENCE, members, _gap(panel, runs, means[SEEN], means[UNSEEN])
 
 
 def _gap(panel: Panel, runs: Sequence[str], seen: Sequence[str], unseen: Sequence[str]) -> Estimate:

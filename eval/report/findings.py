@@ -1,4 +1,4 @@
-"""What a study found, in plain sentences: which setting is best where, whether that is real, and what it costs."""
+"""A study's findings in sentences: which setting scores highest, whether that is more than noise, what it costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from eval.analysis.curves import CurveFinding
 from eval.analysis.design import BASE, Design
-from eval.analysis.groups import LanguageGroups, language_name
+from eval.analysis.groups import OTHERS, PERFORMANCE, SEEN, UNSEEN, LanguageGroups, language_name
 from eval.analysis.stats import LEVEL
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.scorers.metrics import metric_of
@@ -28,78 +28,77 @@ def sentences(
 
     `summary`, `comparisons` and `curves` are those of `eval.analysis`; `seconds` are the training times of settings.
     """
-    shown = [name for name in (*groups.named, "seen", "unseen") if name in groups.means()]
-    told = [
-        _best(str(task), group, part, comparisons, design)
-        for (task,), part in _main(summary).group_by(["task"], maintain_order=True)
+    shown = [name for name in (*groups.named, SEEN, UNSEEN) if name in groups.means()]
+    highest = [
+        _highest(str(task), group, part, comparisons, groups, design)
+        for (task,), part in summary.filter("main").group_by(["task"], maintain_order=True)
         for group in shown
     ]
-    given = _donors(transfer) if transfer else ()
-    return [*filter(None, told), *_curves(curves, groups), *given, *_costs(seconds)]
+    donors = _donors(transfer) if transfer else ()
+    return [*filter(None, highest), *_curves(curves, groups), *donors, *_costs(seconds)]
 
 
-def _main(summary: pl.DataFrame) -> pl.DataFrame:
-    """The rows of each task's main metric, which comes first."""
-    first = summary.group_by("task", maintain_order=True).agg(pl.col("metric").first())
-    return summary.join(first, on=["task", "metric"], how="semi", maintain_order="left")
-
-
-def _best(task: str, group: str, part: pl.DataFrame, comparisons: pl.DataFrame, design: Design) -> str | None:
-    """The setting with the highest mean against what it is compared with; None where nothing was scored."""
+def _highest(
+    task: str, group: str, part: pl.DataFrame, comparisons: pl.DataFrame, groups: LanguageGroups, design: Design
+) -> str | None:
+    """The setting with the highest mean and how far it is above its reference; None where nothing was scored."""
     scored = part.filter(
         (pl.col("group") == group) & pl.col("mean").is_not_null() & pl.col("cell").is_in([*design.settings])
     ).sort("mean", descending=True, maintain_order=True)
     if scored.is_empty():
         return None
-    where, best = f"{task}, {group} languages", scored.row(0, named=True)
-    name, metric, mean = best["cell"], best["metric"], _figure(best)
+    where, best = groups.phrase(group), scored.row(0, named=True)
+    name, mean = best["cell"], _figure(best)
     if scored.height > 1 and best["mean"] == scored["mean"].min():
-        return f"{where}: the {scored.height} mixtures score the same, {mean}."
+        return f"{task}: the {scored.height} mixtures score the same on {where}, {mean}."
+    told = f"{task}: {name} scores highest on {where}: {mean}"
     other = design.references.get(name, name)
     other = BASE if other == name else other
     compared = comparisons.filter(task=task, group=group, cell=name, other=other).filter(
         pl.col("difference").is_not_null()
     )
-    if compared.is_empty():
-        return f"{where}: {name} is highest, {mean}."
-    row, factor = compared.row(0, named=True), metric_of(metric).factor
+    return f"{told}{_difference(compared.row(0, named=True))}." if len(compared) else f"{told}."
+
+
+def _difference(row: Mapping[str, Any]) -> str:
+    """How far a setting is from another, and whether that is more than noise."""
+    factor = metric_of(row["metric"]).factor
     way = "above" if row["difference"] >= 0 else "below"
-    told = f"{where}: {name} is highest, {mean}, {factor * abs(row['difference']):.1f} {way} {other}"
+    told = f", {factor * abs(row['difference']):.1f} {way} {row['other']}"
     if row["p_adjusted"] < LEVEL:
-        return f"{told} ({p_value(row['p_adjusted'])})."
-    missed = f"; under {factor * row['detectable']:.1f} would likely be missed" if row["detectable"] else ""
-    return f"{told}, which may be chance ({p_value(row['p_adjusted'])}{missed})."
+        return f"{told} ({p_value(row['p_adjusted'])})"
+    detects = f"; this evaluation detects differences of {factor * row['detectable']:.1f} or more"
+    limit = detects if row["detectable"] else ""
+    return f"{told}; this difference is within noise ({p_value(row['p_adjusted'])}{limit})"
 
 
 def _figure(row: Mapping[str, Any]) -> str:
-    """A mean with its interval, e.g. "23.1 (20.0–26.4)"."""
+    """A mean with its interval, e.g. "23.1 (95 % CI 20.0–26.4)"."""
     factor = metric_of(row["metric"]).factor
-    interval = f" ({factor * row['low']:.1f}–{factor * row['high']:.1f})" if row["low"] is not None else ""
+    interval = f" (95 % CI {factor * row['low']:.1f}–{factor * row['high']:.1f})" if row["low"] is not None else ""
     return f"{factor * row['mean']:.1f}{interval}"
 
 
 def p_value(p: float) -> str:
-    """A p-value adjusted by Holm's method."""
+    """A p-value in a sentence."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def _curves(curves: Sequence[CurveFinding], groups: LanguageGroups) -> Iterator[str]:
     """Where each curve flattens, for the languages other than the pivot."""
-    for each in curves:
-        if each.group != groups.others:
+    for curve in curves:
+        if curve.group != OTHERS or curve.plateau == curve.best == curve.least:
             continue
-        if each.plateau == each.best == each.least:
-            continue
-        where = ", ".join(filter(None, (each.task, each.curve)))
-        told = [f"{where}, {each.group} mean over {each.axis}: highest at {each.best:g}"]
-        if each.plateau is not None and each.plateau != each.best:
-            told.append(f"{each.plateau:g} is not told apart from that")
-        closed = each.gap_closed
+        where = ", ".join(filter(None, (curve.task, curve.curve)))
+        told = [f"{where}: over {curve.axis}, {groups.phrase(curve.group)} score highest at {curve.best:g}"]
+        if curve.plateau is not None and curve.plateau != curve.best:
+            told.append(f"{curve.plateau:g} is within noise of that")
+        closed = curve.gap_closed
         if closed.mean and closed.low is not None and closed.high is not None:
             figures = f"{100 * closed.mean:.1f} points ({100 * closed.low:.1f}–{100 * closed.high:.1f})"
-            told.append(f"{groups.performance} rises by up to {figures}")
-        if each.correlation is not None:
-            told.append(f"ρ of seen and unseen means {each.correlation:.2f}")
+            told.append(f"{groups.label(PERFORMANCE)} rises by up to {figures}")
+        if curve.correlation is not None:
+            told.append(f"seen and unseen means correlate at ρ = {curve.correlation:.2f}")
         yield f"{'; '.join(told)}."
 
 
@@ -111,16 +110,12 @@ def _donors(transfer: Transfer) -> Iterator[str]:
             continue
         row = part.row(0, named=True)
         factor = metric_of(row["metric"]).factor
-        ends = "" if row["low"] is None else f" ({factor * row['low']:+.1f} to {factor * row['high']:+.1f})"
-        chance = "" if row["p_adjusted"] < LEVEL else ", which may be chance"
+        ends = "" if row["low"] is None else f" (95 % CI {factor * row['low']:+.1f} to {factor * row['high']:+.1f})"
         beside = "" if row["beside"] == NOTHING else f" beside {language_name(row['beside'])}"
-        which = (
-            f"of {part.height} languages trained on{beside}, {language_name(row['source'])} has the highest mean for"
-        )
-        gain = (
-            f"{factor * row['difference']:+.1f}{ends} against {row['against']}{chance} ({p_value(row['p_adjusted'])})"
-        )
-        yield f"{row['task']}: {which} others, {gain}."
+        source = f"{language_name(row['source'])}, one of {part.height} languages trained on{beside}"
+        noise = "" if row["p_adjusted"] < LEVEL else "; this difference is within noise"
+        gain = f"{factor * row['difference']:+.1f}{ends} against {row['against']}{noise}"
+        yield f"{row['task']}: {source}, helps other languages most: {gain} ({p_value(row['p_adjusted'])})."
 
 
 def _costs(seconds: Mapping[str, float]) -> Iterator[str]:

@@ -44,7 +44,7 @@ class Gallery:
     """A report's tables and pictures; `data` maps names to the tables that pictures name."""
 
     tables: tuple[TaskTable, ...]
-    """Every metric's, by task, the metric a task is judged by first."""
+    """Every metric's, by task; those of the metric that a task is judged by are `main`, and come first."""
     pictures: dict[str, tuple[Picture, ...]]
     """Per task; under "" those of the whole study."""
     data: dict[str, pl.DataFrame]
@@ -52,11 +52,12 @@ class Gallery:
     @property
     def primary(self) -> list[TaskTable]:
         """The tables that tasks are judged by."""
-        return [self.of(task)[0] for task in dict.fromkeys(table.task for table in self.tables)]
+        return [table for table in self.tables if table.main]
 
     def of(self, task: str) -> list[TaskTable]:
         """A task's tables."""
-        return [table for table in self.tables if table.task == task]
+        tables = [table for table in self.tables if table.task == task]
+        return sorted(tables, key=lambda table: not table.main)
 
     def whole(self, picture: Picture) -> dict[str, Any]:
         """The picture as Vega-Lite with its data inside, of the metric it begins with alone."""
@@ -93,7 +94,7 @@ def _of_task(found: Gallery, page: Page, table: TaskTable, grid: Grid) -> Iterat
     found.data[task] = rows
     yield curves_picture(task, metric, grid, set(rows["kind"]), languages)
     compared = compared_with(page, page.summary.filter(pl.col("task") == task))
-    yield heatmap_picture(task, metric, grid, table.columns, compared, reach_by_metric(rows))
+    yield heatmap_picture(task, metric, grid, table.labels, compared, reach_by_metric(rows))
     pairs = pair_rows(found.of(task))
     if pairs.height:
         found.data[f"{task}-pairs"] = pairs

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from eval.analysis.groups import language_name
+from eval.analysis.groups import OTHERS, SEEN, UNSEEN, language_name
 from eval.report.cards import card_table
 from eval.report.findings import duration
 from eval.report.gallery import Gallery, data_columns
@@ -77,10 +77,10 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         best_groups=[
             name
             for name in (page.groups.pivot, *page.groups.means())
-            if name in page.groups.all or name in ("seen", "unseen", page.groups.others, *page.groups.named)
+            if name in page.groups.all or name in (SEEN, UNSEEN, OTHERS, *page.groups.named)
         ],
         behind=tables_behind(page, gallery),
-        comparisons=None if page.comparisons is None else comparison_table(page.comparisons),
+        comparisons=None if page.comparisons is None else comparison_table(page.comparisons, page.groups),
         transfer=transfer_tables(page.transfer, page.groups.all) if page.transfer else {},
         seconds=training_time(page),
         devices=sorted({cell.device for cell in page.cells if cell.device}),

@@ -28,7 +28,7 @@ def latex_table(table: TaskTable, study: str, unseen: Sequence[str]) -> str:
         rf"\label{{tab:{table.task}-{table.metric.replace('_', '-')}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
-        " & ".join(["cell", *map(escaped, table.columns)]) + r" \\",
+        " & ".join(["cell", *map(escaped, table.headings)]) + r" \\",
         r"\midrule",
     ]
     for cell, figures in table.rows.items():

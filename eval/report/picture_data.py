@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from eval.analysis.groups import SEEN, UNSEEN
 from eval.report.grid import Scale
 from eval.report.page import Page
 from eval.report.pictures import RIGHT, UNTOLD, WRONG
-from eval.report.tables import Figure, TaskTable, difference, shown
-from eval.scorers.metrics import SHARE, Metric, metric_of
+from eval.report.tables import Figure, TaskTable, difference, shown, unit_of
+from eval.scorers.metrics import Metric, metric_of
 
 LANGUAGE_PASS = "language_pass"
 MOST_POINTS = 200
@@ -45,13 +46,14 @@ def figure_rows(page: Page, task: str) -> pl.DataFrame:
     places, series = page.settings, series_of(page)
     rows: list[dict[str, Any]] = []
     for row in part.filter(pl.col("cell").is_in(page.names)).iter_rows(named=True):
-        metric = unit_of(row["metric"], row["group"])
+        metric = unit_of(row["metric"], row["kind"])
         figure = Figure(row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"], metric)
         earlier = before.get((row["metric"], row["group"]))
         rows.append({
             "metric": row["metric"],
             "cell": row["cell"],
             "group": row["group"],
+            "label": page.groups.label(row["group"]),
             "kind": "base" if row["cell"] == page.base else "cell",
             "x": _number(places.get(row["cell"], {}).get(page.axis or "")),
             "series": series.get(row["cell"], ""),
@@ -65,7 +67,8 @@ def figure_rows(page: Page, task: str) -> pl.DataFrame:
 
 
 FIGURES: dict[str, Any] = {
-    "metric": pl.String, "cell": pl.String, "group": pl.String, "kind": pl.String, "x": pl.Float64, "series": pl.String,
+    "metric": pl.String, "cell": pl.String, "group": pl.String, "label": pl.String, "kind": pl.String, "x": pl.Float64,
+    "series": pl.String,
     "mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "change": pl.Float64, "shown": pl.String,
     "interval": pl.String, "n": pl.Int64,
 }  # fmt: skip
@@ -77,7 +80,14 @@ def published_rows(page: Page, task: str) -> list[dict[str, Any]]:
         return []
     return [
         dict.fromkeys(FIGURES)
-        | {"metric": row["metric"], "cell": row["name"], "group": row["language"], "kind": "published", "series": ""}
+        | {
+            "metric": row["metric"],
+            "cell": row["name"],
+            "group": row["language"],
+            "label": row["language"],
+            "kind": "published",
+            "series": "",
+        }
         | {"x": row["x"], "mean": metric_of(row["metric"]).factor * row["score"]}
         | {"shown": shown(row["score"], metric_of(row["metric"]))}
         for row in page.reference.filter(pl.col("task") == task).iter_rows(named=True)
@@ -106,7 +116,7 @@ def pair_rows(tables: Sequence[TaskTable]) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for table in tables:
         for cell in table.rows:
-            seen, unseen = table.figure(cell, "seen"), table.figure(cell, "unseen")
+            seen, unseen = table.figure(cell, SEEN), table.figure(cell, UNSEEN)
             if seen is None or unseen is None or seen.mean is None or unseen.mean is None:
                 continue
             row: dict[str, Any] = {"metric": table.metric, "cell": cell}
@@ -183,11 +193,6 @@ def drawn(mean: float | None, low: float | None, high: float | None, metric: Met
     """A mean and its interval times the metric's factor."""
     values = {"mean": mean, "low": low, "high": high}
     return {name: None if value is None else metric.factor * value for name, value in values.items()}
-
-
-def unit_of(metric: str, group: str) -> Metric:
-    """The unit of a group's figures: performance to English is a ratio, whatever it is a ratio of."""
-    return SHARE if group.startswith("performance to ") else metric_of(metric)
 
 
 def columns_of(table: pl.DataFrame) -> dict[str, list[Any]]:

@@ -13,12 +13,11 @@ from typing import Any
 import altair
 import polars as pl
 
-from eval.analysis.groups import LanguageGroups
+from eval.analysis.groups import PERFORMANCE, SEEN, UNSEEN, LanguageGroups
 from eval.report.grid import Grid, Picture, Scale
 from eval.report.theme import CHANGE_COLOURS, GREY, MOST_COLOURS, VERDICT_COLOURS
 
 RIGHT, WRONG, UNTOLD = "right language", "another language", "cannot be told"
-SHORT_LABEL = "replace(datum.label, 'performance to', 'to')"
 AMOUNT_LABEL = "abs(datum.value) < 10000 ? format(datum.value, '~r') : format(datum.value / 1000, '~r') + 'k'"
 
 
@@ -111,7 +110,7 @@ def _published_curves(x: altair.X, score: altair.Y) -> altair.Chart:
 
 TOLD = [
     altair.Tooltip("cell:N"),
-    altair.Tooltip("group:N", title="languages"),
+    altair.Tooltip("label:N", title="languages"),
     altair.Tooltip("shown:N", title="mean"),
     altair.Tooltip("interval:N", title="95 %"),
     altair.Tooltip("n:Q", title="predictions"),
@@ -136,11 +135,16 @@ def _dots(grid: Grid, groups: Sequence[str] = ()) -> Any:
 
 
 def heatmap_picture(
-    task: str, metric: str, grid: Grid, columns: Sequence[str], compared_with: str, reach: Mapping[str, float]
+    task: str,
+    metric: str,
+    grid: Grid,
+    columns: Mapping[str, str],
+    compared_with: str,
+    reach: Mapping[str, float],
 ) -> Picture:
     """A task's cells × languages: the score as text, how far it is above the compared model as colour.
 
-    `reach` is the largest change by each metric.
+    `columns` maps languages and groups to their labels; `reach` is the largest change by each metric.
     """
     data = altair.NamedData(task)
     base = altair.Chart(data).transform_filter("datum.kind !== 'published'")
@@ -150,7 +154,7 @@ def heatmap_picture(
             "group:N",
             title=None,
             sort=list(columns),
-            axis=altair.Axis(orient="top", labelAngle=0, labelExpr=SHORT_LABEL),
+            axis=altair.Axis(orient="top", labelAngle=0, labelExpr=_short_labels(columns)),
         ),
         y=altair.Y("cell:N", title=None, sort=list(grid.cells)),
     )
@@ -170,6 +174,14 @@ def heatmap_picture(
         _by_metric(spec, metric),
         task,
     )
+
+
+def _short_labels(columns: Mapping[str, str]) -> str:
+    """Headings of columns, of which there are many beside each other."""
+    short = dict(columns)
+    if PERFORMANCE in short:
+        short[PERFORMANCE] = f"to {short[PERFORMANCE].split()[-1]}"
+    return f"({json.dumps(short)})[datum.value]"
 
 
 def _change_colour(title: str) -> altair.Color:
@@ -372,7 +384,7 @@ def _as_spec(chart: Any, layout: dict[str, Any]) -> dict[str, Any]:
 
 def groups_shown(groups: LanguageGroups) -> tuple[str, ...]:
     """The columns that the overview is of."""
-    return tuple(name for name in (groups.pivot, "seen", "unseen") if name in groups.means() or name in groups.all)
+    return tuple(name for name in (groups.pivot, SEEN, UNSEEN) if name in groups.means() or name in groups.all)
 
 
 def _axis(scale: Scale) -> altair.X:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from eval.analysis.groups import GAP, LanguageGroups
+from eval.analysis.groups import GAP, PERFORMANCE, Kind, LanguageGroups
 from eval.scorers.metrics import IN_LANGUAGE, SHARE, SWITCH_AWARE, Metric, metric_of
 
 NAMES = {"rouge_l": "ROUGE-L", "rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "chrf": "chrF++"}
@@ -56,6 +56,15 @@ class TaskTable:
     items: int
     columns: tuple[str, ...]
     rows: dict[str, list[Figure | None]]
+    main: bool
+    """Whether the task is judged by this metric."""
+    labels: Mapping[str, str]
+    """Column → what readers see."""
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The columns as readers see them."""
+        return tuple(self.labels[column] for column in self.columns)
 
     @property
     def title(self) -> str:
@@ -108,13 +117,13 @@ def metric_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence
 def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> TaskTable:
     """The table of one task and metric."""
     task, metric = part.select("task", "metric").row(0)
-    wanted = (*groups.all, *groups.means(), groups.performance, GAP)
+    wanted = (*groups.all, *groups.means(), PERFORMANCE, GAP)
     present = set(part["group"])
     columns = tuple(name for name in wanted if name in present)
     figures = {
         (row["cell"], row["group"]): Figure(
             row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"],
-            SHARE if row["group"] == groups.performance else metric_of(metric), len(row["languages"].split()),
+            unit_of(metric, row["kind"]), len(row["languages"].split()),
         )
         for row in part.iter_rows(named=True)
     }  # fmt: skip
@@ -127,7 +136,14 @@ def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> 
         items=int(single.select(((pl.col("scored") + pl.col("unscored")) // pl.col("runs")).max()).item()),
         columns=columns,
         rows={cell: [figures.get((cell, column)) for column in columns] for cell in cells if cell in there},
+        main=bool(part["main"].any()),
+        labels={column: groups.label(column) for column in columns},
     )
+
+
+def unit_of(metric: str, kind: str) -> Metric:
+    """The unit of a figure: a ratio of means is a share, whatever it is a ratio of."""
+    return SHARE if kind == Kind.RATIO else metric_of(metric)
 
 
 def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | None) -> list[Best]:

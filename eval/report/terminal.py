@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from eval.analysis.groups import GAP, LanguageGroups
+from eval.analysis.groups import ALL, GAP, OTHERS, PERFORMANCE, LanguageGroups
 from eval.report.tables import Figure, TaskTable
 
 
@@ -17,7 +17,7 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
     for table in tables:
         caption = (
             f"{table.items} items per language; below: 95 % interval; * not trained on;\n"
-            f"to en: performance to English; {table.version}"
+            f"to {groups.pivot}: {groups.label(PERFORMANCE)}; {table.version}"
         )
         title = f"{table.task}: {table.title}"
         shown = Table(
@@ -31,12 +31,10 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
             padding=(0, 1, 0, 0),
         )
         shown.add_column("cell", no_wrap=True)
-        columns = [column for column in table.columns if column not in (groups.others, "all", *groups.named, GAP)]
+        columns = [column for column in table.columns if column not in (OTHERS, ALL, *groups.named, GAP)]
         for column in columns:
             heading = (
-                f"{column}*"
-                if column in groups.unseen
-                else {groups.performance: f"to {groups.pivot}"}.get(column, column)
+                f"{column}*" if column in groups.unseen else {PERFORMANCE: f"to {groups.pivot}"}.get(column, column)
             )
             shown.add_column(heading, justify="right", no_wrap=True)
         for cell, figures in table.rows.items():

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.report.findings import duration
 from eval.report.page import CellFacts, Page
@@ -23,7 +24,7 @@ def overview_table(tables: Sequence[TaskTable], groups: Sequence[str], cells: Se
         figures = [table.figure(cell, group) for table, group in columns]
         if any(figures):
             rows.append((cell, *(f"{each.text} ({each.interval})" if each and each.text else "" for each in figures)))
-    return TextTable(("cell", *(f"{table.task}, {group}" for table, group in columns)), tuple(rows))
+    return TextTable(("cell", *(f"{table.task}, {table.labels[group]}" for table, group in columns)), tuple(rows))
 
 
 def confusion_table(rows: pl.DataFrame) -> TextTable:
@@ -139,11 +140,11 @@ def beside(languages: str, pivot: str) -> str:
     return languages if pivot == NOTHING else f"{languages} (beside {pivot})"
 
 
-def comparison_table(comparisons: pl.DataFrame) -> TextTable:
+def comparison_table(comparisons: pl.DataFrame, groups: LanguageGroups) -> TextTable:
     """Differences between cells with their intervals, adjusted p-values and counts of items."""
     rows: list[tuple[str, ...]] = []
     for row in comparisons.iter_rows(named=True):
-        names = (row["task"], metric_name(row["metric"]), row["group"], row["cell"], row["other"])
+        names = (row["task"], metric_name(row["metric"]), groups.label(row["group"]), row["cell"], row["other"])
         rows.append((*names, *difference_cells(row)))
     return TextTable(("task", "metric", "languages", "cell", "against", *DIFFERENCE), tuple(rows))
 

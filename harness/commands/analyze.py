@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from eval.analysis.groups import LanguageGroups
+from eval.analysis.groups import Kind, LanguageGroups
 from eval.analysis.long_tables import Columns, TableError, analyse
 from eval.analysis.stats import Estimate
 from harness.console import line, plain_table, say, show_table
@@ -22,6 +22,7 @@ class AmountRow(Result):
 
     x: float
     group: str
+    kind: Kind
     languages: str
     mean: float | None
     low: float | None
@@ -125,13 +126,13 @@ CONTINUAL = {
 """What `harness analyze --stages` calls the metrics of continual training."""
 
 
-def show_analysis(found: TableAnalyses) -> None:
+def show_analysis(analyses: TableAnalyses, groups: LanguageGroups) -> None:
     """A table per group of rows: the axis down, groups of languages across; then what its curve says."""
-    x = found.x
-    for part in found.analyses:
+    x = analyses.x
+    for part in analyses.analyses:
         names = list(dict.fromkeys(row.group for row in part.summary))
         title = ", ".join(f"{name} {value}" for name, value in part.group.items())
-        table = plain_table(title, (x,), tuple(names))
+        table = plain_table(title, (x,), tuple(map(groups.label, names)))
         by_amount: dict[float, dict[str, AmountRow]] = {}
         for row in part.summary:
             by_amount.setdefault(row.x, {})[row.group] = row
@@ -140,7 +141,7 @@ def show_analysis(found: TableAnalyses) -> None:
         show_table(table)
         line(f"  {scores_in_words(part.summary)}")
         for curve in part.curves:
-            told = f"{curve.group}: highest at {x} {curve.best:g}"
+            told = f"{groups.label(curve.group)}: highest at {x} {curve.best:g}"
             told += f", plateau from {curve.plateau:g}" if curve.plateau is not None else ""
             closed = curve.gap_closed
             told += f"; gap closed {100 * closed.mean:.1f} points" if closed.mean is not None else ""
@@ -159,12 +160,12 @@ def show_analysis(found: TableAnalyses) -> None:
         for each in part.dynamics or ():
             if each.learn_step is not None:
                 lost = "" if each.forgetting is None else f", {each.forgetting:.3f} forgotten since the best"
-                line(f"  {each.group}: learned at {x} {each.learn_step:g}{lost}")
+                line(f"  {groups.label(each.group)}: learned at {x} {each.learn_step:g}{lost}")
 
 
 def scores_in_words(summary: Sequence[AmountRow]) -> str:
     """How many scores means are of, from the rows of single languages, and how many were blank."""
-    single = [row for row in summary if row.languages == row.group]
+    single = [row for row in summary if row.kind == Kind.LANGUAGE]
     scored, blank = sum(row.scored for row in single), sum(row.unscored for row in single)
     return f"{scored:,} scores" + (f", {blank:,} blank, in no mean" if blank else "")
 

@@ -9,6 +9,7 @@ from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import Panel
 from eval.analysis.stats import differences, holm
 from eval.analysis.summary import main_panels
+from eval.scorers.main_metric import main_metrics
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
@@ -132,7 +133,7 @@ def compared_rows(panel: Panel, one: str, other: str, groups: LanguageGroups, ve
 
 def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> list[FlippedItem]:
     """The items of which the two cells' main scores differ, the largest differences first, with what each wrote."""
-    main = scores.group_by("task", maintain_order=True).agg(pl.col("metric").first())
+    main = pl.DataFrame([*main_metrics(scores).items()], schema=["task", "metric"], orient="row")
     judged = scores.join(main, on=["task", "metric"], how="semi").select("cell", *SHARED, "value", "answer")
     written = pl.read_parquet(study.folder / PREDICTIONS).select("cell", *SHARED, "prompt", "reference", "completion")
     both = judged.join(written, on=["cell", *SHARED], how="left")
@@ -152,7 +153,7 @@ def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> li
     ]
 
 
-def show_comparison(data: Comparison, shown: int) -> None:
+def show_comparison(data: Comparison, groups: LanguageGroups, shown: int) -> None:
     """A table of differences per language and group, then some of the items that flipped."""
     from eval.report.text_tables import p_value
     from eval.scorers.metrics import metric_of
@@ -166,7 +167,7 @@ def show_comparison(data: Comparison, shown: int) -> None:
         interval = f"{known[1]} to {known[2]}" if len(known) == 3 else ""
         words = (row.task, row.metric) if row.task != before else ("", "")
         p_values = (p_value(row.p), p_value(row.p_adjusted))
-        table.add_row(*words, row.group, known[0] if known else "", interval, *p_values, str(row.items))
+        table.add_row(*words, groups.label(row.group), known[0] if known else "", interval, *p_values, str(row.items))
         before = row.task
     show_table(table)
     for item in data.flipped[:shown]:

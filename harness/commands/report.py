@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from eval.analysis.groups import Kind
 from harness.console import output
 from harness.planning.kept_plan import planned_study
 from harness.reporting.report import report_study
@@ -18,8 +19,11 @@ class SummaryRow(Result):
     """How many runs it is over."""
     task: str
     metric: str
+    main: bool
+    """Whether the task is judged by this metric."""
     group: str
-    """A language, or a group of languages, or what is derived of groups."""
+    """A language, a group of languages, or a figure made of two groups."""
+    kind: Kind
     languages: str
     mean: float | None
     low: float | None

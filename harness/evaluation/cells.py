@@ -15,8 +15,10 @@ from eval.generation.kept import Answers
 from eval.generation.requests import Evaluation, ModelUnderTest
 from eval.generation.tables import predictions_table, scores_table
 from eval.judges.wording import RATING
+from eval.scorers.main_metric import with_main
 from eval.scorers.metrics import SWITCH_AWARE
 from eval.scorers.split import split_scores
+from eval.tasks import TASKS
 from harness.console import progress, say
 from harness.errors import Problem, UserError
 from harness.evaluation.judged import judge_study
@@ -107,20 +109,31 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
     """Scores every prediction there is; rescoring needs no generation.
 
     A judge's scores are added to those that are written already: it may fail, or take long. Its rating, switch-aware,
-    is then the metric that its tasks are judged by (arXiv 2504.16677), and stands first.
+    is then the metric that its tasks are judged by (see `main_metrics_of`), and stands first.
     """
     prompts, completions = evaluation.prompts(), answers.completions
     predictions, scores = predictions_table(prompts, completions), scores_table(evaluation, prompts, completions)
     if study.lm_eval_sets:
         predictions, scores = with_lm_eval(study, evaluation, answers, predictions, scores)
     write_table(study, PREDICTIONS, predictions)
-    write_table(study, SCORES, scores)
+    mains = main_metrics_of(study)
+    write_table(study, SCORES, with_main(scores, mains))
     if study.recipe.evaluation.judge:
         judged, judgements = judge_study(study, prompts, completions)
         write_table(study, JUDGEMENTS, judgements)
         split = split_scores(pl.concat([scores, judged]), RATING)
         main = pl.col("metric") == RATING + SWITCH_AWARE
-        write_table(study, SCORES, pl.concat([split.filter(main), scores, judged, split.filter(~main)]))
+        together = pl.concat([split.filter(main), scores, judged, split.filter(~main)])
+        write_table(study, SCORES, with_main(together, mains))
+
+
+def main_metrics_of(study: Study) -> dict[str, str]:
+    """Task → the metric that it is judged by: its own, lm_eval's first, or a judge's rating (arXiv 2504.16677)."""
+    mains = {each.task: TASKS[each.task].metric for each in study.evaluation_sets}
+    for asked in study.lm_eval_sets:
+        mains.setdefault(asked.named.task, asked.metric)
+    judge = study.recipe.evaluation.judge
+    return mains | (dict.fromkeys(judge.tasks, RATING + SWITCH_AWARE) if judge else {})
 
 
 def write_table(study: Study, name: str, table: pl.DataFrame) -> None:

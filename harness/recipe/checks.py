@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
-from eval.analysis.groups import GAP, LanguageGroups
+from eval.analysis.groups import GAP, PERFORMANCE, LanguageGroups
 from eval.scorers.language import IDENTIFIERS, available
 from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
@@ -133,7 +133,8 @@ def _check_groups(recipe: Recipe) -> list[Problem]:
     tested = recipe.all_languages
     given = recipe.languages
     known = LanguageGroups(given.seen, given.unseen, pivot=given.pivot)
-    taken = {*tested, *known.means(), known.performance, GAP}
+    names = {*tested, *known.means(), PERFORMANCE, GAP}
+    taken = names | {known.label(name) for name in names}
     problems = [
         Problem(f"languages.groups.{name}", f"{name!r} is a group or a language already; choose another name")
         for name in given.groups
