@@ -151,17 +151,20 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_once(path: Path) -> str:
-    """The SHA-256 of a file of weights, read again only where its size or time of change is another."""
+def sha256_once(path: Path, ending: str = "") -> str:
+    """The SHA-256 of a file of weights and an ending, cached until the file's size or time of change is another."""
     status = path.stat()
-    state = [str(path.resolve()), status.st_size, status.st_mtime_ns]
-    name = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
+    state = [str(path.resolve()), ending, status.st_size, status.st_mtime_ns]
+    name = hashlib.sha256(f"{path.resolve()}\n{ending}".encode(errors="surrogateescape")).hexdigest()[:32]
     kept = cache_folder() / "hashes" / f"{name}.json"
     with contextlib.suppress(OSError, ValueError, TypeError):
         *known, digest = json.loads(kept.read_text(encoding="utf-8"))
         if known == state:
             return str(digest)
-    digest = sha256_of(path)
+    with path.open("rb") as file:
+        hashed = hashlib.file_digest(file, "sha256")
+    hashed.update(ending.encode())
+    digest = hashed.hexdigest()
     with contextlib.suppress(OSError, ValueError):  # a cache that cannot be written costs time alone
         write_text(kept, json.dumps([*state, digest]))
     return digest

@@ -14,7 +14,7 @@ from data_mixes.mixture import batches_by_length
 from harness.errors import UserError
 from harness.planning.jobs import place_rows, write_jobs
 from harness.planning.study import Study
-from harness.runs.job import IGNORED, PLAN, read_job
+from harness.runs.job import IGNORED, read_job
 from harness.training.trainer import rows_of
 from tests.support import REPOSITORY
 
@@ -27,7 +27,7 @@ def study(recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], 
 
 def test_a_row_that_several_cells_train_on_is_written_once(study: Study) -> None:
     write_jobs(study, study.plans)
-    (file,) = (study.folder / PLAN).iterdir()
+    (file,) = (study.folder / "plan").iterdir()
     rows = Dataset.from_file(str(file))
     labelled = [row for row in rows if set(row["labels"]) != {IGNORED}]
     largest = {tuple(row.prompt_ids + row.completion_ids) for row in study.tokens.render(list(study.plans[-1].rows))}

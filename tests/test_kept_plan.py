@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.planning import kept_plan
-from harness.planning.kept_plan import KEPT, planned_study
+from harness.planning.kept_plan import planned_study
 from harness.planning.study import Study
 from tests.support import REPOSITORY
 from tests.test_made_before import made_before  # noqa: F401  # a fixture
@@ -68,7 +68,7 @@ def test_whatever_a_plan_follows_from_makes_it_anew(
     elif change == "begun":
         (runs / "small" / "study.json").write_text('{"dtype": "bfloat16", "reason": "it was"}')
     elif change == "damage":
-        (runs / "small" / KEPT).write_text("{")
+        (runs / "small" / "plan.json").write_text("{")
     else:
         monkeypatch.setattr(kept_plan, "DECIDING_PACKAGES", ("transformers",))
     planned_study(recipe, runs)

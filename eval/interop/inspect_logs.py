@@ -30,6 +30,7 @@ from inspect_ai.log import (
 from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelOutput, StopReason
 from inspect_ai.scorer import Score
 
+from data_mixes.storage import whole_file
 from eval.generation.tables import NOT_GENERATED
 from eval.tasks import TASKS
 

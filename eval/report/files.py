@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from data_mixes.storage import whole_folder, write_text
+from data_mixes.storage import whole_file, whole_folder, write_text
 from eval.report.gallery import Gallery, gallery
 from eval.report.html import FOLDER, html_page
 from eval.report.latex import latex_table
@@ -20,8 +20,9 @@ def write_report(folder: Path, page: Page) -> Gallery:
     Many predictions go to report_files/, from where the page loads them. Earlier figures and tables
     are replaced. Returns the tables and pictures.
     """
-    page.summary.write_parquet(folder / "summary.parquet")
-    page.summary.write_csv(folder / "summary.csv")
+    with whole_file(folder / "summary.parquet") as unfinished, unfinished.open("wb") as file:
+        page.summary.write_parquet(file)
+    write_text(folder / "summary.csv", page.summary.write_csv())
     shown = gallery(page)
     write_page(folder, page, shown)
     write_folder(

@@ -13,8 +13,9 @@ from eval.scorers.main_metric import main_metrics
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
-from harness.reporting.current import PREDICTIONS, current_scores
+from harness.reporting.current import current_scores, read_table
 from harness.results import Answer, Result
+from harness.runs.folder import StudyFolder
 
 SHARED = ("task", "language", "item", "id")
 
@@ -135,7 +136,9 @@ def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> li
     """The items of which the two cells' main scores differ, the largest differences first, with what each wrote."""
     main = pl.DataFrame([*main_metrics(scores).items()], schema=["task", "metric"], orient="row")
     judged = scores.join(main, on=["task", "metric"], how="semi").select("cell", *SHARED, "value", "answer")
-    written = pl.read_parquet(StudyFolder(study.folder).predictions).select("cell", *SHARED, "prompt", "reference", "completion")
+    written = read_table(StudyFolder(study.folder).predictions).select(
+        "cell", *SHARED, "prompt", "reference", "completion"
+    )
     both = judged.join(written, on=["cell", *SHARED], how="left")
     first, second = (both.filter(pl.col("cell") == cell).drop("cell") for cell in (one, other))
     second = second.select(*SHARED, pl.col("value", "answer", "completion").name.suffix("_other"))

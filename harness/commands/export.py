@@ -17,7 +17,8 @@ from harness.console import progress, say
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
 from harness.recipe.grid import choose
-from harness.reporting.current import PREDICTIONS, SCORES, current_scores
+from harness.reporting.current import current_scores, read_table
+from harness.runs.folder import StudyFolder
 from harness.runs.provenance import provenance
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | No
     from eval.interop.inspect_logs import write_logs
 
     scores = chosen_scores(study, cells)
-    predictions = pl.read_parquet(StudyFolder(study.folder).predictions)
+    predictions = read_table(StudyFolder(study.folder).predictions)
     samples = scores.n_unique(["cell", "task", "id"])
     folder = out or StudyFolder(study.folder).exports / to
     try:

@@ -24,6 +24,8 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
     times: dict[str, float] = {}
     with timed("plan", times), waiting("planning"):
         study = Study(recipe, runs)
+        for damage in study.mend():
+            say(damage)
         chosen = {cell.name for cell in choose(study.cells, cells)}
         left = time_left(study, cells)
         show_plan(plan_of(study, left))

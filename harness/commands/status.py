@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
+from data_mixes.storage import DamagedError
 from eval.analysis.design import BASE
 from harness.console import plain_table, show_table
 from harness.planning.kept_plan import PlannedStudy, planned_study
@@ -20,7 +22,7 @@ class CellStatus(Result):
 
     name: str
     state: str
-    """new, training, trained or diverged; untuned for the base model."""
+    """new, training, trained, diverged, failed or damaged; untuned for the base model."""
     steps_done: int | None
     """Those of a trained cell, or of its last checkpoint; None for the base model."""
     steps: int | None
@@ -54,9 +56,10 @@ def status_of(study: PlannedStudy) -> StudyStatus:
     """State, steps done and items scored of every cell, and of the base model where it is evaluated."""
     scored: dict[str, int] = {}
     if StudyFolder(study.folder).scores.is_file():
-        scores, _ = current_scores(study)
-        examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
-        scored = dict(examples.group_by("cell").len().iter_rows())
+        with suppress(DamagedError):  # it was told of already
+            scores, _ = current_scores(study)
+            examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
+            scored = dict(examples.group_by("cell").len().iter_rows())
     wanted = study.kept.items
 
     def status(name: str, state: str, done: int | None, steps: int | None) -> CellStatus:
@@ -64,10 +67,9 @@ def status_of(study: PlannedStudy) -> StudyStatus:
             name=name, state=state, steps_done=done, steps=steps, scored=scored.get(name, 0), wanted=wanted
         )
 
-    cells = [
-        status(plan.name, plan.run.record.get("state", "new"), steps_done(plan.run, plan.steps), plan.steps)
-        for plan in study.plans
-    ]
+    states = {plan.name: plan.run.record.get("state", "new") for plan in study.plans}
+    states |= {damage.cell: "damaged" for damage in study.damage if damage.cell}
+    cells = [status(plan.name, states[plan.name], steps_done(plan.run, plan.steps), plan.steps) for plan in study.plans]
     if study.recipe.evaluation.base:
         cells = [status(BASE, "untuned", None, None), *cells]
     return StudyStatus(study=study.recipe.study, folder=str(study.folder), cells=tuple(cells))

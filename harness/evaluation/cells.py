@@ -61,7 +61,7 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     if missing or unanswered:
         wanted.folder.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
-        with locked(wanted.folder / ".lock"), progress("generating", missing + unanswered) as bar:
+        with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", missing + unanswered) as bar:
             generate(wanted, prompts, answers, bar.advance, bar.say)
     write_tables(study, everything, answers)
 

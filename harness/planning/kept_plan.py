@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
+from harness.console import say
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount
 from harness.planning.design import design_of
@@ -30,6 +31,7 @@ from harness.recipe.grid import Cell, cells_of
 from harness.recipe.load import load_recipe
 from harness.recipe.schema import Recipe
 from harness.results import Result
+from harness.runs.damage import Damage, damage_in
 from harness.runs.folder import StudyFolder
 from harness.runs.record import CellRun, open_cell, read_json
 
@@ -91,6 +93,8 @@ class PlannedStudy:
     cells: list[Cell]
     folder: Path
     kept: KeptPlan
+    damage: Sequence[Damage] = ()
+    """Files that are not what was written."""
 
     @property
     def groups(self) -> LanguageGroups:
@@ -127,7 +131,11 @@ def planned_study(recipe: Path, runs: Path) -> PlannedStudy:
         from harness.planning.study import Study
 
         kept = keep_plan(Study(recipe, runs))
-    return PlannedStudy(parsed, raw, cells_of(parsed, raw), folder, kept)
+    cells = cells_of(parsed, raw)
+    damage = damage_in(folder, [cell.name for cell in cells])
+    for damaged in damage:
+        say(f"{damaged}; harness run and harness eval set it aside and make it again")
+    return PlannedStudy(parsed, raw, cells, folder, kept, damage)
 
 
 def read_plan(folder: Path, key: str, model_files: str | None) -> KeptPlan | None:

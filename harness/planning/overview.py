@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.console import duration, line, plain_table, say, show_table
-from harness.runs.folder import StudyFolder
 from harness.planning.plan import PlannedDifference, StudyPlan, TimeLeft
+from harness.runs.folder import StudyFolder
 
 
 def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bool) -> None:

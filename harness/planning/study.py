@@ -33,6 +33,7 @@ from harness.planning.screening import Dropped, Screening
 from harness.planning.testsets import evaluation_problems, evaluation_sets
 from harness.recipe.grid import Cell, cells_of, choose
 from harness.recipe.load import load_recipe
+from harness.runs.damage import mend
 from harness.runs.record import open_cell, prepare_runs_folder
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Study:
     def __init__(self, recipe_path: Path, runs: Path) -> None:
         self.recipe, self.raw = load_recipe(recipe_path)
         self.cells = cells_of(self.recipe, self.raw)
-        prepare_runs_folder(runs)
+        self.runs = runs
         self.folder = runs / self.recipe.study
         problems = opening_problems(self.cells) + evaluation_problems(self.recipe)
         problems += judge_study_problems(self.recipe, [cell.name for cell in self.cells])
@@ -83,7 +84,13 @@ class Study:
 
         Raises UserError if this one cannot go on.
         """
-        return begin_in(self.folder, self.precision, this_device())
+        told = self.mend()
+        return told + begin_in(self.folder, self.precision, this_device())
+
+    def mend(self) -> list[str]:
+        """Makes the folder, and sets damaged files aside; what to tell of them. Raises UserError where it cannot."""
+        prepare_runs_folder(self.runs)
+        return mend(self.folder, [cell.name for cell in self.cells])
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from pathlib import Path
+
 import polars as pl
 
+from data_mixes.storage import DamagedError, read_sealed
 from eval.analysis.design import BASE
 from harness.planning.kept_plan import PlannedStudy
 from harness.runs.folder import StudyFolder
@@ -11,8 +15,19 @@ from harness.runs.folder import StudyFolder
 
 def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
     """The stored scores of the base and of the adapters there are now; and cells whose scores are of others."""
-    scores = pl.read_parquet(StudyFolder(study.folder).scores)
+    scores = read_table(StudyFolder(study.folder).scores)
     now = {plan.name: plan.run.record.get("adapter") for plan in study.plans} | {BASE: None}
     stored = scores.select("cell", "adapter").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, adapter in stored if cell not in now or now[cell] != adapter]
     return scores.filter(~pl.col("cell").is_in(stale)), stale
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A table of a study, its checksum compared. Raises DamagedError, FileNotFoundError.
+
+    From memory: polars would take a path for a pattern.
+    """
+    try:
+        return pl.read_parquet(BytesIO(read_sealed(path)))
+    except pl.exceptions.PolarsError:
+        raise DamagedError(path, "it is not Parquet") from None

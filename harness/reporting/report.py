@@ -10,12 +10,13 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
+from data_mixes.storage import DamagedError, write_text
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
-from eval.generation.generate import CANARY
+from eval.generation.generate import CANARY, kept_verdicts
 from eval.report.files import write_report
 from eval.report.findings import sentences
 from eval.report.page import CellFacts, Page
@@ -26,7 +27,7 @@ from harness.planning.design import is_scale, setting_places, sources_of_transfe
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
-from harness.reporting.current import current_scores
+from harness.reporting.current import current_scores, read_table
 from harness.runs.folder import StudyFolder
 from harness.runs.provenance import provenance
 from harness.runs.record import read_json
@@ -48,7 +49,7 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
     for name, table in analysis.tables.items():
         file = StudyFolder(study.folder).table(name)
         if len(table):
-            table.write_csv(file)
+            write_text(file, table.write_csv())
         else:
             file.unlink(missing_ok=True)
     page = study_page(study, scores, stale, analysis)
@@ -56,7 +57,8 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
     if console:
         print_tables(shown.primary, page.groups, console)
         say(f"report: {StudyFolder(study.folder).report}, scores: {path}")
-        say(f"for papers: {study.folder / 'tables'} (LaTeX), {study.folder / 'figures'} (SVG, PNG, PDF)")
+        files = StudyFolder(study.folder)
+        say(f"for papers: {files.tables} (LaTeX), {files.figures} (SVG, PNG, PDF)")
         for note in page.notes:
             say(note)
     return page.summary
@@ -182,7 +184,10 @@ def current_predictions(study: PlannedStudy, stale: list[str]) -> pl.DataFrame |
     path = StudyFolder(study.folder).predictions
     if not path.is_file():
         return None
-    return pl.read_parquet(path).filter(~pl.col("cell").is_in(stale))
+    try:
+        return read_table(path).filter(~pl.col("cell").is_in(stale))
+    except DamagedError:  # it was told of already
+        return None
 
 
 def cell_facts(plan: PlannedCell) -> CellFacts:
@@ -210,13 +215,14 @@ def cell_facts(plan: PlannedCell) -> CellFacts:
 def page_provenance(study: PlannedStudy) -> dict[str, str]:
     """Versions, states and fingerprints, for the foot of the page: of the report, then of each cell."""
     found = provenance()
+    verdicts = kept_verdicts(StudyFolder(study.folder).evaluation / CANARY)
     return {
         "base model": f"{study.kept.model}, in {study.kept.dtype}: {study.kept.dtype_reason}",
         "engine": (read_json(StudyFolder(study.folder).study) or {}).get("engine", "not recorded"),
         "prompts": study.kept.prompts,
         "report made": f"{found['time']}, {code_and_machine(found)}",
         "packages": ", ".join(f"{name} {number}" for name, number in found["packages"].items()),
-    } | {plan.name: provenance_of(plan, read_json(StudyFolder(study.folder).evaluation / CANARY) or {}) for plan in study.plans}
+    } | {plan.name: provenance_of(plan, verdicts) for plan in study.plans}
 
 
 def code_and_machine(found: Mapping[str, Any]) -> str:

@@ -81,6 +81,11 @@ class StudyFolder:
         return self.path / "evaluation"
 
     @property
+    def evaluation_lock(self) -> Path:
+        """Held by the process that generates."""
+        return self.evaluation / ".lock"
+
+    @property
     def predictions(self) -> Path:
         """The table of what every model wrote."""
         return self.path / "predictions.parquet"
@@ -114,6 +119,29 @@ class StudyFolder:
     def exports(self) -> Path:
         """The folder of results in the formats of other programs."""
         return self.path / "exports"
+
+    @property
+    def tables(self) -> Path:
+        """The folder of LaTeX tables."""
+        return self.path / "tables"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of pictures."""
+        return self.path / "figures"
+
+    @property
+    def written_files(self) -> tuple[Path, ...]:
+        """The files at the top of the folder that commands write, whatever the study."""
+        named = ("summary.csv", "summary.parquet")
+        return (self.study, self.plan, self.predictions, self.scores, self.judgements, self.report,
+                *(self.path / name for name in named))  # fmt: skip
+
+    @property
+    def written_folders(self) -> tuple[Path, ...]:
+        """The folders that commands write, whatever the study."""
+        return (self.rows, self.evaluation, self.cards, self.comparisons, self.exports, self.tables, self.figures,
+                self.path / "report_files")  # fmt: skip
 
     def table(self, name: str) -> Path:
         """A table of the analysis as CSV, beside the report."""

@@ -63,4 +63,6 @@ def read_job(study: Path, name: str) -> CellJob:
         message = f"{name} is not planned; train it from its recipe: accelerate launch harness/train.py RECIPE"
         raise UserError([Problem(str(study), message)]) from None
     except DamagedError as error:
-        raise UserError([Problem(str(error.path), f"is damaged: {error.reason}; plan again: harness run RECIPE")]) from None
+        raise UserError(
+            [Problem(str(error.path), f"is damaged: {error.reason}; plan again: harness run RECIPE")]
+        ) from None

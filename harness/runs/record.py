@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_mixes.storage import DamagedError, read_sealed, write_sealed
+from data_mixes.storage import DamagedError, read_sealed, sha256_once, write_sealed
 from harness.errors import Problem, UserError
 from harness.runs.folder import CellFolder, StudyFolder
 
@@ -118,9 +118,8 @@ def adapter_hash(cell: CellFolder) -> str:
     Raises DamagedError or FileNotFoundError where its files cannot be read.
     """
     config = json.loads(read_sealed(cell.adapter_config))
-    digest = hashlib.sha256(cell.adapter_weights.read_bytes())
-    digest.update(json.dumps([config["r"], config["lora_alpha"], config["use_rslora"]]).encode())
-    return digest.hexdigest()[:16]
+    scale = json.dumps([config["r"], config["lora_alpha"], config["use_rslora"]])
+    return sha256_once(cell.adapter_weights, scale)[:16]
 
 
 def prepare_runs_folder(runs: Path) -> None:
