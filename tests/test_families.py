@@ -15,14 +15,14 @@ CONDITIONS = [Condition(1, 0.0, 50), Condition(3, 1.6, 50), Condition(5, 3.2, 50
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_false_findings_and_power_at_the_printed_figure(condition: Condition) -> None:
-    """150 simulated studies each; the full table is `benchmarks/validity.py`'s."""
-    null: Any = [compared(study, draws=500) for study in studies(condition, 150)]
+    """100 simulated studies each; the full table is `benchmarks/validity.py`'s."""
+    null: Any = [compared(study, draws=500) for study in studies(condition, 100)]
     false = np.mean([any(each.p_adjusted < 0.05 for each in family) for family in null])
     assert false <= 0.10, false
     printed = float(np.mean([family[-1].detectable for family in null]))
-    real: Any = [compared(study, draws=500)[-1] for study in studies(condition, 150, gain=100 * printed, seed=1)]
+    real: Any = [compared(study, draws=500)[-1] for study in studies(condition, 100, gain=100 * printed, seed=1)]
     power = np.mean([each.p_adjusted < 0.05 for each in real])
-    assert 0.68 <= power <= 0.92, power
+    assert 0.65 <= power <= 0.93, power
 
 
 def test_adjusted_p_values_go_up_and_keep_the_order() -> None:

@@ -44,8 +44,8 @@ def _seeds(comparisons: pl.DataFrame) -> Iterator[str]:
     if len(comparisons) and (comparisons["test"] == BY_FLIPS).all():
         yield (
             "Each mixture was trained under one seed, so intervals and p-values are of these trained models, not of "
-            "the mixtures: another seed may change a score by several points. To compare mixtures, add an axis of three or "
-            "more seeds to the grid."
+            "the mixtures: another seed may change a score by several points. To compare mixtures, add an axis of "
+            "three or more seeds to the grid."
         )
 
 
