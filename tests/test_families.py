@@ -10,7 +10,7 @@ import pytest
 from benchmarks.validity import Condition, compared, studies
 from eval.analysis.families import Arm, compare_family, step_down
 
-CONDITIONS = [Condition(1, 0.0, 50), Condition(3, 1.6, 50), Condition(5, 3.2, 50)]
+CONDITIONS = [Condition(1, 0.0, 50), Condition(3, 1.6, 50)]
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)

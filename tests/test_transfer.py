@@ -317,7 +317,7 @@ def test_continual_metrics_by_hand() -> None:
     by_hand = {
         "final": 0.7,
         "forgetting": np.mean([0.2, np.mean([0.3, 0.2])]),
-        "backward": np.mean([-0.2, -0.3, -0.2]),
+        "backward": np.mean([-0.2, np.mean([-0.3, -0.2])]),
         "forward": np.mean([0.2, np.mean([0.0, 0.2])]),
         "transfer": np.mean([0.1, 0.1]),
     }
