@@ -179,7 +179,7 @@ def test_few_runs_that_nothing_is_pooled_with_are_unsure_rather_than_wrong(runs:
 def test_runs_alone_are_the_t_distribution_far_into_its_tails(freedom: int) -> None:
     alone = Spread(0.0, 1e9, 1.0, freedom)
     for p in (0.05, 0.01, 0.002, 1e-4):
-        assert alone.p_value(float(distributions.t.isf(p / 2, freedom))) == pytest.approx(p, rel=2e-3)
+        assert alone.p_value(float(distributions.t.isf(p / 2, freedom))) == pytest.approx(p, rel=5e-3)
     assert alone.half_width == pytest.approx(distributions.t.isf(0.025, freedom), rel=1e-3)
     power = distributions.nct.sf(alone.half_width, freedom, alone.detectable())
     assert power == pytest.approx(0.8, abs=0.01)
