@@ -15,8 +15,8 @@ from harness.errors import UserError
 from harness.planning.jobs import place_rows, write_jobs
 from harness.planning.study import Study
 from harness.runs.job import IGNORED, read_job
-from harness.training.trainer import rows_of
-from tests.support import REPOSITORY
+from harness.training.trainer import SupervisedPositionsTrainer, rows_of
+from tests.support import REPOSITORY, train_here
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def study(recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], 
 
 def test_a_row_that_several_cells_train_on_is_written_once(study: Study) -> None:
     write_jobs(study, study.plans)
-    (file,) = (study.folder / "plan").iterdir()
+    (file,) = (study.folder / "plan").glob("rows-*.arrow")
     rows = Dataset.from_file(str(file))
     labelled = [row for row in rows if set(row["labels"]) != {IGNORED}]
     largest = {tuple(row.prompt_ids + row.completion_ids) for row in study.tokens.render(list(study.plans[-1].rows))}
@@ -51,6 +51,22 @@ def test_each_cell_reads_its_own_rows_in_training_order(study: Study) -> None:
         assert job.steps == len(found) // 4 and job.tokens == sum(each.tokens for each in wanted)
 
 
+def test_rows_are_trained_on_in_the_planned_order_each_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_jobs(study, study.plans)
+    planned = [row["input_ids"] for row in list(rows_of(read_job(study.folder, "amount-3"), study.folder))]
+    trained: list[list[int]] = []
+    compute = SupervisedPositionsTrainer.compute_loss
+
+    def noting(self: Any, model: Any, inputs: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+        rows = zip(inputs["input_ids"].tolist(), inputs["attention_mask"].sum(dim=1).tolist(), strict=True)
+        trained.extend(row[:length] for row, length in rows)
+        return compute(self, model, inputs, *arguments, **options)
+
+    monkeypatch.setattr(SupervisedPositionsTrainer, "compute_loss", noting)
+    assert train_here(study.folder, study.folder.parent, "--cells", "amount-3").returncode == 0
+    assert trained == planned
+
+
 def test_places_of_later_cells_leave_those_of_earlier_ones(study: Study) -> None:
     places: dict[tuple[int, bool], int] = {}
     first = place_rows(study.plans[2], places)
@@ -69,7 +85,7 @@ def test_a_job_says_all_that_decides_training(study: Study) -> None:
 
 
 def test_what_is_not_planned_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="amount-7 is not planned; train it by its recipe"):
+    with pytest.raises(UserError, match="amount-7 is not planned; train it from its recipe"):
         read_job(tmp_path, "amount-7")
 
 

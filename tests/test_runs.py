@@ -44,7 +44,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         write_json(path, {"a": float("nan")})
     assert json.loads(path.read_text()) == {"a": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".record.json.sha256", "record.json"]
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

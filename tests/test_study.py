@@ -161,7 +161,7 @@ def test_a_changed_recipe_of_the_same_name_is_refused(study: tuple[Path, Path, s
     assert harness("plan", changed, "--runs", runs).returncode == 0
 
 
-def test_a_changed_adapter_is_refused(study: tuple[Path, Path, str], tmp_path: Path) -> None:
+def test_a_changed_adapter_is_set_aside(study: tuple[Path, Path, str], tmp_path: Path) -> None:
     import shutil
 
     recipe, runs, _ = study
@@ -170,8 +170,10 @@ def test_a_changed_adapter_is_refused(study: tuple[Path, Path, str], tmp_path: P
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    refused = harness("eval", recipe, "--runs", tmp_path / "runs")
-    assert refused.returncode == 2 and "not the adapter this cell's record names" in refused.stderr
+    done = harness("eval", recipe, "--runs", tmp_path / "runs")
+    assert done.returncode == 0 and "amount-3 is to be trained again" in done.stderr
+    assert "amount-3: training, so not evaluated" in done.stderr
+    assert weights.with_name(f"{weights.name}.damaged").exists() and not weights.exists()
 
 
 def test_killed_in_the_middle_of_evaluation_it_ends_the_same(

@@ -74,6 +74,17 @@ def test_a_cell_trained_after_others_equals_the_same_cell_alone(trained: tuple[P
     assert distance(weights(runs, "amount-3"), weights(runs, "amount-0")) > 1e-3
 
 
+def test_the_adapter_begins_as_the_seed_says(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    recipe_data["training"] |= {"learning_rate": 1e-12}  # leaves the first weights as they were drawn
+    recipe_data["grid"] = {"seed": {"path": "training.seed", "values": [0, 1]}}
+    assert train_here(write_recipe(recipe_data), tmp_path).returncode == 0
+    drawn = [weights(tmp_path, f"seed-{seed}") for seed in (0, 1)]
+    assert all((drawn[0][name] - drawn[1][name]).abs().max() > 1e-2 for name in drawn[0] if "lora_A" in name)
+    assert all(one[name].abs().max() < 1e-6 for one in drawn for name in one if "lora_B" in name)
+
+
 def test_two_processes_at_the_same_global_batch_agree(trained: tuple[Path, Path], tmp_path: Path) -> None:
     recipe, runs = trained
     train(recipe, tmp_path, processes=2)

@@ -268,10 +268,14 @@ class Evaluation(Section):
     """auto: vLLM where it is installed, else transformers."""
     split: Literal["validation", "test"] = "test"
     """The split that test items are taken from."""
+    primary: dict[str, str] = {}
+    """The group of languages that a task's main comparison is over, by task; `unseen` where none is named."""
     items: PositiveInt = 100
     """Test items per task and language: the same in every language, for every model."""
     max_tokens: dict[str, PositiveInt] = {}
     """The longest completion in tokens, by task."""
+    stop: dict[str, tuple[str, ...]] = {}
+    """Texts that end a completion, by task. Default: with a chat template none, so that only the end of turn does."""
     identifier: Identifier = "py3langid"
     """What identifies the language of completions."""
     base: bool = True

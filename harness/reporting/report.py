@@ -17,6 +17,7 @@ from eval.analysis.design import BASE
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
 from eval.generation.generate import CANARY, kept_verdicts
+from eval.predictions_and_scores import cut_off_notes, endings
 from eval.report.files import write_report
 from eval.report.findings import sentences
 from eval.report.page import CellFacts, Page
@@ -52,7 +53,10 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
             write_text(file, table.write_csv())
         else:
             file.unlink(missing_ok=True)
-    page = study_page(study, scores, stale, analysis)
+    predictions = current_predictions(study, stale)
+    if predictions is not None:
+        write_text(StudyFolder(study.folder).table("endings"), endings(predictions).write_csv())
+    page = study_page(study, scores, stale, analysis, predictions)
     shown = write_report(study.folder, page)
     if console:
         print_tables(shown.primary, page.groups, console)
@@ -119,7 +123,9 @@ def with_tokens(study: PlannedStudy, transfer: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def study_page(study: PlannedStudy, scores: pl.DataFrame, stale: list[str], analysis: Analysis) -> Page:
+def study_page(
+    study: PlannedStudy, scores: pl.DataFrame, stale: list[str], analysis: Analysis, predictions: pl.DataFrame | None
+) -> Page:
     """All that the report shows."""
     groups, design, comparisons = study.groups, study.design, analysis.comparisons
     told = sentences(
@@ -135,11 +141,11 @@ def study_page(study: PlannedStudy, scores: pl.DataFrame, stale: list[str], anal
         axis=axis_of_numbers(study.recipe),
         summary=analysis.summary,
         scores=scores,
-        predictions=current_predictions(study, stale),
+        predictions=predictions,
         cards={cell.name: [asdict(row) for row in cell.card] for cell in study.kept.cells},
         provenance=page_provenance(study),
         recipe=as_yaml(study.raw),
-        notes=notes_on_cells(study, scores, stale),
+        notes=notes_on_cells(study, scores, stale) + ([] if predictions is None else cut_off_notes(predictions)),
         sentences=told,
         comparisons=comparisons if len(comparisons) else None,
         transfer=analysis.transfer,
