@@ -82,11 +82,12 @@ def study_damage(folder: StudyFolder) -> Iterator[tuple[Path, str]]:
     yield from wrong
     if any(path == folder.evaluation for path, _ in wrong):
         return
+    known = {path for path, _ in wrong}
     for path in (folder.study, folder.plan, folder.evaluation / CANARY):
-        if reason := json_problem(path):
+        if path not in known and (reason := json_problem(path)):
             yield path, reason
     for path in (folder.predictions, folder.scores, folder.judgements):
-        if reason := problem_of(path) or table_problem(path):
+        if path not in known and (reason := problem_of(path) or table_problem(path)):
             yield path, reason
     for chunk in sorted(folder.evaluation.glob("*/*.jsonl")):
         try:
