@@ -9,13 +9,20 @@ import polars as pl
 
 from data_mixes.storage import DamagedError, read_sealed
 from eval.analysis.design import BASE
+from harness.errors import Problem, UserError
 from harness.planning.kept_plan import PlannedStudy
 from harness.runs.folder import StudyFolder
 
 
 def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
-    """The stored scores of the base and of the adapters there are now; and cells whose scores are of others."""
-    scores = read_table(StudyFolder(study.folder).scores)
+    """The stored scores of the base and of the adapters there are now; and cells whose scores are of others.
+
+    Raises UserError where nothing was scored yet.
+    """
+    path = StudyFolder(study.folder).scores
+    if not path.is_file():
+        raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
+    scores = read_table(path)
     now = {plan.name: plan.run.record.get("adapter") for plan in study.plans} | {BASE: None}
     stored = scores.select("cell", "adapter").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, adapter in stored if cell not in now or now[cell] != adapter]
