@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from langcodes import Language, LanguageTagError, standardize_tag
+from langcodes import Language, standardize_tag
+from langcodes.tag_parser import LanguageTagError
 
 BOKMAL, NORWEGIAN = "nb", "no"
 """Norwegian without a written standard means Bokmål; Nynorsk (nn) is another language."""

@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.planning.study import Study
-from harness.planning.testsets import evaluation_problems, evaluation_sets, tested_source
+from harness.planning.testsets import evaluation_problems, evaluation_sets
 from harness.recipe.load import load_recipe, parse_recipe
 
 
@@ -127,6 +127,10 @@ def own_source(folder: Path, name: str, task: str, **columns: str) -> dict[str, 
     return {"task": task, "languages": ["en"], "files": files, "columns": columns}
 
 
+def tested_sources(recipe: Any) -> set[str]:
+    return {example.id.partition("/")[0] for tested in evaluation_sets(recipe) for example in tested.examples}
+
+
 def test_the_recipes_own_source_is_tested_on_and_named(
     recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
 ) -> None:
@@ -137,9 +141,7 @@ def test_the_recipes_own_source_is_tested_on_and_named(
         "mine"
     }
     recipe_data["sources"]["too"] = own_source(tmp_path, "too", "math", answer="target")
-    with pytest.raises(
-        UserError, match=r"evaluation\.sources\.math: mine and too have test rows for math; name the one"
-    ):
+    with pytest.raises(UserError, match=r"sources\.math: mine and too have test rows for math; name the one"):
         load_recipe(write_recipe(recipe_data))
     recipe_data["evaluation"]["sources"] = {"math": "too"}
     recipe, _ = load_recipe(write_recipe(recipe_data))
@@ -154,7 +156,7 @@ def test_a_source_with_training_rows_alone_is_not_tested_on(
     recipe_data["sources"] = {"mine": own_source(tmp_path, "mine", "math", answer="target")}
     del recipe_data["sources"]["mine"]["files"]["test"]
     recipe, _ = load_recipe(write_recipe(recipe_data))
-    assert tested_source(recipe, "math").name == "word-problems"
+    assert tested_source_name(recipe, "math") == "word-problems"
 
 
 def test_instructions_that_nothing_can_score_are_refused_before_training(
