@@ -127,7 +127,7 @@ def own_source(folder: Path, name: str, task: str, **columns: str) -> dict[str, 
     return {"task": task, "languages": ["en"], "files": files, "columns": columns}
 
 
-def tested_sources(recipe: Any) -> set[str]:
+def sources_of_tests(recipe: Any) -> set[str]:
     return {example.id.partition("/")[0] for tested in evaluation_sets(recipe) for example in tested.examples}
 
 
