@@ -13,6 +13,7 @@ from harness.errors import UserError
 from harness.planning.study import Study
 from harness.planning.testsets import evaluation_problems, evaluation_sets
 from harness.recipe.load import load_recipe, parse_recipe
+from harness.recipe.tested import tested_source_name
 
 
 def histories(data: dict[str, Any], few_shot: dict[str, int]) -> dict[str, tuple[Any, ...]]:
