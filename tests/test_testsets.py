@@ -12,8 +12,8 @@ import pytest
 from harness.errors import UserError
 from harness.planning.study import Study
 from harness.planning.testsets import evaluation_problems, evaluation_sets
+from harness.recipe import tested as test_sources
 from harness.recipe.load import load_recipe, parse_recipe
-from harness.recipe.tested import tested_source_name
 
 
 def histories(data: dict[str, Any], few_shot: dict[str, int]) -> dict[str, tuple[Any, ...]]:
@@ -157,7 +157,7 @@ def test_a_source_with_training_rows_alone_is_not_tested_on(
     recipe_data["sources"] = {"mine": own_source(tmp_path, "mine", "math", answer="target")}
     del recipe_data["sources"]["mine"]["files"]["test"]
     recipe, _ = load_recipe(write_recipe(recipe_data))
-    assert tested_source_name(recipe, "math") == "word-problems"
+    assert test_sources.tested_source_name(recipe, "math") == "word-problems"
 
 
 def test_instructions_that_nothing_can_score_are_refused_before_training(
