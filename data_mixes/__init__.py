@@ -1,1 +1,1 @@
-"""What a model reads: examples, sources, prompts and mixtures. No torch here."""
+"""What a model reads: examples, sources, prompts and mixtures. This package does not import torch."""

@@ -1,4 +1,4 @@
-"""Reading ahead: the next piece is read while the one before it is worked on."""
+"""Reading ahead: the next item is prepared while the current one is processed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The items in their order; a thread makes each while the one before it is used."""
+    """Yields the items in order; a thread prepares the next one while the caller uses the current one."""
     nothing: Any = object()
     iterator = iter(items)
     with ThreadPoolExecutor(1) as thread:

@@ -1,4 +1,4 @@
-"""One thing to learn from, or to be tested with."""
+"""One training or test example, and its form as Arrow."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Exchange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A prompt and what should follow it.
+    """A prompt and the target that should follow it.
 
-    `item_id` is shared by the translations of one item; `id` is its own. `prompt` is the bare
+    `item_id` is shared by the translations of one item; `id` is unique to the row. `prompt` is the bare
     question, text or instruction: `data_mixes.prompts` puts the task's words around it.
     """
 
@@ -33,17 +33,17 @@ class Example:
     item_id: str
     task: str
     language: str
-    """Of the target."""
+    """Language of the target."""
     prompt: str
     target: str
     answer: str | None = None
     """The number a math problem asks for, in ASCII digits."""
     constraints: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
-    """What a program can check of an instruction's fulfilment; see eval.scorers.constraints."""
+    """Constraints that a program can check in a completion; see eval.scorers.constraints."""
     prompt_language: str | None = None
-    """Of the prompt, where that is another."""
+    """Language of the prompt, where it differs from the target's."""
     history: tuple[Exchange, ...] = ()
-    """What was said before the prompt, in the same task and languages."""
+    """Earlier turns of the conversation, or exemplars, in the same task and languages."""
 
 
 SCHEMA = pa.schema(
@@ -67,18 +67,18 @@ def to_table(examples: Iterable[Example]) -> pa.Table:
     """Examples as Arrow."""
     rows = [
         {
-            "id": each.id,
-            "item_id": each.item_id,
-            "task": each.task,
-            "language": each.language,
-            "prompt_language": each.prompt_language,
-            "prompt": each.prompt,
-            "target": each.target,
-            "answer": each.answer,
-            "constraints": json.dumps(each.constraints, ensure_ascii=False) if each.constraints else None,
-            "history": json.dumps(each.history, ensure_ascii=False) if each.history else None,
+            "id": example.id,
+            "item_id": example.item_id,
+            "task": example.task,
+            "language": example.language,
+            "prompt_language": example.prompt_language,
+            "prompt": example.prompt,
+            "target": example.target,
+            "answer": example.answer,
+            "constraints": json.dumps(example.constraints, ensure_ascii=False) if example.constraints else None,
+            "history": json.dumps(example.history, ensure_ascii=False) if example.history else None,
         }
-        for each in examples
+        for example in examples
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 

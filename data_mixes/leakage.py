@@ -1,4 +1,4 @@
-"""Leakage: rows to train on that are also tested on, found by item, by text, and by near-duplicate text."""
+"""Leakage: training rows that are also test items, detected by item, by text, and by near-duplicate text."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 PERMUTATIONS, BANDS, MINHASH_SEED = 128, 32, 1
 SHORTEST = 30
-"""Shingles a text needs before its likeness to another says anything."""
+"""The fewest shingles for which similarity between two texts is meaningful."""
 BATCH = 4096
 NO_WORD = regex.compile(r"[^\p{L}\p{M}\p{N}\p{S}.,−-]+|(?<!\p{Nd})[.,]|[.,](?!\p{Nd})|[−-](?!\s*\p{Nd})")
-"""What does not tell texts apart; signs of arithmetic, and marks and minus before digits, do."""
+"""Characters ignored when texts are compared; arithmetic signs, and marks and minus signs before digits, are kept."""
 UNSEGMENTED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A row to train on and what of the tests it gives away."""
+    """A training row and the test example that it gives away."""
 
     kind: Kind
-    place: int
+    row: int
+    """The training row's position in its pool."""
     trained: Example
     tested: Example
 
@@ -51,13 +52,13 @@ def shortened(text: str, length: int = 60) -> str:
 
 
 def normalised(text: str) -> str:
-    """A text without case, punctuation, spaces and compatibility forms; what tells numbers apart stays."""
+    """A text without case, punctuation, spaces and compatibility forms; whatever distinguishes numbers is kept."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return unicodedata.normalize("NFKC", NO_WORD.sub("", folded))
 
 
 def shingles(text: str) -> set[str]:
-    """The character n-grams of a normalised text: of 3 in unsegmented scripts, where one holds more, else of 5."""
+    """Character n-grams of a text: n is 3 in scripts without spaces, where a character carries more, else 5."""
     size = 3 if 2 * len(UNSEGMENTED.findall(text)) > len(text) else 5
     return {text[start : start + size] for start in range(len(text) - size + 1)}
 
@@ -71,7 +72,7 @@ def signature(grams: set[str]) -> RMinHash:
 
 @dataclass(frozen=True)
 class Holdout:
-    """Everything that is tested on. Near-duplicates are sought among `near` alone, at this Jaccard similarity."""
+    """All test examples. Near-duplicates are looked for only among `near`, at this Jaccard similarity."""
 
     examples: Sequence[Example]
     near: Sequence[Example] = ()
@@ -97,19 +98,17 @@ class Holdout:
                 entries.append((grams, example))
         return entries, index
 
-    def leaks(self, pool: Pool, places: NDArray[np.int64], kinds: Collection[Kind] = KINDS) -> Iterator[Leak]:
-        """The rows of a pool that leak, each once, by the plainest of the signs that are looked for."""
+    def leaks(self, pool: Pool, rows: NDArray[np.int64], kinds: Collection[Kind] = KINDS) -> Iterator[Leak]:
+        """The leaking rows among `rows` of a pool, once each, under the most obvious of the requested kinds."""
         keys = np.fromiter(self._items, dtype=np.uint64, count=len(self._items))
-        same_item = np.isin(pool.items[places], keys) & ("item" in kinds)
-        for start in range(0, len(places), BATCH):
-            chosen = places[start : start + BATCH]
-            for place, same, example in zip(
-                chosen, same_item[start : start + BATCH], pool.examples(chosen), strict=True
-            ):
+        same_item = np.isin(pool.items[rows], keys) & ("item" in kinds)
+        for start in range(0, len(rows), BATCH):
+            chosen = rows[start : start + BATCH]
+            for row, same, example in zip(chosen, same_item[start : start + BATCH], pool.examples(chosen), strict=True):
                 if same:
-                    yield Leak("item", int(place), example, self._items[int(pool.items[place])])
-                elif found := self._by_text(example, pool.templated, kinds):
-                    yield Leak(found[0], int(place), example, found[1])
+                    yield Leak("item", int(row), example, self._items[int(pool.items[row])])
+                elif match := self._by_text(example, pool.templated, kinds):
+                    yield Leak(match[0], int(row), example, match[1])
 
     def _by_text(self, example: Example, templated: bool, kinds: Collection[Kind]) -> tuple[Kind, Example] | None:
         for text in map(normalised, read_texts(example)):
@@ -132,6 +131,6 @@ class Holdout:
 
 
 def read_texts(example: Example) -> list[str]:
-    """The prompts that training on an example teaches: its own, earlier ones, and one written in translating."""
+    """The prompts a model reads or writes when trained on an example: its own, earlier ones, and a translated one."""
     translated = [example.target] if example.task == TRANSLATION else []
     return [example.prompt, *translated, *(turn.prompt for turn in example.history)]

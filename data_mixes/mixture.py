@@ -1,4 +1,4 @@
-"""Mixtures: components → exact integers → rows, in order. Nothing is sampled by weight."""
+"""Mixtures: components become exact integers, then rows in order. Nothing is sampled by weight."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from data_mixes.source import Pool, Source, common
 Unit: TypeAlias = Literal["examples", "items", "tokens", "supervised_tokens"]
 ItemPolicy: TypeAlias = Literal["shared", "disjoint", "independent"]
 Costs: TypeAlias = Callable[[Pool, NDArray[np.int64], Unit], NDArray[np.int64]]
-"""What the rows at some places of a pool cost in a unit of tokens."""
+"""The cost in tokens of the rows at some places of a pool."""
 
 TOKEN_UNITS = ("tokens", "supervised_tokens")
 FIRST_LOOK = 256
@@ -35,7 +35,7 @@ class Component:
     Either `amount`, for each source and variant, or `total`, for each source, to be divided among
     the variants: by `shares`, or in proportion to what the source has to the power 1/`temperature`
     (1 is proportional, infinity uniform). Without `items`, languages share the items of a parallel
-    source, and choose for themselves in any other.
+    source, and choose independently in any other source.
     """
 
     name: str
@@ -58,8 +58,8 @@ class Component:
 class Allotment:
     """How many rows one component takes from one source in one variant, decided before training.
 
-    `start` is where in the source's order its rows begin, after those of earlier components; rows
-    beyond `available` repeat the order from its beginning.
+    Its rows begin at `start` in the source's order, after those of earlier components; rows
+    beyond `available` repeat the order from the beginning.
     """
 
     component: str
@@ -135,8 +135,8 @@ class Orders:
 
     def _all_variants(self, source: Source) -> tuple[Variant, ...]:
         """The variants of a source in all components of the mixture."""
-        users = [each for each in self.components if source in each.sources]
-        return tuple(dict.fromkeys(variant for each in users for variant in each.variants))
+        users = [component for component in self.components if source in component.sources]
+        return tuple(dict.fromkeys(variant for user in users for variant in user.variants))
 
     def places(self, component: Component, source: Source, variant: Variant) -> NDArray[np.int64]:
         """The places that the variant may take, in order; independent ones have an order of their own."""
@@ -153,7 +153,7 @@ def common_items(source: Source, variants: tuple[Variant, ...]) -> Keys:
 
 
 def owners(items: Keys, variants: Sequence[Variant], seed: int) -> NDArray[np.int64]:
-    """For each item, which of the variants it belongs to where each belongs to one."""
+    """The index of the one variant that owns each item when variants share no items."""
     return np.argmin([mixed(items, f"owner {seed} {variant.name}") for variant in variants], axis=0)
 
 
@@ -172,11 +172,11 @@ def allot(
     allotments: list[Allotment] = []
     shortfalls: list[Shortfall] = []
     for component, source in [(part, source) for part in components for source in part.sources]:
-        sizes = {each.name: len(orders.available(component, source, each)) for each in component.variants}
+        sizes = {variant.name: len(orders.available(component, source, variant)) for variant in component.variants}
         wanted = budgets(component, sizes)
         for variant in component.variants:
             start = taken.get((source.name, variant.name), 0)
-            repeats = 1 if component.unit == "items" else component.max_repeats  # an item again is no other item
+            repeats = 1 if component.unit == "items" else component.max_repeats  # a repeated item is not another item
             room = max(0, sizes[variant.name] * repeats - start)
             budget = wanted[variant.name]
             if component.unit in TOKEN_UNITS and budget:
@@ -188,8 +188,8 @@ def allot(
                 shortfalls.append(Shortfall(*where, budget, largest, component.unit))
             elif budget:  # served may be 0: a budget of tokens that holds no whole row
                 taken[source.name, variant.name] = start + served
-                place = (component.name, variant.pool(source, "train").task, source.name, variant.name)
-                allotments.append(Allotment(*place, start, served, sizes[variant.name]))
+                row_kind = (component.name, variant.pool(source, "train").task, source.name, variant.name)
+                allotments.append(Allotment(*row_kind, start, served, sizes[variant.name]))
     if shortfalls:
         raise BudgetError(shortfalls)
     return allotments
@@ -224,12 +224,12 @@ def apportion(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     counts = dict.fromkeys(weights, 0) | {
         name: math.floor(total * weight / whole + Fraction(1, 2)) for name, weight in exact.items()
     }
-    places = {name: place for place, name in enumerate(exact)}
+    rank = {name: number for number, name in enumerate(exact)}
     while (missing := total - sum(counts.values())) != 0:
         if missing > 0:
-            counts[min(exact, key=lambda name: ((2 * counts[name] + 1) / exact[name], places[name]))] += 1
+            counts[min(exact, key=lambda name: ((2 * counts[name] + 1) / exact[name], rank[name]))] += 1
         else:
-            counts[max(exact, key=lambda name: ((2 * counts[name] - 1) / exact[name], places[name]))] -= 1
+            counts[max(exact, key=lambda name: ((2 * counts[name] - 1) / exact[name], rank[name]))] -= 1
     return counts
 
 
@@ -273,14 +273,14 @@ def materialise(
     by_name = {component.name: component for component in components}
     pools: list[Pool] = []
     chosen: list[tuple[NDArray[np.uint32], NDArray[np.uint16]]] = []
-    for each in allotments:
-        component = by_name[each.component]
-        source = next(source for source in component.sources if source.name == each.source)
-        variant = next(variant for variant in component.variants if variant.name == each.variant)
-        if not each.examples:
+    for allotment in allotments:
+        component = by_name[allotment.component]
+        source = next(source for source in component.sources if source.name == allotment.source)
+        variant = next(variant for variant in component.variants if variant.name == allotment.variant)
+        if not allotment.examples:
             continue
         order = orders.places(component, source, variant)
-        position = np.arange(each.start, each.start + each.examples)
+        position = np.arange(allotment.start, allotment.start + allotment.examples)
         pools.append(variant.pool(source, "train"))
         chosen.append((order[position % len(order)].astype(np.uint32), (position // len(order)).astype(np.uint16)))
     return in_training_order(pools, chosen, seed)
@@ -294,12 +294,12 @@ def in_training_order(
     numbers, ordered = np.empty(total, np.uint16), np.empty(total, np.uint32)
     done, slices = 0, max(1, total // SLICE) if total else 0
     for part in range(slices):
-        found: list[tuple[Keys, NDArray[np.uint16], NDArray[np.uint32]]] = []
+        parts: list[tuple[Keys, NDArray[np.uint16], NDArray[np.uint32]]] = []
         for number, (pool, (places, turns)) in enumerate(zip(pools, chosen, strict=True)):
             ranks = training_ranks(row_keys(pool, places), turns, seed)
             own = ranks // np.uint64(2**64 // slices + 1) == part if slices > 1 else slice(None)
-            found.append((ranks[own], np.full(len(ranks[own]), number, np.uint16), places[own]))
-        ranks, from_pool, places = map(np.concatenate, zip(*found, strict=True))
+            parts.append((ranks[own], np.full(len(ranks[own]), number, np.uint16), places[own]))
+        ranks, from_pool, places = map(np.concatenate, zip(*parts, strict=True))
         order = np.argsort(ranks, kind="stable")
         numbers[done : done + len(order)], ordered[done : done + len(order)] = from_pool[order], places[order]
         done += len(order)
@@ -307,7 +307,7 @@ def in_training_order(
 
 
 def training_ranks(keys: Keys, turns: NDArray[np.uint16], seed: int) -> Keys:
-    """The places of rows in training; the n-th repetition of a row has a place of its own."""
+    """The ranks of rows in training; the n-th repetition of a row has a rank of its own."""
     ranks = np.empty(len(keys), dtype=np.uint64)
     for turn in np.unique(turns):
         own = turns == turn
@@ -316,7 +316,7 @@ def training_ranks(keys: Keys, turns: NDArray[np.uint16], seed: int) -> Keys:
 
 
 def epochs_of(rows: Rows, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Indices of the rows of a mixture, epoch by epoch: the first as they are, each other in an order of its own."""
+    """Indices of the rows of a mixture, epoch by epoch: first in their order, then reshuffled for every epoch."""
     yield np.arange(len(rows))
     epoch = 0
     while True:

@@ -1,8 +1,8 @@
 """The order in which rows are taken: a seeded hash of their stable id.
 
 Taking the first n of this order makes 100 ⊂ 200 ⊂ 400 hold by construction, and rows or languages
-added to a source never reshuffle the rest. An id is hashed once to 64 bits, its *key*; everything
-after that is arithmetic on arrays of keys, so ten million rows are ordered in seconds.
+added to a source never reshuffle the rest. An id is hashed once to 64 bits, its *key*; from then on
+only arrays of keys are handled, so ten million rows are ordered in seconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def keys_of(identifiers: Iterable[str]) -> Keys:
 
 
 def mixed(keys: Keys, salt: str) -> Keys:
-    """New keys from keys: another salt, another independent order (the finaliser of SplitMix64, twice)."""
+    """New keys from keys; different salts give independent orders (the finaliser of SplitMix64, twice)."""
     mixing = keys ^ np.uint64(key_of(salt))
     for _ in range(2):
         mixing = (mixing ^ (mixing >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -38,5 +38,5 @@ def mixed(keys: Keys, salt: str) -> Keys:
 
 
 def seeded_order(keys: Keys, seed: int | str) -> NDArray[np.int64]:
-    """The indices of `keys` in their order under `seed`, which depends on nothing but each key."""
+    """The indices that sort `keys` under `seed`; the order of two keys depends on them alone."""
     return np.argsort(mixed(keys, f"order {seed}"), kind="stable")

@@ -23,9 +23,9 @@ BATCH = 4096
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """In which languages the rows made of an item are: that of the target, and that of the prompt if another.
+    """The languages of the rows made from an item: the target's, and the prompt's where it differs.
 
-    A translating variant asks for the item's prompt in the target's language, not for an answer.
+    A translating variant asks for the prompt in the target's language, not for an answer.
     """
 
     language: str
@@ -47,7 +47,7 @@ class Variant:
 
 @lru_cache(maxsize=256)
 def pair_pool(source: Source, split: Split, variant: Variant) -> PairPool:
-    """The pairs of a source, found once."""
+    """The pairs of a source, computed once."""
     assert variant.prompt_language
     prompts, targets = source.pool(split, variant.prompt_language), source.pool(split, variant.language)
     return PairPool(f"{source.name}/{split}/{variant.name}", prompts, targets, variant)

@@ -1,7 +1,7 @@
 """The one rendering path, for training and evaluation: examples → text → token ids.
 
-A prompt and its completion are tokenized apart and joined, so the prompt of a training row has
-the same ids as the prompt given to the engine, whatever the tokenizer merges.
+A prompt and its completion are tokenized separately and concatenated, so a training row's prompt has
+the same ids as the prompt given to the engine, whatever the tokenizer would merge.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _TEXT = (files("data_mixes") / "prompts.yaml").read_text(encoding="utf-8")
 _FILE = YAML(typ="safe", pure=True).load(_TEXT)
 
 PROMPTS: dict[str, dict[str, str]] = _FILE["prompts"]
-"""Task → language → prompt with the field {prompt}; see the file for the others."""
+"""Task → language → prompt with the field {prompt}; the file describes the other fields."""
 ANSWER_MARKERS: dict[str, str] = _FILE["answer_markers"]
-"""Language → what stands before the final answer."""
+"""Language → the marker before the final answer."""
 RESPONSE_LANGUAGE: dict[str, str] = _FILE["response_language"]
-"""Language → the line that says in which {language} to respond, where that is not the prompt's."""
+"""Language → the line that asks for a response in {language}, where that is not the prompt's language."""
 FIELD = re.compile(r"\{(\w+)\}")
 NO_TODAY: dict[str, Any] = {"date_string": "26 Jul 2024", "strftime_now": lambda form: date(2024, 7, 26).strftime(form)}
-"""What chat templates that say the date are given: the same day always, in training and in evaluation."""
+"""The date for chat templates that print one: always the same day, in training and in evaluation."""
 BETWEEN_EXEMPLARS = "\n\n"
 
 
@@ -115,13 +115,13 @@ class Renderer:
 
     @cached_property
     def template_hash(self) -> str:
-        """Identifies all but the tokenizer that decides how an example becomes text."""
+        """A hash of everything except the tokenizer that determines an example's text."""
         decided_by = [_TEXT, self.template, {**self.words}, self.max_prompt_tokens]
         return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()[:16]
 
     @cached_property
     def identity(self) -> str:
-        """Identifies all that decides the token ids of an example."""
+        """A hash of everything that determines the token ids of an example."""
         backend: Any = getattr(self.tokenizer, "backend_tokenizer", None)
         tokens = backend.to_str() if backend else json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
         special = [self.tokenizer.bos_token_id, self.tokenizer.eos_token_id]
@@ -133,7 +133,7 @@ class Renderer:
         if self.template:
             return self._chat(self.turns(example), add_generation_prompt=True)
         return "".join(
-            each["content"] + (BETWEEN_EXEMPLARS if each["role"] == "assistant" else "") for each in self.turns(example)
+            turn["content"] + (BETWEEN_EXEMPLARS if turn["role"] == "assistant" else "") for turn in self.turns(example)
         )
 
     def completion_text(self, example: Example) -> str:
@@ -181,14 +181,14 @@ class Renderer:
         ]
 
     def messages(self, messages: Sequence[str]) -> list[list[int]]:
-        """Token ids of messages of a user's, in no words but their own, up to where the answers begin.
+        """Token ids of a user's messages, verbatim, up to where the answers begin.
 
         Raises PromptError without a chat template.
         """
         if not self.template:
-            raise PromptError("its tokenizer has no chat template, so it is no model to talk to")
+            raise PromptError("its tokenizer has no chat template, so it is not a chat model")
         turns = [[{"role": "user", "content": message}] for message in messages]
-        return self._begun([self._chat(each, add_generation_prompt=True) for each in turns])
+        return self._begun([self._chat(conversation, add_generation_prompt=True) for conversation in turns])
 
     def _prompts(self, examples: Sequence[Example]) -> list[list[int]]:
         return self._begun([self.prompt_text(example) for example in examples])
@@ -255,32 +255,32 @@ class Renderer:
 def task_prompt(example: Example, words: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """The example's prompt in the words of its task and language. Raises PromptError without any."""
     language = example.prompt_language or example.language
-    found = (words or {}).get(example.task, {}).get(language) or PROMPTS.get(example.task, {}).get(language)
-    if found is None:
+    text = (words or {}).get(example.task, {}).get(language) or PROMPTS.get(example.task, {}).get(language)
+    if text is None:
         raise PromptError(
             f"no prompt for task {example.task!r} in language {language!r}; "
             f"write one in the recipe, under prompts.words.{example.task}.{language}"
         )
     fields = {"prompt": example.prompt}
-    if "{answer_marker}" in found:
+    if "{answer_marker}" in text:
         fields["answer_marker"] = ANSWER_MARKERS.get(example.language, "").rstrip()
     if language != example.language:
         name = language_name(example.language, language)
-        if "{language}" in found:
+        if "{language}" in text:
             fields["language"] = name
         elif language in RESPONSE_LANGUAGE:
             fields["prompt"] += "\n" + RESPONSE_LANGUAGE[language].replace("{language}", name)
-    return filled(found, fields)
+    return filled(text, fields)
 
 
 def filled(text: str, fields: Mapping[str, str]) -> str:
-    """The text with its fields in; braces in what is put in are left alone."""
+    """The text with its fields filled in; braces in the values are left alone."""
     return FIELD.sub(lambda match: fields.get(match[1], match[0]), text)
 
 
 @lru_cache(maxsize=1024)
 def language_name(language: str, in_language: str) -> str:
-    """What a language is called in another (CLDR), or its code."""
+    """The name of a language in another language (CLDR), or its code where CLDR has none."""
     try:
         return str(Locale.parse(in_language).languages.get(language, language))
     except (ValueError, UnknownLocaleError):

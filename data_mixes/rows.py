@@ -1,8 +1,8 @@
-"""The rows of a mixture in training order: where each one lies, and the way to read them in that order.
+"""The rows of a mixture in training order: where each row is stored, and how to read them in that order.
 
-Ten million rows are some numbers each in memory. Their texts stay on disk and are brought into
-order there: each pool is read once from front to back, its rows are put into buckets by their
-place in training, and one bucket after another is sorted in memory.
+In memory a row is a few numbers; its text stays on disk. To read ten million rows in order, each
+pool is read once from front to back, its rows are distributed to buckets by their position in
+training, and the buckets are sorted in memory one after another.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Rows(Sequence[Example]):
 
     @cached_property
     def keys(self) -> Keys:
-        """Each row's own key: equal for the repetitions of a row alone."""
+        """Each row's key; only repetitions of the same row share one."""
         keys = np.empty(len(self), dtype=np.uint64)
         for index, pool in enumerate(self.pools):
             own = self.pool == index
@@ -67,7 +67,7 @@ class Rows(Sequence[Example]):
         return np.array([pool.language for pool in self.pools] or [""])[self.pool]
 
     def take(self, indices: NDArray[np.int64]) -> Rows:
-        """Some of the rows, or rows again, in another order."""
+        """The rows at these indices, which may repeat."""
         return Rows(self.pools, self.pool[indices], self.place[indices])
 
     def by_pool(self) -> Iterator[tuple[Pool, NDArray[np.int64], NDArray[np.int64]]]:

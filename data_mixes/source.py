@@ -1,4 +1,4 @@
-"""What a source of examples is: for every split and language a pool of rows, known by their items' keys."""
+"""Sources of examples: for every split and language a pool of rows, identified by their items' keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN_LINES = 5
 
 
 class SourceError(ValueError):
-    """A source that cannot be read: not there, not reachable, without a column."""
+    """A source that cannot be read: it is missing, unreachable, or lacks a column."""
 
     def __init__(self, source: str, message: str) -> None:
         self.source = source
@@ -28,7 +28,7 @@ class SourceError(ValueError):
 
 @dataclass
 class Drops:
-    """Rows of a source that are no examples, counted by reason, with where the first of them are."""
+    """Rows of a source that are not valid examples, counted by reason, with the first locations of each."""
 
     counts: dict[str, int] = field(default_factory=dict)
     places: dict[str, list[str]] = field(default_factory=dict)
@@ -56,11 +56,11 @@ class Pool(ABC):
     """The source's name."""
     task: str
     variant: str
-    """What the rows of one item differ by: their language, or "en>fr" for a prompt in one and a target in another."""
+    """What distinguishes the rows of one item: their language, or "en>fr" for an English prompt and a French target."""
     language: str
-    """Of the targets."""
+    """Language of the targets."""
     templated: bool = False
-    """Whether rows are variations of templates, so that near-duplicates are no sign of leakage."""
+    """Whether rows are variations of templates, so that near-duplicates do not indicate leakage."""
     items: Keys
     """The key of each row's item; no two rows of a pool have the same."""
 
@@ -75,8 +75,8 @@ class Pool(ABC):
         """The rows at any places, in the order given."""
         wanted = np.asarray(places, dtype=np.int64)
         ascending = np.unique(wanted)
-        found = [example for table in self.tables(ascending) for example in from_table(table)]
-        return [found[index] for index in np.searchsorted(ascending, wanted)]
+        examples = [example for table in self.tables(ascending) for example in from_table(table)]
+        return [examples[index] for index in np.searchsorted(ascending, wanted)]
 
 
 class Source(ABC):
@@ -88,7 +88,7 @@ class Source(ABC):
     parallel: bool
     """Whether rows of different languages may be translations of one item."""
     templated: bool = False
-    """Whether items are variations of templates, so that near-duplicates are no sign of leakage."""
+    """Whether items are variations of templates, so that near-duplicates do not indicate leakage."""
     exemplars: Split = "validation"
     """Where few-shot exemplars are taken from."""
 

@@ -1,6 +1,6 @@
-"""Rows as token ids: each is tokenized once, whatever cell, study or run it is wanted in.
+"""Rows as token ids: a row is tokenized once, however many cells, studies or runs use it.
 
-Kept in SQLite under a hash of the example's content, one file per tokenizer and prompt words.
+Token ids are cached in SQLite under a hash of the example's content, in one file per tokenizer and prompt words.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PATIENCE = 120.0
 
 @dataclass
 class TokenStore:
-    """The renderings made so far, and the making of those that are missing."""
+    """A cache of renderings that makes the missing ones."""
 
     path: Path
     renderer: Renderer
@@ -42,7 +42,9 @@ class TokenStore:
     def render(self, examples: Sequence[Example]) -> list[Rendering]:
         """The examples as token ids, in their order. Raises PromptError."""
         return [
-            each for start in range(0, len(examples), BATCH) for each in self._batch(examples[start : start + BATCH])
+            rendering
+            for start in range(0, len(examples), BATCH)
+            for rendering in self._batch(examples[start : start + BATCH])
         ]
 
     def _batch(self, examples: Sequence[Example]) -> list[Rendering]:
@@ -50,7 +52,7 @@ class TokenStore:
             return self._stored_batch(examples)
         except sqlite3.OperationalError:  # it is locked, or there is no room
             raise
-        except sqlite3.DatabaseError:  # it is torn, or no database: what it held is made again
+        except sqlite3.DatabaseError:  # damaged, or not a database: its contents are made again
             self.path.unlink(missing_ok=True)
             return self._stored_batch(examples)
 
@@ -61,7 +63,7 @@ class TokenStore:
             store.execute(TABLE)
             store.execute("PRAGMA synchronous = OFF")
             known = dict(stored(store, keys))
-            missing = {key: each for key, each in zip(keys, examples, strict=True) if key not in known}
+            missing = {key: example for key, example in zip(keys, examples, strict=True) if key not in known}
             if missing:
                 made = dict(zip(missing, self.renderer.render_all(list(missing.values())), strict=True))
                 with store:
@@ -72,7 +74,7 @@ class TokenStore:
 
 
 def content_key(example: Example) -> bytes:
-    """A hash of all of an example that its rendering depends on."""
+    """A hash of everything in an example that its rendering depends on."""
     content = (
         example.task, example.language, example.prompt_language, example.prompt, example.target, example.history
     )  # fmt: skip
@@ -99,7 +101,7 @@ def packed(entry: tuple[bytes, Rendering]) -> tuple[bytes, bytes, bytes, int]:
 
 @dataclass
 class Lengths:
-    """What the rows of one pool come to, filled in as they are asked for; 0 supervised tokens: not yet."""
+    """Lengths of the rows of one pool, filled in on demand; 0 supervised tokens means not measured yet."""
 
     tokens: NDArray[np.int64]
     supervised_tokens: NDArray[np.int64]
@@ -109,7 +111,7 @@ class Lengths:
 
     @classmethod
     def unknown(cls, rows: int) -> Lengths:
-        """Nothing known of any row."""
+        """Lengths with no row measured yet."""
         tokens, supervised, cut = (np.zeros(rows, dtype=np.int64) for _ in range(3))
         return cls(tokens, supervised, cut, np.zeros(rows, dtype=np.uint64))
 
@@ -141,17 +143,17 @@ class Measures:
         return known
 
     def costs(self, pool: Pool, places: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
-        """What the rows at the places cost in tokens or supervised tokens."""
+        """The cost of the rows at the places, in tokens or supervised tokens."""
         lengths = self.of(pool, places)
         return (lengths.tokens if unit == "tokens" else lengths.supervised_tokens)[places]
 
     def rows(self, rows: Rows) -> Lengths:
         """The lengths of the rows of a mixture, in training order."""
-        found = Lengths.unknown(len(rows))
+        gathered = Lengths.unknown(len(rows))
         for pool, positions, places in rows.by_pool():
             lengths = self.of(pool, places)
-            found.tokens[positions] = lengths.tokens[places]
-            found.supervised_tokens[positions] = lengths.supervised_tokens[places]
-            found.cut[positions] = lengths.cut[places]
-            found.content[positions] = lengths.content[places]
-        return found
+            gathered.tokens[positions] = lengths.tokens[places]
+            gathered.supervised_tokens[positions] = lengths.supervised_tokens[places]
+            gathered.cut[positions] = lengths.cut[places]
+            gathered.content[positions] = lengths.content[places]
+        return gathered

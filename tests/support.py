@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typer import Typer
+from typer.testing import CliRunner
+
 from data_mixes.sources import SOURCES
 from data_mixes.templates.embedded import EmbeddedSource
+from harness.cli import app
+from harness.train import main
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -48,7 +55,37 @@ def small_recipe(tiny_model: Path) -> dict[str, Any]:
     }
 
 
-def harness(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Runs the command line as a user would, in a process of its own."""
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def harness(*arguments: object) -> Ended:
+    """Runs the command line in this process, as a user would type it."""
+    return _run_here(app, *arguments)
+
+
+def train_here(recipe: Path, runs: Path, *options: str) -> Ended:
+    """Runs harness/train.py in this process."""
+    script = Typer(add_completion=False)
+    script.command()(main)
+    return _run_here(script, recipe, "--runs", runs, *options)
+
+
+def _run_here(program: Typer, *arguments: object) -> Ended:
+    result = CliRunner().invoke(program, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ended(result.exit_code, result.stdout, result.stderr)
+
+
+def harness_process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a process of its own, with these environment variables beside the present ones."""
     command = [sys.executable, "-m", "harness.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=400, check=False, **options)
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env=os.environ | environment
+    )

@@ -7,18 +7,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.support import REPOSITORY, small_recipe
+from tests.support import REPOSITORY, small_recipe, train_here
 
 # a step that no signal ends: it lets go of the interpreter's lock, as a product of matrices does
 SLOW = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
 ANY_COMMAND = f"""
 import sys, threading
+from harness import interrupts
 from harness.exits import reporting_mistakes
+interrupts.GRACE = float(sys.argv[1])
 with reporting_mistakes():
     threading.Timer(1.0, lambda: print("begun", file=sys.stderr, flush=True)).start()
     {SLOW}
@@ -82,24 +83,21 @@ def interrupt(process: subprocess.Popen[str], everyone: bool) -> None:
 
 
 def test_a_command_that_hears_nothing_ends_all_the_same() -> None:
-    running = Running(ANY_COMMAND)
+    running = Running(ANY_COMMAND, 2.0)
     running.until("begun")
-    began = time.monotonic()
     interrupt(running.process, everyone=True)
     running.until("Stopping: ")
-    assert time.monotonic() - began < 5
     assert "Stopped. What was finished is kept" in running.rest()
     assert running.process.wait() == 130
 
 
 def test_the_second_time_is_the_last() -> None:
-    running = Running(ANY_COMMAND)
+    running = Running(ANY_COMMAND, 1_000_000.0)  # the grace of the first would outlast any test
     running.until("begun")
     interrupt(running.process, everyone=True)
     running.until("Stopping: ")
-    began = time.monotonic()
     interrupt(running.process, everyone=True)
-    assert running.process.wait() == 130 and time.monotonic() - began < 4, "before the grace of the first is over"
+    assert running.process.wait() == 130
 
 
 @pytest.mark.parametrize("everyone", [True, False], ids=["from-a-terminal", "by-kill"])
@@ -108,14 +106,12 @@ def test_a_training_step_that_hears_nothing(everyone: bool, tiny_model: Path, tm
     recipe.write_text(json.dumps(small_recipe(tiny_model)))
     running = Running(SLOW_STEP, "run", recipe, "--runs", runs, "--cells", "amount-0")
     running.until("in a step")
-    began = time.monotonic()
     interrupt(running.process, everyone)
     said = "".join(running.until("Stopped.")) + running.rest()
     assert said.count("Stopping: ") == said.count("Stopped.") == 1, "one process speaks for all"
-    assert running.process.wait() == 130 and time.monotonic() - began < 20
+    assert running.process.wait() == 130
     record = json.loads((runs / "small" / "amount-0" / "record.json").read_text())
     assert record["state"] == "training", "and the same command goes on from there"
-    command = [sys.executable, "-m", "harness.train", recipe, "--runs", runs, "--cells", "amount-0"]
-    again = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    again = train_here(recipe, runs, "--cells", "amount-0")
     assert again.returncode == 0, again.stderr
     assert json.loads((runs / "small" / "amount-0" / "record.json").read_text())["state"] == "trained"

@@ -85,10 +85,15 @@ FAULTS = {
 }
 
 
+def patience(fault: str) -> float:
+    """Seconds to wait for a reply: few only where none comes, since a busy machine is slow to reply."""
+    return 1.0 if fault == "no reply in time" else 60.0
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_that_passes_is_overcome(fault: str) -> None:
     with judge_server(lambda number, question: FAULTS[fault]() if number < 2 else Answer()) as server:
-        replies = ask(judge_at(server, concurrency=1, timeout=0.3), QUESTIONS[:2])
+        replies = ask(judge_at(server, concurrency=1, timeout=patience(fault)), QUESTIONS[:2])
     assert [reply.text for reply in replies] == [Answer().text] * 2
     assert server.questions == [QUESTIONS[0]] * 3 + [QUESTIONS[1]]
 
@@ -99,7 +104,7 @@ def test_a_fault_that_lasts_leaves_one_question_without_a_reply(fault: str) -> N
         return FAULTS[fault]() if question == QUESTIONS[1] else Answer()
 
     with judge_server(behave) as server:
-        replies = ask(judge_at(server, timeout=0.1), QUESTIONS[:4])
+        replies = ask(judge_at(server, timeout=patience(fault)), QUESTIONS[:4])
     assert [reply.text is None for reply in replies] == [False, True, False, False]
     assert (replies[1].problem or "").startswith("judge failed: ")
     assert server.questions.count(QUESTIONS[1]) == FAST.attempts
@@ -272,17 +277,17 @@ with ReplyStore.opened(Path(sys.argv[2])) as store:
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_replied(tmp_path: Path) -> None:
     path, stuck = tmp_path / "replies.sqlite", threading.Event()
     with judge_server(lambda number, _: Answer(after=stuck if number >= 6 else None)) as server:
         command = [sys.executable, "-c", INTERRUPTED, server.endpoint, str(path)]
         process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 60
         while len(server.requests) < 8:
-            assert process.poll() is None and time.monotonic() < deadline
+            assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(2)
-        assert "KeyboardInterrupt" in process.communicate(timeout=20)[1]
+        assert "KeyboardInterrupt" in process.communicate()[1]
     with sqlite3.connect(path) as kept:
         assert kept.execute("SELECT count(*) FROM replies").fetchone() == (6,)
 

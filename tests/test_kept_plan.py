@@ -85,6 +85,7 @@ def test_another_experiment_of_the_name_is_refused_from_what_is_kept(recipe: Pat
         _ = planned_study(recipe, runs).plans
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "report"])
 def test_light_commands_import_nothing_heavy_and_need_no_model(
     command: str,

@@ -161,10 +161,10 @@ def test_dropped_leaks_are_counted_replaced_and_gone_from_every_language(
     small, middle, large = ({row.id for row in plan.mixture} for plan in plans)
     assert small < middle < large
     assert {(each.reason, each.language): each.count for each in study.dropped} == {
-        ("same item as tested", "en"): 1,
-        ("same item as tested", "fr"): 1,
-        ("same text as tested", "en"): 1,
-        ("near a tested text", "fr"): 1,
+        ("same item as a test", "en"): 1,
+        ("same item as a test", "fr"): 1,
+        ("same text as a test", "en"): 1,
+        ("near a test text", "fr"): 1,
     }
 
 
@@ -216,7 +216,7 @@ def test_whatever_is_tested_nothing_of_it_is_trained_on(
         ]
         if not found:
             break
-        keys = [pool.items[[leak.place]] for pool, leak in found]
+        keys = [pool.items[[leak.row]] for pool, leak in found]
         excluded[train.name] = np.unique(np.concatenate([excluded.get(train.name, np.empty(0, np.uint64)), *keys]))
     texts = {normalised(example.prompt) for example in held_out}
     kept = list(mixture)

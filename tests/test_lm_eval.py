@@ -488,7 +488,7 @@ def test_what_lm_evals_tasks_ask_is_not_trained_on(tiny_model: Path, tmp_path: P
     recipe.write_text(json.dumps(data))
     study = Study(recipe, tmp_path / "runs")
     assert trained.id not in {row.id for plan in study.plans for row in plan.mixture}
-    assert [(each.reason, each.language, each.count) for each in study.dropped] == [("same text as tested", "fr", 1)]
+    assert [(each.reason, each.language, each.count) for each in study.dropped] == [("same text as a test", "fr", 1)]
 
 
 def test_answers_are_read_and_prompts_rendered_once_a_command(

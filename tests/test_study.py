@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.support import REPOSITORY, harness, small_recipe
+from tests.support import REPOSITORY, harness, harness_process, small_recipe
 
 CELLS = ["base", "amount-0", "amount-3"]
 ROWS = 3 * 2 * 3 * 2  # models, tasks, languages, items
@@ -37,7 +36,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[P
     data["model"]["dtype"] = data["evaluation"]["engine"] = "auto"
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(data))
-    run = harness("run", recipe, "--runs", folder / "runs", env=os.environ | OLD_PROCESSOR)
+    run = harness_process("run", recipe, "--runs", folder / "runs", **OLD_PROCESSOR)
     assert run.returncode == 0, run.stderr
     return recipe, folder / "runs", run.stdout + run.stderr
 
@@ -193,15 +192,14 @@ def test_killed_in_the_middle_of_evaluation_it_ends_the_same(
         generations = runs / "small" / "evaluation" / "generations"
         if name == "killed":
             process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            deadline = time.monotonic() + 120
             while len(list(generations.glob("*.jsonl"))) < 2:
-                assert process.poll() is None and time.monotonic() < deadline
+                assert process.poll() is None
                 time.sleep(0.002)
             process.send_signal(signal.SIGKILL)
             process.wait()
             kept = {file.name: file.stat().st_mtime_ns for file in generations.glob("*.jsonl")}
             assert 2 <= len(kept) < 11
-        finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=False)
+        finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
         assert finished.returncode == 0, finished.stderr
         if name == "killed":
             assert all((generations / file).stat().st_mtime_ns == when for file, when in kept.items())

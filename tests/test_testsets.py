@@ -77,9 +77,9 @@ def test_too_few_exemplars_items_or_answers_are_errors(
         "evaluation.items: got 5, but sums has 4 test items; ask for 4 or fewer",
         "prompts.few_shot.math.shots: got 1, but sums has 0 exemplars in 'en'",
         "prompts.few_shot.math.shots: got 1, but sums has 0 exemplars in 'fr'",
-        "evaluation.sources.math: sums has items whose answer is no number in en, e.g. None of sums/1@en; "
+        "evaluation.sources.math: sums has items whose answer is not a number in en, e.g. None of sums/1@en; "
         "see columns.answer",
-        "evaluation.sources.math: sums has items whose answer is no number in fr, e.g. None of sums/1@fr; "
+        "evaluation.sources.math: sums has items whose answer is not a number in fr, e.g. None of sums/1@fr; "
         "see columns.answer",
     ]
 

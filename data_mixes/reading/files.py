@@ -44,7 +44,7 @@ class FileSource(TableSource):
                 yield language, path.name, table
 
     def paths(self, split: Split, languages: Sequence[str]) -> list[tuple[str | None, Path]]:
-        """The files of a split, with the language of each where its path says it."""
+        """The files of a split, each with its language where the path names it."""
         if split not in self.files:
             return []
         pattern = self.files[split]

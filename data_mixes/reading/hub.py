@@ -50,7 +50,7 @@ class HubSource(TableSource):
         self.exemplars = "validation" if "validation" in (files or self.splits) else "train"
 
     def read_from(self, repository: str | None, revision: str | None) -> HubSource:
-        """The same source at another place, such as a local mirror, or at another revision."""
+        """The same source from another repository, such as a local mirror, or at another revision."""
         other: Any = copy.copy(self)
         for made in ("version", "_pools", "_commit", "_folder_here"):
             vars(other).pop(made, None)
@@ -59,13 +59,13 @@ class HubSource(TableSource):
 
     @cached_property
     def _folder_here(self) -> Path | None:
-        """The repository, if it is a folder of this machine."""
+        """The repository, if it is a local folder."""
         folder = Path(self.repository).expanduser()
         return folder if folder.is_dir() else None
 
     @cached_property
     def _commit(self) -> str:
-        """The commit that the revision names now; the same as before for a commit."""
+        """The commit that the revision names now."""
         if COMMIT.fullmatch(self.revision):
             return self.revision
         from huggingface_hub import dataset_info
@@ -85,9 +85,9 @@ class HubSource(TableSource):
             for split in (self.files or {}).values()
             for _, pattern in self._in_their_names(split, self.languages)
         ]
-        found = {file for pattern in patterns or ["**/*"] for file in self._folder_here.glob(pattern) if file.is_file()}
+        paths = {file for pattern in patterns or ["**/*"] for file in self._folder_here.glob(pattern) if file.is_file()}
         contents: list[tuple[str, str]] = []
-        for file in sorted(found):
+        for file in sorted(paths):
             with file.open("rb") as opened:
                 name, digest = file.relative_to(self._folder_here), hashlib.file_digest(opened, "sha256")
                 contents.append((str(name), digest.hexdigest()))
@@ -101,7 +101,7 @@ class HubSource(TableSource):
     @property
     def apart(self) -> bool:
         """Whether every language has files or a configuration of its own."""
-        return all(LANGUAGE in each for each in (self.files or {}).values() or [self.configuration or ""])
+        return all(LANGUAGE in pattern for pattern in (self.files or {}).values() or [self.configuration or ""])
 
     def read(self, split: Split, languages: Sequence[str], drops: Drops) -> Iterator[tuple[str | None, str, pa.Table]]:
         """The rows of a split."""
@@ -124,13 +124,13 @@ class HubSource(TableSource):
         patterns = list(self._in_their_names(self.files[split], languages))
         folder = self._folder_here or self._fetched([pattern for _, pattern in patterns])
         for language, pattern in patterns:
-            found = sorted(folder.glob(pattern))
-            if not found:
+            paths = sorted(folder.glob(pattern))
+            if not paths:
                 raise SourceError(self.name, f"{self.repository} has no file {pattern}")
-            for file in found:
-                place = str(file.relative_to(folder))
+            for file in paths:
+                file_name = str(file.relative_to(folder))
                 for table in read_file(self.name, file, self.reads, True, drops):
-                    yield language, place, table
+                    yield language, file_name, table
 
     def _fetched(self, patterns: list[str]) -> Path:
         """The repository's files of these patterns at the commit, from the hub or its cache."""
@@ -148,13 +148,13 @@ class HubSource(TableSource):
         if split not in self.splits:
             return
         for language, configuration in self._in_their_names(self.configuration or "", languages):
-            place = f"{self.repository} {configuration}".strip()
+            data_set = f"{self.repository} {configuration}".strip()
             data = self._loaded(configuration or None, self.splits[split])
             wanted = [name for name in self.reads if name != LINE]
-            require(self.name, place, wanted, data.column_names)
+            require(self.name, data_set, wanted, data.column_names)
             start = 1
             for table in data.select_columns(wanted).with_format("arrow").iter(batch_size=BATCH):
-                yield language, place, as_text(table, start)
+                yield language, data_set, as_text(table, start)
                 start += table.num_rows
 
     def _loaded(self, configuration: str | None, split: str) -> Any:

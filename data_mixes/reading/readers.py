@@ -1,4 +1,4 @@
-"""Files as tables of text: JSON lines, JSON, CSV, TSV and Parquet, with the place of every row."""
+"""Files as tables of text: JSON lines, JSON, CSV, TSV and Parquet, with the line of every row."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from data_mixes.arrow import TEXT, compute
 from data_mixes.source import Drops, SourceError
 
 LINE, PLACE = "@line", "@place"
-"""Columns every file has: the number of the row, for files that are parallel by it; and the line it is found at."""
+"""Columns added to every file: the number of the row, for files that are parallel by it, and the row's line."""
 BATCH = 16_384
 
 
 def read_file(source: str, path: Path, columns: Sequence[str], header: bool, drops: Drops) -> Iterator[pa.Table]:
     """The columns of a file as strings (nested values as JSON), and LINE, some thousand rows at a time.
 
-    What is no row is counted in `drops`. Raises SourceError for a file that cannot be read, is of
+    Lines that are not rows are counted in `drops`. Raises SourceError for a file that cannot be read, is of
     another kind, or lacks a column.
     """
     plain = path.with_suffix("") if path.suffix == ".gz" else path
@@ -48,14 +48,14 @@ def parquet(source: str, path: Path, columns: Sequence[str], header: bool, drops
     with pq.ParquetFile(path) as file:
         require(source, path, columns, file.schema_arrow.names)
         start = 1
-        for group in range(file.num_row_groups):  # read at once, what was read of all groups stays in memory
+        for group in range(file.num_row_groups):  # read in one go, the rows of all groups would stay in memory
             for batch in file.iter_batches(batch_size=4 * BATCH, row_groups=[group], columns=list(columns)):
                 yield as_text(pa.Table.from_batches([batch]), start)
                 start += batch.num_rows
 
 
 def json_lines(source: str, path: Path, columns: Sequence[str], header: bool, drops: Drops) -> Iterator[pa.Table]:
-    """A JSON object per line; lines that are none are dropped."""
+    """A JSON object per line; other lines are dropped."""
 
     def rows() -> Iterator[tuple[int, int, dict[str, Any]]]:
         with opened(path) as file:

@@ -1,4 +1,4 @@
-"""Sources read from tables: brought into one form once, and kept as Arrow on disk by split and language."""
+"""Sources read from tables: converted to one form once, and cached as Arrow by split and language."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from data_mixes.storage import cache_folder
 NO_NAMES: Mapping[str, str] = {}
 LANGUAGE = "{language}"
 DROPS, KEYS, ROWS = "drops.json", ".keys.npy", ".rows.npy"
-"""Beside the rows of a language: what was dropped, the keys of their items, and which rows count if not all."""
+"""Files beside the rows of a language: what was dropped, the items' keys, and which rows are used if not all."""
 PROBLEM = "problem"
 FORMAT = "2"
-"""Changes when the same tables would come out as other rows."""
+"""Raised when the same tables come out as different rows."""
 KEPT = pa.schema([SCHEMA.field(name) for name in ("item_id", "prompt", "target", "answer", "constraints", "history")])
 BATCH_ROWS, BATCH_BYTES = 16_384, 1 << 25
 PLAIN_NUMBER = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -47,7 +47,7 @@ class Columns:
     prompt: str | None = "prompt"
     target: str | None = "target"
     id: str | None = None
-    """Unlike for every row of a language; without it, a hash of prompt and target."""
+    """Unique to a row within its language; without it, a hash of prompt and target."""
     item: str | None = None
     """The same for the translations of an item."""
     language: str | None = None
@@ -86,7 +86,7 @@ class TableSource(Source):
         return self.columns.item is not None
 
     names: Mapping[str, str] = NO_NAMES
-    """What the data set calls our languages, where not by their codes."""
+    """Language code → the data set's own name for it, where they differ."""
 
     @property
     @abstractmethod
@@ -95,7 +95,7 @@ class TableSource(Source):
 
     @abstractmethod
     def read(self, split: Split, languages: Sequence[str], drops: Drops) -> Iterator[tuple[str | None, str, pa.Table]]:
-        """The language (None where a column has it), the place and the columns of some rows at a time."""
+        """Yields the language (None where a column holds it), the file's name and the columns of some rows."""
 
     @abstractmethod
     def origin(self) -> str:
@@ -108,7 +108,7 @@ class TableSource(Source):
         return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:12]
 
     def adapted(self, table: pa.Table, split: Split) -> pa.Table:
-        """A data set's own ways made plain: the columns that `columns` names."""
+        """The table with the columns that `columns` names, derived from the data set's own."""
         return table
 
     def pool(self, split: Split, language: str) -> Pool:
@@ -127,13 +127,13 @@ class TableSource(Source):
         """What was left out of a split, in the languages read so far."""
         drops = Drops()
         for folder in sorted({pool.path.parent for (read, _), pool in self._pools.items() if read == split}):
-            found = json.loads((folder / DROPS).read_text(encoding="utf-8"))
-            for reason, count in found["counts"].items():
-                drops.add(reason, found["places"][reason], count)
+            dropped = json.loads((folder / DROPS).read_text(encoding="utf-8"))
+            for reason, count in dropped["counts"].items():
+                drops.add(reason, dropped["places"][reason], count)
         return drops
 
     def _folder(self, split: Split, language: str) -> Path:
-        """A language of a split as Arrow, or all languages; made when first asked for, whole or not at all."""
+        """The folder with one language of a split as Arrow, or all languages; written on first use, atomically."""
         wanted = (language,) if self.apart else self.languages
         group = language if self.apart else "all"
         folder = cache_folder() / "sources" / f"{self.name}-{self.version}" / split / group
@@ -151,10 +151,10 @@ class TableSource(Source):
     def _prepare(self, split: Split, languages: Sequence[str], folder: Path) -> None:
         drops = Drops()
         writers = {language: PoolWriter(folder / f"{language}.arrow") for language in languages}
-        for language, place, table in ahead(self.read(split, languages, drops)):
+        for language, file_name, table in ahead(self.read(split, languages, drops)):
             mapped = self._mapped(self.adapted(table, split), language)
-            for each, rows in by_language(checked(mapped, place, self._required, languages, drops)):
-                writers[each].write(self._identified(rows, split, each))
+            for row_language, rows in by_language(checked(mapped, file_name, self._required, languages, drops)):
+                writers[row_language].write(self._identified(rows, split, row_language))
         for language, writer in writers.items():
             writer.close(language, drops)
         (folder / DROPS).write_text(json.dumps(asdict(drops), ensure_ascii=False, sort_keys=True), encoding="utf-8")
@@ -174,26 +174,26 @@ class TableSource(Source):
         def column(name: str | None) -> Any:
             return nothing if name is None else compute.cast(table[name], TEXT)
 
-        found = {field: column(name) for field, name in columns.named.items() if field != "conversation"}
-        found["history"], found["problem"] = nothing, nothing
+        fields = {field: column(name) for field, name in columns.named.items() if field != "conversation"}
+        fields["history"], fields["problem"] = nothing, nothing
         if columns.conversation:
             parsed = [exchanges(text) for text in table[columns.conversation].to_pylist()]
             for field in ("prompt", "target", "history", "problem"):
-                found[field] = pa.array([each[field] for each in parsed], TEXT)
+                fields[field] = pa.array([conversation[field] for conversation in parsed], TEXT)
         if columns.answer:
-            answers = [plain_number(text) for text in found["answer"].to_pylist()]
-            found["answer"] = pa.array(answers, TEXT)
+            answers = [plain_number(text) for text in fields["answer"].to_pylist()]
+            fields["answer"] = pa.array(answers, TEXT)
         if columns.language is not None and self.names:
             ours = {theirs: code for code, theirs in self.names.items()}
-            found["language"] = pa.array([ours.get(name, name) for name in found["language"].to_pylist()], TEXT)
+            fields["language"] = pa.array([ours.get(name, name) for name in fields["language"].to_pylist()], TEXT)
         if columns.language is None:
-            found["language"] = pa.array([language] * table.num_rows, TEXT)
+            fields["language"] = pa.array([language] * table.num_rows, TEXT)
         if columns.constraints:
-            valid = [json_list(text) for text in found["constraints"].to_pylist()]
-            found["constraints"] = pa.array([text if ok else None for text, ok in valid], TEXT)
+            valid = [json_list(text) for text in fields["constraints"].to_pylist()]
+            fields["constraints"] = pa.array([text if ok else None for text, ok in valid], TEXT)
             faults = ["constraints are not a JSON list of objects" if not ok else None for _, ok in valid]
-            found["problem"] = compute.coalesce(found["problem"], pa.array(faults, TEXT))
-        return pa.table({**found, PLACE: table[PLACE]})
+            fields["problem"] = compute.coalesce(fields["problem"], pa.array(faults, TEXT))
+        return pa.table({**fields, PLACE: table[PLACE]})
 
     def _identified(self, rows: pa.Table, split: Split, language: str) -> pa.Table:
         """The rows with their item's id, in the form that is kept. A line's number is one of its split."""
@@ -210,8 +210,10 @@ class TableSource(Source):
         return pa.table([item_ids, *(rows[name] for name in KEPT.names[1:])], names=KEPT.names).cast(KEPT)
 
 
-def checked(table: pa.Table, place: str, required: Sequence[str], languages: Sequence[str], drops: Drops) -> pa.Table:
-    """The rows that are examples; the others are counted."""
+def checked(
+    table: pa.Table, file_name: str, required: Sequence[str], languages: Sequence[str], drops: Drops
+) -> pa.Table:
+    """The rows that are valid examples; the others are counted in `drops`."""
 
     def blank(name: str) -> Any:
         return compute.equal(compute.utf8_trim_whitespace(compute.fill_null(table[name], "")), "")
@@ -229,7 +231,7 @@ def checked(table: pa.Table, place: str, required: Sequence[str], languages: Seq
             rows = np.flatnonzero(fresh)
             reasons = table["problem"].take(rows).to_pylist() if reason == PROBLEM else [reason] * len(rows)
             for row, why in zip(rows, reasons, strict=True):
-                drops.add(why, [f"{place} line {table[PLACE][int(row)].as_py()}"])
+                drops.add(why, [f"{file_name} line {table[PLACE][int(row)].as_py()}"])
             bad |= fresh
     return table.filter(pa.array(~bad)) if bad.any() else table
 
@@ -238,7 +240,7 @@ def json_list(text: str | None) -> tuple[str | None, bool]:
     """The text, and whether it is a JSON list of objects, or nothing."""
     try:
         return text, text is None or (
-            isinstance(found := json.loads(text), list) and all(isinstance(each, dict) for each in found)
+            isinstance(value := json.loads(text), list) and all(isinstance(entry, dict) for entry in value)
         )
     except (ValueError, RecursionError):
         return text, False
@@ -277,7 +279,7 @@ class PoolWriter:
         """Takes rows; writes them when there are enough for a batch."""
         self.keys.append(keys_of(table["item_id"].to_pylist()))
         self.pending.append(table)
-        rows, size = sum(each.num_rows for each in self.pending), sum(each.nbytes for each in self.pending)
+        rows, size = sum(table.num_rows for table in self.pending), sum(table.nbytes for table in self.pending)
         if rows >= BATCH_ROWS or size >= BATCH_BYTES:
             self._flush()
 
@@ -321,7 +323,7 @@ class TablePool(Pool):
 
     @property
     def items(self) -> Keys:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The key of each row's item, read anew unless it was lately."""
+        """The key of each row's item, from disk or a small cache."""
         return loaded(self.path.with_suffix(KEYS))
 
     def tables(self, places: NDArray[np.int64]) -> Iterator[pa.Table]:

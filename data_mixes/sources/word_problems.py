@@ -36,10 +36,10 @@ class WordProblems(EmbeddedSource):
 def work_out(steps: list[str], numbers: dict[str, int]) -> tuple[str, int]:
     """The worked line and the result of steps like ["a * b", "r1 - c"]."""
     known, lines, result = dict(numbers), list[str](), 0
-    for place, step in enumerate(steps, 1):
+    for number, step in enumerate(steps, 1):
         left, operator, right = step.split()
         result = compute(step, known)
-        known[f"r{place}"] = result
+        known[f"r{number}"] = result
         x, y = (known[side] if side in known else int(side) for side in (left, right))
         lines.append(f"{x} {SIGNS[operator]} {y} = {result}")
     return ", ".join(lines), result

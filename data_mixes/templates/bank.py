@@ -2,7 +2,7 @@
 
 An item is a template and a value for each of its slots, chosen without regard to language; its
 rendering in each language is a translation of the others. Items are drawn by a seeded hash of
-their number, so a bank yields the same items for ever, and the first n of them whatever n.
+their number, so a bank always yields the same items in the same order.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Draw:
 
     @property
     def key(self) -> str:
-        """Says which item this is: equal keys, equal items."""
+        """Identifies the item: equal keys mean equal items."""
         spelled = ",".join(f"{name}={value}" for name, value in self.values)
         return f"{self.template}({spelled})"
 

@@ -137,7 +137,7 @@ def arabic_form(number: int) -> str:
     """Which form of the noun follows a number in Arabic.
 
     3–10 take the genitive plural (few), 11–99 the accusative singular (many), full hundreds the
-    genitive singular (one). After 1, 2, 101, 102 … the noun itself changes place: not offered.
+    genitive singular (one). After 1, 2, 101, 102 … the number and the noun change places, which is not supported.
     """
     last = number % 100
     if 3 <= last <= 10:
@@ -188,7 +188,7 @@ def _numbers(value: Slot) -> list[int]:
 
 
 def _lines(value: Slot, language: str, prefix: Callable[[int], str]) -> str:
-    return "\n".join(prefix(place) + spell(item, language) for place, item in enumerate(_items(value), 1))
+    return "\n".join(prefix(number) + spell(item, language) for number, item in enumerate(_items(value), 1))
 
 
 FILTERS: dict[str, Filter] = {
@@ -200,9 +200,9 @@ FILTERS: dict[str, Filter] = {
     "first": lambda value, language: _items(value)[0],
     "last": lambda value, language: _items(value)[-1],
     "count": lambda value, language: len(_items(value)),
-    "lines": lambda value, language: _lines(value, language, lambda place: ""),
-    "bullets": lambda value, language: _lines(value, language, lambda place: "- "),
-    "numbered": lambda value, language: _lines(value, language, lambda place: f"{place}. "),
+    "lines": lambda value, language: _lines(value, language, lambda number: ""),
+    "bullets": lambda value, language: _lines(value, language, lambda number: "- "),
+    "numbered": lambda value, language: _lines(value, language, lambda number: f"{number}. "),
     "commas": lambda value, language: ", ".join(spell(item, language) for item in _items(value)),
     "upper": lambda value, language: spell(value, language).upper(),
     "lower": lambda value, language: spell(value, language).lower(),

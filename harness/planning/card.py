@@ -1,4 +1,4 @@
-"""The mixture card: what a cell's data is, per task and language, before anything is trained on it."""
+"""The mixture card: a description of a cell's data per task and language, before training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from data_mixes.tokens import BATCH, Measures
 from eval.scorers.language import identify
 
 FEWEST_LETTERS = 20
-"""Texts with fewer letters are not identified: a language is not told from "3 × 12 = 36"."""
+"""The language of texts with fewer letters, such as "3 × 12 = 36", is not identified."""
 QUANTILES = (0.05, 0.5, 0.95, 1.0)
 NOT_IDENTIFIED, WRONG, RIGHT = -1, 0, 1
 
@@ -31,7 +31,7 @@ class CardRow:
     rows: int
     items: int
     repeats: int
-    """Rows that are there a second time, or more often, because a budget asked for it."""
+    """Extra copies of rows that a budget asked for."""
     duplicates: int
     """Rows that read like another one of another item: prompt and target, without case, spaces, punctuation."""
     tokens: int
@@ -52,7 +52,7 @@ class CardRow:
 
 @dataclass
 class Facts:
-    """What the card wants of the rows of one pool, filled in as they are asked for; 0 characters: not yet."""
+    """Facts about the rows of one pool, filled in on demand; 0 characters means not read yet."""
 
     characters: NDArray[np.int64]
     tokens: NDArray[np.int64]
@@ -62,7 +62,7 @@ class Facts:
 
 
 class Cards:
-    """Makes the cards of a study's cells; a row that several cells share is looked at once."""
+    """Makes the cards of a study's cells; a row that several cells share is read once."""
 
     def __init__(self, measures: Measures, languages: Sequence[str]) -> None:
         self.measures, self.languages = measures, tuple(languages)
@@ -74,7 +74,7 @@ class Cards:
         for pool, _, places in mixture.by_pool():
             if len(places):
                 groups.setdefault((pool.task, pool.language), []).append((pool, places))
-        return [self._row(*place, parts) for place, parts in sorted(groups.items())]
+        return [self._row(task, language, parts) for (task, language), parts in sorted(groups.items())]
 
     def _row(self, task: str, language: str, parts: list[tuple[Pool, NDArray[np.int64]]]) -> CardRow:
         def gathered(name: str) -> NDArray[Any]:
@@ -118,14 +118,16 @@ class Cards:
         for start in range(0, len(missing), BATCH):
             chosen = missing[start : start + BATCH]
             examples = pool.examples(chosen)
-            texts = [text for each in examples for text in (each.prompt, each.target)]
+            texts = [text for example in examples for text in (example.prompt, example.target)]
             lengths = [len(ids) for ids in self.measures.store.renderer.ids(texts)]
-            for number, (place, each) in enumerate(zip(chosen, examples, strict=True)):
-                facts.characters[place] = len(each.prompt) + len(each.target)
+            for number, (place, example) in enumerate(zip(chosen, examples, strict=True)):
+                facts.characters[place] = len(example.prompt) + len(example.target)
                 facts.tokens[place] = lengths[2 * number] + lengths[2 * number + 1]
-                facts.prompt_language[place] = self._verdict(each.prompt, each.prompt_language or each.language)
-                facts.target_language[place] = self._verdict(each.target, each.language)
-                facts.text[place] = key_of(f"{normalised(each.prompt)}\0{normalised(each.target)}")
+                facts.prompt_language[place] = self._verdict(
+                    example.prompt, example.prompt_language or example.language
+                )
+                facts.target_language[place] = self._verdict(example.target, example.language)
+                facts.text[place] = key_of(f"{normalised(example.prompt)}\0{normalised(example.target)}")
         return facts
 
     def _verdict(self, text: str, language: str) -> int:

@@ -1,4 +1,4 @@
-"""What exactly differs between neighbouring cells of a grid: the proof that an experiment is controlled."""
+"""How neighbouring cells of a grid differ: evidence that an experiment is controlled."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def neighbours(cells: Sequence[Compared]) -> list[Difference]:
     """
     keys = [flat_recipe(cell.recipe) for cell in cells]
     varying, codes = coded(keys)
-    found: list[Difference] = []
-    for place, after in enumerate(cells[1:], 1):
-        differs = codes[:place] != codes[place]
+    differences: list[Difference] = []
+    for number, after in enumerate(cells[1:], 1):
+        differs = codes[:number] != codes[number]
         counts = differs.sum(axis=1)
         seen: set[bytes] = set()
         for earlier in np.flatnonzero(counts == counts.min())[::-1].tolist():
@@ -72,18 +72,18 @@ def neighbours(cells: Sequence[Compared]) -> list[Difference]:
             if pattern not in seen:
                 seen.add(pattern)
                 paths = [path for path, differ in zip(varying, differs[earlier].tolist(), strict=True) if differ]
-                changes = tuple(Change(path, keys[earlier].get(path), keys[place].get(path)) for path in paths)
-                found.append(difference(cells[earlier], after, changes))
-    return found
+                changes = tuple(Change(path, keys[earlier].get(path), keys[number].get(path)) for path in paths)
+                differences.append(difference(cells[earlier], after, changes))
+    return differences
 
 
 def coded(keys: Sequence[Mapping[str, Any]]) -> tuple[list[str], NDArray[np.int32]]:
     """The keys in which any two recipes differ, and a number for each value of theirs: recipes × keys."""
-    paths = sorted({path for each in keys for path in each})
+    paths = sorted({path for recipe in keys for path in recipe})
     columns: dict[str, list[int]] = {}
     for path in paths:
         numbers: dict[str, int] = {}
-        column = [numbers.setdefault(repr(each.get(path)), len(numbers)) for each in keys]
+        column = [numbers.setdefault(repr(recipe.get(path)), len(numbers)) for recipe in keys]
         if len(numbers) > 1:
             columns[path] = column
     return list(columns), np.array(list(columns.values()), dtype=np.int32).reshape(len(columns), len(keys)).T

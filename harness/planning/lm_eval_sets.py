@@ -1,4 +1,4 @@
-"""What lm_eval's tasks that a recipe names ask of a model."""
+"""The questions of the lm_eval tasks that a recipe names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def lm_eval_sets(recipe: Recipe, renderer: Renderer, config: Any) -> list[LmEvalSet]:
-    """What the tasks ask of a model of this configuration. Raises UserError with what is wrong with any of them."""
+    """The tasks' questions for a model of this configuration. Raises UserError with every problem of any task."""
     if find_spec("lm_eval") is None:
         message = "lm-evaluation-harness is not installed: pip install '.[lm-eval]'"
         raise UserError([Problem("evaluation.lm_eval", message)])
@@ -30,13 +30,15 @@ def lm_eval_sets(recipe: Recipe, renderer: Renderer, config: Any) -> list[LmEval
     folder = recipe.evaluation.lm_eval_folder
     catalogue = Catalogue(Path(folder) if folder else None)
     wanted = named_tasks(recipe)
-    paths = each_of(wanted, lambda where: clear(catalogue.find(wanted[where][0], recipe.all_languages), *wanted[where]))
+    paths = each_of(
+        wanted, lambda where: unambiguous(catalogue.find(wanted[where][0], recipe.all_languages), *wanted[where])
+    )
     named = {where: read[0] for where, (_, read) in wanted.items()}
     say(f"reading {len(named)} tasks of lm_eval's")
     definitions = each_of(paths, lambda where: load(paths[where]))
     items: dict[str, dict[int, str]] = {}
-    for task in dict.fromkeys(each.task for each in named.values()):
-        docs = {where: list(definitions[where].eval_docs) for where, each in named.items() if each.task == task}
+    for task in dict.fromkeys(reading.task for reading in named.values()):
+        docs = {where: list(definitions[where].eval_docs) for where, reading in named.items() if reading.task == task}
         items |= chosen_items(docs, recipe.evaluation.items)
     longest = longest_question(config, renderer.tokenizer)
     asked = each_of(named, lambda where: ask(named[where], definitions[where], items[where], renderer, longest))
@@ -44,7 +46,7 @@ def lm_eval_sets(recipe: Recipe, renderer: Renderer, config: Any) -> list[LmEval
 
 
 def each_of(keys: dict[str, Any], make: Callable[[str], Result]) -> dict[str, Result]:
-    """What is made of each key's path. Raises UserError with all that cannot be made."""
+    """The result of `make` for each key. Raises UserError with the problems of all that fail."""
     from eval.interop.lm_eval_tasks import LmEvalError
 
     made: dict[str, Result] = {}
@@ -59,12 +61,12 @@ def each_of(keys: dict[str, Any], make: Callable[[str], Result]) -> dict[str, Re
     return made
 
 
-def clear(path: Path, name: str, read: list[NamedTask]) -> Path:
+def unambiguous(path: Path, name: str, read: list[NamedTask]) -> Path:
     """The path of a task whose name says one language. Raises LmEvalError with how to say which it is."""
     from eval.interop.lm_eval_tasks import LmEvalError
 
     if len(read) == 1:
         return path
-    found = f"names {' and '.join(each.language for each in read)}" if read else "names no language of the study"
+    languages = f"names {' and '.join(task.language for task in read)}" if read else "names no language of the study"
     example = as_mapping(read[0], read[0].task) if read else as_mapping(NamedTask(name, name, "en"), name)
-    raise LmEvalError(f"{name!r} {found}; say which it is in, as in {example}")
+    raise LmEvalError(f"{name!r} {languages}; say which it is in, as in {example}")

@@ -1,4 +1,4 @@
-"""Published tables to lay over a study's own curves."""
+"""Published scores to plot with a study's own curves."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def references_of(recipe: Recipe) -> pl.DataFrame:
     """A row per published score: task, metric, language, x, score and the reference's name. Raises UserError."""
     tables: list[pl.DataFrame] = []
     problems: list[Problem] = []
-    for place, reference in enumerate(recipe.reference):
+    for number, reference in enumerate(recipe.reference):
         try:
-            tables.append(read_reference(reference, f"reference.{place}"))
+            tables.append(read_reference(reference, f"reference.{number}"))
         except UserError as error:
             problems += error.problems
     if problems:
@@ -62,7 +62,7 @@ def read_reference(reference: Reference, where: str) -> pl.DataFrame:
 
 
 def picked_problems(picked: pl.DataFrame, reference: Reference, where: str) -> list[Problem]:
-    """Nothing picked, several scores for one point, or scores outside the metric's range."""
+    """Problems of the picked rows: none, several scores for one point, or scores outside the metric's range."""
     if picked.is_empty():
         return [Problem(f"{where}.where", f"picks no row of {reference.file} with a number in score and {reference.x}")]
     twice = picked.filter(pl.struct("task", "metric", "language", "x").is_duplicated())

@@ -1,4 +1,4 @@
-"""Rows that may not be trained on: too long, or tested on. Refused with examples, or dropped and counted."""
+"""Rows that must stay out of training, because they are too long or are test items: refused, or dropped and counted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.recipe.schema import Recipe, Training
 
 SHOWN = 3
 TOO_LONG = "longer than training.max_length"
-REASONS: dict[Kind, str] = {"item": "same item as tested", "text": "same text as tested", "near": "near a tested text"}
+REASONS: dict[Kind, str] = {"item": "same item as a test", "text": "same text as a test", "near": "near a test text"}
 KEYS: dict[Kind, str] = {"item": "items", "text": "text", "near": "near"}
 
 
@@ -37,16 +37,16 @@ class Dropped:
 
 
 class Screening:
-    """Finds the items that no cell may train on.
+    """Determines the items that no cell may train on.
 
     An item is left out of all languages, so that translations stay together, and of all cells, so
-    that a smaller cell's rows stay among a larger one's; the next items take the place of those.
+    that a smaller cell's rows stay a subset of a larger one's; the next items replace them.
     """
 
     def __init__(self, recipe: Recipe, evaluation_sets: Sequence[EvaluationSet], texts: Sequence[Example]) -> None:
-        """`texts` are what is tested on beside the evaluation sets."""
+        """`texts` are test texts beyond the evaluation sets."""
         self.rules = recipe.leakage
-        examples = [example for each in evaluation_sets for example in each.examples]
+        examples = [example for tested in evaluation_sets for example in tested.examples]
         templated = {task: tested_source(recipe, task).templated for task in recipe.evaluation.tasks}
         near = [example for example in examples if not templated[example.task]] + [*texts]
         self.holdout = Holdout([*examples, *texts], near if self.rules.near != "allow" else [], self.rules.similarity)
@@ -67,8 +67,8 @@ class Screening:
             for pool, _, places in rows.by_pool():
                 nothing = np.empty(0, np.int64)
                 _, known, long = wanted.get(pool.name, (pool, nothing, nothing))
-                too_long, found = self._long(pool, np.unique(places), measures, recipe.training)
-                problems += found
+                too_long, refused = self._long(pool, np.unique(places), measures, recipe.training)
+                problems += refused
                 wanted[pool.name] = (pool, np.union1d(known, places), np.union1d(long, too_long))
         leaks: list[tuple[Pool, Leak]] = []
         kinds: list[Kind] = [kind for kind in KINDS if self.rules.policy(kind) != "allow"]
@@ -92,36 +92,38 @@ class Screening:
         if training.long_rows == "drop" or not long.any():
             return places[long], []
         rows = "1 row" if long.sum() == 1 else f"{long.sum()} rows"
-        found = f"got {training.max_length}, but {rows} in {pool.language} of up to {tokens.max()} tokens are longer"
+        message = f"got {training.max_length}, but {rows} in {pool.language} of up to {tokens.max()} tokens are longer"
         fix = "raise it, shorten texts with prompts.max_tokens, or set training.long_rows: drop"
-        return places[:0], [Problem("training.max_length", f"{found}; {fix}")]
+        return places[:0], [Problem("training.max_length", f"{message}; {fix}")]
 
     def _leaking(self, leaks: Sequence[tuple[Pool, Leak]]) -> list[Problem]:
         refused: dict[Kind, list[Leak]] = {}
         for pool, leak in leaks:
             policy = self.rules.policy(leak.kind)
             if policy == "drop":
-                self._drop(pool, np.array([leak.place]), REASONS[leak.kind], str(leak))
+                self._drop(pool, np.array([leak.row]), REASONS[leak.kind], str(leak))
             elif policy == "refuse":
                 refused.setdefault(leak.kind, []).append(leak)
         return [
             Problem(
                 "leakage",
-                f"training rows that give test items away: {len(found)}. {'; '.join(map(str, found[:SHOWN]))}"
-                f"{'; …' if len(found) > SHOWN else ''}. Set leakage: drop to leave them out, "
-                f"or leakage: {{{KEYS[kind]}: allow}} to train on them all the same",
+                f"training rows that give test items away: {len(leaking)}. {'; '.join(map(str, leaking[:SHOWN]))}"
+                f"{'; …' if len(leaking) > SHOWN else ''}. Set leakage: drop to leave them out, "
+                f"or leakage: {{{KEYS[kind]}: allow}} to train on them anyway",
             )
-            for kind, found in refused.items()
+            for kind, leaking in refused.items()
         ]
 
     def _drop(self, pool: Pool, places: NDArray[np.int64], reason: str, example: str | None = None) -> None:
         items = pool.items[places]
         known = self.excluded.get(pool.source, np.empty(0, np.uint64))
         self.excluded[pool.source] = np.union1d(known, items)
-        for number, each in enumerate(self.dropped):
-            if (each.reason, each.source, each.language) == (reason, pool.source, pool.language):
-                examples = (*each.examples, example)[:SHOWN] if example else each.examples
-                self.dropped[number] = Dropped(reason, pool.source, pool.language, each.count + len(places), examples)
+        for number, dropped in enumerate(self.dropped):
+            if (dropped.reason, dropped.source, dropped.language) == (reason, pool.source, pool.language):
+                examples = (*dropped.examples, example)[:SHOWN] if example else dropped.examples
+                self.dropped[number] = Dropped(
+                    reason, pool.source, pool.language, dropped.count + len(places), examples
+                )
                 return
         shown = (example,) if example else ()
         self.dropped.append(Dropped(reason, pool.source, pool.language, len(places), shown))

@@ -1,4 +1,4 @@
-"""What every cell is tested on: the same items for all, in every language of the study that their source has."""
+"""Test items: the same for every cell, in every language of the study that their source has."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def evaluation_sets(recipe: Recipe) -> list[EvaluationSet]:
         shown = exemplars(recipe, source, tested, recipe.prompts.few_shot.get(task))
         max_tokens = recipe.evaluation.max_tokens.get(task, TASKS[task].max_tokens)
         for language, examples in tested.items():
-            prompted = [replace(each, history=(*shown[language], *each.history)) for each in examples]
+            prompted = [replace(example, history=(*shown[language], *example.history)) for example in examples]
             sets.append(EvaluationSet(task, language, tuple(prompted), max_tokens))
     return sets
 
 
 def tested_examples(recipe: Recipe, source: Source) -> dict[str, list[Example]]:
-    """Language → what is tested, without exemplars."""
+    """Language → test examples, without exemplars."""
     return {
         language: source.pool(recipe.evaluation.split, language).examples(
             tested_places(recipe, source, language)[: recipe.evaluation.items]
@@ -66,7 +66,7 @@ def tested_places(recipe: Recipe, source: Source, language: str) -> NDArray[np.i
     kept = np.arange(len(items))
     if source.parallel:
         kept = np.flatnonzero(
-            np.isin(items, common(source.pool(split, each).items for each in tested_languages(recipe, source)))
+            np.isin(items, common(source.pool(split, other).items for other in tested_languages(recipe, source)))
         )
     return kept[seeded_order(items[kept], EVALUATION_SEED)]
 
@@ -76,14 +76,14 @@ def exemplars(
 ) -> dict[str, list[Exchange]]:
     """Language → its exemplars: the first ones of their split, or the first under a seed.
 
-    None is what is tested, by item or text in any language; those of a parallel source are the same in all.
+    No exemplar is a test item, by item or text in any language; those of a parallel source are the same in all.
     """
     if few_shot is None:
         return {language: [] for language in tested}
     pools = {language: source.pool(exemplar_split(recipe, source), language) for language in tested}
     holdout = Holdout([example for examples in tested.values() for example in examples])
     leaking = {
-        language: {leak.place for leak in holdout.leaks(pool, np.arange(len(pool)), ("item", "text"))}
+        language: {leak.row for leak in holdout.leaks(pool, np.arange(len(pool)), ("item", "text"))}
         for language, pool in pools.items()
     }
     kept = {language: np.setdiff1d(np.arange(len(pool)), list(leaking[language])) for language, pool in pools.items()}
@@ -99,12 +99,14 @@ def exemplars(
             first = next(iter(pools))
             order = {key: number for number, key in enumerate(pools[first].items[kept[first]].tolist())}
             places = places[np.argsort([order[key] for key in pool.items[places].tolist()], kind="stable")]
-        shown[language] = [Exchange(each.prompt, each.target) for each in pool.examples(places[: few_shot.shots])]
+        shown[language] = [
+            Exchange(example.prompt, example.target) for example in pool.examples(places[: few_shot.shots])
+        ]
     return shown
 
 
 def exemplar_split(recipe: Recipe, source: Source) -> Split:
-    """Where exemplars are taken from: never from what is tested."""
+    """The split that exemplars are taken from: never the tested one."""
     return "train" if source.exemplars == recipe.evaluation.split else source.exemplars
 
 
@@ -143,9 +145,11 @@ def _problems_of(recipe: Recipe, task: str, source: Source) -> list[Problem]:
                 problems.append(Problem(f"prompts.few_shot.{task}.shots", message))
     if task == "math":
         for language, examples in tested.items():
-            without = [each for each in examples if not is_number(each.answer)]
+            without = [example for example in examples if not is_number(example.answer)]
             if without:
-                message = f"{source.name} has items whose answer is no number in {language}, e.g. {without[0].answer!r}"
+                message = (
+                    f"{source.name} has items whose answer is not a number in {language}, e.g. {without[0].answer!r}"
+                )
                 problems.append(
                     Problem(f"evaluation.sources.{task}", f"{message} of {without[0].id}; see columns.answer")
                 )
