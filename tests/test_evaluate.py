@@ -16,7 +16,7 @@ from eval.generation.canary import CanaryError
 from eval.generation.generate import canary_rows, generate
 from eval.generation.kept import Answers, stored_completions, stored_likelihoods
 from eval.generation.requests import Evaluation, EvaluationSet, ModelUnderTest, Prompted, pending_chunks
-from eval.generation.tables import scores_table
+from eval.predictions_and_scores import cut_off_notes, endings, scores_table
 from tests.support import embedded
 
 ADAPTER = Adapter("abc", Path("adapter"), 8)
@@ -178,3 +178,29 @@ def test_what_was_not_generated_is_unscored_and_counted(evaluation: Evaluation) 
     assert scores.height == 16 and scores["value"].null_count() == 1
     assert scores["reason"][0] == "not generated"
     assert scores["adapter"].unique().sort().to_list() == [None, "abc"]
+
+
+def test_a_chat_model_is_stopped_by_its_end_of_turn_alone(
+    evaluation: Evaluation, chat_tokenizer: Any, tokenizer: Any
+) -> None:
+    for tokens, stops in ((tokenizer, ("\n\n",)), (chat_tokenizer, ())):
+        prompts = replace(evaluation, renderer=Renderer(tokens)).prompts()
+        assert {prompt.request.stop for prompt in prompts} == {stops}
+    named = [replace(tested, stop=("###",)) for tested in evaluation.evaluation_sets]
+    prompts = replace(evaluation, renderer=Renderer(chat_tokenizer), evaluation_sets=named).prompts()
+    assert {prompt.request.stop for prompt in prompts} == {("###",)}
+
+
+def test_how_completions_ended_is_counted_and_said() -> None:
+    finishes = ["stop"] * 17 + ["stop text"] + ["length"] * 2
+    table = pl.DataFrame({"finish": [*finishes, "log-probabilities"], "cell": "a", "task": "math", "language": "en"})
+    assert endings(table).to_dicts() == [
+        {"cell": "a", "task": "math", "language": "en", "completions": 20, "end_of_turn": 17, "stop_text": 1,
+         "max_tokens": 2}
+    ]  # fmt: skip
+    assert cut_off_notes(table) == [
+        "a, math: 2 of 20 completions were cut off at max_tokens; "
+        "raise evaluation.max_tokens.math if they should have gone on"
+    ]
+    rarely = pl.DataFrame({"finish": ["stop"] * 19 + ["length"], "cell": "a", "task": "math", "language": "en"})
+    assert cut_off_notes(rarely) == []

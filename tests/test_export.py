@@ -42,6 +42,7 @@ ORIGIN = Origin(
     git="abc123+changes",
     sources={"math": "word-problems"},
     max_tokens={"math": 40},
+    stop={},
 )
 EXAMPLES = [(language, item) for language in TEXTS for item in range(4)]
 CELLS = {"base": None, "amount-3": "f00d"}

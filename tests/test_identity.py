@@ -81,6 +81,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.split": ("validation", RESUMED),
     "evaluation.items": (3, RESUMED),
     "evaluation.max_tokens": ({"math": 9}, RESUMED),
+    "evaluation.stop": ({"math": ["###"]}, RESUMED),
     "evaluation.identifier": ("fasttext", RESUMED),
     "evaluation.base": (False, RESUMED),
     "evaluation.judge": ({"model": "m", "endpoint": "http://localhost:1/v1"}, RESUMED),

@@ -15,8 +15,8 @@ from harness.errors import UserError
 from harness.planning.jobs import place_rows, write_jobs
 from harness.planning.study import Study
 from harness.runs.job import IGNORED, PLAN, read_job
-from harness.training.trainer import rows_of
-from tests.support import REPOSITORY
+from harness.training.trainer import SupervisedPositionsTrainer, rows_of
+from tests.support import REPOSITORY, train_here
 
 
 @pytest.fixture
@@ -49,6 +49,22 @@ def test_each_cell_reads_its_own_rows_in_training_order(study: Study) -> None:
         for filler in found[len(wanted) :]:
             assert set(filler["labels"]) == {IGNORED} and len(filler["input_ids"]) == shortest
         assert job.steps == len(found) // 4 and job.tokens == sum(each.tokens for each in wanted)
+
+
+def test_rows_are_trained_on_in_the_planned_order_each_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_jobs(study, study.plans)
+    planned = [row["input_ids"] for row in list(rows_of(read_job(study.folder, "amount-3"), study.folder))]
+    trained: list[list[int]] = []
+    compute = SupervisedPositionsTrainer.compute_loss
+
+    def noting(self: Any, model: Any, inputs: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+        rows = zip(inputs["input_ids"].tolist(), inputs["attention_mask"].sum(dim=1).tolist(), strict=True)
+        trained.extend(row[:length] for row, length in rows)
+        return compute(self, model, inputs, *arguments, **options)
+
+    monkeypatch.setattr(SupervisedPositionsTrainer, "compute_loss", noting)
+    assert train_here(study.folder, study.folder.parent, "--cells", "amount-3").returncode == 0
+    assert trained == planned
 
 
 def test_places_of_later_cells_leave_those_of_earlier_ones(study: Study) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from data_mixes.example import Example, Exchange
+from data_mixes.reading.delimited import is_quoted, records
 from data_mixes.reading.files import FileSource
 from data_mixes.reading.hub import HubSource
 from data_mixes.reading.table import Columns
@@ -317,3 +322,80 @@ def test_offline_is_said_with_what_helps(revision: str) -> None:
         made = configured(Path("someone/something"), revision=revision, **options)
         with pytest.raises(SourceError, match=r"cannot get someone/something at .*offline.*sources\.any\.hub"):
             made.pool("train", "en")
+
+
+def written(path: Path, text: str | bytes) -> FileSource:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return source(path, ("en",), Columns(prompt="text", target="short"))
+
+
+@pytest.mark.parametrize("after", ["c,3\n", 'c,"3"\n', '"c, and more",3\n', 'c,3\nd,"4\n4"\n'])
+def test_a_quote_that_is_never_closed_costs_its_line_alone(after: str, tmp_path: Path) -> None:
+    made = written(tmp_path / "rows.csv", 'text,short\na,1\nb,"2\n' + after)
+    texts = [(each.prompt, each.target) for each in examples(made, "en")]
+    assert texts[0] == ("a", "1") and texts[1] in (("c", "3"), ("c, and more", "3"))
+    assert len(texts) == 2 + after.count("d,") and all(target in ("1", "3", "4\n4") for _, target in texts)
+    drops = made.drops("train")
+    assert drops.counts == {"a quoted field is not closed": 1}
+    assert drops.places["a quoted field is not closed"] == ["rows.csv line 3"]
+
+
+def test_a_quote_left_open_in_the_last_line_is_no_row(tmp_path: Path) -> None:
+    made = written(tmp_path / "rows.csv", 'text,short\na,1\nb,"2')
+    assert [each.prompt for each in examples(made, "en")] == ["a"]
+    assert made.drops("train").places == {"a quoted field is not closed": ["rows.csv line 3"]}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.text(st.sampled_from('ab"\n,\t '), min_size=1), min_size=2, max_size=2)))
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_what_pythons_csv_writes_is_read_as_it_was(delimiter: str, rows: list[list[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    lines = text.getvalue().splitlines(keepends=True)
+    quoted = delimiter == "," or is_quoted(lines, delimiter)
+    read = [fields for _, fields in records(lines, delimiter, quoted)]
+    assert read == rows or (not quoted and not any(c in field for row in rows for field in row for c in '"\n'))
+
+
+def test_tabs_as_pandas_writes_them_and_as_they_are(tmp_path: Path) -> None:
+    quoted = written(tmp_path / "quoted.tsv", 'text\tshort\n"She says ""go""."\t1\nplain\t2\n')
+    assert [each.prompt for each in examples(quoted, "en")] == ['She says "go".', "plain"]
+    plain = written(tmp_path / "plain.tsv", 'text\tshort\n"Go" she says.\t1\n"Go."\t2\n')
+    assert [each.prompt for each in examples(plain, "en")] == ['"Go" she says.', '"Go."']
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_an_array_with_a_byte_order_mark_nan_long_ids_and_surrogates(packed: str, tmp_path: Path) -> None:
+    rows = [{"text": "a", "short": "1", "n": math.nan, "id": 2**64 + 1}, {"text": "b", "short": math.nan, "id": -1}]
+    rows += [{"text": "c" + "x" * 200_000, "short": "3", "id": 2**64 + 3}]
+    text = "\ufeff \n" + json.dumps(rows)[:-1] + ', {"text": "\\ude00", "short": "4", "id": 5}, 17]\n'
+    path = tmp_path / f"rows.json{packed}"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    made = source(path, ("en",), Columns(prompt="text", target="short", id="id"))
+    assert [each.id.split("/")[-1] for each in examples(made, "en")] == [f"{2**64 + 1}@en", f"{2**64 + 3}@en"]
+    assert made.drops("train").counts == {"no target": 1, "not valid Unicode": 1, "not a JSON object": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"text": "café", "short": "1"}]'.encode("latin-1"), r"rows.json is not UTF-8 text; save it as UTF-8"),
+        ('{"text": "a"}', r"it does not begin with \[.*name a file of JSON lines .jsonl"),
+        ('[{"text": "a", "short": "1"}', "it ends within or after item 1, without"),
+        ('[{"text": "a", "short": "1"} {}]', "got '{' after item 1"),
+        ('[{"text": "a", "short": tru, "more": "much more text"}]', "item 1: Expecting value"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)  # fmt: skip
+def test_what_is_no_array_is_told_in_words(text: str | bytes, message: str, tmp_path: Path) -> None:
+    made = written(tmp_path / "rows.json", text)
+    with pytest.raises(SourceError, match=message):
+        examples(made, "en")
+
+
+def test_missing_numbers_of_parquet_are_missing(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "short": [1.5, math.nan]}), tmp_path / "rows.parquet")
+    made = source(tmp_path / "rows.parquet", ("en",), Columns(prompt="text", target="short"))
+    assert [each.target for each in examples(made, "en")] == ["1.5"]
+    assert made.drops("train").counts == {"no target": 1}

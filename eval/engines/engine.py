@@ -30,6 +30,10 @@ class Request:
     adapter: Adapter | None
 
 
+END_OF_TURN, STOP_TEXT, LENGTH = FINISHES = ("stop", "stop text", "length")
+"""Why a completion ended: the model ended its turn, a stop text came, or `max_tokens` cut it off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What the model wrote: text without the end of turn, its length in tokens, and why it ended."""
@@ -37,7 +41,7 @@ class Completion:
     text: str
     tokens: int
     finish: str
-    """"stop" at the end of turn or a stop text, "length" where max_tokens cut it off."""
+    """Why it ended: one of `FINISHES`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,19 @@ from importlib.metadata import version
 from inspect import signature
 from typing import Any
 
-from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
+from eval.engines.engine import (
+    END_OF_TURN,
+    LENGTH,
+    STOP_TEXT,
+    Adapter,
+    Completion,
+    EngineSettings,
+    Likelihood,
+    Progress,
+    Request,
+    ScoredRow,
+    cut_at,
+)
 
 BATCH = 16
 
@@ -143,8 +155,8 @@ class TransformersEngine:
             written = written[:-1]  # what fills up a row that a stop text ended
         text = str(self._tokenizer.decode(written, skip_special_tokens=True))
         cut = cut_at(text, request.stop)
-        ended = length is not None or cut != text
-        return Completion(cut, len(written) + (length is not None), "stop" if ended else "length")
+        ended = END_OF_TURN if length is not None else LENGTH
+        return Completion(cut, len(written) + (length is not None), STOP_TEXT if cut != text else ended)
 
 
 def _module_name(adapter: Adapter) -> str:

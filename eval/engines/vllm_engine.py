@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow
+from eval.engines.engine import STOP_TEXT, Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow
 from eval.engines.vllm_cpu_lora import group_adapter_rows_on_cpu
 
 ADAPTERS_AT_ONCE = 8
@@ -95,7 +95,7 @@ class VllmEngine:
             [request.prompt_ids for request in requests], parameters, [r.adapter for r in requests], progress
         )
         return [
-            Completion(output.outputs[0].text, len(output.outputs[0].token_ids), output.outputs[0].finish_reason)
+            Completion(output.outputs[0].text, len(output.outputs[0].token_ids), finish_of(output.outputs[0]))
             for output in outputs
         ]
 
@@ -139,6 +139,11 @@ class VllmEngine:
                     finished[int(output.request_id)] = output
                     progress(1)
         return [finished[number] for number in range(len(prompts))]
+
+
+def finish_of(output: Any) -> str:
+    """Why a completion ended, one of `FINISHES`; vLLM names the stop text, as text, beside its own reason."""
+    return STOP_TEXT if isinstance(output.stop_reason, str) else output.finish_reason
 
 
 def likelihood(tokens: Sequence[int], places: Sequence[Any]) -> Likelihood:

@@ -35,6 +35,14 @@ class EvaluationSet:
     language: str
     examples: tuple[Example, ...]
     max_tokens: int
+    stop: tuple[str, ...] | None = None
+    """Texts that end a completion; None: the task's own, or none where a chat template marks the end of turn."""
+
+    def stops(self, chat: bool) -> tuple[str, ...]:
+        """The texts that end a completion, of a model that is prompted as chat or with plain text."""
+        if self.stop is not None:
+            return self.stop
+        return () if chat else TASKS[self.task].stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +108,8 @@ class Evaluation:
     def _prompted(
         self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...]
     ) -> Prompted:
-        task = TASKS[evaluation_set.task]
-        request = Request(ids, evaluation_set.max_tokens, task.stop, model.adapter)
+        stops = evaluation_set.stops(chat=self.renderer.template is not None)
+        request = Request(ids, evaluation_set.max_tokens, stops, model.adapter)
         return Prompted(model, example, request, self.key(request))
 
     def key(self, question: Question) -> str:

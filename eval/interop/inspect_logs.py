@@ -6,7 +6,7 @@ A log is of one model (a cell, or the base) and task; its samples are the exampl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,10 +30,10 @@ from inspect_ai.log import (
 from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelOutput, StopReason
 from inspect_ai.scorer import Score
 
-from eval.generation.tables import NOT_GENERATED
-from eval.tasks import TASKS
+from eval.engines.engine import END_OF_TURN, LENGTH, STOP_TEXT
+from eval.predictions_and_scores import NOT_GENERATED
 
-STOP_REASONS: Mapping[str, StopReason] = {"stop": "stop", "length": "max_tokens"}
+STOP_REASONS: Mapping[str, StopReason] = {END_OF_TURN: "stop", STOP_TEXT: "stop", LENGTH: "max_tokens"}
 """What the engines call the ends of completions → what inspect_ai does."""
 
 
@@ -52,6 +52,8 @@ class Origin:
     """Task → the source of its examples."""
     max_tokens: Mapping[str, int]
     """Task → where completions are cut off."""
+    stop: Mapping[str, Sequence[str]]
+    """Task → the texts that end a completion, where the recipe names them."""
 
 
 def write_logs(
@@ -111,7 +113,7 @@ def header(
         model=f"{base}+{adapter}" if adapter else base,
         model_args={"base": base, "adapter": adapter},
         model_generate_config=GenerateConfig(
-            temperature=0, max_tokens=origin.max_tokens[task], stop_seqs=list(TASKS[task].stop)
+            temperature=0, max_tokens=origin.max_tokens[task], stop_seqs=list(origin.stop.get(task, ())) or None
         ),
         config=EvalConfig(epochs=1),
         revision=revision(origin.git),

@@ -12,9 +12,9 @@ import polars as pl
 
 from eval.engines.engine import Completion, Likelihood
 from eval.generation.requests import Evaluation, ModelUnderTest
-from eval.generation.tables import NOT_GENERATED
 from eval.interop.lm_eval_names import NamedTask
 from eval.interop.lm_eval_tasks import Definition, LmEvalSet, as_lm_eval_does, in_one_line, means, metric_name
+from eval.predictions_and_scores import NOT_GENERATED
 from eval.scorers.score import Score
 
 Answer: TypeAlias = Completion | Likelihood

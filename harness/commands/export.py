@@ -83,4 +83,5 @@ def origin_of(study: PlannedStudy) -> Origin:
         git=found["git"],
         sources={name: evaluation.sources.get(name, task.source) for name, task in TASKS.items()},
         max_tokens={name: evaluation.max_tokens.get(name, task.max_tokens) for name, task in TASKS.items()},
+        stop=evaluation.stop,
     )

@@ -13,8 +13,8 @@ from eval.engines.transformers_engine import TransformersEngine
 from eval.generation.generate import generate
 from eval.generation.kept import Answers
 from eval.generation.requests import Evaluation, ModelUnderTest
-from eval.generation.tables import predictions_table, scores_table
 from eval.judges.wording import RATING
+from eval.predictions_and_scores import cut_off_notes, predictions_table, scores_table
 from eval.scorers.main_metric import with_main
 from eval.scorers.metrics import SWITCH_AWARE
 from eval.scorers.split import split_scores
@@ -116,6 +116,8 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
     if study.lm_eval_sets:
         predictions, scores = with_lm_eval(study, evaluation, answers, predictions, scores)
     write_table(study, PREDICTIONS, predictions)
+    for note in cut_off_notes(predictions):
+        say(note)
     mains = main_metrics_of(study)
     write_table(study, SCORES, with_main(scores, mains))
     if study.recipe.evaluation.judge:

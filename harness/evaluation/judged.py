@@ -14,7 +14,6 @@ from data_mixes.example import Example
 from data_mixes.storage import cache_folder
 from eval.engines.engine import Completion
 from eval.generation.requests import Prompted
-from eval.generation.tables import NOT_GENERATED, place_of
 from eval.judges.judge import (
     Judge,
     Judged,
@@ -26,6 +25,7 @@ from eval.judges.judge import (
     version_of,
 )
 from eval.judges.wording import RATING, VERSION, WIN_RATE, Case
+from eval.predictions_and_scores import NOT_GENERATED, place_of
 from eval.scorers.score import Score
 from harness.console import progress, say
 from harness.errors import Problem, UserError

@@ -29,9 +29,10 @@ def evaluation_sets(recipe: Recipe) -> list[EvaluationSet]:
         tested = tested_examples(recipe, source)
         shown = exemplars(recipe, source, tested, recipe.prompts.few_shot.get(task))
         max_tokens = recipe.evaluation.max_tokens.get(task, TASKS[task].max_tokens)
+        stop = recipe.evaluation.stop.get(task)
         for language, examples in tested.items():
             prompted = [replace(example, history=(*shown[language], *example.history)) for example in examples]
-            sets.append(EvaluationSet(task, language, tuple(prompted), max_tokens))
+            sets.append(EvaluationSet(task, language, tuple(prompted), max_tokens, stop))
     return sets
 
 

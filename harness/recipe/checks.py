@@ -297,7 +297,7 @@ def _check_evaluation(recipe: Recipe) -> list[Problem]:
                 message = f"no prompt for {task!r} in {language!r}; write one under prompts.words.{task}.{language}"
                 problems.append(Problem(f"evaluation.tasks.{place}", message))
     problems += identifier_problems("evaluation.identifier", evaluation.identifier)
-    for key in (*evaluation.sources, *evaluation.max_tokens):
+    for key in (*evaluation.sources, *evaluation.max_tokens, *evaluation.stop):
         if key not in evaluation.tasks:
             message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"
             problems.append(Problem("evaluation", message))

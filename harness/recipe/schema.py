@@ -272,6 +272,8 @@ class Evaluation(Section):
     """Test items per task and language: the same in every language, for every model."""
     max_tokens: dict[str, PositiveInt] = {}
     """The longest completion in tokens, by task."""
+    stop: dict[str, tuple[str, ...]] = {}
+    """Texts that end a completion, by task. Default: with a chat template none, so that only the end of turn does."""
     identifier: Identifier = "py3langid"
     """What identifies the language of completions."""
     base: bool = True

@@ -16,6 +16,7 @@ from eval.analysis.design import BASE
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
 from eval.generation.generate import CANARY
+from eval.predictions_and_scores import cut_off_notes, endings
 from eval.report.files import write_report
 from eval.report.findings import sentences
 from eval.report.page import CellFacts, Page
@@ -51,7 +52,10 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
             table.write_csv(file)
         else:
             file.unlink(missing_ok=True)
-    page = study_page(study, scores, stale, analysis)
+    predictions = current_predictions(study, stale)
+    if predictions is not None:
+        endings(predictions).write_csv(study.folder / "endings.csv")
+    page = study_page(study, scores, stale, analysis, predictions)
     shown = write_report(study.folder, page)
     if console:
         print_tables(shown.primary, page.groups, console)
@@ -117,7 +121,9 @@ def with_tokens(study: PlannedStudy, transfer: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def study_page(study: PlannedStudy, scores: pl.DataFrame, stale: list[str], analysis: Analysis) -> Page:
+def study_page(
+    study: PlannedStudy, scores: pl.DataFrame, stale: list[str], analysis: Analysis, predictions: pl.DataFrame | None
+) -> Page:
     """All that the report shows."""
     groups, design, comparisons = study.groups, study.design, analysis.comparisons
     told = sentences(
@@ -133,11 +139,11 @@ def study_page(study: PlannedStudy, scores: pl.DataFrame, stale: list[str], anal
         axis=axis_of_numbers(study.recipe),
         summary=analysis.summary,
         scores=scores,
-        predictions=current_predictions(study, stale),
+        predictions=predictions,
         cards={cell.name: [asdict(row) for row in cell.card] for cell in study.kept.cells},
         provenance=page_provenance(study),
         recipe=as_yaml(study.raw),
-        notes=notes_on_cells(study, scores, stale),
+        notes=notes_on_cells(study, scores, stale) + ([] if predictions is None else cut_off_notes(predictions)),
         sentences=told,
         comparisons=comparisons if len(comparisons) else None,
         transfer=analysis.transfer,

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from eval.engines.engine import Completion
+from eval.engines.engine import END_OF_TURN, LENGTH, STOP_TEXT, Completion
 from eval.generation.requests import Evaluation, Prompted
 from eval.scorers.language import score_language
 from eval.scorers.score import Score
@@ -33,6 +33,35 @@ def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Comple
         if each.key in completions
     ]
     return pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
+
+
+CUT_OFF = 0.05
+"""A larger share of completions that are cut off is worth a warning."""
+ENDINGS = {END_OF_TURN: "end_of_turn", STOP_TEXT: "stop_text", LENGTH: "max_tokens"}
+"""Why completions ended → the column that counts them. Runs of 0.1.0 count stop texts as ends of turn."""
+
+
+def endings(predictions: pl.DataFrame) -> pl.DataFrame:
+    """How completions ended, by cell, task and language: counts of end_of_turn, stop_text, max_tokens and of all."""
+    ended = pl.col("finish")
+    counts = {column: (ended == finish).sum() for finish, column in ENDINGS.items()}
+    generated = predictions.filter(ended.is_in([*ENDINGS]))
+    return generated.group_by("cell", "task", "language", maintain_order=True).agg(completions=pl.len(), **counts)
+
+
+def cut_off_notes(predictions: pl.DataFrame) -> list[str]:
+    """A line for each cell and task of which more than `CUT_OFF` of the completions reached `max_tokens`."""
+    by_task = (
+        endings(predictions)
+        .group_by("cell", "task", maintain_order=True)
+        .agg(pl.col("completions", "max_tokens").sum())
+    )
+    return [
+        f"{cell}, {task}: {cut:,} of {completions:,} completions were cut off at max_tokens; "
+        f"raise evaluation.max_tokens.{task} if they should have gone on"
+        for cell, task, completions, cut in by_task.iter_rows()
+        if cut > CUT_OFF * completions
+    ]
 
 
 def scores_table(
