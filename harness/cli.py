@@ -19,6 +19,7 @@ from harness.commands.options import (
     SourceColumn,
     TargetColumn,
     TransferColumn,
+    Version,
     names_in,
 )
 from harness.exits import reporting_mistakes
@@ -28,8 +29,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Post-training transfer studies: one recipe, many mixtures, scores per language.",
 )
+
+
+@app.callback()
+def options(version: Version = False) -> None:
+    """Post-training transfer studies: one recipe, many mixtures, scores per language."""
 
 
 @app.command()
@@ -357,6 +362,18 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
         from harness.commands.status import show_status
 
         show_status(recipe, runs, as_json)
+
+
+@app.command("list")
+def list_names(as_json: Json = False) -> None:
+    """List the sources, tasks and languages that a recipe can name. Your own sources are described in docs/data.md.
+
+    Example: harness list
+    """
+    with reporting_mistakes():
+        from harness.commands.list import print_catalogue
+
+        print_catalogue(as_json)
 
 
 @app.command()

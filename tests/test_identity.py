@@ -79,6 +79,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.sources": ({"math": "word-problems"}, RESUMED),
     "evaluation.engine": ("auto", RESUMED),
     "evaluation.split": ("validation", RESUMED),
+    "evaluation.primary": ({"math": "seen"}, RESUMED),
     "evaluation.items": (3, RESUMED),
     "evaluation.max_tokens": ({"math": 9}, RESUMED),
     "evaluation.stop": ({"math": ["###"]}, RESUMED),

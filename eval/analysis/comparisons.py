@@ -4,71 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from eval.analysis.design import BASE, Design
+from eval.analysis.families import Arm, compare_family
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import Panel
-from eval.analysis.stats import (
-    Difference,
-    Floats,
-    differences,
-    holm,
-)
+from eval.analysis.stats import Difference, Floats, clustered, contributions
+from eval.analysis.variance import RunVariance, run_variance
 
 COMPARISONS = {
-    "task": pl.String, "metric": pl.String, "group": pl.String, "cell": pl.String, "other": pl.String,
-    "items": pl.Int64, "runs": pl.Int64, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
-    "p": pl.Float64, "p_adjusted": pl.Float64, "detectable": pl.Float64, "test": pl.String,
+    "task": pl.String, "metric": pl.String, "group": pl.String, "primary": pl.Boolean, "cell": pl.String,
+    "other": pl.String, "items": pl.Int64, "runs": pl.Int64, "difference": pl.Float64, "low": pl.Float64,
+    "high": pl.Float64, "p": pl.Float64, "p_adjusted": pl.Float64, "detectable": pl.Float64, "test": pl.String,
 }  # fmt: skip
 
 
 def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> pl.DataFrame:
     """Every setting against its reference and the base in each group of languages; `panels` are `main_panels`.
 
-    Columns: task, metric, group, cell, other, items, runs, difference, low, high, p, p_adjusted, detectable, test.
-    `p_adjusted` is Holm's over the settings and groups compared with the same kind of other (the base, or references)
-    in one task.
+    Columns: task, metric, group, primary (whether the task's question is about this group), cell, other, items (or
+    clusters of them), runs, difference, low, high, p, p_adjusted, detectable, test. All comparisons of a task in one
+    group are a family, over which `p_adjusted` and `detectable` are adjusted. Groups hold each other's languages, and
+    are not adjusted for one another: those that are not primary are for exploring.
     """
-    found: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     for panel in panels:
         there = design.there(panel)
-        to_base = [(name, BASE) for name in there if name != BASE] if BASE in there else []
-        to_reference = [
-            (name, other) for name in there if (other := design.references.get(name)) in there and other != name
-        ]
-        for pairs in (to_base, to_reference):
-            found += compared(panel, pairs, groups, design)  # pyright: ignore[reportArgumentType]
-    return pl.DataFrame(found, schema=COMPARISONS)
+        pairs = [(name, BASE) for name in there if name != BASE and BASE in there]
+        pairs += [(name, other) for name in there if (other := design.references.get(name)) in there and other != name]
+        means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
+        primary = groups.primary_of(panel.task)
+        for group, languages in means.items():
+            arms = {name: arm_of(panel, design, name, languages) for name in there}
+            between = pooled_runs(panel, design, languages)
+            figures = compare_family([(arms[name], arms[other]) for name, other in pairs], between, panel.clusters)
+            rows += [
+                {"task": panel.task, "metric": panel.metric, "group": group, "primary": group == primary}
+                | {"cell": name, "other": other}
+                | figures_of(found)
+                for (name, other), found in zip(pairs, figures, strict=True)
+            ]
+    return pl.DataFrame(rows, schema=COMPARISONS)
 
 
-def compared(
-    panel: Panel, pairs: Sequence[tuple[str, str]], groups: LanguageGroups, design: Design
-) -> list[dict[str, object]]:
-    """The rows of a family of comparisons, over which p-values are adjusted."""
-    means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
-    asked = [(name, other, group) for name, other in pairs for group in means]
-    found = differences([paired(panel, design, name, other, means[group]) for name, other, group in asked])
-    adjusted = holm([each.p for each in found])
-    return [
-        {"task": panel.task, "metric": panel.metric, "group": group, "cell": name, "other": other}
-        | _figures(each)
-        | {"p_adjusted": p}
-        for (name, other, group), each, p in zip(asked, found, adjusted, strict=True)
-    ]
+def figures_of(found: Difference) -> dict[str, object]:
+    """A difference as a row."""
+    names = ("items", "runs", "difference", "low", "high", "p", "p_adjusted", "detectable", "test")
+    return {name: getattr(found, name) for name in names}
 
 
-def _figures(each: Difference) -> dict[str, object]:
-    return {
-        "items": each.items,
-        "runs": each.runs,
-        "difference": each.difference,
-        "low": each.low,
-        "high": each.high,
-        "p": each.p,
-        "detectable": each.detectable,
-        "test": each.test,
-    }
+def arm_of(panel: Panel, design: Design, name: str, languages: Sequence[str]) -> Arm:
+    """A setting's scores in some languages; the base has no seed."""
+    return Arm(name, panel.of(design.present(name, panel), languages), has_seed=name != BASE)
+
+
+def pooled_runs(panel: Panel, design: Design, languages: Sequence[str]) -> RunVariance | None:
+    """The variance between runs under other seeds, pooled over the settings; None where each has one run."""
+    return run_variance(run_tables(panel, design, languages))
+
+
+def run_tables(panel: Panel, design: Design, languages: Sequence[str]) -> list[Floats]:
+    """What each item contributes to the mean of each run, of the settings with several runs that are scored whole."""
+    values = [panel.of(design.present(name, panel), languages) for name in design.settings]
+    several = [scores for scores in values if len(scores) > 1 and not np.isnan(contributions(scores)).any()]
+    return [clustered(contributions(scores), panel.clusters) for scores in several]
 
 
 def paired(panel: Panel, design: Design, one: str, other: str, languages: Sequence[str]) -> tuple[Floats, Floats]:

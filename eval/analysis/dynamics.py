@@ -49,7 +49,7 @@ def continual(
 
     - final: mean_j R[N, j]
     - forgetting: mean over stages i ≥ 1 of the mean over j < i of max_{k < i} R[k, j] − R[i, j]
-    - backward: mean over i > j of R[i, j] − R[j, j]
+    - backward: mean over stages i ≥ 1 of the mean over j < i of R[i, j] − R[j, j]
     - forward (zero-shot): mean over j ≥ 1 of the mean over i < j of R[i, j] − random_j
     - transfer: mean over j ≥ 1 of R[j, j] − alone_j
 
@@ -64,7 +64,7 @@ def continual(
     if not later:
         return found
     lost = [(scores[..., :i, :i].max(axis=-2) - scores[..., i, :i]).mean(axis=-1) for i in later]
-    since = [scores[..., i, j] - trained[..., j] for i in later for j in range(i)]
+    since = [(scores[..., i, :i] - trained[..., :i]).mean(axis=-1) for i in later]
     found |= {FORGETTING: np.mean(lost, axis=0), BACKWARD: np.mean(since, axis=0)}
     if random is not None:
         found[FORWARD] = np.mean([scores[..., :j, j].mean(axis=-1) - random[j] for j in later], axis=0)

@@ -31,6 +31,8 @@ class LanguageGroups:
     unseen: tuple[str, ...]
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     pivot: str = "en"
+    primary: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Task → the group that its main comparison is over, where that is not the unseen languages."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -49,6 +51,11 @@ class LanguageGroups:
             ALL: self.all,
         } | dict(self.named)
         return {name: languages for name, languages in groups.items() if languages}
+
+    def primary_of(self, task: str) -> str:
+        """The group that a task's main comparison is over: the named one, or unseen languages, or all but the pivot."""
+        means = self.means()
+        return self.primary.get(task) or next((name for name in (UNSEEN, OTHERS) if name in means), ALL)
 
     def label(self, group: str) -> str:
         """What readers see for a group, e.g. "non-English" or "performance to English"; a language keeps its code."""

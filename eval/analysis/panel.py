@@ -10,7 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from eval.analysis.stats import Floats, bootstrap_means
+from eval.analysis.stats import Codes, Floats, bootstrap_means
+
+CLUSTER = "cluster"
+"""The column of a table of scores that names what items have in common: a template, an article, a conversation."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Panel:
     runs: tuple[str, ...]
     languages: tuple[str, ...]
     values: Floats
+    clusters: Codes | None = None
+    """The number of each item's cluster, such as its template, where the scores name one."""
 
     @cached_property
     def replicates(self) -> Floats:
@@ -69,7 +74,18 @@ def panel_of(task: str, metric: str, part: pl.DataFrame) -> Panel:
     np.add.at(counts, places, 1.0)
     with np.errstate(invalid="ignore"):
         values = totals / counts
-    return Panel(task, metric, tuple(map(str, runs)), tuple(map(str, languages)), values)
+    return Panel(task, metric, tuple(map(str, runs)), tuple(map(str, languages)), values, clusters_of(part, items))
+
+
+def clusters_of(part: pl.DataFrame, items: pl.Series) -> Codes | None:
+    """The number of each item's cluster; None where there is no column `cluster`. An item without one is its own."""
+    if CLUSTER not in part.columns or part[CLUSTER].null_count() == part.height:
+        return None
+    first = part.group_by("item", maintain_order=True).agg(pl.col(CLUSTER).drop_nulls().first())
+    named = pl.DataFrame({"item": items}).join(first, on="item", how="left", maintain_order="left")
+    alone = pl.format("item {}", pl.col("item").cast(pl.String))
+    names = named.select(pl.coalesce(pl.format("cluster {}", pl.col(CLUSTER).cast(pl.String)), alone)).to_series()
+    return codes(names, names.unique(maintain_order=True))
 
 
 def codes(column: pl.Series, known: pl.Series) -> NDArray[np.int64]:

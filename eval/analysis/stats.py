@@ -9,25 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtr, stdtrit
+from scipy.special import betaincinv, ndtr, stdtrit
+
+from eval.analysis.variance import LEVEL, Floats, RunVariance, spread
 
 REPLICATES = 10_000
 SEED = 0
-LEVEL = 0.05
-POWER = 0.8
 Z = 1.959963984540054
 """The 97.5 % quantile of the normal distribution, for two-sided 95 % intervals."""
 BLOCK = 256
 """Replicates drawn at a time."""
-ROUNDING = 1e-9
-"""Figures that differ by less, as a share of their size, are the same."""
+RARE = 0.05
+"""Shares of right answers up to this, or from its complement on, have skewed estimates."""
 EXACT = 12
 """With as many items that differ or fewer, all flips of sign are gone through."""
 
-Floats = NDArray[np.float64]
+Codes: TypeAlias = NDArray[np.int64]
+"""The number of each item's cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,65 +107,34 @@ def contributions(values: Floats) -> Floats:
     return (deviations + means).sum(axis=2) / languages
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """The standard error of a mean and its degrees of freedom."""
+def clustered(table: Floats, clusters: Codes | None) -> Floats:
+    """What each cluster of items adds to the mean, of what each item does: (runs, items) to (runs, clusters).
 
-    error: float
-    freedom: float
-
-    @property
-    def half_width(self) -> float:
-        """Of the 95 % interval."""
-        return float(stdtrit(self.freedom, 1 - LEVEL / 2)) * self.error
-
-    def p_value(self, mean: float) -> float:
-        """Two-sided, for a true mean of zero; the error must not be 0."""
-        return float(2 * stdtr(self.freedom, -abs(mean) / self.error))
-
-    @property
-    def detectable(self) -> float:
-        """The smallest true difference that a test at 5 % finds with a power of 80 %."""
-        return float(stdtrit(self.freedom, 1 - LEVEL / 2) + stdtrit(self.freedom, POWER)) * (self.error)
-
-
-def spread(table: Floats) -> Spread:
-    """The spread of the mean of a table of shape (runs, items), both of which are samples.
-
-    One run: the standard error over items. Several: variance components of the two-way table without replication
-    (Searle, Casella & McCulloch 1992, ch. 4), Var = (MS_runs + MS_items − MS_residual) / (runs · items), with
-    Satterthwaite's (1946) degrees of freedom. MS_items − MS_residual below 0 counts as 0; MS_runs, which few runs
-    know badly, is never left out. The degrees of freedom are no fewer than those of the runs: the difference of two
-    mean squares that are nearly the same would leave none. What varies no more than by rounding does not vary.
+    The mean is the same, and its variance over clusters is that of the linearised mean of clusters of unlike sizes
+    (Cochran 1977, section 9A.1). `clusters` are codes of the items' clusters; without them items stand for themselves.
     """
-    runs, items = table.shape
-    if items < 2:
-        return Spread(math.nan, 1)
-    if np.ptp(table) <= ROUNDING * max(1.0, float(np.abs(table).max())):
-        return Spread(0.0, items - 1)
-    if runs == 1:
-        return Spread(float(table.std(ddof=1)) / math.sqrt(items), items - 1)
-    by_run, by_item, mean = table.mean(axis=1), table.mean(axis=0), table.mean()
-    of_runs = items * float(((by_run - mean) ** 2).sum()) / (runs - 1)
-    of_items = runs * float(((by_item - mean) ** 2).sum()) / (items - 1)
-    residual = table - by_run[:, None] - by_item[None, :] + mean
-    of_rest = float((residual**2).sum()) / ((runs - 1) * (items - 1))
-    beyond = max(0.0, of_items - of_rest)
-    total = of_runs + beyond
-    doubt = of_runs**2 / (runs - 1)
-    if beyond:
-        doubt += of_items**2 / (items - 1) + of_rest**2 / ((runs - 1) * (items - 1))
-    freedom = max(total**2 / doubt, runs - 1) if doubt else items - 1
-    return Spread(math.sqrt(total / (runs * items)), freedom)
+    if clusters is None:
+        return table
+    names, codes = np.unique(clusters, return_inverse=True)
+    mean = table.mean(axis=1, keepdims=True)
+    belongs = (codes[:, None] == np.arange(len(names))).astype(np.float64)
+    return mean + (table - mean) @ belongs * (len(names) / table.shape[1])
 
 
-def estimate(values: Floats, replicates: Floats | None = None, ends: tuple[float, float] = (0.0, 1.0)) -> Estimate:
+def estimate(
+    values: Floats,
+    replicates: Floats | None = None,
+    ends: tuple[float, float] = (0.0, 1.0),
+    between: RunVariance | None = None,
+    clusters: Codes | None = None,
+) -> Estimate:
     """Mean over runs and languages of the means over items, for scores of shape (runs, items, languages).
 
     One item, figures that are means already, and scores between the ends that do not vary give no interval.
     One run: the bootstrap (`interval`) over items, of `replicates` (`bootstrap_means` of these values) if they are
-    there already; scores that are all the worst or the best there is (`ends`) get Wilson's interval, of one language
-    or where all are the same. Several runs: the t interval of `spread`, as far as it lies between the ends.
+    there already. Several runs, or a variance `between` runs that is known from other settings: the interval of
+    `spread`, as far as it lies between the ends. Shares of right answers that are nearly none or nearly all get the
+    interval of `rare_share`, and where they are all the worst or the best there is, Wilson's.
     """
     scored = ~np.isnan(values)
     n = int(scored.sum())
@@ -172,38 +143,69 @@ def estimate(values: Floats, replicates: Floats | None = None, ends: tuple[float
     runs, _, languages = values.shape
     mean = float(means_of(values.transpose(1, 0, 2)).mean())
     known = values[scored]
-    if values.shape[1] == 1:
+    rows = scored.any(axis=(0, 2))
+    codes = None if clusters is None else clusters[rows]
+    units = int(rows.sum()) if codes is None else len(np.unique(codes))
+    if values.shape[1] == 1 or units == 1:
         return Estimate(n, mean, None, None)
     worst, best = ends
-    if bool(np.isin(known, ends).all()) and ((runs, languages) == (1, 1) or mean in ends):
-        low, high = wilson((mean - worst) / (best - worst), int(scored.any(axis=(0, 2)).sum()))
+    shares = bool(np.isin(known, ends).all())
+    if shares and ((runs, languages, codes) == (1, 1, None) or mean in ends):
+        low, high = wilson((mean - worst) / (best - worst), units)
         return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))
-    around = spread(contributions(compared(values)))
+    table = clustered(contributions(compared(values)), codes)
+    around = spread(table, between)
     if not around.error > 0:
         return Estimate(n, mean, None, None)
-    if runs > 1:
+    share = (mean - worst) / (best - worst)
+    if shares and min(share, 1 - share) <= RARE:
+        low, high = rare_share(share, around.half_width / (best - worst), n)
+        return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))
+    if runs > 1 or between is not None:
         return Estimate(n, mean, max(mean - around.half_width, worst), min(mean + around.half_width, best))
-    means = bootstrap_means(values) if replicates is None else replicates
-    low, high = interval(means.mean(axis=(1, 2)), int(scored.any(axis=(0, 2)).sum()))
+    if codes is not None:
+        means = bootstrap_means(table[:, :, None])
+    else:
+        means = bootstrap_means(values) if replicates is None else replicates
+    low, high = interval(means.mean(axis=(1, 2)), units)
     return Estimate(n, mean, float(low), float(high))
 
 
+def rare_share(share: float, half_width: float, n: int) -> tuple[float, float]:
+    """The interval of a share near 0 or 1 whose 95 % interval by t would have this half-width (Korn & Graubard 1998).
+
+    Clopper and Pearson's (1934) of as many independent trials as have that half-width, but of no more than `n`. The
+    t interval of a skewed share is too short: of shares up to 2 % it held the truth 86–88 % of the time.
+    """
+    trials = min(float(n), share * (1 - share) * (Z / half_width) ** 2)
+    right = share * trials
+    low = 0.0 if right == 0 else float(betaincinv(right, trials - right + 1, LEVEL / 2))
+    high = 1.0 if right >= trials else float(betaincinv(right + 1, trials - right, 1 - LEVEL / 2))
+    return low, high
+
+
 def ratio(
-    numerator: Floats, denominator: Floats, replicates: Floats | None = None, ends: tuple[float, float] = (0.0, 1.0)
+    numerator: Floats,
+    denominator: Floats,
+    replicates: Floats | None = None,
+    ends: tuple[float, float] = (0.0, 1.0),
+    clusters: Codes | None = None,
 ) -> Estimate:
     """The mean of `numerator` over that of `denominator`, arrays as for `estimate`; items (and runs) are paired.
 
     Undefined where the denominator could be 0, that is, where its interval reaches down to 0. One run: the
     bootstrap (of `replicates` of both together, if they are there already), and where the numerator does not vary its
-    own interval over the denominator's mean. Several runs: the t interval of the ratio's linearisation,
-    (a − ratio · b) / mean(b).
+    own interval over the denominator's mean. Several runs, or clusters of items: the t interval of the ratio's
+    linearisation, (a − ratio · b) / mean(b).
     """
     means = replicates
-    if means is None and numerator.shape[0] == 1:
+    if means is None and numerator.shape[0] == 1 and clusters is None:
         means = bootstrap_means(np.concatenate([numerator, denominator], axis=2))
+    if clusters is not None:
+        means = None
     split = numerator.shape[2]
-    above = estimate(numerator, None if means is None else means[..., :split], ends)
-    below = estimate(denominator, None if means is None else means[..., split:], ends)
+    above = estimate(numerator, None if means is None else means[..., :split], ends, clusters=clusters)
+    below = estimate(denominator, None if means is None else means[..., split:], ends, clusters=clusters)
     n = above.n + below.n
     nothing = Estimate(n, None, None, None)
     if above.mean is None or below.mean is None:
@@ -215,7 +217,7 @@ def ratio(
             return nothing
         value = above.mean / below.mean
         linear = (contributions(numerator) - value * contributions(denominator)) / below.mean
-        half = spread(linear).half_width
+        half = spread(clustered(linear, clusters)).half_width
         return Estimate(n, value, value - half, value + half)
     top, bottom = (part.mean(axis=(1, 2)) for part in (means[..., :split], means[..., split:]))
     if interval(bottom, numerator.shape[1])[0] <= 0:
@@ -236,8 +238,10 @@ class Difference:
     low: float | None
     high: float | None
     p: float | None
+    p_adjusted: float | None
+    """Over the family of comparisons, where one was made; see `eval.analysis.families`."""
     detectable: float | None
-    """The smallest true difference that the test would find four times in five."""
+    """The smallest true difference that the (adjusted) test finds with a power of 80 %."""
     test: str
 
 
@@ -257,7 +261,7 @@ def differences(pairs: Sequence[tuple[Floats, Floats]]) -> list[Difference]:
         alike = [place for place in single if gaps[place].shape[1] == items]
         centred = np.concatenate([contributions(gaps[place]) for place in alike])
         lows, highs = interval(bootstrap_means(centred[:, :, None])[:, :, 0], items)
-        p_values = sign_flip_p_values(np.concatenate([_gap_contributions(gaps[place]) for place in alike]))
+        p_values = sign_flip_p_values(np.concatenate([gap_contributions(gaps[place]) for place in alike]))
         for place, table, *rest in zip(alike, centred, lows, highs, p_values, strict=True):
             low, high, p = map(float, rest)
             found[place] = replace(found[place], **_told(table[None, :], low, high, p))
@@ -275,12 +279,18 @@ def compared(gap: Floats) -> Floats:
     return gap[:, (~np.isnan(gap)).any(axis=(0, 2)), :]
 
 
+def masked(one: Floats, other: Floats) -> tuple[Floats, Floats]:
+    """Two arrays of scores (runs, items, languages) without what the other has in no run: NaN there."""
+    known = (~np.isnan(one)).any(axis=0) & (~np.isnan(other)).any(axis=0)
+    return np.where(known, one, np.nan), np.where(known, other, np.nan)
+
+
 def _told(table: Floats, low: float, high: float, p: float) -> dict[str, float | None]:
     """The figures of a difference; what varies over no item says nothing of how sure it is."""
     around, mean = spread(table), float(table.mean())
     if around.error == 0:
         return {"difference": mean, "low": None, "high": None, "p": p, "detectable": None}
-    return {"difference": mean, "low": low, "high": high, "p": p, "detectable": around.detectable}
+    return {"difference": mean, "low": low, "high": high, "p": p, "detectable": around.detectable()}
 
 
 def comparable(gap: Floats) -> bool:
@@ -293,10 +303,10 @@ def _undefined(gap: Floats) -> Difference:
     runs = gap.shape[0]
     test = "sign flips over items" if runs == 1 else f"t over items and {runs} runs"
     items = int((~np.isnan(gap)).any(axis=(0, 2)).sum())
-    return Difference(items, runs, None, None, None, None, None, test)
+    return Difference(items, runs, None, None, None, None, None, None, test)
 
 
-def _gap_contributions(gap: Floats) -> Floats:
+def gap_contributions(gap: Floats) -> Floats:
     """Each item's own part of the difference, 0 where it is not compared: shape (runs, items)."""
     scored = ~np.isnan(gap)
     shares = gap.shape[1] / scored.sum(axis=1, keepdims=True) / gap.shape[2]

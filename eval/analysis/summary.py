@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import polars as pl
 
+from eval.analysis.comparisons import pooled_runs
 from eval.analysis.design import Design
 from eval.analysis.groups import GAP, OTHERS, PERFORMANCE, SEEN, UNSEEN, Kind, LanguageGroups
 from eval.analysis.panel import Panel, panels_of
 from eval.analysis.stats import (
     Estimate,
+    clustered,
     contributions,
     estimate,
     interval,
     ratio,
     spread,
 )
+from eval.analysis.variance import RunVariance
 from eval.scorers.main_metric import main_metrics
 from eval.scorers.metrics import metric_of
 
@@ -68,7 +72,8 @@ def _summary_rows(
     for name, runs in settings.items():
         if not runs:
             continue
-        for group, kind, languages, estimated in estimates(panel, runs, groups):
+        between = partial(pooled_runs, panel, design) if design and name in design.settings else None
+        for group, kind, languages, estimated in estimates(panel, runs, groups, between):
             keys = [(run, panel.task, panel.metric, language) for run in runs for language in languages]
             counts = [tallies[key] for key in keys if key in tallies]
             yield {
@@ -90,9 +95,15 @@ def _summary_rows(
 
 
 def estimates(
-    panel: Panel, runs: Sequence[str], groups: LanguageGroups
+    panel: Panel,
+    runs: Sequence[str],
+    groups: LanguageGroups,
+    between: Callable[[Sequence[str]], RunVariance | None] | None = None,
 ) -> Iterator[tuple[str, Kind, tuple[str, ...], Estimate]]:
-    """Each language tested, the groups all of whose languages are, performance to the pivot, and the gap."""
+    """Each language tested, the groups all of whose languages are, performance to the pivot, and the gap.
+
+    `between` gives the variance of runs in some languages, pooled over the settings of a study.
+    """
     means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
     named = {language: (language,) for language in groups.all if language in panel.languages} | means
     single = runs[0] if len(runs) == 1 else None
@@ -100,7 +111,12 @@ def estimates(
     for name, members in named.items():
         sampled = panel.replicates_of([single], members) if single else None
         kind = Kind.MEAN if name in means else Kind.LANGUAGE
-        yield name, kind, members, estimate(panel.of(runs, members), sampled, ends)
+        yield (
+            name,
+            kind,
+            members,
+            estimate(panel.of(runs, members), sampled, ends, between(members) if between else None, panel.clusters),
+        )
     if groups.pivot in panel.languages and OTHERS in means:
         others = means[OTHERS]
         sampled = panel.replicates_of([single], (*others, groups.pivot)) if single else None
@@ -108,7 +124,7 @@ def estimates(
             PERFORMANCE,
             Kind.RATIO,
             (groups.pivot, *others),
-            ratio(panel.of(runs, others), panel.of(runs, (groups.pivot,)), sampled, ends),
+            ratio(panel.of(runs, others), panel.of(runs, (groups.pivot,)), sampled, ends, panel.clusters),
         )
     if {SEEN, UNSEEN} <= set(means):
         members = (*means[SEEN], *means[UNSEEN])
@@ -121,13 +137,13 @@ def _gap(panel: Panel, runs: Sequence[str], seen: Sequence[str], unseen: Sequenc
     n = int((~np.isnan(above)).sum() + (~np.isnan(below)).sum())
     if not (~np.isnan(above)).any(axis=1).all() or not (~np.isnan(below)).any(axis=1).all():
         return Estimate(n, None, None, None)
-    table = contributions(above) - contributions(below)
+    table = clustered(contributions(above) - contributions(below), panel.clusters)
     mean = float(table.mean())
     if table.shape[1] == 1:
         return Estimate(n, mean, None, None)
     if spread(table).error == 0:
         return Estimate(n, mean, None, None)
-    if len(runs) > 1:
+    if len(runs) > 1 or panel.clusters is not None:
         half = spread(table).half_width
         return Estimate(n, mean, mean - half, mean + half)
     one, other = (panel.replicates_of(runs, members).mean(axis=(1, 2)) for members in (seen, unseen))

@@ -9,9 +9,10 @@ import polars as pl
 
 from eval.analysis.curves import CurveFinding
 from eval.analysis.design import BASE, Design
+from eval.analysis.families import BY_FLIPS
 from eval.analysis.groups import OTHERS, PERFORMANCE, SEEN, UNSEEN, LanguageGroups, language_name
-from eval.analysis.stats import LEVEL
 from eval.analysis.transfer import NOTHING, Transfer
+from eval.analysis.variance import LEVEL
 from eval.scorers.metrics import metric_of
 
 
@@ -28,14 +29,24 @@ def sentences(
 
     `summary`, `comparisons` and `curves` are those of `eval.analysis`; `seconds` are the training times of settings.
     """
-    shown = [name for name in (*groups.named, SEEN, UNSEEN) if name in groups.means()]
     highest = [
         _highest(str(task), group, part, comparisons, groups, design)
         for (task,), part in summary.filter("main").group_by(["task"], maintain_order=True)
-        for group in shown
+        for group in dict.fromkeys((groups.primary_of(str(task)), *groups.named, SEEN, UNSEEN))
+        if group in groups.means()
     ]
     donors = _donors(transfer) if transfer else ()
-    return [*filter(None, highest), *_curves(curves, groups), *donors, *_costs(seconds)]
+    return [*_seeds(comparisons), *filter(None, highest), *_curves(curves, groups), *donors, *_costs(seconds)]
+
+
+def _seeds(comparisons: pl.DataFrame) -> Iterator[str]:
+    """What one run per setting cannot say."""
+    if len(comparisons) and (comparisons["test"] == BY_FLIPS).all():
+        yield (
+            "Each mixture was trained under one seed, so intervals and p-values are of these trained models, not of "
+            "the mixtures: another seed may change a score by several points. To compare mixtures, add an axis of "
+            "three or more seeds to the grid."
+        )
 
 
 def _highest(
@@ -48,10 +59,12 @@ def _highest(
     if scored.is_empty():
         return None
     where, best = groups.phrase(group), scored.row(0, named=True)
+    where += "" if group == groups.primary_of(task) else " (secondary)"
     name, mean = best["cell"], _figure(best)
     if scored.height > 1 and best["mean"] == scored["mean"].min():
         return f"{task}: the {scored.height} mixtures score the same on {where}, {mean}."
-    told = f"{task}: {name} scores highest on {where}: {mean}"
+    of_several = f" of {scored.height} mixtures" if scored.height > 2 else ""
+    told = f"{task}: {name} scores highest{of_several} on {where}: {mean}"
     other = design.references.get(name, name)
     other = BASE if other == name else other
     compared = comparisons.filter(task=task, group=group, cell=name, other=other).filter(
@@ -65,11 +78,13 @@ def _difference(row: Mapping[str, Any]) -> str:
     factor = metric_of(row["metric"]).factor
     way = "above" if row["difference"] >= 0 else "below"
     told = f", {factor * abs(row['difference']):.1f} {way} {row['other']}"
+    of_models = row["test"] == BY_FLIPS
     if row["p_adjusted"] < LEVEL:
-        return f"{told} ({p_value(row['p_adjusted'])})"
-    detects = f"; this evaluation detects differences of {factor * row['detectable']:.1f} or more"
+        return f"{told} ({'of these trained models: ' if of_models else ''}{p_value(row['p_adjusted'])})"
+    detects = f"; this evaluation detects differences of {factor * (row['detectable'] or 0):.1f} or more"
     limit = detects if row["detectable"] else ""
-    return f"{told}; this difference is within noise ({p_value(row['p_adjusted'])}{limit})"
+    between = "between these trained models, " if of_models else ""
+    return f"{told}; {between}this difference is within noise ({p_value(row['p_adjusted'])}{limit})"
 
 
 def _figure(row: Mapping[str, Any]) -> str:

@@ -144,7 +144,8 @@ def comparison_table(comparisons: pl.DataFrame, groups: LanguageGroups) -> TextT
     """Differences between cells with their intervals, adjusted p-values and counts of items."""
     rows: list[tuple[str, ...]] = []
     for row in comparisons.iter_rows(named=True):
-        names = (row["task"], metric_name(row["metric"]), groups.label(row["group"]), row["cell"], row["other"])
+        group = groups.label(row["group"]) + ("" if row["group"] == groups.primary_of(row["task"]) else " (secondary)")
+        names = (row["task"], metric_name(row["metric"]), group, row["cell"], row["other"])
         rows.append((*names, *difference_cells(row)))
     return TextTable(("task", "metric", "languages", "cell", "against", *DIFFERENCE), tuple(rows))
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from harness import __version__
+
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The study's YAML file.", show_default=False)]
 
 
@@ -53,3 +55,15 @@ PairGroup = Annotated[
 def names_in(given: str) -> tuple[str, ...]:
     """What a list with commas names."""
     return tuple(filter(None, (each.strip() for each in given.split(","))))
+
+
+def _print_version(wanted: bool) -> None:
+    """Prints the version and ends the program, if that is wanted."""
+    if wanted:
+        typer.echo(f"harness {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+]

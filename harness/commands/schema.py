@@ -18,6 +18,7 @@ ANSWERS = {
     "judge": "harness.commands.judge:JudgedFile",
     "analyze": "harness.commands.analyze:TableAnalyses",
     "explain": "harness.commands.explain:TransferExplanation",
+    "list": "harness.commands.list:Catalogue",
     "agree": "harness.commands.agree:ModelsAgreement",
 }
 """Command → where the type of its answer is; imported when it is asked for."""

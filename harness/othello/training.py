@@ -24,16 +24,22 @@ LEAST_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Schedule:
-    """A linear warm-up of the learning rate, then a cosine down to a tenth of it at `steps`."""
+    """A linear warm-up of the learning rate, then a cosine down to a tenth of it at `steps`, or none.
+
+    The published fine-tuning never ends its warm-up: it is longer than the run.
+    """
 
     steps: int
     learning_rate: float
     warmup_steps: int = 0
+    decay: bool = True
 
     def at(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
+        if not self.decay:
+            return self.learning_rate
         done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
         return self.learning_rate * max(LEAST_SHARE, 0.5 * (1 + math.cos(math.pi * done)))
 

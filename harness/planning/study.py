@@ -61,7 +61,8 @@ class Study:
     def groups(self) -> LanguageGroups:
         """The languages and their groups."""
         languages = self.recipe.languages
-        return LanguageGroups(languages.seen, languages.unseen, dict(languages.groups), languages.pivot)
+        named, primary = dict(languages.groups), dict(self.recipe.evaluation.primary)
+        return LanguageGroups(languages.seen, languages.unseen, named, languages.pivot, primary)
 
     @cached_property
     def design(self) -> Design:

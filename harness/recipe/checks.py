@@ -146,6 +146,12 @@ def _check_groups(recipe: Recipe) -> list[Problem]:
         for language in members
         if language not in tested
     ]
+    groups = LanguageGroups(given.seen, given.unseen, dict(given.groups), given.pivot).means()
+    problems += [
+        Problem(f"evaluation.primary.{task}", f"{name!r} is no group of languages; {suggestion(name, groups)}")
+        for task, name in recipe.evaluation.primary.items()
+        if name not in groups
+    ]
     if "pivot" in given.model_fields_set and given.pivot not in tested:
         message = f"{given.pivot!r} is none of the study's; {suggestion(given.pivot, tested)}"
         problems.append(Problem("languages.pivot", message))

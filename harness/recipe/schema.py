@@ -268,6 +268,8 @@ class Evaluation(Section):
     """auto: vLLM where it is installed, else transformers."""
     split: Literal["validation", "test"] = "test"
     """The split that test items are taken from."""
+    primary: dict[str, str] = {}
+    """The group of languages that a task's main comparison is over, by task; `unseen` where none is named."""
     items: PositiveInt = 100
     """Test items per task and language: the same in every language, for every model."""
     max_tokens: dict[str, PositiveInt] = {}

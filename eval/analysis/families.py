@@ -1,0 +1,241 @@
+"""Comparisons that belong together, and p-values adjusted for their number: the max-t adjustment.
+
+Comparisons of many settings with one are strongly correlated, and their largest statistic is known by simulation or
+permutation (Westfall & Young 1993, step-down): exact where Holm's method is merely safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.analysis.stats import (
+    Codes,
+    Difference,
+    bootstrap_means,
+    clustered,
+    contributions,
+    gap_contributions,
+    interval,
+    masked,
+    sign_flip_p_values,
+)
+from eval.analysis.variance import LEVEL, Floats, RunVariance, Spread, contrast_spread
+
+DRAWS = 10_000
+SEED = 0
+BLOCK = 500
+"""Draws made at a time."""
+BY_FLIPS, BY_RUNS = "sign flips over items", "t over items and runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What is compared: its name and scores of shape (runs, items, languages)."""
+
+    name: str
+    values: Floats
+    has_seed: bool = True
+    """Whether it was trained, so that another seed would give another model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """One comparison as numbers."""
+
+    units: NDArray[np.int64]
+    """Which items (or clusters) of the panel both have a score of."""
+    by_item: Floats
+    """Differences per item (or cluster of items) among these, of the means over runs: what each adds to the mean."""
+    signs: Floats
+    """Differences per item of the panel, or cluster, 0 where none is compared: their signs may be flipped."""
+    spread: Spread
+    luck: Mapping[str, float]
+    """Arm → how much of a run's luck is in the difference, in standard deviations of a run."""
+
+    @property
+    def mean(self) -> float:
+        """The difference."""
+        return float(self.by_item.mean())
+
+
+def compare_family(
+    pairs: Sequence[tuple[Arm, Arm]],
+    between: RunVariance | None,
+    clusters: Codes | None = None,
+    draws: int = DRAWS,
+) -> list[Difference]:
+    """One − other of each pair, with intervals, p-values, and p-values adjusted over the pairs.
+
+    `between` is the pooled variance of runs. Without it (one run per setting) all statements are of these very models:
+    intervals are the bootstrap's and p-values those of sign flips, both over items. `clusters` are those of the items,
+    which then stand for them. Differences of fewer than two items, or without scores in some language, are blank;
+    those that vary over no item have no interval.
+    """
+    contrasts = [contrast(one, other, between, clusters) for one, other in pairs]
+    results = [blank(*pair, between, clusters) for pair in pairs]
+    varied = [index for index, made in enumerate(contrasts) if made and made.spread.error > 0]
+    for index, made in enumerate(contrasts):
+        if made and index not in varied:
+            p = 1.0 if made.mean == 0 else sign_flip_p_values(made.signs[None])[0]
+            results[index] = replace(results[index], difference=made.mean, p=p, p_adjusted=min(1.0, p * len(pairs)))
+    family = [made for index in varied if (made := contrasts[index])]
+    figures = _by_flips(family, draws) if between is None else _by_runs(family, draws)
+    for index, made, (low, high, p, adjusted, critical) in zip(varied, family, figures, strict=True):
+        results[index] = replace(
+            results[index],
+            difference=made.mean,
+            low=low,
+            high=high,
+            p=p,
+            p_adjusted=max(p, adjusted),
+            detectable=flips_detect(made, critical) if between is None else made.spread.detectable(critical),
+        )
+    return results
+
+
+def contrast(one: Arm, other: Arm, between: RunVariance | None, clusters: Codes | None) -> Contrast | None:
+    """The comparison of two; None where fewer than two items can be compared, or some language has none."""
+    values = masked(one.values, other.values)
+    rows = (~np.isnan(values[0])).any(axis=(0, 2)) & (~np.isnan(values[1])).any(axis=(0, 2))
+    if rows.sum() < 2 or not all((~np.isnan(scores)).any(axis=1).all() for scores in values):
+        return None
+    codes = None if clusters is None else clusters[rows]
+    if codes is not None and len(np.unique(codes)) < 2:
+        return None
+    tables = [clustered(contributions(scores[:, rows]), codes) for scores in values]
+    by_item = tables[0].mean(axis=0) - tables[1].mean(axis=0)
+    gap = values[0].mean(axis=0, keepdims=True) - values[1].mean(axis=0, keepdims=True)
+    signs = gap_contributions(gap)[0]
+    if clusters is not None:
+        signs = np.bincount(clusters, weights=signs, minlength=int(clusters.max()) + 1).astype(np.float64)
+    luck = {arm.name: sign / np.sqrt(len(arm.values)) for arm, sign in ((one, 1), (other, -1)) if arm.has_seed}
+    share = sum(part**2 for part in luck.values())
+    units = np.flatnonzero(rows) if codes is None else np.unique(codes)
+    return Contrast(units, by_item, signs, contrast_spread(by_item, between, share), luck)
+
+
+def blank(one: Arm, other: Arm, between: RunVariance | None, clusters: Codes | None) -> Difference:
+    """A difference of which nothing but the counts is known."""
+    scored = [(~np.isnan(values)).any(axis=(0, 2)) for values in masked(one.values, other.values)]
+    rows = scored[0] & scored[1]
+    items = int(rows.sum()) if clusters is None else len(np.unique(clusters[rows]))
+    test = BY_FLIPS if between is None else BY_RUNS
+    return Difference(items, len(one.values), None, None, None, None, None, None, test)
+
+
+Figures = list[tuple[float, float, float, float, float]]
+"""The ends of the interval, p, adjusted p, and the critical value of the adjusted test."""
+
+
+def _by_flips(family: Sequence[Contrast], draws: int) -> Figures:
+    """One run per setting: the signs of an item's differences are flipped in all comparisons together."""
+    if not family:
+        return []
+    intervals = bootstrapped([made.by_item for made in family], draws)
+    signs = np.stack([made.signs for made in family])
+    scaled = signs / np.sqrt((signs**2).sum(axis=1, keepdims=True))
+    observed, drawn = np.abs(scaled.sum(axis=1)), flipped(scaled, draws)
+    adjusted, critical = step_down(observed, drawn), float(np.quantile(drawn.max(axis=1), 1 - LEVEL))
+    p_values = sign_flip_p_values(signs, draws)
+    return [(*intervals[index], p_values[index], adjusted[index], critical) for index in range(len(family))]
+
+
+def flips_detect(made: Contrast, critical: float) -> float:
+    """The true difference that flips of signs find with a power of 80 %.
+
+    They compare it with the mean square of differences, to which it adds itself.
+    """
+    items, error = len(made.by_item), made.spread.error
+    found = made.spread.detectable(critical)
+    for _ in range(20):
+        found = made.spread.detectable(critical * np.sqrt(1 + (found / error) ** 2 / items))
+    return float(found)
+
+
+def flipped(scaled: Floats, draws: int = DRAWS) -> Floats:
+    """|Σ ± difference| of each comparison, signs drawn per item: shape (draws, comparisons).
+
+    Without an effect an item's signs are exchangeable. Differences of up to 12 items that are not zero are gone
+    through exactly where they are the whole family.
+    """
+    used = scaled[:, (scaled != 0).any(axis=0)]
+    items = used.shape[1]
+    if items <= 12:
+        signs = 1.0 - 2 * ((np.arange(2**items)[:, None] >> np.arange(items)) & 1)
+        return np.abs(signs @ used.T).repeat(-(-draws // 2**items), axis=0)
+    rng = np.random.default_rng(SEED)
+    sums = np.empty((draws, len(used)))
+    for start in range(0, draws, BLOCK):
+        signs = 1.0 - 2 * rng.integers(0, 2, size=(min(BLOCK, draws - start), items), dtype=np.int8)
+        sums[start : start + len(signs)] = signs @ used.T
+    return np.abs(sums)
+
+
+def bootstrapped(parts: Sequence[Floats], draws: int) -> list[tuple[float, float]]:
+    """The bootstrap's interval of the mean of each; those of as many items are resampled together."""
+    intervals: dict[int, tuple[float, float]] = {}
+    for items in {len(part) for part in parts}:
+        alike = [index for index, part in enumerate(parts) if len(part) == items]
+        means = bootstrap_means(np.stack([parts[index] for index in alike], axis=1)[None], draws)[:, 0]
+        for index, low, high in zip(alike, *interval(means, items), strict=True):
+            intervals[index] = (float(low), float(high))
+    return [intervals[index] for index in range(len(parts))]
+
+
+def _by_runs(family: Sequence[Contrast], draws: int) -> Figures:
+    """Several runs: statistics drawn from the joint distribution of errors over runs and items."""
+    if not family:
+        return []
+    drawn = simulated(family, draws)
+    observed = np.array([abs(made.mean) / made.spread.error for made in family])
+    adjusted, critical = step_down(observed, drawn), float(np.quantile(drawn.max(axis=1), 1 - LEVEL))
+    figures: Figures = []
+    for made, p in zip(family, adjusted, strict=True):
+        half = made.spread.half_width
+        figures.append((made.mean - half, made.mean + half, made.spread.p_value(made.mean), p, critical))
+    return figures
+
+
+def simulated(family: Sequence[Contrast], draws: int = DRAWS) -> Floats:
+    """|error| in estimated standard errors of each comparison where there is no effect: shape (draws, comparisons).
+
+    Errors over items are correlated as the differences per item are. Errors over runs are independent between arms.
+    The variances of both are estimated: each has one χ² for all comparisons, runs being pooled.
+    """
+    rng = np.random.default_rng(SEED)
+    arms = list(dict.fromkeys(name for made in family for name in made.luck))
+    of_items = np.stack([_unit(made) for made in family]) * [[made.spread.items] for made in family]
+    of_runs = np.array([[made.luck.get(name, 0.0) for name in arms] for made in family])
+    of_runs *= [[made.spread.runs / np.sqrt(sum(part**2 for part in made.luck.values()) or 1.0)] for made in family]
+    item_freedom, freedom = min(made.spread.item_freedom for made in family), family[0].spread.run_freedom
+    errors = rng.standard_normal((draws, of_items.shape[1])) @ of_items.T
+    errors *= np.sqrt(item_freedom / rng.chisquare(item_freedom, (draws, 1)))
+    if np.isfinite(freedom):
+        luck = rng.standard_normal((draws, len(arms))) @ of_runs.T
+        errors += luck * np.sqrt(freedom / rng.chisquare(freedom, (draws, 1)))
+    return np.abs(errors) / [made.spread.error for made in family]
+
+
+def _unit(made: Contrast) -> Floats:
+    """How much of each item's luck is in the difference, of length 1 over the panel's items or clusters."""
+    centred = np.zeros(len(made.signs))
+    centred[made.units] = made.by_item - made.mean
+    size = np.sqrt((centred**2).sum())
+    return centred / size if size > 0 else centred
+
+
+def step_down(observed: Floats, drawn: Floats) -> list[float]:
+    """Adjusted p-values: the largest statistic against the largest of all, the next against the largest of the rest.
+
+    `drawn` are statistics without effects, shape (draws, comparisons). Westfall & Young (1993), algorithm 2.8.
+    """
+    order = np.argsort(-observed)
+    largest = np.maximum.accumulate(drawn[:, order[::-1]], axis=1)[:, ::-1]
+    shares = (1 + (largest >= observed[order] * (1 - 1e-9)).sum(axis=0)) / (len(drawn) + 1)
+    adjusted = np.empty(len(observed))
+    adjusted[order] = np.maximum.accumulate(shares)
+    return adjusted.tolist()

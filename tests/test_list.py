@@ -1,0 +1,32 @@
+"""What recipes can name, and the version of the program that says so."""
+
+from __future__ import annotations
+
+import json
+
+from data_mixes.sources import SOURCES
+from eval.tasks import TASKS
+from harness import __version__
+from tests.support import REPOSITORY, harness
+
+
+def test_everything_a_recipe_can_name_is_listed() -> None:
+    listed = json.loads(harness("list", "--json").stdout)
+    assert {source["name"] for source in listed["sources"]} == {*SOURCES}
+    assert [source["name"] for source in listed["sources"] if source["shipped"]] == [
+        "word-problems", "notices", "instructions"
+    ]  # fmt: skip
+    assert {task["name"]: task["metric"] for task in listed["tasks"]} == {
+        task.name: task.metric for task in TASKS.values()
+    }
+    languages = {language["code"]: language for language in listed["languages"]}
+    assert languages["sw"]["name"] == "Swahili" and "mgsm" in languages["sw"]["sources"]
+    assert {"math", "summarization", "instructions"} <= {*languages["sw"]["prompts"]}
+    assert languages["yo"]["prompts"] == [], "XL-Sum has Yoruba; a recipe brings the prompt's words"
+    shown = harness("list").stdout
+    assert "mcot-math" in shown and "prompt_pass" in shown and "Swahili" in shown
+
+
+def test_the_version_is_the_packages() -> None:
+    assert harness("--version").stdout == f"harness {__version__}\n"
+    assert f'version = "{__version__}"' in (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
