@@ -178,8 +178,8 @@ def analyze(
 ) -> None:
     """What any long table of scores says of transfer: means over seen and unseen, gap closed, plateau, correlation.
 
-    Scores per item (a column item) give intervals; means do not. An axis named step or checkpoint gives learning and
-    forgetting as well; stages give what was forgotten and transferred from one to the next, against guessing and
+    Scores per item (columns item and, if any, cluster) give intervals; means do not. An axis step or checkpoint gives
+    learning and forgetting; stages give what was forgotten and transferred from one to the next, against guessing and
     training on a language alone where columns random and alone hold scores of these. Higher scores are better.
 
     Examples:

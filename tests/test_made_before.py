@@ -51,3 +51,11 @@ def test_run_trains_nothing_again(made_before: tuple[Path, Path]) -> None:
     assert done.returncode == 0, done.stderr
     assert len(records) == 2 and all(path.read_bytes() == kept for path, kept in records.items())
     assert "train: every cell is trained already" in done.stderr
+
+
+def test_without_scores_report_and_compare_say_what_to_run(made_before: tuple[Path, Path]) -> None:
+    recipe, runs = made_before
+    (runs / "small" / "scores.parquet").unlink()
+    for command in (["report", recipe], ["compare", recipe, "amount-3", "amount-0"]):
+        done = harness(*command, "--runs", runs)
+        assert done.returncode == 2 and "no scores yet; run: harness eval RECIPE" in done.stderr, done.stderr

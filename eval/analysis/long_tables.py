@@ -12,6 +12,7 @@ from eval.analysis.curves import curve_findings
 from eval.analysis.design import Curve, Design
 from eval.analysis.dynamics import continual_estimates, forgetting, learn_step
 from eval.analysis.groups import Kind, LanguageGroups
+from eval.analysis.panel import CLUSTER
 from eval.analysis.summary import main_panels, summarize
 
 CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
@@ -196,6 +197,7 @@ def as_scores(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
         item=pl.col(columns.item).cast(pl.String) if columns.item else pl.lit("mean"),
         value=pl.col(columns.score),
         version=pl.lit("given"),
+        cluster=pl.col(CLUSTER).cast(pl.String) if CLUSTER in part.columns else pl.lit(None, dtype=pl.String),
         reason=pl.when(pl.col(columns.score).is_null()).then(pl.lit("blank")),
     )
 

@@ -39,8 +39,6 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
     Raises UserError if nothing was scored yet, or only adapters that are gone.
     """
     path = study.folder / SCORES
-    if not path.is_file():
-        raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores, stale = current_scores(study)
     if scores.is_empty():
         message = f"holds no scores of the adapters there are now, but of {', '.join(stale)}; run: harness eval RECIPE"
