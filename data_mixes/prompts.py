@@ -21,6 +21,7 @@ from jinja2 import TemplateError
 from ruamel.yaml import YAML
 
 from data_mixes.example import Example
+from data_mixes.languages import nearest
 
 _TEXT = (files("data_mixes") / "prompts.yaml").read_text(encoding="utf-8")
 _FILE = YAML(typ="safe", pure=True).load(_TEXT)
@@ -255,7 +256,9 @@ class Renderer:
 def task_prompt(example: Example, words: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """The example's prompt in the words of its task and language. Raises PromptError without any."""
     language = example.prompt_language or example.language
-    text = (words or {}).get(example.task, {}).get(language) or PROMPTS.get(example.task, {}).get(language)
+    known = {**PROMPTS.get(example.task, {}), **(words or {}).get(example.task, {})}
+    worded = nearest(language, known)
+    text = known[worded] if worded else None
     if text is None:
         raise PromptError(
             f"no prompt for task {example.task!r} in language {language!r}; "
@@ -263,7 +266,7 @@ def task_prompt(example: Example, words: Mapping[str, Mapping[str, str]] | None 
         )
     fields = {"prompt": example.prompt}
     if "{answer_marker}" in text:
-        fields["answer_marker"] = ANSWER_MARKERS.get(example.language, "").rstrip()
+        fields["answer_marker"] = in_language(ANSWER_MARKERS, example.language).rstrip()
     if language != example.language:
         name = language_name(example.language, language)
         if "{language}" in text:
@@ -271,6 +274,12 @@ def task_prompt(example: Example, words: Mapping[str, Mapping[str, str]] | None 
         elif language in RESPONSE_LANGUAGE:
             fields["prompt"] += "\n" + RESPONSE_LANGUAGE[language].replace("{language}", name)
     return filled(text, fields)
+
+
+def in_language(texts: Mapping[str, str], language: str) -> str:
+    """The text for a language, or for the same language and script elsewhere; empty without one."""
+    code = nearest(language, texts)
+    return texts[code] if code else ""
 
 
 def filled(text: str, fields: Mapping[str, str]) -> str:

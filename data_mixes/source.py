@@ -101,6 +101,10 @@ class Source(ABC):
     def pool(self, split: Split, language: str) -> Pool:
         """The rows of a split in a language, empty where there are none. Raises SourceError."""
 
+    def has(self, split: Split) -> bool:
+        """Whether the source may have rows in a split, as far as can be told without reading it."""
+        return True
+
     @property
     def origin_name(self) -> str:
         """Where the rows come from, for the record."""

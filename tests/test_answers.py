@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import unicodedata
 from decimal import Decimal
@@ -17,7 +16,8 @@ from ruamel.yaml import YAML
 
 from data_mixes.prompts import ANSWER_MARKERS
 from eval.scorers.answers import MARKERS, announces, final_answer, reference_value, score_answer, written
-from eval.scorers.numerals import COMMA_DECIMAL, numbers, plain, separated
+from eval.scorers.locales import has_decimal_comma
+from eval.scorers.numerals import numbers, plain, separated
 from tests.support import REPOSITORY
 
 TABLES = sorted((REPOSITORY / "tests" / "answers").glob("*.yaml"))
@@ -56,9 +56,7 @@ LOCALES = (
 def test_what_a_locale_writes_is_read_again(value: Decimal, locale: str) -> None:
     text = format_decimal(value, format="#,##0.##", locale=locale, numbering_system="default")
     language = locale.partition("_")[0]
-    if locale == "es_MX" and re.fullmatch(r"\D*\d{1,3},\d{3}", text):
-        return  # Mexico writes 1,250 where Spain writes 1.250: with one separator alone, the language decides for Spain
-    assert final_answer(f"{ANSWER_MARKERS[language]} {text}.", language) == Fraction(value), text
+    assert final_answer(f"{ANSWER_MARKERS[language]} {text}.", locale) == Fraction(value), text
 
 
 @given(st.fractions(max_denominator=10_000))
@@ -78,7 +76,7 @@ def test_digits_of_every_unicode_system_are_read() -> None:
 
 def test_one_separator_means_what_it_means_in_the_language() -> None:
     for language in ("de", "es", "fr", "pt", "ru", "it", "nl", "tr"):
-        assert language in COMMA_DECIMAL
+        assert has_decimal_comma(language)
         assert (separated("1.250", language), separated("1,250", language)) == ([1250], [Fraction(5, 4)])
     for language in ("en", "zh", "ja", "ko", "th", "te", "bn", "hi", "sw", "ar"):
         assert (separated("1.250", language), separated("1,250", language)) == ([Fraction(5, 4)], [1250])
@@ -108,7 +106,7 @@ def test_very_long_digits_are_no_number_and_take_no_time() -> None:
 
 
 def test_every_language_with_prompts_has_markers() -> None:
-    assert set(MARKERS) == set(ANSWER_MARKERS)
+    assert set(MARKERS) >= set(ANSWER_MARKERS)
     for language, marker in ANSWER_MARKERS.items():
         assert final_answer(f"3\n{marker} 18\n7", language) == 18, language
 

@@ -168,6 +168,20 @@ def test_dropped_leaks_are_counted_replaced_and_gone_from_every_language(
     }
 
 
+def test_rows_are_dropped_for_the_whole_test_split_so_that_more_test_items_change_no_mixture(
+    leaking: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    leaking["leakage"] = "drop"
+    items = leaking["evaluation"]["items"]
+    assert items > 1
+    mixtures: list[list[set[str]]] = []
+    for number in (1, items):
+        leaking["evaluation"]["items"] = number
+        study = Study(write_recipe(leaking), tmp_path / f"runs-{number}")
+        mixtures.append([{row.id for row in plan.mixture} for plan in study.plans])
+    assert mixtures[0] == mixtures[1]
+
+
 def test_too_few_rows_after_dropping_is_an_error(
     leaking: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -45,7 +45,7 @@ def test_bad_rows_are_told_by_line_and_skew_nothing(tmp_path: Path) -> None:
     tallies = Tallies()
     for row in rows:
         tallies.add(row)
-    english, portuguese = (tallies.as_data()["languages"][code]["accuracy"] for code in ("en", "pt"))
+    english, portuguese = (tallies.as_data()["languages"][code]["accuracy"] for code in ("en", "pt-BR"))
     assert (english["scored"], english["mean"], english["no_answer"]) == (10, 0.5, 5)
     assert (portuguese["scored"], portuguese["mean"]) == (4, 1.0)
 

@@ -11,8 +11,9 @@ import pytest
 
 from harness.errors import UserError
 from harness.planning.study import Study
-from harness.planning.testsets import evaluation_sets
-from harness.recipe.load import parse_recipe
+from harness.planning.testsets import evaluation_problems, evaluation_sets
+from harness.recipe import tested as test_sources
+from harness.recipe.load import load_recipe, parse_recipe
 
 
 def histories(data: dict[str, Any], few_shot: dict[str, int]) -> dict[str, tuple[Any, ...]]:
@@ -116,3 +117,57 @@ def test_no_exemplar_is_a_test_item_and_all_languages_show_the_same(
         found = histories(recipe_data, {"shots": 2, **options})
         assert {exchange.prompt for exchange in found["en"]} == {"en 2+1?", "en 3+1?"}
         assert [each.target for each in found["en"]] == [each.target for each in found["fr"]]
+
+
+def own_source(folder: Path, name: str, task: str, **columns: str) -> dict[str, Any]:
+    rows = [{"prompt": f"{name} {number}", "target": f"{number}", "constraints": None} for number in range(4)]
+    for split in ("train", "test"):
+        text = "".join(json.dumps(row | {"prompt": f"{split} {row['prompt']}"}) + "\n" for row in rows)
+        (folder / f"{name}.{split}.jsonl").write_text(text)
+    files = {split: str(folder / f"{name}.{split}.jsonl") for split in ("train", "test")}
+    return {"task": task, "languages": ["en"], "files": files, "columns": columns}
+
+
+def sources_of_tests(recipe: Any) -> set[str]:
+    return {example.id.partition("/")[0] for tested in evaluation_sets(recipe) for example in tested.examples}
+
+
+def test_the_recipes_own_source_is_tested_on_and_named(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    recipe_data["sources"] = {"mine": own_source(tmp_path, "mine", "math", answer="target")}
+    recipe_data["evaluation"] |= {"tasks": ["math"], "max_tokens": {}}
+    recipe, _ = load_recipe(write_recipe(recipe_data))
+    assert {example.id.partition("/")[0] for tested in evaluation_sets(recipe) for example in tested.examples} == {
+        "mine"
+    }
+    recipe_data["sources"]["too"] = own_source(tmp_path, "too", "math", answer="target")
+    with pytest.raises(UserError, match=r"sources\.math: mine and too have test rows for math; name the one"):
+        load_recipe(write_recipe(recipe_data))
+    recipe_data["evaluation"]["sources"] = {"math": "too"}
+    recipe, _ = load_recipe(write_recipe(recipe_data))
+    assert {example.id.partition("/")[0] for tested in evaluation_sets(recipe) for example in tested.examples} == {
+        "too"
+    }
+
+
+def test_a_source_with_training_rows_alone_is_not_tested_on(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    recipe_data["sources"] = {"mine": own_source(tmp_path, "mine", "math", answer="target")}
+    del recipe_data["sources"]["mine"]["files"]["test"]
+    recipe, _ = load_recipe(write_recipe(recipe_data))
+    assert test_sources.tested_source_name(recipe, "math") == "word-problems"
+
+
+def test_instructions_that_nothing_can_score_are_refused_before_training(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    recipe_data["sources"] = {"my-chat": own_source(tmp_path, "my-chat", "instructions")}
+    recipe_data["evaluation"] |= {"tasks": ["instructions"], "max_tokens": {}}
+    recipe, _ = load_recipe(write_recipe(recipe_data))
+    (problem,) = evaluation_problems(recipe)
+    assert "my-chat has no constraints: instructions cannot be scored; add evaluation.judge" in str(problem)
+    recipe_data["evaluation"]["judge"] = {"model": "m", "endpoint": "http://localhost:1/v1"}
+    recipe, _ = load_recipe(write_recipe(recipe_data))
+    assert evaluation_problems(recipe) == []

@@ -35,6 +35,10 @@ class FileSource(TableSource):
         self.files = dict(files)
         self.exemplars = "validation" if "validation" in files else "train"
 
+    def has(self, split: Split) -> bool:
+        """Whether there are files for a split."""
+        return split in self.files
+
     @property
     def apart(self) -> bool:
         """Whether every path holds {language}."""

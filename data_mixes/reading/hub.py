@@ -98,6 +98,10 @@ class HubSource(TableSource):
         """The repository and its commit, or the folder."""
         return f"{self._folder_here}" if self._folder_here else f"{self.repository}@{self._commit}"
 
+    def has(self, split: Split) -> bool:
+        """Whether there are files, or a split of the data set, for a split."""
+        return split in (self.files or self.splits)
+
     @property
     def apart(self) -> bool:
         """Whether every language has files or a configuration of its own."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -103,7 +105,7 @@ def parsed(number: int, line: bytes) -> dict[str, Any] | BadRow:
     problem = text_problem(row.get("prediction"))
     if problem:
         return BadRow(number, row["id"], f"prediction {problem}")
-    return row | {"language": language.replace("_", "-").split("-")[0].lower()}
+    return row | {"language": normal_code(language)}
 
 
 def cases_of(path: Path) -> list[CaseRow | BadRow]:
@@ -123,6 +125,12 @@ def case_of_line(number: int, line: bytes) -> CaseRow | BadRow:
         return BadRow(number, row["id"], "; ".join(problems))
     case = Case(row["prompt"], row["prediction"], row["language"], row.get("reference"), row.get("opponent"))
     return CaseRow(number, row["id"], case)
+
+
+def normal_code(language: str) -> str:
+    """A language code with hyphens, the language in lower case; script and region as they are."""
+    base, hyphen, rest = language.replace("_", "-").partition("-")
+    return base.lower() + hyphen + rest
 
 
 @lru_cache(maxsize=1024)
@@ -149,14 +157,19 @@ def text_problem(text: Any) -> str | None:
 def _needs_number(row: dict[str, Any]) -> str | None:
     reference = row.get("reference")
     if isinstance(reference, int | float) and not isinstance(reference, bool):
-        row["reference"] = reference = repr(reference)
+        row["reference"] = reference = number_text(reference)
     if problem := text_problem(reference):
         return f"reference {problem}"
     try:
-        reference_value(row["reference"])
+        reference_value(row["reference"], row["language"])
     except ValueError as error:
         return str(error)
     return None
+
+
+def number_text(number: float) -> str:
+    """A JSON number as text that means the same in every language: 1.125 as 9/8, for 1.125 is 1125 in German."""
+    return str(Fraction(repr(number))) if math.isfinite(number) else repr(number)
 
 
 def _needs_text(row: dict[str, Any]) -> str | None:

@@ -1,9 +1,9 @@
-"""Numbers as people write them: any decimal digits, the separators of a language, fractions, powers, 万 and 만.
+"""Numbers as people write them: any decimal digits, the separators of a locale, fractions, powers, 万 and "million".
 
 One rule decides what a separator means. Where "." and "," both stand in a number, the last is its
 decimal mark. One that repeats groups digits. One that stands once is a decimal mark unless exactly
-three digits follow and one to three, not a lone 0, come before: then the language decides, and
-"1.250" is 1250 in German and 1.25 in English.
+three digits follow and one to three, not a lone 0, come before: then the locale decides by CLDR, and
+"1.250" is 1250 in German and 1.25 in English, "1,250" 1.25 in Spain and 1250 in Mexico.
 """
 
 from __future__ import annotations
@@ -15,33 +15,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-COMMA_DECIMAL = frozenset((
-    "az", "be", "bg", "ca", "cs", "da", "de", "el", "es", "et", "eu", "fi", "fr", "gl", "hr", "hu", "hy", "id",
-    "is", "it", "ka", "kk", "lt", "lv", "mk", "nb", "nl", "nn", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sq",
-    "sr", "sv", "tr", "uk", "uz", "vi",
-))  # fmt: skip
-"""Languages whose decimal mark is the comma (CLDR); the others write a point."""
-SPACE_GROUPED = frozenset(("cs", "de", "es", "fr", "pl", "pt", "ru", "uk"))
-"""Languages that group digits by a plain space as well; no-break and thin spaces group in all."""
-MULTIPLIERS = {
-    "千": 10**3, "천": 10**3, "万": 10**4, "萬": 10**4, "만": 10**4,
-    "億": 10**8, "亿": 10**8, "억": 10**8, "兆": 10**12, "조": 10**12,
-}  # fmt: skip
-CURRENCIES = frozenset((
-    "brl", "cny", "eur", "gbp", "inr", "jpy", "kes", "krw", "ksh", "mxn", "rmb", "rs", "rub", "thb", "tk", "tsh",
-    "tzs", "usd", "ush",
-))  # fmt: skip
-"""Letters that may stand directly before a number."""
+from eval.scorers.currencies import is_currency
+from eval.scorers.locales import base_of, groups_by_space, has_decimal_comma
+from eval.scorers.number_words import GAP, minus_before, scale_before, scale_of, unit_pattern
 
 DIGITS = {code: str(unicodedata.decimal(chr(code))) for code in range(128, sys.maxunicode)
           if chr(code).isdecimal()}  # fmt: skip
-MARKS = dict.fromkeys(map(ord, "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\u00ad"))
+MARKS = dict.fromkeys(
+    map(
+        ord,
+        "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\u00ad\u200b\u200c\u200d\u2060",
+    )
+)
 ASCII = {
     **DIGITS, **MARKS,
-    **{ord(fancy): plain for fancy, plain in zip("．－−＋％＄／＝⁄∕", ".--+%$/=//", strict=True)},
+    **{ord(fancy): plain for fancy, plain in zip("．－−＋％＄／＝⁄∕－﹣", ".--+%$/=//--", strict=True)},
 }  # fmt: skip
-"""Digits of every Unicode decimal system, and the marks around them, as ASCII; marks of direction vanish."""
+"""Digits of every Unicode decimal system, and the marks around them, as ASCII; invisible characters vanish."""
 
+RIGHT_TO_LEFT = frozenset(("ar", "ckb", "fa", "he", "ps", "sd", "ug", "ur", "yi"))
 LONGEST = 300
 """Characters of what may be a number: a run of digits without end is none."""
 GROUPING_SPACE = "\u00a0\u202f\u2009"
@@ -63,15 +55,20 @@ NUMBER = r"""
     )
     (?:[eE](?P<e>[+-]?\d{{1,3}})(?![A-Za-z0-9_])|\s?[×x·*]\s?10(?:\s?\^\s?\{{?(?P<power>[+-]?\d{{1,3}})\}}?|(?P<raised>[⁻⁰¹²³⁴-⁹]{{1,4}})))?
 """
-MULTIPLIED = re.compile(rf"\s?(?P<unit>[{''.join(MULTIPLIERS)}](?<!千(?=[克米瓦])))(?:\s?(?P<more>{BODY}))?")
+MORE = re.compile(rf"{GAP}?(?P<more>{BODY})")
+"""Digits after a unit, as in 3万5000."""
+GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:([，،])(?:\d{2}\1)*\d{3})+(?!\d)")
+ARABIC_DECIMAL = re.compile(r"(?<=\d)،(?=\d{1,2}(?!\d|،))")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A number in a text: its value, and how it is written."""
+class Number:
+    """A number in a text: its value, how it is written, and where it begins and ends."""
 
     value: Fraction
     text: str
+    start: int
+    end: int
 
 
 def _pattern(spaces: str) -> re.Pattern[str]:
@@ -84,43 +81,65 @@ PATTERNS = {False: _pattern(GROUPING_SPACE), True: _pattern(GROUPING_SPACE + r"\
 
 
 def plain(text: str) -> str:
-    """The text with ASCII digits and marks."""
-    return text if text.isascii() else text.translate(ASCII)
+    """The text in NFC with ASCII digits and marks; full-width and Arabic commas between groups of digits group."""
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFC", text).translate(ASCII)
+    if "，" in text or "،" in text:
+        text = GROUPED.sub(_grouping, text)
+        text = ARABIC_DECIMAL.sub("٫", text)
+    return text
 
 
-def numbers(text: str, language: str) -> Iterator[Found]:
+def _grouping(match: re.Match[str]) -> str:
+    """Digits with commas as one number; a list of rising numbers (300，400，500) as it is."""
+    groups = match[0].split(match[1])
+    listed = (
+        len(groups) > 2
+        and len(groups[0]) == 3
+        and groups == sorted(set(groups))
+        and not any(group[0] == "0" for group in groups)
+    )
+    return match[0] if listed else match[0].replace(match[1], "٬")
+
+
+def numbers(text: str, language: str) -> Iterator[Number]:
     """The numbers of a text from left to right. The text is `plain`."""
-    pattern, place = PATTERNS[language in SPACE_GROUPED], 0
-    while match := pattern.search(text, place):
-        place = match.end()
-        if place - match.start() > LONGEST:
+    pattern, start = PATTERNS[groups_by_space(language)], 0
+    while match := pattern.search(text, start):
+        start = match.end()
+        if start - match.start() > LONGEST:
             continue
-        if not match["money"] and not _stands_alone(text, match.end("sign")):
+        letters = _letters_before(text, match.start() if match["sign"] else match.end("sign"))
+        money = bool(match["money"]) or is_currency(letters, language)
+        if not money and ((letters and not match["sign"]) or text[match.end("sign") - 1 : match.end("sign")] == "_"):
             continue
-        negative = _is_negative(text, match)
         if body := match["body"]:
             if not body[0].isdigit() and match.start("body") and _is_of_word(text[match.start("body") - 1]):
                 body = body[1:]  # the point of an abbreviation
             values = separated(body, language)
             if len(values) > 1:  # marks that neither group nor divide: so many numbers
-                yield from (Found(value, match[0]) for value in values)
+                yield from (Number(value, match[0], match.start(), match.end()) for value in values)
                 continue
             value = values[0]
         else:
             value = _value(match, language)
         value *= Fraction(10) ** _exponent(match)
-        value, place = _multiplied(text, value, place, language)
-        yield Found(-value if negative else value, text[match.start() : place])
+        value, begin, start = _scaled(text, value, match, language)
+        written = text[begin:start]
+        if _is_negative(text, match, letters if money else "", language):
+            value, written = -value, f"-{written.lstrip('-–')}"
+        elif _has_sign_after(text, start, language):
+            value, written, start = -value, f"-{written}", start + 1
+        yield Number(value, written, begin, start)
 
 
-def _stands_alone(text: str, start: int) -> bool:
-    """Whether no letter of an alphabet with capitals stands directly before, as in H2O; currencies may."""
-    begin = start
-    while begin and _has_case(text[begin - 1]):
-        begin -= 1
-    if begin == start:
-        return text[start - 1 : start] != "_"
-    return text[begin:start].lower() in CURRENCIES
+def _letters_before(text: str, end: int) -> str:
+    """The letters of an alphabet with capitals that end there, as in H2O and Rp18."""
+    start = end
+    while start and _has_case(text[start - 1]):
+        start -= 1
+    return text[start:end]
 
 
 def _has_case(character: str) -> bool:
@@ -133,14 +152,28 @@ def _is_of_word(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
 
 
-def _is_negative(text: str, match: re.Match[str]) -> bool:
-    """Whether a minus stands directly before, and nothing before that from which it would subtract."""
+def _is_negative(text: str, match: re.Match[str], letters: str, language: str) -> bool:
+    """Whether a minus stands directly before, and nothing before that from which it would subtract.
+
+    `letters` are those of a currency before the number; the minus may stand before them.
+    """
+    start = match.start()
     if match["money"] and match["money"].endswith("-"):
         return True
-    if match["sign"] not in ("-", "–"):
+    if match["sign"] in ("-", "–"):
+        before = text[start - 1 : start]
+        return bool(letters) or not (before.isdigit() or before in (")", "]", "}", "%") or _has_case(before))
+    start -= len(letters)
+    if letters and text[start - 1 : start] in ("-", "–"):
+        return not (text[start - 2 : start - 1].isdigit() or _has_case(text[start - 2 : start - 1]))
+    return match["sign"] != "+" and minus_before(text[:start], language)
+
+
+def _has_sign_after(text: str, end: int, language: str) -> bool:
+    """Whether a minus follows the number, as some write it in scripts from right to left."""
+    if base_of(language) not in RIGHT_TO_LEFT or text[end : end + 1] != "-":
         return False
-    before = text[match.start() - 1 : match.start()]
-    return not (before.isdigit() or before in (")", "]", "}", "%") or _has_case(before))
+    return re.match(r"\s*[\w(]", text[end + 1 :]) is None
 
 
 def _value(match: re.Match[str], language: str) -> Fraction:
@@ -169,18 +202,28 @@ def _exponent(match: re.Match[str]) -> int:
     return int(match["e"] or match["power"] or 0)
 
 
-def _multiplied(text: str, value: Fraction, place: int, language: str) -> tuple[Fraction, int]:
-    """The value with the 万, 億, 만 … that follow it, as in 3万5000 and 1億2000万."""
-    total, part = Fraction(0), value
-    while unit := MULTIPLIED.match(text, place):
-        total += part * MULTIPLIERS[unit["unit"]]
-        part, place = Fraction(0), unit.end("unit")
-        if unit["more"]:
-            values = separated(unit["more"], language)
-            if len(values) != 1 or values[0] >= MULTIPLIERS[unit["unit"]]:
-                break
-            part, place = values[0], unit.end()
-    return total + part, place
+def _scaled(text: str, value: Fraction, match: re.Match[str], language: str) -> tuple[Fraction, int, int]:
+    """The value with the units that belong to it, where it begins and ends: 5천만, 1億2000万, 2 crore 50 lakh.
+
+    A unit multiplies the number before it and all smaller terms before that: 1万2千億 is 12000 × 10**8.
+    """
+    before, end = scale_before(language), match.end()
+    if before and (scale := before.search(text[: match.start()])):
+        return value * scale_of(language, scale["word"]), scale.start(), end
+    units, terms, part = unit_pattern(language), list[Fraction](), value
+    while unit := units.match(text, end):
+        factor, smaller = scale_of(language, unit["unit"] or unit["word"]), part
+        while terms and terms[-1] < factor:
+            smaller += terms.pop()
+        if not smaller and value:  # a unit that nothing is left for: 3 百百
+            break
+        terms.append(smaller * factor)
+        part, end = Fraction(0), unit.end()
+        more = MORE.match(text, end)
+        values = separated(more["more"], language) if more else []
+        if more and len(values) == 1 and values[0] < factor and (unit["unit"] or units.match(text, more.end())):
+            part, end = values[0], more.end()
+    return sum(terms, part), match.start(), end
 
 
 def separated(body: str, language: str) -> list[Fraction]:
@@ -213,7 +256,7 @@ def _decimal_mark(body: str, marks: list[str], language: str) -> str:
     ambiguous = len(after) == 3 and 1 <= len(before) <= 3 and before.strip("0") != ""
     if not ambiguous:
         return mark
-    return mark if (mark == ",") == (language in COMMA_DECIMAL) else ""
+    return mark if (mark == ",") == has_decimal_comma(language) else ""
 
 
 def _grouped(groups: list[str]) -> bool:

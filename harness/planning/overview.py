@@ -54,7 +54,7 @@ def show_plan(plan: StudyPlan) -> None:
     show_table(lengths)
     show_differences(plan.differences)
     show_left_out(plan)
-    tested = ", ".join(dict.fromkeys(f"{each.task} ({each.items} items)" for each in plan.evaluation))
+    tested = ", ".join(dict.fromkeys(f"{each.task} ({each.items} items of {each.source})" for each in plan.evaluation))
     in_languages = " ".join(dict.fromkeys(each.language for each in plan.evaluation))
     line(f"Base model {plan.model}, in {plan.precision.dtype}: {plan.precision.reason}")
     line(f"Generation by {plan.engine.version}: {plan.engine.reason}")

@@ -13,6 +13,7 @@ from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount, sources_of
 from harness.planning.contrast import Compared, neighbours
 from harness.planning.screening import Dropped
+from harness.planning.testsets import tested_source
 from harness.results import Answer, Result
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class TestedSet(Result):
 
     task: str
     language: str
+    source: str
+    """The source of the test items."""
     items: int
     shortened: int
     """Prompts whose text was shortened to prompts.max_tokens."""
@@ -188,6 +191,7 @@ def plan_of(study: Study, time: TimeLeft) -> StudyPlan:
             TestedSet(
                 task=each.task,
                 language=each.language,
+                source=tested_source(study.recipe, each.task).name,
                 items=len(each.examples),
                 shortened=study.shortened_tests[each.task, each.language],
             )

@@ -16,7 +16,7 @@ from data_mixes.source import Pool
 from data_mixes.tokens import Measures
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
-from harness.planning.testsets import tested_source
+from harness.planning.testsets import tested_languages, tested_source
 from harness.recipe.schema import Recipe, Training
 
 SHOWN = 3
@@ -49,7 +49,13 @@ class Screening:
         examples = [example for tested in evaluation_sets for example in tested.examples]
         templated = {task: tested_source(recipe, task).templated for task in recipe.evaluation.tasks}
         near = [example for example in examples if not templated[example.task]] + [*texts]
-        self.holdout = Holdout([*examples, *texts], near if self.rules.near != "allow" else [], self.rules.similarity)
+        similarity = self.rules.similarity
+        self.holdout = Holdout([*examples, *texts], near if self.rules.near != "allow" else [], similarity)
+        whole = whole_split(recipe) if any(self.rules.policy(kind) == "drop" for kind in KINDS) else []
+        untemplated = [example for example in whole if not templated[example.task]] + [*texts]
+        self.whole_holdout = Holdout(
+            [*examples, *whole, *texts], untemplated if self.rules.near == "drop" else [], similarity
+        )
         self.excluded: dict[str, Keys] = {}
         self.dropped: list[Dropped] = []
         self._screened: dict[str, NDArray[np.int64]] = {}
@@ -67,17 +73,19 @@ class Screening:
             for pool, _, places in rows.by_pool():
                 nothing = np.empty(0, np.int64)
                 _, known, long = wanted.get(pool.name, (pool, nothing, nothing))
-                too_long, refused = self._long(pool, np.unique(places), measures, recipe.training)
-                problems += refused
+                too_long, too_long_problems = self._long(pool, np.unique(places), measures, recipe.training)
+                problems += too_long_problems
                 wanted[pool.name] = (pool, np.union1d(known, places), np.union1d(long, too_long))
         leaks: list[tuple[Pool, Leak]] = []
-        kinds: list[Kind] = [kind for kind in KINDS if self.rules.policy(kind) != "allow"]
+        refused: list[Kind] = [kind for kind in KINDS if self.rules.policy(kind) == "refuse"]
+        dropped: list[Kind] = [kind for kind in KINDS if self.rules.policy(kind) == "drop"]
         for name, (pool, places, long) in wanted.items():
             if len(long):
                 self._drop(pool, long, TOO_LONG)
             before = self._screened.get(name, np.empty(0, np.int64))
             fresh = np.setdiff1d(np.setdiff1d(places, before), long)
-            leaks += [(pool, leak) for leak in self.holdout.leaks(pool, fresh, kinds)]
+            for holdout, kinds in ((self.holdout, refused), (self.whole_holdout, dropped)):
+                leaks += [(pool, leak) for leak in holdout.leaks(pool, fresh, kinds)] if kinds else []
             self._screened[name] = np.union1d(before, places)
         problems += self._leaking(leaks)
         if problems:
@@ -127,3 +135,19 @@ class Screening:
                 return
         shown = (example,) if example else ()
         self.dropped.append(Dropped(reason, pool.source, pool.language, len(places), shown))
+
+
+def whole_split(recipe: Recipe) -> list[Example]:
+    """All rows of the tested split, in the study's languages, of the sources that test items are taken from.
+
+    Rows are dropped for any of them, so that testing on more items later leaves the mixture as it is. Items of
+    templates are left out: their splits share none.
+    """
+    examples: list[Example] = []
+    for task in recipe.evaluation.tasks:
+        source = tested_source(recipe, task)
+        if not source.templated:
+            for language in tested_languages(recipe, source):
+                pool = source.pool(recipe.evaluation.split, language)
+                examples += pool.examples(np.arange(len(pool)))
+    return examples

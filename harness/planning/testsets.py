@@ -17,6 +17,7 @@ from eval.scorers.answers import reference_value
 from eval.tasks import TASKS
 from harness.errors import Problem
 from harness.recipe.schema import FewShot, Recipe
+from harness.recipe.tested import tested_source_name
 
 EVALUATION_SEED = 0
 
@@ -48,7 +49,7 @@ def tested_examples(recipe: Recipe, source: Source) -> dict[str, list[Example]]:
 
 def tested_source(recipe: Recipe, task: str) -> Source:
     """Where a task's test items come from."""
-    return recipe.known_sources[recipe.evaluation.sources.get(task, TASKS[task].source)]
+    return recipe.known_sources[tested_source_name(recipe, task)]
 
 
 def tested_languages(recipe: Recipe, source: Source) -> list[str]:
@@ -144,6 +145,9 @@ def _problems_of(recipe: Recipe, task: str, source: Source) -> list[Problem]:
             if len(shown) < few_shot.shots:
                 message = f"got {few_shot.shots}, but {source.name} has {len(shown)} exemplars in {language!r}"
                 problems.append(Problem(f"prompts.few_shot.{task}.shots", message))
+    judged = evaluation.judge is not None and task in evaluation.judge.tasks
+    if task == "instructions" and not judged:
+        problems += unscorable(source, tested)
     if task == "math":
         for language, examples in tested.items():
             without = [example for example in examples if not is_number(example.answer)]
@@ -155,6 +159,20 @@ def _problems_of(recipe: Recipe, task: str, source: Source) -> list[Problem]:
                     Problem(f"evaluation.sources.{task}", f"{message} of {without[0].id}; see columns.answer")
                 )
     return problems
+
+
+def unscorable(source: Source, tested: Mapping[str, Sequence[Example]]) -> list[Problem]:
+    """Instructions that neither a program nor a judge can score: there would be completions, and no figure."""
+    without = {language: sum(not example.constraints for example in examples) for language, examples in tested.items()}
+    if not any(without.values()):
+        return []
+    if all(without[language] == len(examples) for language, examples in tested.items()):
+        has = f"{source.name} has no constraints: instructions cannot be scored"
+    else:
+        counts = ", ".join(f"{count} in {language}" for language, count in without.items() if count)
+        has = f"{source.name} has test items without constraints ({counts}): they cannot be scored"
+    fix = "add evaluation.judge or columns.constraints, or remove the task"
+    return [Problem("evaluation.tasks", f"{has}; {fix}")]
 
 
 def is_number(answer: str | None) -> bool:

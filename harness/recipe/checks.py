@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from data_mixes.languages import canonical, nearest, same_language
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
@@ -16,6 +17,7 @@ from harness.errors import Problem, suggestion
 from harness.recipe.named_tasks import named_tasks, naming_problems
 from harness.recipe.schema import Ingredient, Judge, Recipe
 from harness.recipe.source_settings import is_ready_made
+from harness.recipe.tested import own_tested_sources, tested_source_name
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -125,7 +127,30 @@ def _check_languages(recipe: Recipe) -> list[Problem]:
                 problems.append(Problem(where, f"unknown language {language!r}; {hint}"))
     for language in sorted(set(recipe.languages.seen) & set(recipe.languages.unseen)):
         problems.append(Problem("languages.unseen", f"{language!r} is also in languages.seen; keep it in one"))
-    return problems + _check_groups(recipe)
+    return problems + _check_codes(recipe) + _check_groups(recipe)
+
+
+def _check_codes(recipe: Recipe) -> list[Problem]:
+    """Codes that are not canonical, and two codes of one language: it would be seen and unseen, or count twice."""
+    problems: list[Problem] = []
+    known: dict[str, str] = {}
+    for group, codes in (("seen", recipe.languages.seen), ("unseen", recipe.languages.unseen)):
+        for place, code in enumerate(codes):
+            where = f"languages.{group}.{place}"
+            other = next((other for other in known if other != code and same_language(code, other)), None)
+            if other:
+                message = f"{code!r} is another code of {other!r}, which is in languages.{known[other]}; keep one"
+                problems.append(Problem(where, message))
+            elif canonical(code) != code:
+                problems.append(Problem(where, f"{code!r} is another code of {canonical(code)!r}; write that"))
+            known[code] = group
+    for name, settings in recipe.sources.items():
+        problems += [
+            Problem(f"sources.{name}.languages.{place}", f"{code!r} is another code of {canonical(code)!r}; write that")
+            for place, code in enumerate(settings.languages or ())
+            if canonical(code) != code and code not in known
+        ]
+    return problems
 
 
 def _check_groups(recipe: Recipe) -> list[Problem]:
@@ -288,7 +313,12 @@ def _check_evaluation(recipe: Recipe) -> list[Problem]:
         if task not in TASKS:
             problems.append(Problem(f"evaluation.tasks.{place}", f"no task {task!r}; {suggestion(task, TASKS)}"))
             continue
-        source, where = evaluation.sources.get(task, TASKS[task].source), f"evaluation.sources.{task}"
+        source, where = tested_source_name(recipe, task), f"evaluation.sources.{task}"
+        own = own_tested_sources(recipe, task)
+        if len(own) > 1 and task not in evaluation.sources:
+            message = f"{' and '.join(own)} have {evaluation.split} rows for {task}; name the one to test on"
+            problems.append(Problem(where, f"{message}, as in sources: {{{task}: {own[0]}}}"))
+            continue
         if source not in sources:
             problems.append(Problem(where, f"no source {source!r}; {suggestion(source, sources)}"))
             continue
@@ -298,7 +328,7 @@ def _check_evaluation(recipe: Recipe) -> list[Problem]:
             problems.append(Problem(where, message))
             continue
         for language in recipe.all_languages:
-            worded = language in PROMPTS[task] or language in recipe.prompts.words.get(task, {})
+            worded = nearest(language, [*PROMPTS[task], *recipe.prompts.words.get(task, {})]) is not None
             if language in sources[source].languages and not worded:
                 message = f"no prompt for {task!r} in {language!r}; write one under prompts.words.{task}.{language}"
                 problems.append(Problem(f"evaluation.tasks.{place}", message))
