@@ -195,3 +195,24 @@ def test_intervals_of_few_rows_are_wide_and_stay_on_the_scale(tmp_path: Path) ->
         tallies.add(row)
     found = tallies.as_data()["languages"]["en"]["rouge_l"]
     assert (found["low"], found["high"]) == (0.0, 1.0), "three rows say next to nothing"
+
+
+def test_a_region_changes_how_numbers_are_written_and_nothing_else(tmp_path: Path) -> None:
+    chinese, english = "今天天气很好，我们去公园散步吧。", "The weather is fine today, so let us go for a walk."
+    rows = [
+        {"id": "1", "language": "zh-CN", "prediction": chinese, "reference": "今天天气很好。"},
+        {"id": "2", "language": "en-GB", "prediction": english, "reference": "The weather is fine."},
+        {"id": "3", "language": "zh-CN", "prediction": english, "reference": "今天天气很好。"},
+    ]
+    path = tmp_path / "rows.jsonl"
+
+    def scores(task: str, regions: bool) -> list[float | None]:
+        given = [row if regions else row | {"language": row["language"][:2]} for row in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in given), encoding="utf-8")
+        out = tmp_path / "out.jsonl"
+        assert harness("score", path, "--task", task, "--out", out).returncode == 0
+        return [json.loads(line)["value"] for line in out.read_text(encoding="utf-8").splitlines()]
+
+    for task in ("language", "summarization"):
+        assert scores(task, regions=True) == scores(task, regions=False)
+    assert scores("language", regions=True)[::2] == [1.0, 1.0, 0.0]

@@ -17,6 +17,7 @@ from eval.judges.wording import Case
 from eval.scorers.answers import reference_value
 from eval.scorers.constraints import constraint_problem
 from eval.scorers.language import DEFAULT, Identifier
+from eval.scorers.locales import base_of
 from eval.scorers.score import Score
 
 ScoredTask: TypeAlias = Literal["math", "math-lm-eval", "summarization", "instructions", "language"]
@@ -72,7 +73,8 @@ class CaseRow:
 
 def among_of(path: Path, task: ScoredTask, identifier: Identifier) -> Among:
     """The languages of a file, where the task is to tell them apart."""
-    return Among(languages_of(path) if task == "language" else (), identifier)
+    languages = tuple(dict.fromkeys(map(base_of, languages_of(path)))) if task == "language" else ()
+    return Among(languages, identifier)
 
 
 def languages_of(path: Path) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from eval.scorers.answers import score_answer
 from eval.scorers.constraints import score_constraints
 from eval.scorers.language import DEFAULT, Identifier, score_language
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
+from eval.scorers.locales import base_of
 from eval.scorers.score import Score
 from eval.scorers.summaries import score_summary
 
@@ -100,14 +101,14 @@ SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], Among], Sequence[Score]]]
     "math": lambda row, _: [score_answer(row["prediction"], row["reference"], row["language"])],
     "math-lm-eval": lambda row, _: [
         score_answer(row["prediction"], row["reference"], row["language"]),
-        *score_as_lm_eval(row["prediction"], row["reference"], row["language"]),
+        *score_as_lm_eval(row["prediction"], row["reference"], base_of(row["language"])),
     ],
     "summarization": lambda row, _: score_summary(
-        row["prediction"], row["reference"], row.get("source") or "", row["language"]
+        row["prediction"], row["reference"], row.get("source") or "", base_of(row["language"])
     ),
     "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"]),
     "language": lambda row, among: score_language(
-        row["prediction"], row["language"], among.candidates, among.identifier
+        row["prediction"], base_of(row["language"]), among.candidates, among.identifier
     ),
 }
 
