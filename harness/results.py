@@ -20,5 +20,5 @@ class Answer(Result):
     """Raised when a key changes its meaning or goes; new keys may come without it."""
 
     def as_json(self) -> str:
-        """The JSON that the command prints; what is not a number is null."""
-        return self.model_dump_json(by_alias=True)
+        """The JSON that the command prints, in ASCII for any terminal; what is not a number is null."""
+        return self.model_dump_json(by_alias=True, ensure_ascii=True)

@@ -11,7 +11,9 @@ from tests.support import REPOSITORY, harness
 
 
 def test_everything_a_recipe_can_name_is_listed() -> None:
-    listed = json.loads(harness("list", "--json").stdout)
+    printed = harness("list", "--json").stdout
+    listed = json.loads(printed)
+    assert printed.isascii(), "for a terminal that shows nothing else"
     assert {source["name"] for source in listed["sources"]} == {*SOURCES}
     assert [source["name"] for source in listed["sources"] if source["shipped"]] == [
         "word-problems", "notices", "instructions"
