@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from eval.scorers import answers
 from tests.support import REPOSITORY, harness, harness_process, small_recipe
 
 CELLS = ["base", "amount-0", "amount-3"]
@@ -92,7 +93,7 @@ def test_the_report_says_it_all(study: tuple[Path, Path, str]) -> None:
         "seen",
         "unseen",
         "performance_to_pivot",
-        "final-answer/2",
+        answers.VERSION,
         "items per language",
     ):
         assert text in page, text
