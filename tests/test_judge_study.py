@@ -247,7 +247,8 @@ def test_the_command_judges_predictions_made_anywhere(server: JudgeServer, tmp_p
     assert ran.returncode == 0, ran.stderr
     assert "bad row: line 3: not JSON" in ran.stderr and "bad row: line 4 (id 'c'): prompt missing" in ran.stderr
     data = json.loads(ran.stdout)
-    assert data["languages"]["fr"]["judge_rating"]["mean"] == 2.0 and data["languages"]["fr"]["win_rate"]["mean"] == 0.5
+    french = data["languages"]["fr-FR"]
+    assert french["judge_rating"]["mean"] == 2.0 and french["win_rate"]["mean"] == 0.5
     assert (data["judging"]["questions"], data["judging"]["kept"], data["judging"]["unparsable"]) == (4, 0, 0)
     out = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(row["id"], row["metric"], row["value"], len(row["judgements"])) for row in out] == [

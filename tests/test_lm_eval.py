@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_mixes.prompts import Renderer
+from data_mixes.storage import write_sealed
 from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Request
 from eval.generation.requests import Evaluation, ModelUnderTest
 from eval.interop.lm_eval_names import NamedTask, readings
@@ -461,7 +462,7 @@ def test_what_is_answered_is_not_asked_again(study: tuple[Path, Path, str], caps
     before = (runs / "small" / "scores.parquet").read_bytes()
     (file,) = (runs / "small" / "evaluation" / "likelihoods").glob("*.jsonl")
     lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(lines[:-10]))
+    write_sealed(file, "".join(lines[:-10]))
     again = Study(recipe, runs)
     evaluate_cells(again, None)
     assert "78 questions of lm_eval's, 10 to answer" in capsys.readouterr().err
