@@ -69,6 +69,7 @@ def open_page(chromium: Browser) -> Iterator[Open]:
 
     def opened(report: Path, width: int = DESK, scheme: str = "light", place: str = "") -> Opened:
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)  # pyright: ignore[reportArgumentType]
+        context.set_default_timeout(0)  # a busy machine is slow, and no failure
         contexts.append(context)
         found = Opened(context.new_page(), [], [])
         found.page.on("console", lambda message: found.said.append(message.text))
