@@ -136,11 +136,13 @@ def test_all_mistakes_are_told_at_once_with_exit_2(
     assert "Traceback" not in run.stderr
 
 
-def test_an_unwritable_runs_folder_is_said(
+def test_an_unwritable_runs_folder_is_said_where_something_is_to_be_written(
     recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    run = harness("plan", write_recipe(recipe_data), "--runs", tmp_path / "file" / "runs")
+    recipe = write_recipe(recipe_data)
+    assert harness("plan", recipe, "--runs", tmp_path / "file" / "runs").returncode == 0, "a plan can be read anywhere"
+    run = harness("run", recipe, "--runs", tmp_path / "file" / "runs")
     assert run.returncode == 2 and "--runs: cannot write to" in run.stderr and "Traceback" not in run.stderr
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from data_mixes.prompts import filled, language_name
+from eval.scorers.locales import base_of
 from eval.scorers.score import Score
 
 VERSION = "judge/1"
@@ -109,7 +110,7 @@ def question(case: Case, order: Order) -> str:
         texts = {"instruction": case.instruction, "first": first, "second": second}
     code = code_outside(sorted(texts.values()))
     fields = {name: f"BEGIN {code}\n{text}\nEND {code}" for name, text in texts.items()}
-    fields |= {"rule": filled(RULE, {"code": code}), "language": language_name(case.language, "en")}
+    fields |= {"rule": filled(RULE, {"code": code}), "language": language_name(base_of(case.language), "en")}
     if order != "pointwise":
         return filled(PAIRWISE, fields)
     return filled(POINTWISE, fields | {"reference": filled(REFERENCE, fields) if case.reference else ""})
