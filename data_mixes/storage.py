@@ -113,24 +113,38 @@ def checksums_of(path: Path) -> list[str]:
 def verify(path: Path) -> None:
     """Raises DamagedError if a file is not what was written, FileNotFoundError if there is none.
 
-    A file without a checksum passes: runs of earlier versions have none.
+    A file without a checksum passes: runs of earlier versions have none. The file is never whole in memory.
     """
-    read_sealed(path)
+    check_regular(path)
+    try:
+        compare(path, sha256_of(path))
+    except OSError as error:
+        raise DamagedError(path, f"it cannot be read ({error.strerror})") from None
 
 
 def read_sealed(path: Path) -> bytes:
     """The contents of a file that are what was written. Raises as `verify` does."""
-    if not path.exists():
-        raise FileNotFoundError(path)
-    if not path.is_file():
-        raise DamagedError(path, "a folder stands in its place" if path.is_dir() else "it is not a regular file")
+    check_regular(path)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DamagedError(path, f"it cannot be read ({error.strerror})") from None
-    if (known := checksums_of(path)) and hashlib.sha256(content).hexdigest() not in known:
-        raise DamagedError(path, "its checksum is not that of what was written")
+    compare(path, hashlib.sha256(content).hexdigest())
     return content
+
+
+def check_regular(path: Path) -> None:
+    """Raises FileNotFoundError where there is nothing, DamagedError where something else stands in a file's place."""
+    if not path.exists():
+        raise FileNotFoundError(path)
+    if not path.is_file():
+        raise DamagedError(path, "a folder stands in its place" if path.is_dir() else "it is not a regular file")
+
+
+def compare(path: Path, checksum: str) -> None:
+    """Raises DamagedError for a checksum that is none of those noted."""
+    if (known := checksums_of(path)) and checksum not in known:
+        raise DamagedError(path, "its checksum is not that of what was written")
 
 
 def set_aside(path: Path) -> Path:

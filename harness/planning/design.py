@@ -7,11 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from eval.analysis.design import BASE, Curve, Design
+from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Source
 from harness.recipe.grid import Cell, is_number
 from harness.recipe.schema import Axis, Recipe
 
 Place: TypeAlias = Mapping[str, float | str]
+
+
+def groups_of(recipe: Recipe) -> LanguageGroups:
+    """The recipe's languages and their groups."""
+    languages = recipe.languages
+    named, primary = dict(languages.groups), dict(recipe.evaluation.primary)
+    return LanguageGroups(languages.seen, languages.unseen, named, languages.pivot, primary)
 
 
 def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:

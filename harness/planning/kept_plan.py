@@ -25,7 +25,7 @@ from eval.analysis.groups import LanguageGroups
 from harness.console import say
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount
-from harness.planning.design import design_of
+from harness.planning.design import design_of, groups_of
 from harness.planning.references import references_of
 from harness.recipe.grid import Cell, cells_of
 from harness.recipe.load import load_recipe
@@ -99,9 +99,7 @@ class PlannedStudy:
     @property
     def groups(self) -> LanguageGroups:
         """The languages and their groups."""
-        languages = self.recipe.languages
-        named, primary = dict(languages.groups), dict(self.recipe.evaluation.primary)
-        return LanguageGroups(languages.seen, languages.unseen, named, languages.pivot, primary)
+        return groups_of(self.recipe)
 
     @cached_property
     def design(self) -> Design:

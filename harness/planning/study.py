@@ -24,7 +24,7 @@ from harness.models.judge import in_recipe, judge_study_problems, local_renderer
 from harness.models.precision import Precision, begin_in, study_precision
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
-from harness.planning.design import design_of
+from harness.planning.design import design_of, groups_of
 from harness.planning.identity import cell_identity
 from harness.planning.lm_eval_sets import lm_eval_sets
 from harness.planning.problems import as_problems, gathered, opening_problems, shortfalls
@@ -61,9 +61,7 @@ class Study:
     @property
     def groups(self) -> LanguageGroups:
         """The languages and their groups."""
-        languages = self.recipe.languages
-        named, primary = dict(languages.groups), dict(self.recipe.evaluation.primary)
-        return LanguageGroups(languages.seen, languages.unseen, named, languages.pivot, primary)
+        return groups_of(self.recipe)
 
     @cached_property
     def design(self) -> Design:
