@@ -57,11 +57,16 @@ class PlannedDifference(Result):
     before: str
     after: str
     changes: tuple[str, ...]
+    factors: tuple[str, ...]
+    """The axes on which they differ; of one that sets keys of several kinds, each kind."""
     added: dict[str, int]
     """Rows that only the second cell has, per language."""
     removed: dict[str, int]
+    untouched: dict[str, int]
+    """Components of which rows come or go though none of these axes is of them, with the number of rows."""
     steps: tuple[int, int]
     one_factor: bool
+    """Whether they differ on one axis, in keys of one kind, and in no row of another component."""
 
 
 class SourceUsed(Result):
@@ -178,12 +183,16 @@ def plan_of(study: Study, time: TimeLeft) -> StudyPlan:
                 before=each.before,
                 after=each.after,
                 changes=tuple(map(str, each.changes)),
+                factors=each.factors,
                 added=dict(each.added),
                 removed=dict(each.removed),
+                untouched=dict(each.untouched),
                 steps=each.steps,
                 one_factor=each.one_factor,
             )
-            for each in neighbours([Compared(p.name, p.cell.recipe, p.mixture, p.steps) for p in study.plans])
+            for each in neighbours(
+                [Compared(p.cell, p.allotments, p.mixture, p.steps) for p in study.plans], study.recipe.grid
+            )
         ),
         sources=tuple(sources_used(study)),
         dropped=tuple(study.dropped),
