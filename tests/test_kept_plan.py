@@ -54,6 +54,11 @@ def test_nothing_changed_nothing_is_planned(recipe: Path, tmp_path: Path, planne
     assert planned == []
 
 
+def test_a_plan_that_cannot_be_kept_is_used_anyway(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "a-file").write_text("no folder can be made in it")
+    assert planned_study(recipe, tmp_path / "a-file" / "runs").plans
+
+
 @pytest.mark.parametrize("change", ["recipe", "source", "model", "begun", "damage", "code"])
 def test_whatever_a_plan_follows_from_makes_it_anew(
     change: str, recipe: Path, tmp_path: Path, planned: list[str], tiny_model: Path, monkeypatch: pytest.MonkeyPatch

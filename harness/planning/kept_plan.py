@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from glob import glob
@@ -176,7 +177,8 @@ def keep_plan(study: Study) -> KeptPlan:
             for plan in study.plans
         ),
     )
-    write_sealed(StudyFolder(study.folder).plan, kept.model_dump_json(indent=1) + "\n")
+    with suppress(OSError):  # a plan that cannot be kept, as on a read-only file system, costs time alone
+        write_sealed(StudyFolder(study.folder).plan, kept.model_dump_json(indent=1) + "\n")
     return kept
 
 
