@@ -149,7 +149,7 @@ def test_leaks_are_refused_with_examples(
 def test_dropped_leaks_are_counted_replaced_and_gone_from_every_language(
     leaking: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    leaking["training"]["seed"] = 3  # one under which the first eight items hold both leaks
+    leaking["mixture"]["seed"] = 3  # one under which the first eight items hold both leaks
     leaking["languages"] = {"seen": ["en", "fr"]}
     leaking["leakage"] = {"items": "drop", "text": "drop", "near": "drop", "similarity": 0.95}
     study = Study(write_recipe(leaking), tmp_path / "runs")
