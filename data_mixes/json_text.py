@@ -10,7 +10,10 @@ from typing import Any
 
 def json_text(value: Any, indent: int | None = None) -> str:
     """A value as JSON, in its own letters. NaN and infinity are null: JSON has neither. Dates and the like are text."""
-    return json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str, indent=indent)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str, indent=indent)
+    except ValueError:  # there is one among them
+        return json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str, indent=indent)
 
 
 def finite(value: Any) -> Any:

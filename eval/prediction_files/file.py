@@ -64,26 +64,29 @@ class PredictionFile:
         Raises FileError for a file that cannot be read or lacks a column that is needed.
         """
         columns = [self._column(key) for key in (*needed, *self.columns)]
+        word, text_alone = place_word(self.path), plain_suffix(self.path) in TEXT_ALONE
         for record in read_records(self.path, [name for name in (*columns, *self.group) if name != LINE]):
             if isinstance(record.row, str):
-                yield BadRow(record.place, None, record.row, word=place_word(self.path))
+                yield BadRow(record.place, None, record.row, word=word)
                 continue
-            row = self._row(record, record.row)
+            row = Row(record.place, word, self._known(record, record.row, text_alone), self._others(record.row))
             if repeats is None or not repeats.again(self._identity(row), row.line):
                 yield row
 
     def _column(self, key: str) -> str:
         return self.columns.get(key, key)
 
-    def _row(self, record: Record, values: dict[str, Any]) -> Row:
+    def _known(self, record: Record, values: dict[str, Any], text_alone: bool) -> dict[str, Any]:
         known = {key: values.get(self._column(key)) for key in KEYS}
         if self._column("id") == LINE:
             known["id"] = record.number
-        if plain_suffix(self.path) in TEXT_ALONE:
+        if text_alone:
             known |= {key: as_list(known[key]) for key in ("reference", "constraints")}
+        return known
+
+    def _others(self, values: dict[str, Any]) -> dict[str, Any]:
         taken = {self._column(key) for key in KEYS}
-        others = {name: value for name, value in values.items() if name not in taken}
-        return Row(record.place, place_word(self.path), known, others)
+        return {name: value for name, value in values.items() if name not in taken}
 
     def _identity(self, row: Row) -> tuple[str, ...]:
         """What no two rows may have in common: id, language and group; nothing without an id."""
