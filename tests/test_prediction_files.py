@@ -245,3 +245,27 @@ def test_scores_can_be_analysed_by_the_columns_that_came_along(tmp_path: Path) -
     (analysis,) = json.loads(done.stdout)["analyses"]
     means = {row["x"]: row["mean"] for row in analysis["summary"] if row["group"] == "ja"}
     assert means == {0: 0.5, 10: 1.0} and analysis["group"] == {"metric": "accuracy"}
+
+
+def test_two_models_of_a_table_of_scores_are_compared_item_by_item(tmp_path: Path) -> None:
+    rows = [
+        {"id": item, "language": language, "prediction": "18" if item % 4 or model == "a" else "17", "reference": 18,
+         "model": model}
+        for item in range(40) for language in ("en", "ja") for model in ("a", "b")
+    ]  # fmt: skip
+    path, scores = tmp_path / "rows.jsonl", tmp_path / "scores.jsonl"
+    path.write_bytes(as_bytes(".jsonl", rows))
+    assert harness("score", path, "--task", "math", "--group", "model", "--out", scores).returncode == 0
+    done = harness("compare", scores, "a", "b", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {row["group"]: (row["difference"], row["items"]) for row in json.loads(done.stdout)["differences"]}
+    assert found == {language: (pytest.approx(0.25), 40) for language in ("en", "ja", "all")}
+    assert "+25.0" in harness("compare", scores, "a", "b").stdout
+    for given, said in (
+        (("a", "c"), "no column holds both 'a' and 'c'; beside the scores there are"),
+        (("a", "a"), "twice"),
+    ):
+        refused = harness("compare", scores, *given)
+        assert refused.returncode == 2 and said in refused.stderr, refused.stderr
+    refused = harness("compare", path, "a", "b")
+    assert refused.returncode == 2 and "is one that harness score --out wrote" in refused.stderr

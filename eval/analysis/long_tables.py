@@ -24,6 +24,8 @@ BASELINES = ("random", "alone")
 """Columns, where a table of stages has them, of the scores of guessing, and of training on a language alone."""
 
 
+SCORED = {"id", "language", "metric", "value", "version"}
+"""Columns by which a table that `harness score` wrote is known."""
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-")
 """What programs write in tables of text where there is no number."""
 

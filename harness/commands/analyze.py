@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from eval.analysis.groups import Kind, LanguageGroups
-from eval.analysis.long_tables import Columns, TableError, analyse
+from eval.analysis.long_tables import SCORED, Columns, TableError, analyse
 from eval.analysis.stats import Estimate
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, UserError
@@ -74,10 +74,6 @@ class TableAnalyses(Answer):
 
     x: str
     analyses: tuple[TableAnalysis, ...]
-
-
-SCORED = {"id", "language", "metric", "value", "version"}
-"""Columns by which a table that `harness score` wrote is known."""
 
 
 def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> TableAnalyses:
