@@ -15,7 +15,7 @@ from babel import Locale
 
 from eval.judges.wording import Case
 from eval.scorers.answers import reference_value
-from eval.scorers.constraints import constraint_problem
+from eval.scorers.constraints import constraints_problem
 from eval.scorers.language import DEFAULT, Identifier
 from eval.scorers.locales import base_of
 from eval.scorers.score import Score
@@ -186,7 +186,7 @@ def _needs_constraints(row: dict[str, Any]) -> str | None:
     constraints = row.get("constraints")
     if not isinstance(constraints, list) or not all(isinstance(each, dict) for each in constraints):
         return "constraints missing, or not a list of objects"
-    return next((problem for each in constraints if (problem := constraint_problem(each))), None)
+    return constraints_problem(constraints) if constraints else None
 
 
 def _needs_nothing(row: dict[str, Any]) -> str | None:
