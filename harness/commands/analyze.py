@@ -29,6 +29,7 @@ class AmountRow(Result):
     high: float | None
     scored: int
     unscored: int
+    runs: int = 1
 
 
 class CurveFigures(Result):
@@ -75,14 +76,17 @@ class TableAnalyses(Answer):
     analyses: tuple[TableAnalysis, ...]
 
 
+SCORED = {"id", "language", "metric", "value", "version"}
+"""Columns by which a table that `harness score` wrote is known."""
+
+
 def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> TableAnalyses:
     """The analysis of each group of rows. Raises UserError for a file or columns that cannot be used."""
     problems = group_problems(groups) + stages_problems(columns.stages, groups)
     if problems:
         raise UserError(problems)
     table = read_table(file)
-    if columns.item is None and "item" in table.columns:
-        columns = replace(columns, item="item")
+    columns = with_usual_names(columns, table.columns)
     try:
         found = analyse(table, columns, groups)
     except TableError as error:
@@ -93,6 +97,18 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
     for part in found:
         part["summary"] = [{"x": row.pop(columns.x)} | row for row in part["summary"]]
     return TableAnalyses(x=columns.x, analyses=tuple(TableAnalysis(**part) for part in found))
+
+
+def with_usual_names(columns: Columns, there: Sequence[str]) -> Columns:
+    """The columns, with those of the usual names where none is named; scores that `harness score` wrote are known."""
+    if set(there) >= SCORED:
+        metric = () if "metric" in columns.group else ("metric",)
+        columns = replace(columns, item=columns.item or "id", group=(*columns.group, *metric))
+        columns = replace(columns, score="value" if columns.score not in there else columns.score)
+    taken = (*columns.group, columns.x)
+    usual = {name: name for name in ("item", "run", "cluster")
+             if getattr(columns, name) is None and name in there and name not in taken}  # fmt: skip
+    return replace(columns, **usual)
 
 
 def group_problems(groups: LanguageGroups) -> list[Problem]:
