@@ -15,7 +15,7 @@ from babel import Locale
 from eval.judges.wording import Case
 from eval.prediction_files.file import BadRow, PredictionFile, Repeats, Row
 from eval.scorers.answers import reference_value
-from eval.scorers.constraints import constraint_problem
+from eval.scorers.constraints import constraints_problem
 from eval.scorers.language import DEFAULT, Identifier
 from eval.scorers.locales import base_of
 from eval.scorers.score import Score
@@ -206,7 +206,7 @@ def _needs_constraints(known: dict[str, Any]) -> str | None:
     constraints = known["constraints"]
     if not isinstance(constraints, list) or not all(isinstance(one, dict) for one in constraints):
         return "constraints missing, or not a list of objects"
-    return next((problem for one in constraints if (problem := constraint_problem(one))), None)
+    return constraints_problem(constraints) if constraints else None
 
 
 def _needs_nothing(known: dict[str, Any]) -> str | None:
