@@ -31,6 +31,7 @@ from harness.console import progress, say
 from harness.errors import Problem, UserError
 from harness.models.judge import Where, in_recipe, made_judge
 from harness.recipe import schema as settings
+from harness.recipe.grid import name_of
 from harness.results import Result
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ def judge_study(
     """
     given = study.recipe.evaluation.judge
     assert given is not None
+    if given.against is not None:
+        given = given.model_copy(update={"against": name_of(study.cells, given.against)})
     judge = made_judge(given, lambda: (study.engine, study.precision.dtype), in_recipe)
     wanted = [each for each in prompts if each.example.task in given.tasks]
     written = [each for each in wanted if each.key in completions]

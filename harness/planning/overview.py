@@ -52,6 +52,9 @@ def show_plan(plan: StudyPlan) -> None:
         lengths.add_row(cell.name, cell.state, *figures)
     show_table(examples)
     show_table(lengths)
+    for cell in plan.cells:
+        if cell.also:
+            line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, done once")
     show_differences(plan.differences)
     show_left_out(plan)
     tested = ", ".join(dict.fromkeys(f"{each.task} ({each.items} items of {each.source})" for each in plan.evaluation))

@@ -41,6 +41,8 @@ class PlannedCell(Result):
     """A cell to the row."""
 
     name: str
+    also: tuple[str, ...]
+    """Names of other cells of the grid that come out as this one."""
     state: str
     """new, training, trained or diverged."""
     epochs: float
@@ -169,6 +171,7 @@ def plan_of(study: Study) -> StudyPlan:
         cells=tuple(
             PlannedCell(
                 name=plan.name,
+                also=plan.cell.names[1:],
                 state="new",
                 epochs=round(plan.epochs, 3),
                 steps=plan.steps,
