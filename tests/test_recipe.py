@@ -38,7 +38,9 @@ MISTAKES = [
     ("mixture.others.languages.0", "frr", "mixture.others.languages.0: 'frr' is not in languages.seen; did you mean 'fr'?"),
     ("mixture.others.languages.0", "ja", "mixture.others.languages.0: 'ja' is in languages.unseen"),
     ("mixture.others.sources.0", "word-problem", "mixture.others.sources.0: no source 'word-problem'; did you mean 'word-problems'?"),
-    ("mixture.english.amount", -1, "mixture.english.amount: got -1; should be greater than or equal to 0"),
+    ("mixture.english.amount", -1, "mixture.english.amount: got -1; should be at least 0"),
+    ("training.seed", 2**32, "training.seed: got 4294967296; should be at most 4294967295"),
+    ("grid.seed", {"path": "training.seed", "values": [0, 99999999999999]}, "got 99999999999999; should be at most"),
     ("mixture.english.amount", 1.5, "mixture.english.amount: got 1.5"),
     ("mixture.english.amount", 99999, "ask for"),
     ("adapter.modules_to_save", ["lm_head"], "adapter.modules_to_save: vLLM cannot serve adapters with modules_to_save"),
@@ -187,6 +189,14 @@ def test_equal_cells_are_one_and_values_can_be_named(recipe_data: dict[str, Any]
     values = {"none": 0, "zero": 0, "few": 3}
     data = changed(recipe_data, "grid.amount.values", values)
     assert [cell.name for cell in cells_of(parse_recipe(data), data)] == ["amount-none", "amount-few"]
+
+
+def test_numbers_of_any_size_can_be_in_names(recipe_data: dict[str, Any]) -> None:
+    data = changed(
+        recipe_data, "grid", {"lr": {"path": "training.learning_rate", "values": [1e30, 2.5e17, 1e-05, 0.1]}}
+    )
+    names = [cell.name for cell in cells_of(parse_recipe(data), data)]
+    assert names == ["lr-1e30", "lr-2.5e17", "lr-1e-05", "lr-0.1"]
 
 
 def test_a_recipe_without_a_grid_is_one_cell(recipe_data: dict[str, Any]) -> None:

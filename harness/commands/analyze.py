@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from eval.analysis.groups import Kind, LanguageGroups
-from eval.analysis.long_tables import Columns, TableError, analyse
+from eval.analysis.long_tables import SCORED, Columns, TableError, analyse
 from eval.analysis.stats import Estimate
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, UserError
@@ -29,6 +29,7 @@ class AmountRow(Result):
     high: float | None
     scored: int
     unscored: int
+    runs: int = 1
 
 
 class CurveFigures(Result):
@@ -91,8 +92,7 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
     if problems:
         raise UserError(problems)
     table = read_table(file)
-    if columns.item is None and "item" in table.columns:
-        columns = replace(columns, item="item")
+    columns = with_usual_names(columns, table.columns)
     try:
         found = analyse(table, columns, groups)
     except TableError as error:
@@ -103,6 +103,18 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
     for part in found:
         part["summary"] = [{"x": row.pop(columns.x)} | row for row in part["summary"]]
     return TableAnalyses(x=columns.x, analyses=tuple(TableAnalysis(**part) for part in found))
+
+
+def with_usual_names(columns: Columns, there: Sequence[str]) -> Columns:
+    """The columns, with those of the usual names where none is named; scores that `harness score` wrote are known."""
+    if set(there) >= SCORED:
+        metric = () if "metric" in columns.group else ("metric",)
+        columns = replace(columns, item=columns.item or "id", group=(*columns.group, *metric))
+        columns = replace(columns, score="value" if columns.score not in there else columns.score)
+    taken = (*columns.group, columns.x)
+    usual = {name: name for name in ("item", "run", "cluster")
+             if getattr(columns, name) is None and name in there and name not in taken}  # fmt: skip
+    return replace(columns, **usual)
 
 
 def group_problems(groups: LanguageGroups) -> list[Problem]:

@@ -12,8 +12,10 @@ from data_mixes.example import Example, Exchange, Split
 from data_mixes.leakage import Holdout
 from data_mixes.order import seeded_order
 from data_mixes.source import Source, SourceError, common
+from data_mixes.templates.embedded import EmbeddedSource
 from eval.generation.requests import EvaluationSet
 from eval.scorers.answers import reference_value
+from eval.scorers.constraints import constraints_problem
 from eval.tasks import TASKS
 from harness.errors import Problem
 from harness.recipe.schema import FewShot, Recipe
@@ -165,7 +167,7 @@ def unscorable(source: Source, tested: Mapping[str, Sequence[Example]]) -> list[
     """Instructions that neither a program nor a judge can score: there would be completions, and no figure."""
     without = {language: sum(not example.constraints for example in examples) for language, examples in tested.items()}
     if not any(without.values()):
-        return []
+        return uncheckable(source, tested)
     if all(without[language] == len(examples) for language, examples in tested.items()):
         has = f"{source.name} has no constraints: instructions cannot be scored"
     else:
@@ -173,6 +175,20 @@ def unscorable(source: Source, tested: Mapping[str, Sequence[Example]]) -> list[
         has = f"{source.name} has test items without constraints ({counts}): they cannot be scored"
     fix = "add evaluation.judge or columns.constraints, or remove the task"
     return [Problem("evaluation.tasks", f"{has}; {fix}")]
+
+
+def uncheckable(source: Source, tested: Mapping[str, Sequence[Example]]) -> list[Problem]:
+    """Items whose constraints are wrong in themselves, or can never hold; of the embedded sources, tests say so."""
+    problems: list[Problem] = []
+    if isinstance(source, EmbeddedSource):
+        return problems
+    for language, examples in tested.items():
+        wrong = [(example.id, problem) for example in examples if (problem := constraints_problem(example.constraints))]
+        if wrong:
+            name, problem = wrong[0]
+            message = f"{source.name} has {len(wrong)} test items in {language!r} that cannot be scored, e.g. {name}"
+            problems.append(Problem("evaluation.tasks", f"{message}: {problem}; mend or remove them"))
+    return problems
 
 
 def is_number(answer: str | None) -> bool:

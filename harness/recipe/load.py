@@ -154,6 +154,8 @@ def _problem(details: Any) -> Problem:
     if details["type"] == "missing":
         return Problem(where, "missing; add this key")
     message = details["msg"].replace("Input should be", "should be")
+    for pydantics, ours in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
+        message = message.replace(pydantics, ours)
     return Problem(where, f"got {details['input']!r}; {message}")
 
 

@@ -13,7 +13,7 @@ from data_mixes.pairs import Variant
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
 from eval.scorers.language import Identifier
-from harness.recipe.section import Amount, PositiveInt, Section
+from harness.recipe.section import Amount, PositiveInt, Section, Seed
 from harness.recipe.source_settings import SourceSettings
 
 LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
@@ -80,7 +80,7 @@ class Training(Section):
     """The longest row in tokens. Longer rows are refused or dropped, never cut."""
     long_rows: Literal["refuse", "drop"] = "refuse"
     """What happens to rows longer than `max_length`: an error, or the next row instead."""
-    seed: Amount = 0
+    seed: Seed = 0
     """The seed of the order of rows, of the adapter's initial weights and of dropout."""
     checkpoint_every: PositiveInt = 50
     """Steps between checkpoints. Not part of the fingerprint."""
@@ -168,7 +168,7 @@ class FewShot(Section):
 
     shots: PositiveInt
     """How many exemplars."""
-    seed: Amount | None = None
+    seed: Seed | None = None
     """The seed that draws them; without it they are the source's first ones."""
 
 
