@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def json_text(value: Any, indent: int | None = None) -> str:
+def json_text(value: Any) -> str:
     """A value as JSON, in its own letters. NaN and infinity are null: JSON has neither. Dates and the like are text."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str, indent=indent)
+        return compact(value)
     except ValueError:  # there is one among them
-        return json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str, indent=indent)
+        return compact(finite(value))
+
+
+def compact(value: Any) -> str:
+    """A value as JSON without spaces. Raises ValueError for NaN and infinity."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":"))
 
 
 def finite(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from eval.engines.engine import END_OF_TURN, LENGTH, STOP_TEXT, Completion
+from eval.finite import finite_scores
 from eval.generation.requests import Evaluation, Prompted
 from eval.scorers.language import score_language
 from eval.scorers.score import Score
@@ -87,7 +88,7 @@ def scores_table(
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
     tested = dict.fromkeys(each.task for each in evaluation.evaluation_sets)
     split = [split_scores(table.filter(pl.col("task") == name), TASKS[name].metric) for name in tested]
-    return pl.concat([table, *split])
+    return finite_scores(pl.concat([table, *split]))
 
 
 def place_of(each: Prompted) -> dict[str, Any]:

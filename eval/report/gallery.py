@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -48,6 +48,8 @@ class Gallery:
     pictures: dict[str, tuple[Picture, ...]]
     """Per task; under "" those of the whole study."""
     data: dict[str, pl.DataFrame]
+    broken: dict[str, str] = field(default_factory=dict[str, str])
+    """Pictures that could not be drawn for papers, and why."""
 
     @property
     def primary(self) -> list[TaskTable]:

@@ -17,6 +17,7 @@ from eval.analysis.design import BASE
 from eval.analysis.selection import highest_settings
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
+from eval.finite import finite_table
 from eval.generation.generate import CANARY, kept_verdicts
 from eval.predictions_and_scores import cut_off_notes, endings
 from eval.report.files import write_report
@@ -57,6 +58,8 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
         write_text(StudyFolder(study.folder).table("endings"), endings(predictions).write_csv())
     page = study_page(study, scores, stale, analysis, predictions)
     shown = write_report(study.folder, page)
+    for name, reason in shown.broken.items():
+        say(f"figures/{name} could not be drawn: {reason}")
     if console:
         print_tables(shown.primary, page.groups, console)
         say(f"report: {StudyFolder(study.folder).report}, scores: {path}")
@@ -85,7 +88,7 @@ class Analysis:
         found = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest}
         for field in fields(Transfer):
             found[field.name] = pl.DataFrame() if self.transfer is None else getattr(self.transfer, field.name)
-        return found
+        return {name: finite_table(table) for name, table in found.items()}
 
 
 def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
@@ -95,12 +98,17 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
     sources = sources_of_transfer(trained, design, setting_places(study.recipe, study.cells), groups.pivot)
     transfer = Transfer.of(panels, sources, design) if are_several(sources) else None
     return Analysis(
-        summary=summarize(scores, groups, design),
-        comparisons=compare(panels, groups, design),
+        summary=finite_table(summarize(scores, groups, design)),
+        comparisons=finite_table(compare(panels, groups, design)),
         curves=curve_findings(panels, groups, design),
-        highest=highest_settings(panels, groups, design),
-        transfer=transfer and replace(transfer, transfer=with_tokens(study, transfer.transfer)),
+        highest=finite_table(highest_settings(panels, groups, design)),
+        transfer=transfer and finite_transfer(replace(transfer, transfer=with_tokens(study, transfer.transfer))),
     )
+
+
+def finite_transfer(transfer: Transfer) -> Transfer:
+    """The tables with blanks for figures that are no finite numbers."""
+    return Transfer(**{field.name: finite_table(getattr(transfer, field.name)) for field in fields(Transfer)})
 
 
 def are_several(sources: Sources) -> bool:
