@@ -52,6 +52,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "languages.unseen": (["ja", "ko"], RESUMED),
     "languages.groups": ({"mine": ["fr", "ja"]}, RESUMED),
     "languages.pivot": ("fr", RESUMED),
+    "mixture.seed": (1, "mixture.seed was 0, is 1"),
     f"{MIXTURE}.sources": (["word-problems"], "mixture.instructions/fr"),
     f"{MIXTURE}.languages": (["en", "fr"], "mixture.instructions/en"),
     f"{MIXTURE}.prompts_in": ({"languages": None, "prompts_in": ["fr"], "answers_in": ["en"]}, "mixture."),

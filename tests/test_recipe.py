@@ -180,9 +180,9 @@ def test_cells_are_named_by_their_axes_and_differ_in_them_alone(recipe_data: dic
     data = changed(recipe_data, "grid.seed", {"path": "training.seed", "values": [0, 1]})
     cells = cells_of(parse_recipe(data), data)
     assert [cell.name for cell in cells] == ["amount-0_seed-0", "amount-0_seed-1", "amount-3_seed-0", "amount-3_seed-1"]
-    assert [cell.recipe.mixture["others"].amount for cell in cells] == [0, 0, 3, 3]
+    assert [cell.recipe.ingredients["others"].amount for cell in cells] == [0, 0, 3, 3]
     assert [cell.recipe.training.seed for cell in cells] == [0, 1, 0, 1]
-    assert {cell.recipe.mixture["english"].amount for cell in cells} == {5}
+    assert {cell.recipe.ingredients["english"].amount for cell in cells} == {5}
 
 
 def test_equal_cells_are_one_and_values_can_be_named(recipe_data: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from eval.analysis.design import BASE, Curve, Design
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Source
+from harness.planning.contrast import SEEDS
 from harness.recipe.grid import Cell, is_number
 from harness.recipe.schema import Axis, Recipe
 
@@ -30,7 +31,7 @@ def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
     for cell in cells:
         name = setting_name(recipe, cell, seeds)
         settings[name] = (*settings.get(name, ()), cell.name)
-        for place in (cell.place, *cell.also):
+        for place in (each.place for each in (cell, *cell.also)):
             without_seed = {axis: value for axis, value in place.items() if axis not in seeds}
             if (name, without_seed) not in places:
                 places.append((name, without_seed))
@@ -61,7 +62,7 @@ def setting_name(recipe: Recipe, cell: Cell, seeds: set[str]) -> str:
 
 def is_seed(axis: Axis) -> bool:
     """Whether an axis repeats the same training under several seeds."""
-    return all(path == "training.seed" for path in axis.paths)
+    return all(path in SEEDS for path in axis.paths)
 
 
 def is_scale(axis: Axis) -> bool:

@@ -29,15 +29,24 @@ NOT_DECIDING = {"checkpoint_every", "micro_batch", "max_length", "long_rows"}
 
 
 def cell_identity(
-    recipe: Recipe, model: str, dtype: str, allotments: Sequence[Allotment], lengths: Lengths
+    recipe: Recipe,
+    model: str,
+    dtype: str,
+    drawn_under: int | None,
+    allotments: Sequence[Allotment],
+    lengths: Lengths,
 ) -> dict[str, Any]:
-    """The identity of a cell: `model` identifies the base model, `lengths` are those of its rows in training order."""
+    """The identity of a cell: `model` identifies the base model, `lengths` are those of its rows in training order.
+
+    `drawn_under` is the `mixture.seed`; None in a study begun before there was one, whose identities do not state it.
+    """
+    drawn = {} if drawn_under is None else {"seed": drawn_under}
     return {
         "version": VERSION,
         "model": {"identity": model, "dtype": dtype},
         "adapter": deciding(recipe.adapter, FIRST_KEYS["adapter"]),
         "training": deciding(recipe.training, FIRST_KEYS["training"]),
-        "mixture": examples_by_source(allotments),
+        "mixture": drawn | examples_by_source(allotments),
         "sources": {name: recipe.known_sources[name].version for name in sorted(sources_of(allotments))},
         "rows": hashlib.sha256(lengths.content.tobytes()).hexdigest()[:16],
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.console import duration, line, plain_table, say, show_table
+from harness.console import counted, duration, line, plain_table, say, show_table
 from harness.planning.plan import PlannedDifference, StudyPlan, TimeLeft
 from harness.runs.folder import StudyFolder
 
@@ -118,9 +118,17 @@ def show_differences(differences: Sequence[PlannedDifference]) -> None:
     for each in differences:
         rows = [f"+{count} {language}" for language, count in each.added.items()]
         rows += [f"-{count} {language}" for language, count in each.removed.items()]
-        warning = "" if each.one_factor else "  MORE THAN ONE FACTOR"
-        line(f"  {each.before} | {each.after}: {'; '.join(each.changes)}{warning}")
+        line(f"  {each.before} | {each.after}: {'; '.join(each.changes)}{more_than_one_factor(each)}")
         line(f"    rows {', '.join(rows) or 'the same'}; {each.steps[0]} → {each.steps[1]} steps")
+
+
+def more_than_one_factor(difference: PlannedDifference) -> str:
+    """A warning that names what changes besides one factor; nothing where one alone does."""
+    if difference.one_factor:
+        return ""
+    names = list(difference.factors) if len(difference.factors) > 1 else []
+    names += [f"{counted(rows, 'row')} of {name}" for name, rows in difference.untouched.items()]
+    return f"  MORE THAN ONE FACTOR: {', '.join(names)}"
 
 
 def show_left_out(plan: StudyPlan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -58,11 +59,16 @@ class PlannedDifference(Result):
     before: str
     after: str
     changes: tuple[str, ...]
+    factors: tuple[str, ...]
+    """The axes on which they differ; of one that sets keys of several kinds, each kind."""
     added: dict[str, int]
     """Rows that only the second cell has, per language."""
     removed: dict[str, int]
+    untouched: dict[str, int]
+    """Components of which rows come or go though none of these axes is of them, with the number of rows."""
     steps: tuple[int, int]
     one_factor: bool
+    """Whether they differ on one axis, in keys of one kind, and in no row of another component."""
 
 
 class SourceUsed(Result):
@@ -176,18 +182,7 @@ def plan_of(study: Study) -> StudyPlan:
             )
             for plan in study.plans
         ),
-        differences=tuple(
-            PlannedDifference(
-                before=each.before,
-                after=each.after,
-                changes=tuple(map(str, each.changes)),
-                added=dict(each.added),
-                removed=dict(each.removed),
-                steps=each.steps,
-                one_factor=each.one_factor,
-            )
-            for each in neighbours([Compared(p.name, p.cell.recipe, p.mixture, p.steps) for p in study.plans])
-        ),
+        differences=tuple(differences_of(study)),
         sources=tuple(sources_used(study)),
         dropped=tuple(study.dropped),
         evaluation=tuple(
@@ -233,6 +228,23 @@ def conversation_notes(study: Study) -> list[str]:
         notes.append("Test prompts stand in the words of their task, which conversations do not; "
                      "prompts.words: none leaves these out")  # fmt: skip
     return notes
+
+
+def differences_of(study: Study) -> Iterator[PlannedDifference]:
+    """In what neighbouring cells differ."""
+    compared = [Compared(plan.cell, plan.allotments, plan.mixture, plan.steps) for plan in study.plans]
+    for each in neighbours(compared, study.recipe.grid):
+        yield PlannedDifference(
+            before=each.before,
+            after=each.after,
+            changes=tuple(map(str, each.changes)),
+            factors=each.factors,
+            added=dict(each.added),
+            removed=dict(each.removed),
+            untouched=dict(each.untouched),
+            steps=each.steps,
+            one_factor=each.one_factor,
+        )
 
 
 def sources_used(study: Study) -> list[SourceUsed]:

@@ -8,8 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_mixes.mixture import allot, materialise
-from data_mixes.order import Keys
+from data_mixes.mixture import Orders, allot, materialise
 from data_mixes.prompts import PromptError, Renderer
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Measures, TokenStore
@@ -25,6 +24,7 @@ from harness.models.precision import Precision, begin_in, study_precision
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
 from harness.planning.design import design_of, groups_of
+from harness.planning.drawing import Drawing
 from harness.planning.identity import cell_identity
 from harness.planning.lm_eval_sets import lm_eval_sets
 from harness.planning.problems import as_problems, gathered, opening_problems, shortfalls
@@ -52,7 +52,8 @@ class Study:
         self.folder = runs / self.recipe.study
         problems = opening_problems(self.cells) + evaluation_problems(self.recipe)
         problems += judge_study_problems(self.recipe, [cell.name for cell in self.cells])
-        problems = problems or [problem for cell in self.cells for problem in shortfalls(cell)]
+        self.drawing = Drawing.of(self.cells, self.folder)
+        problems = problems or [problem for cell in self.cells for problem in shortfalls(cell, self.drawing)]
         if problems:
             raise UserError(list(dict.fromkeys(problems)))
         self.references = references_of(self.recipe)
@@ -173,21 +174,22 @@ class Study:
     def _drafts(self) -> list[Draft]:
         """The cells' mixtures, without the items that screening excludes: from all cells alike, so that they nest."""
         while True:
-            drafts = gathered([partial(self._draft, cell, self._screening.excluded) for cell in self.cells])
+            drawing = self.drawing.without(self._screening.excluded)
+            drafts = gathered([partial(self._draft, cell, drawing.orders(cell)) for cell in self.cells])
             before = self._screening.count
             with as_problems(self.recipe):
                 self._screening.screen([(each.cell.recipe, each.mixture) for each in drafts], self.measures)
             if self._screening.count == before:
                 return drafts
 
-    def _draft(self, cell: Cell, excluded: dict[str, Keys]) -> Draft:
-        training, components = cell.recipe.training, cell.recipe.components
+    def _draft(self, cell: Cell, orders: Orders) -> Draft:
+        components = cell.recipe.components
         with as_problems(cell.recipe):
-            allotments = allot(components, training.seed, self.measures.costs, excluded)
+            allotments = allot(components, orders, self.measures.costs)
         if not any(each.examples for each in allotments):
             message = f"cell {cell.name!r} has no training rows: every budget is smaller than one row"
             raise UserError([Problem("mixture", message)])
-        return Draft(cell, tuple(allotments), materialise(allotments, components, training.seed, excluded))
+        return Draft(cell, tuple(allotments), materialise(allotments, components, orders, cell.recipe.training.seed))
 
     def _plan(self, draft: Draft) -> CellPlan:
         training = draft.cell.recipe.training
@@ -197,8 +199,9 @@ class Study:
             message = f"got {training.supervised_tokens}, which holds no whole row; raise it"
             raise UserError([Problem("training.supervised_tokens", message)])
         lengths = one_epoch.take(order)
+        drawn_under = None if self.drawing.as_before else self.drawing.seed(draft.cell)
         identity = cell_identity(
-            draft.cell.recipe, self.model.identity, self.precision.dtype, draft.allotments, lengths
+            draft.cell.recipe, self.model.identity, self.precision.dtype, drawn_under, draft.allotments, lengths
         )
         return CellPlan(
             cell=draft.cell,

@@ -190,7 +190,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
         "evaluation.lm_eval": tuple(name for name, _ in named_tasks(recipe).values()),
         "evaluation.judge.tasks": recipe.evaluation.judge.tasks if recipe.evaluation.judge else (),
     } | {f"languages.groups.{name}": members for name, members in recipe.languages.groups.items()}
-    for name, part in recipe.mixture.items():
+    for name, part in recipe.ingredients.items():
         for key in ("sources", "languages", "prompts_in", "answers_in"):
             lists[f"mixture.{name}.{key}"] = getattr(part, key) or ()
     return [
@@ -203,7 +203,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
 
 def _check_mixture(recipe: Recipe) -> list[Problem]:
     problems: list[Problem] = []
-    for name, part in recipe.mixture.items():
+    for name, part in recipe.ingredients.items():
         for place, source in enumerate(part.sources):
             where = f"mixture.{name}.sources.{place}"
             if source not in recipe.known_sources:
@@ -242,8 +242,8 @@ def _untrainable(recipe: Recipe, where: str, languages: Iterable[str]) -> list[P
 
 def _check_amounts(recipe: Recipe) -> list[Problem]:
     """Either amount or total, the keys that go with total, languages or pairs, and item policies that do not clash."""
-    problems: list[Problem] = []
-    for name, part in recipe.mixture.items():
+    problems = [] if recipe.ingredients else [Problem("mixture", "names no component; see recipes/quickstart.yaml")]
+    for name, part in recipe.ingredients.items():
         where = f"mixture.{name}"
         if (part.amount is None) == (part.total is None):
             message = "give either amount (per source and language) or total (per source, divided among languages)"
@@ -259,7 +259,7 @@ def _check_amounts(recipe: Recipe) -> list[Problem]:
         names = [variant.name for variant in part.variants]
         if part.shares is not None and set(part.shares) != set(names):
             problems.append(Problem(f"{where}.shares", f"name each of its languages once: {', '.join(names)}"))
-    parts = list(recipe.mixture.items())
+    parts = list(recipe.ingredients.items())
     for place, (name, part) in enumerate(parts):
         for other, earlier in parts[:place]:
             common = sorted(set(part.sources) & set(earlier.sources))

@@ -27,8 +27,8 @@ class Cell:
     """Its value on each axis, where that is a number; else what the value is called."""
     labels: tuple[str, ...] = ()
     """What its value on each axis is called in its name."""
-    also: tuple[Mapping[str, float | str], ...] = ()
-    """Other places of the grid that come out as the same cell, as 0 of one mixture is 0 of another."""
+    also: tuple[Cell, ...] = ()
+    """Cells at other places of the grid that come out as this one, as 0 of one mixture is 0 of another."""
 
 
 def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
@@ -66,7 +66,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
             continue
         same = names.setdefault(cell.model_dump_json(), name)
         if same != name:
-            cells[same] = replace(cells[same], also=(*cells[same].also, place))
+            cells[same] = replace(cells[same], also=(*cells[same].also, Cell(name, cell, place, labels)))
         else:
             cells[name] = Cell(name, cell, place, labels)
     if problems:

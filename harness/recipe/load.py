@@ -15,7 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import cross_check
-from harness.recipe.schema import Recipe
+from harness.recipe.schema import Ingredient, Mixture, Recipe
 from harness.recipe.section import Section
 
 MIXES = Path(str(files("data_mixes"))) / "mixes"
@@ -168,7 +168,9 @@ def _keys_at(location: Sequence[str | int]) -> list[str]:
     """The keys allowed in the section at `location`."""
     kind: Any = Recipe
     for part in location:
-        if isinstance(kind, type) and issubclass(kind, Section):
+        if kind is Mixture and part not in Mixture.model_fields:
+            kind = Ingredient
+        elif isinstance(kind, type) and issubclass(kind, Section):
             kind = kind.model_fields[str(part)].annotation
         else:
             kind = get_args(kind)[-1]

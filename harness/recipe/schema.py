@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from data_mixes.leakage import Kind
 from data_mixes.mixture import Component, ItemPolicy, Unit
@@ -82,7 +82,8 @@ class Training(Section):
     long_rows: Literal["refuse", "drop"] = "refuse"
     """What happens to rows longer than `max_length`: an error, or the next row instead."""
     seed: Seed = 0
-    """The seed of the order of rows, of the adapter's initial weights and of dropout."""
+    """The seed of the order in which rows are trained on, of the adapter's initial weights and of dropout. Which rows
+    there are is drawn under `mixture.seed`."""
     checkpoint_every: PositiveInt = 50
     """Steps between checkpoints. Not part of the fingerprint."""
 
@@ -148,6 +149,18 @@ class Ingredient(Section):
     def all_languages(self) -> tuple[str, ...]:
         """Every language that rows are read in."""
         return tuple(dict.fromkeys((*(self.languages or ()), *(self.prompts_in or ()), *(self.answers_in or ()))))
+
+
+class Mixture(Section):
+    """What cells train on: components by name, and the seed under which their rows are drawn.
+
+    Under another seed every component takes other rows of its sources; the counts are the same.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Ingredient]  # pyright: ignore[reportIncompatibleVariableOverride]
+    seed: Seed = 0
+    """The seed that draws the rows of all components from their sources."""
 
 
 class Axis(Section):
@@ -335,7 +348,7 @@ class Recipe(Section):
     """The languages of the study."""
     sources: dict[str, SourceSettings] = {}
     """Sources of your own, by name."""
-    mixture: dict[str, Ingredient] = Field(min_length=1)
+    mixture: Mixture
     """What cells train on: components by name, or the name of a mixture."""
     prompts: Prompts = Prompts()
     """How examples are put to the model."""
@@ -354,6 +367,11 @@ class Recipe(Section):
         return SOURCES | {name: settings.made(name) for name, settings in self.sources.items()}
 
     @property
+    def ingredients(self) -> dict[str, Ingredient]:
+        """The components of the mixture, by name."""
+        return self.mixture.__pydantic_extra__
+
+    @property
     def components(self) -> list[Component]:
         """The mixture in the words of `data_mixes`."""
         return [
@@ -369,7 +387,7 @@ class Recipe(Section):
                 items=part.items,
                 max_repeats=part.max_repeats,
             )
-            for name, part in self.mixture.items()
+            for name, part in self.ingredients.items()
         ]
 
     @property
