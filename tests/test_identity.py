@@ -70,6 +70,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     f"{MIXTURE}.max_repeats": (2, RESUMED),
     "prompts.chat_template": (CHAT, "rows"),
     "prompts.words": ({"math": {"fr": "Calculer : {prompt}\n"}}, "rows"),
+    "prompts.supervise": ("every", RESUMED),  # without conversations there is but one turn
     "prompts.max_tokens": (60, "rows"),
     "prompts.few_shot": ({"math": {"shots": 1}}, RESUMED),
     "leakage.items": ("drop", RESUMED),

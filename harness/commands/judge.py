@@ -24,7 +24,7 @@ from harness.models.devices import this_device
 from harness.models.engines import engine_for
 from harness.models.precision import precision_for
 from harness.recipe import schema as settings
-from harness.recipe.checks import judge_problems
+from harness.recipe.evaluation_checks import judge_problems
 
 if TYPE_CHECKING:
     pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
@@ -172,7 +172,7 @@ def with_unscored(scores: Sequence[Score], each: Prompted, given: settings.Judge
 def instruction_of(study: Study, example: Example) -> str:
     """What the models were asked, without exemplars: the conversation up to the prompt, in the words of its task."""
     few_shot = study.recipe.prompts.few_shot.get(example.task)
-    turns = study.renderer.turns(example)[2 * few_shot.shots if few_shot else 0 :]
+    turns = study.renderer.turns(replace(example, history=example.history[few_shot.shots if few_shot else 0 :]))
     if len(turns) == 1:
         return turns[0]["content"].strip()
     return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content'].strip()}" for turn in turns)

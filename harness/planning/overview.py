@@ -69,6 +69,8 @@ def show_plan(plan: StudyPlan) -> None:
         if lacking:
             line(f"Not tested in {task}, for want of rows: {' '.join(lacking)}")
     show_lm_eval(plan)
+    for note in plan.notes:
+        line(note)
     show_time(plan.time)
 
 

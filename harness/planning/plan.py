@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import computed_field
 
+from data_mixes.reading.table import TableSource
 from harness.models.engines import EngineChoice
 from harness.models.precision import Precision
 from harness.planning.card import CardRow
@@ -155,6 +156,8 @@ class StudyPlan(Answer):
     """Rows that no cell trains on, being too long or tested on."""
     evaluation: tuple[TestedSet, ...]
     lm_eval: tuple[TestedByLmEval, ...]
+    notes: tuple[str, ...] = ()
+    """What else to know of how examples are put to the model."""
     time: TimeLeft = TimeLeft()
     cards: dict[str, tuple[CardRow, ...]] | None = None
     """What each cell's data is, where it was asked for."""
@@ -208,7 +211,26 @@ def plan_of(study: Study) -> StudyPlan:
             )
             for each in study.lm_eval_sets
         ),
+        notes=tuple(conversation_notes(study)),
     )
+
+
+def conversation_notes(study: Study) -> list[str]:
+    """How conversations are rendered and which of their turns are learned, and what tests do otherwise."""
+    used = sorted({name for plan in study.plans for name in sources_of(plan.allotments)})
+    sources = [study.recipe.known_sources[name] for name in used]
+    named = [each.name for each in sources if isinstance(each, TableSource) and each.columns.conversation]
+    if not named:
+        return []
+    prompts, chat = study.recipe.prompts, study.renderer.template is not None
+    form = "put to the chat template verbatim" if chat else "plain text in the words of their task, without a template"
+    turns = "every turn" if prompts.supervise == "every" else "the last turn"
+    notes = [f"Conversations of {', '.join(named)}: {form}; {turns} of the assistant is supervised "
+             f"(prompts.supervise: {prompts.supervise})"]  # fmt: skip
+    if chat and not prompts.verbatim and study.evaluation_sets:
+        notes.append("Test prompts stand in the words of their task, which conversations do not; "
+                     "prompts.words: none leaves these out")  # fmt: skip
+    return notes
 
 
 def differences_of(study: Study) -> Iterator[PlannedDifference]:

@@ -102,7 +102,14 @@ class Study:
         """How examples become token ids for this model."""
         prompts = self.recipe.prompts
         try:
-            return Renderer(self.tokenizer, prompts.chat_template, prompts.words, prompts.max_tokens)  # pyright: ignore[reportArgumentType]
+            return Renderer(
+                self.tokenizer,  # pyright: ignore[reportArgumentType]
+                prompts.chat_template,
+                prompts.own_words,
+                prompts.max_tokens,
+                verbatim=prompts.verbatim,
+                supervise=prompts.supervise,
+            )
         except PromptError as error:
             raise UserError([Problem("model.name", str(error))]) from None
 

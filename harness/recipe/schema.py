@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, mod
 from data_mixes.leakage import Kind
 from data_mixes.mixture import Component, ItemPolicy, Unit
 from data_mixes.pairs import Variant
+from data_mixes.prompts import Supervised
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
 from eval.scorers.language import Identifier
@@ -190,12 +191,25 @@ class Prompts(Section):
 
     chat_template: str | None = None
     """A Jinja template, or the path of a `.jinja` file, in place of the model's own."""
-    words: dict[str, dict[str, str]] = {}
-    """The words around a prompt, by task and language; each holds `{prompt}` once."""
+    words: dict[str, dict[str, str]] | Literal["none"] = {}
+    """The words around a prompt, by task and language; each holds `{prompt}` once. With `none` prompts are put to the
+    model as they are. Conversations are in any case, where there is a chat template."""
+    supervise: Supervised = "last"
+    """Which of the assistant's turns in a conversation are learned: the `last`, or `every` one."""
     max_tokens: PositiveInt | None = None
     """The longest prompt in tokens; longer texts are shortened at their end, and counted."""
     few_shot: dict[str, FewShot] = {}
     """Exemplars before each test prompt, by task."""
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether prompts are put to the model as they are."""
+        return self.words == "none"
+
+    @property
+    def own_words(self) -> dict[str, dict[str, str]]:
+        """The recipe's own words, by task and language."""
+        return {} if isinstance(self.words, str) else self.words
 
 
 class Leakage(Section):

@@ -14,6 +14,7 @@ from data_mixes.storage import DamagedError, write_text
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE
+from eval.analysis.selection import highest_settings
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
 from eval.finite import finite_table
@@ -76,13 +77,15 @@ class Analysis:
     summary: pl.DataFrame
     comparisons: pl.DataFrame
     curves: Sequence[CurveFinding]
+    highest: pl.DataFrame
     transfer: Transfer | None
     """Where settings are trained on two languages at least, each alone, or each beside the pivot."""
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """All but the summary, to be written beside the report; what is not there is empty."""
-        found = {"comparisons": self.comparisons, "curves": pl.DataFrame([as_row(each) for each in self.curves])}
+        curves = pl.DataFrame([as_row(each) for each in self.curves])
+        found = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest}
         for field in fields(Transfer):
             found[field.name] = pl.DataFrame() if self.transfer is None else getattr(self.transfer, field.name)
         return {name: finite_table(table) for name, table in found.items()}
@@ -98,6 +101,7 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
         summary=finite_table(summarize(scores, groups, design)),
         comparisons=finite_table(compare(panels, groups, design)),
         curves=curve_findings(panels, groups, design),
+        highest=finite_table(highest_settings(panels, groups, design)),
         transfer=transfer and finite_transfer(replace(transfer, transfer=with_tokens(study, transfer.transfer))),
     )
 
@@ -134,8 +138,9 @@ def study_page(
 ) -> Page:
     """All that the report shows."""
     groups, design, comparisons = study.groups, study.design, analysis.comparisons
+    seconds = training_seconds(study)
     told = sentences(
-        analysis.summary, comparisons, analysis.curves, groups, design, training_seconds(study), analysis.transfer
+        analysis.summary, comparisons, analysis.curves, groups, design, seconds, analysis.transfer, analysis.highest
     )
     return Page(
         study=study.recipe.study,
