@@ -39,7 +39,10 @@ def references_of(recipe: Recipe) -> pl.DataFrame:
 
 def read_reference(reference: Reference, where: str) -> pl.DataFrame:
     """The rows that a reference picks from its table. Raises UserError."""
-    table = read_table(Path(reference.file))
+    try:
+        table = read_table(Path(reference.file))
+    except UserError as error:
+        raise UserError([Problem(f"{where}.file", problem.message) for problem in error.problems]) from None
     wanted = dict.fromkeys(("task", "language", "score", reference.x, *reference.where))
     missing = [name for name in wanted if name not in table.columns]
     if missing:
