@@ -295,7 +295,7 @@ def _check_prompts(recipe: Recipe) -> list[Problem]:
             for language, text in words.items()
             if text.count("{prompt}") != 1
         ]
-    if recipe.prompts.verbatim and any(part.translate for part in recipe.mixture.values()):
+    if recipe.prompts.verbatim and any(part.translate for part in recipe.ingredients.values()):
         message = "got none, but a text to translate does not say into which language; leave out prompts.words"
         problems.append(Problem("prompts.words", message))
     for task in recipe.prompts.few_shot:
