@@ -245,3 +245,4 @@ def inputs_of(recipe: Recipe) -> Iterator[Path]:
     for pattern in patterns:
         yield from sorted(map(Path, glob(pattern.replace("{language}", "*"))))  # noqa: PTH207  # it may be absolute
     yield from (Path(each.file) for each in recipe.reference if Path(each.file).is_file())
+    yield from map(Path, recipe.evaluation.code_files.values())

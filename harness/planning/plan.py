@@ -16,6 +16,7 @@ from harness.planning.cells import LanguageCount, sources_of
 from harness.planning.contrast import Compared, neighbours
 from harness.planning.screening import Dropped
 from harness.planning.testsets import tested_source
+from harness.recipe.own_code import code_of
 from harness.results import Answer, Result
 
 if TYPE_CHECKING:
@@ -211,8 +212,14 @@ def plan_of(study: Study) -> StudyPlan:
             )
             for each in study.lm_eval_sets
         ),
-        notes=tuple(conversation_notes(study)),
+        notes=(*code_notes(study), *conversation_notes(study)),
     )
+
+
+def code_notes(study: Study) -> list[str]:
+    """The files of Python code that the recipe names, which this and other commands run."""
+    return [f"Runs {path} ({code_of(path, where).digest}), as {where}.code says"
+            for where, path in study.recipe.evaluation.code_files.items()]  # fmt: skip
 
 
 def conversation_notes(study: Study) -> list[str]:

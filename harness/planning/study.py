@@ -105,7 +105,7 @@ class Study:
             return Renderer(
                 self.tokenizer,  # pyright: ignore[reportArgumentType]
                 prompts.chat_template,
-                prompts.own_words,
+                self.recipe.words,
                 prompts.max_tokens,
                 verbatim=prompts.verbatim,
                 supervise=prompts.supervise,
