@@ -56,6 +56,10 @@ def show_plan(plan: StudyPlan) -> None:
         if cell.also:
             line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, done once")
     show_differences(plan.differences)
+    if plan.rows_drawn_under == "training.seed":
+        line("Rows drawn under training.seed, since this study was begun before there was a mixture.seed")
+    for shared in plan.items:
+        line(str(shared))
     show_left_out(plan)
     tested = ", ".join(dict.fromkeys(f"{each.task} ({each.items} items of {each.source})" for each in plan.evaluation))
     in_languages = " ".join(dict.fromkeys(each.language for each in plan.evaluation))

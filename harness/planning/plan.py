@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import computed_field
 
@@ -15,6 +15,7 @@ from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount, sources_of
 from harness.planning.contrast import Compared, neighbours
 from harness.planning.screening import Dropped
+from harness.planning.sharing import SharedItems, shared_items
 from harness.planning.testsets import tested_source
 from harness.recipe.own_code import code_of
 from harness.results import Answer, Result
@@ -152,6 +153,10 @@ class StudyPlan(Answer):
     """Seen, then unseen."""
     cells: tuple[PlannedCell, ...]
     differences: tuple[PlannedDifference, ...]
+    rows_drawn_under: Literal["mixture.seed", "training.seed"]
+    """training.seed in a study that was begun before there was a mixture.seed."""
+    items: tuple[SharedItems, ...]
+    """What the languages of each source share."""
     sources: tuple[SourceUsed, ...]
     dropped: tuple[Dropped, ...]
     """Rows that no cell trains on, being too long or tested on."""
@@ -187,6 +192,8 @@ def plan_of(study: Study) -> StudyPlan:
             for plan in study.plans
         ),
         differences=tuple(differences_of(study)),
+        rows_drawn_under="training.seed" if study.drawing.as_before else "mixture.seed",
+        items=tuple(shared_items(study.recipe, study.plans)),
         sources=tuple(sources_used(study)),
         dropped=tuple(study.dropped),
         evaluation=tuple(
