@@ -96,7 +96,7 @@ CHANGED_ELSEWHERE = {
     "reference": "curves laid over the report",
     "evaluation.lm_eval": "tests/test_lm_eval.py; a task's questions are in the keys of their answers",
     "evaluation.lm_eval_folder": "as above",
-    "evaluation.tasks.*.code": "tests/test_own_tasks.py; its hash is in the versions of its scores, as these are rescored",
+    "evaluation.tasks.*.code": "tests/test_own_tasks.py; its hash is in the versions of its scores",
     "evaluation.metrics": "as above",
     "evaluation.metrics.*.code": "as above",
     "evaluation.metrics.*.tasks": "as above",
