@@ -190,7 +190,7 @@ def _by_runs(family: Sequence[Contrast], draws: int) -> Figures:
     """Several runs: statistics drawn from the joint distribution of errors over runs and items."""
     if not family:
         return []
-    drawn = simulated(family, draws)
+    drawn = np.abs(simulated(family, draws))
     observed = np.array([abs(made.mean) / made.spread.error for made in family])
     adjusted, critical = step_down(observed, drawn), float(np.quantile(drawn.max(axis=1), 1 - LEVEL))
     figures: Figures = []
@@ -201,7 +201,7 @@ def _by_runs(family: Sequence[Contrast], draws: int) -> Figures:
 
 
 def simulated(family: Sequence[Contrast], draws: int = DRAWS) -> Floats:
-    """|error| in estimated standard errors of each comparison where there is no effect: shape (draws, comparisons).
+    """Errors, in estimated standard errors, of each comparison where there is no effect: shape (draws, comparisons).
 
     Errors over items are correlated as the differences per item are. Errors over runs are independent between arms.
     The variances of both are estimated: each has one χ² for all comparisons, runs being pooled.
@@ -217,7 +217,7 @@ def simulated(family: Sequence[Contrast], draws: int = DRAWS) -> Floats:
     if np.isfinite(freedom):
         luck = rng.standard_normal((draws, len(arms))) @ of_runs.T
         errors += luck * np.sqrt(freedom / rng.chisquare(freedom, (draws, 1)))
-    return np.abs(errors) / [made.spread.error for made in family]
+    return errors / [made.spread.error for made in family]
 
 
 def _unit(made: Contrast) -> Floats:

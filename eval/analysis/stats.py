@@ -149,7 +149,7 @@ def estimate(
     if values.shape[1] == 1 or units == 1:
         return Estimate(n, mean, None, None)
     worst, best = ends
-    shares = bool(np.isin(known, ends).all())
+    shares = math.isfinite(best) and bool(np.isin(known, ends).all())
     if shares and ((runs, languages, codes) == (1, 1, None) or mean in ends):
         low, high = wilson((mean - worst) / (best - worst), units)
         return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from data_mixes.json_text import json_text
 from eval.analysis.groups import OTHERS, SEEN, UNSEEN, language_name
 from eval.report.cards import card_table
 from eval.report.findings import duration
@@ -151,7 +151,7 @@ def islands(page: Page, gallery: Gallery, cards: Sequence[Picture], browser: Bro
         "themes": themes(),
         "index": browser_index(page, browser, {table.metric for table in gallery.tables}),
     }
-    texts = {name: json.dumps(data, ensure_ascii=False, separators=(",", ":")) for name, data in held.items()}
+    texts = {name: json_text(data) for name, data in held.items()}
     if browser.inline:
         texts |= {f"chunk-{chunk.name}": chunk.text for chunk in browser.chunks}
     return {name: Markup(safe(text)) for name, text in texts.items()}
