@@ -14,7 +14,6 @@ from eval.generation.requests import Evaluation, Prompted
 from eval.scorers.language import score_language
 from eval.scorers.score import Score
 from eval.scorers.split import split_scores
-from eval.tasks import TASKS
 
 NOT_GENERATED = "not generated"
 
@@ -75,7 +74,7 @@ def scores_table(
     """
     rows: list[dict[str, Any]] = []
     for each in prompts:
-        task = TASKS[each.example.task]
+        task = evaluation.tasks[each.example.task]
         scores: Sequence[Score] = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
         if each.key in completions:
             text, language = completions[each.key].text, each.example.language
@@ -87,7 +86,7 @@ def scores_table(
     texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
     tested = dict.fromkeys(each.task for each in evaluation.evaluation_sets)
-    split = [split_scores(table.filter(pl.col("task") == name), TASKS[name].metric) for name in tested]
+    split = [split_scores(table.filter(pl.col("task") == name), evaluation.tasks[name].metric) for name in tested]
     return finite_scores(pl.concat([table, *split]))
 
 

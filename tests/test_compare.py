@@ -11,7 +11,7 @@ import pytest
 
 from harness.planning.contrast import Difference, neighbours
 from harness.recipe.load import parse_recipe
-from tests.support import compared
+from tests.support import compared, harness
 
 
 def differences(data: dict[str, Any]) -> list[Difference]:
@@ -134,3 +134,26 @@ def test_a_half_covered_language_is_one_factor(recipe_data: dict[str, Any], tmp_
     recipe = parse_recipe(recipe_data)
     (before,) = neighbours(compared(recipe, recipe_data, as_before=True), recipe.grid)
     assert not before.one_factor and before.untouched["english"] > 0, "each cell drew from what its own languages have"
+
+
+@pytest.mark.parametrize(
+    ("policy", "translations", "said"),
+    [
+        ("shared", 6, "take the same ones"),
+        ("independent", 0, "choose independently"),
+        ("disjoint", 0, "take"),
+    ],
+)
+def test_the_plan_says_what_languages_share(
+    policy: str, translations: int, said: str, recipe_data: dict[str, Any], write_recipe: Any, tmp_path: Path
+) -> None:
+    for part in recipe_data["mixture"].values():
+        part["items"] = policy
+    recipe, runs = write_recipe(recipe_data), tmp_path / "runs"
+    plan = json.loads(harness("plan", recipe, "--runs", runs, "--json").stdout)
+    (math, _) = plan["items"]
+    assert (math["source"], math["cell"], math["rows"]) == ("word-problems", "amount-3", 3)
+    assert sum(each["translations"] for each in plan["items"]) == translations
+    shown = " ".join(harness("plan", recipe, "--runs", runs).stdout.split())
+    assert f"Items of word-problems: en and fr {said}" in shown
+    assert f"in amount-3 {translations // 2} of 3 rows in other languages translate en rows" in shown

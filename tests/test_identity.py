@@ -70,6 +70,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     f"{MIXTURE}.max_repeats": (2, RESUMED),
     "prompts.chat_template": (CHAT, "rows"),
     "prompts.words": ({"math": {"fr": "Calculer : {prompt}\n"}}, "rows"),
+    "prompts.supervise": ("every", RESUMED),  # without conversations there is but one turn
     "prompts.max_tokens": (60, "rows"),
     "prompts.few_shot": ({"math": {"shots": 1}}, RESUMED),
     "leakage.items": ("drop", RESUMED),
@@ -95,6 +96,10 @@ CHANGED_ELSEWHERE = {
     "reference": "curves laid over the report",
     "evaluation.lm_eval": "tests/test_lm_eval.py; a task's questions are in the keys of their answers",
     "evaluation.lm_eval_folder": "as above",
+    "evaluation.tasks.*.code": "tests/test_own_tasks.py; its hash is in the versions of its scores",
+    "evaluation.metrics": "as above",
+    "evaluation.metrics.*.code": "as above",
+    "evaluation.metrics.*.tasks": "as above",
 }
 WHOLE = {"model", "adapter", "training", "languages", "mixture", "prompts", "leakage", "evaluation"}
 

@@ -10,9 +10,9 @@ import pytest
 
 from harness.errors import UserError
 from harness.planning.contrast import neighbours
-from harness.planning.design import design_of, setting_places, sources_of_transfer
+from harness.planning.design import design_of, groups_of, setting_places, sources_of_transfer
 from harness.recipe.grid import cells_of
-from harness.recipe.load import load_recipe
+from harness.recipe.load import load_recipe, parse_recipe
 from tests.support import REPOSITORY, compared
 
 RECIPES = sorted((REPOSITORY / "recipes").glob("*.yaml"))
@@ -26,8 +26,25 @@ def test_every_recipe_is_read_and_has_cells(path: Path) -> None:
     assert len(cells_of(recipe, raw)) >= 2
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_whatever_claims_something_of_mixtures_has_three_runs_of_each(path: Path) -> None:
+    recipe, raw = load_recipe(path)
+    runs = {len(names) for names in design_of(recipe, cells_of(recipe, raw)).settings.values()}
+    assert runs == ({1} if path.stem == "quickstart" else {3})
+    assert ("Each is trained once" in path.read_text(encoding="utf-8")) == (runs == {1})
+
+
+def test_the_guides_script_mixes_have_its_groups() -> None:
+    recipe, raw = load_recipe(REPOSITORY / "recipes" / "guide-scripts.yaml")
+    groups = groups_of(recipe).means()
+    assert groups["Latin"] == ("es", "fr", "pt") and groups["non-Latin"] == ("ja", "zh", "ko", "ar")
+    assert len(cells_of(recipe, raw)) == 3 * 8 * 3, "of which 2 × 3 come out as others (tests/test_alike.py)"
+
+
 def test_the_guides_single_task_grid_varies_one_factor() -> None:
     recipe, raw = load_recipe(REPOSITORY / "recipes" / "guide-single-task.yaml")
+    del raw["grid"]["seed"]
+    recipe = parse_recipe(raw)
     cells = compared(recipe, raw)
     tasks = {"math": "word-problems", "summarization": "notices", "instructions": "instructions"}
     assert [each.cell.name for each in cells] == [
@@ -91,8 +108,6 @@ def test_an_axis_over_anything_is_one_factor(path: Any, values: Any, recipe_data
     data["mixture"]["english"]["sources"] = ["instructions"]
     data["mixture"]["others"] |= {"languages": ["fr", "es"], "sources": ["notices"]}
     data["grid"] = {"axis": {"path": path, "values": values}}
-    from harness.recipe.load import parse_recipe
-
     recipe = parse_recipe(data)
     found = compared(recipe, data)
     pairs = neighbours(found, recipe.grid)
@@ -100,8 +115,6 @@ def test_an_axis_over_anything_is_one_factor(path: Any, values: Any, recipe_data
 
 
 def test_the_same_items_or_others_by_policy(recipe_data: dict[str, Any]) -> None:
-    from harness.recipe.load import parse_recipe
-
     recipe_data["languages"] = {"seen": ["en", "fr", "es"]}
     recipe_data["mixture"] = {"all": {"sources": ["notices"], "languages": ["en", "fr", "es"], "amount": 50}}
     recipe_data["grid"] = {"items": {"path": "mixture.all.items", "values": ["shared", "disjoint", "independent"]}}

@@ -203,13 +203,19 @@ def test_conversations_end_with_what_is_learned(tmp_path: Path) -> None:
         {"id": "4", "conversations": [{"from": "human", "value": None}, {"from": "gpt", "value": "x"}]},
         {"id": "5", "conversations": []},
         {"id": "6", "conversations": "text"},
+        {"id": "7", "conversations": [{"role": "user", "content": "Q"}, {"role": "system", "content": "late"},
+                                      {"role": "assistant", "content": "A"}]},
     ]  # fmt: skip
     made = source(write(tmp_path / "chat.json", rows), ("en",), Columns(conversation="conversations", id="id"))
     first, second = examples(made, "en")
     assert (first.prompt, first.target) == ("More?", "Yes")
-    assert first.history == (Exchange("Be kind.\n\nHi", "Hello"),)
+    assert first.history == (Exchange("Hi", "Hello"),) and first.system == "Be kind."
+    assert first.conversation and second.conversation and second.system is None
     assert (second.prompt, second.target, second.history) == ("Q", "A", ())
-    assert sum(made.drops("train").counts.values()) == 4
+    assert made.drops("train").counts == {
+        "turns do not alternate between user and assistant": 2, "not a conversation": 2,
+        "a system message that is not the first": 1,
+    }  # fmt: skip
 
 
 def hub(name: str, folder: Path) -> HubSource:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -14,6 +14,7 @@ from data_mixes.prompts import Renderer
 from eval.engines.engine import Adapter, Engine, EngineSettings, Request, ScoredRow
 from eval.scorers.language import Identifier
 from eval.tasks import TASKS
+from eval.tasks.task import Task
 
 Question: TypeAlias = Request | ScoredRow
 AnyQuestion = TypeVar("AnyQuestion", Request, ScoredRow)
@@ -38,11 +39,11 @@ class EvaluationSet:
     stop: tuple[str, ...] | None = None
     """Texts that end a completion; None: the task's own, or none where a chat template marks the end of turn."""
 
-    def stops(self, chat: bool) -> tuple[str, ...]:
-        """The texts that end a completion, of a model that is prompted as chat or with plain text."""
+    def stops(self, task: Task, chat: bool) -> tuple[str, ...]:
+        """The texts that end a completion of the task, of a model that is prompted as chat or with plain text."""
         if self.stop is not None:
             return self.stop
-        return () if chat else TASKS[self.task].stop
+        return () if chat else task.stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ class Evaluation:
     """location, revision, dtype, trust_remote_code: the same for both engines."""
     identifier: Identifier
     """What tells the languages of completions."""
+    tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
+    """The tasks by name."""
     questions: Sequence[Question] = ()
     """What lm_eval asks of every model besides, no adapter named."""
 
@@ -108,7 +111,7 @@ class Evaluation:
     def _prompted(
         self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...]
     ) -> Prompted:
-        stops = evaluation_set.stops(chat=self.renderer.template is not None)
+        stops = evaluation_set.stops(self.tasks[evaluation_set.task], chat=self.renderer.template is not None)
         request = Request(ids, evaluation_set.max_tokens, stops, model.adapter)
         return Prompted(model, example, request, self.key(request))
 

@@ -19,6 +19,7 @@ from eval.scorers.main_metric import main_metrics
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
+from harness.recipe.grid import name_of
 from harness.reporting.current import current_scores, read_table
 from harness.results import Answer, Result
 from harness.runs.folder import StudyFolder
@@ -86,6 +87,7 @@ def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
 
     Raises UserError for cells that have no scores.
     """
+    one, other = (name_of(study.cells, name) for name in (one, other))
     scores, _ = current_scores(study)
     known = scores["cell"].unique(maintain_order=True).to_list()
     problems = [

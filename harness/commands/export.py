@@ -12,7 +12,6 @@ import polars as pl
 
 from eval.analysis.design import BASE
 from eval.analysis.summary import summarize
-from eval.tasks import TASKS
 from harness.console import progress, say
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
@@ -75,14 +74,16 @@ def origin_of(study: PlannedStudy) -> Origin:
     """What the logs say of where they come from; packages and commit are those of the export."""
     from eval.interop.inspect_logs import Origin
 
-    evaluation, found = study.recipe.evaluation, provenance()
+    evaluation, tasks, found = study.recipe.evaluation, study.recipe.known_tasks, provenance()
     return Origin(
         study=study.recipe.study,
         base_identity=study.kept.model,
         created=datetime.fromtimestamp(StudyFolder(study.folder).scores.stat().st_mtime, UTC),
         packages=found["packages"],
         git=found["git"],
-        sources={name: evaluation.sources.get(name, task.source) for name, task in TASKS.items()},
-        max_tokens={name: evaluation.max_tokens.get(name, task.max_tokens) for name, task in TASKS.items()},
+        sources={name: evaluation.sources.get(name, task.source) for name, task in tasks.items()},
+        max_tokens={
+            name: evaluation.max_tokens.get(name, task.max_tokens) for name, task in study.recipe.known_tasks.items()
+        },
         stop=evaluation.stop,
     )

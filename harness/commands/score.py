@@ -17,7 +17,7 @@ from eval.prediction_files.tally import Tallies
 from eval.scorers.language import Identifier
 from harness.errors import Problem, UserError, suggestion
 from harness.prediction_files import FileScores, named_file, report_bad, report_repeats, same_file_problems
-from harness.recipe.checks import identifier_problems
+from harness.recipe.evaluation_checks import identifier_problems
 
 
 def score_predictions(

@@ -52,6 +52,20 @@ def setting_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, Place]:
     }
 
 
+def other_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, list[Place]]:
+    """Setting → its values on each axis but those of seeds, at other places of the grid where it comes out the same."""
+    seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
+    known = setting_places(recipe, cells)
+    others: dict[str, list[Place]] = {}
+    for cell in cells:
+        name = setting_name(recipe, cell, seeds)
+        for other in cell.also:
+            place = {axis: value for axis, value in other.place.items() if axis not in seeds}
+            if place != known[name] and place not in others.setdefault(name, []):
+                others[name].append(place)
+    return others
+
+
 def setting_name(recipe: Recipe, cell: Cell, seeds: set[str]) -> str:
     """The cell's name without its seed, e.g. "amount-40" for "amount-40_seed-1"."""
     if not seeds:

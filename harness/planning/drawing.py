@@ -40,8 +40,11 @@ class Drawing:
     @staticmethod
     def of(cells: Sequence[Cell], folder: Path) -> Drawing:
         """The drawing of a study whose runs are in a folder, or will be. A `mixture.seed` that is given is obeyed."""
-        given = any("seed" in cell.recipe.mixture.model_fields_set for cell in cells)
-        return Drawing(cells, as_before=not given and began_without_a_mixture_seed(folder, cells))
+        differs = any(
+            "seed" in cell.recipe.mixture.model_fields_set and cell.recipe.mixture.seed != cell.recipe.training.seed
+            for cell in cells
+        )
+        return Drawing(cells, as_before=not differs and began_without_a_mixture_seed(folder, cells))
 
     def without(self, excluded: Mapping[str, Keys]) -> Drawing:
         """The same without these items."""

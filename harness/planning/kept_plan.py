@@ -32,7 +32,7 @@ from harness.planning.drawing import Drawing
 from harness.planning.plan import StudyPlan, TimeLeft, plan_of
 from harness.planning.references import references_of
 from harness.planning.work import StudyWork, work_of
-from harness.recipe.grid import Cell, cells_of
+from harness.recipe.grid import Cell, cells_of, joined
 from harness.recipe.load import load_recipe
 from harness.recipe.schema import Recipe
 from harness.results import Result
@@ -142,13 +142,14 @@ def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
     """The study as it was planned, or planned now; if `here` is wanted, on this machine. Raises UserError."""
     parsed, raw = load_recipe(recipe)
     folder = runs / parsed.study
-    cells = cells_of(parsed, raw)
-    key = plan_key(parsed, raw, folder, Drawing.of(cells, folder))
+    grid = cells_of(parsed, raw)
+    key = plan_key(parsed, raw, folder, Drawing.of(grid, folder))
     kept = read_plan(folder, key, stated_model(parsed))
     if kept is None or (here and kept.machine != machine()):
         from harness.planning.study import Study
 
         kept = keep_plan(Study(recipe, runs))
+    cells = joined(grid, {name: cell.name for cell in kept.overview.cells for name in cell.also})
     damage = damage_in(folder, [cell.name for cell in cells])
     for damaged in damage:
         say(f"{damaged}; harness run and harness eval set it aside and make it again")
@@ -244,3 +245,4 @@ def inputs_of(recipe: Recipe) -> Iterator[Path]:
     for pattern in patterns:
         yield from sorted(map(Path, glob(pattern.replace("{language}", "*"))))  # noqa: PTH207  # it may be absolute
     yield from (Path(each.file) for each in recipe.reference if Path(each.file).is_file())
+    yield from map(Path, recipe.evaluation.code_files.values())

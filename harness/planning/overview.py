@@ -52,7 +52,14 @@ def show_plan(plan: StudyPlan) -> None:
         lengths.add_row(cell.name, cell.state, *figures)
     show_table(examples)
     show_table(lengths)
+    for cell in plan.cells:
+        if cell.also:
+            line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, done once")
     show_differences(plan.differences)
+    if plan.rows_drawn_under == "training.seed":
+        line("Rows drawn under training.seed, since this study was begun before there was a mixture.seed")
+    for shared in plan.items:
+        line(str(shared))
     show_left_out(plan)
     tested = ", ".join(dict.fromkeys(f"{each.task} ({each.items} items of {each.source})" for each in plan.evaluation))
     in_languages = " ".join(dict.fromkeys(each.language for each in plan.evaluation))
@@ -66,6 +73,8 @@ def show_plan(plan: StudyPlan) -> None:
         if lacking:
             line(f"Not tested in {task}, for want of rows: {' '.join(lacking)}")
     show_lm_eval(plan)
+    for note in plan.notes:
+        line(note)
     show_time(plan.time)
 
 

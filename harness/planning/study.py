@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,13 @@ from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
 from harness.planning.design import design_of, groups_of
 from harness.planning.drawing import Drawing
-from harness.planning.identity import cell_identity
+from harness.planning.identity import alike, cell_identity
 from harness.planning.lm_eval_sets import lm_eval_sets
 from harness.planning.problems import as_problems, gathered, opening_problems, shortfalls
 from harness.planning.references import references_of
 from harness.planning.screening import Dropped, Screening
 from harness.planning.testsets import evaluation_problems, evaluation_sets
-from harness.recipe.grid import Cell, cells_of, choose
+from harness.recipe.grid import Cell, cells_of, choose, joined
 from harness.recipe.load import load_recipe
 from harness.runs.damage import mend
 from harness.runs.record import open_cell, prepare_runs_folder
@@ -47,13 +47,13 @@ class Study:
 
     def __init__(self, recipe_path: Path, runs: Path) -> None:
         self.recipe, self.raw = load_recipe(recipe_path)
-        self.cells = cells_of(self.recipe, self.raw)
+        self.grid = cells_of(self.recipe, self.raw)
         self.runs = runs
         self.folder = runs / self.recipe.study
-        problems = opening_problems(self.cells) + evaluation_problems(self.recipe)
-        problems += judge_study_problems(self.recipe, [cell.name for cell in self.cells])
-        self.drawing = Drawing.of(self.cells, self.folder)
-        problems = problems or [problem for cell in self.cells for problem in shortfalls(cell, self.drawing)]
+        problems = opening_problems(self.grid) + evaluation_problems(self.recipe)
+        problems += judge_study_problems(self.recipe, [cell.name for cell in self.grid])
+        self.drawing = Drawing.of(self.grid, self.folder)
+        problems = problems or [problem for cell in self.grid for problem in shortfalls(cell, self.drawing)]
         if problems:
             raise UserError(list(dict.fromkeys(problems)))
         self.references = references_of(self.recipe)
@@ -90,7 +90,7 @@ class Study:
     def mend(self) -> list[str]:
         """Makes the folder, and sets damaged files aside; what to tell of them. Raises UserError where it cannot."""
         prepare_runs_folder(self.runs)
-        return mend(self.folder, [cell.name for cell in self.cells])
+        return mend(self.folder, [cell.name for cell in self.grid])
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -102,7 +102,14 @@ class Study:
         """How examples become token ids for this model."""
         prompts = self.recipe.prompts
         try:
-            return Renderer(self.tokenizer, prompts.chat_template, prompts.words, prompts.max_tokens)  # pyright: ignore[reportArgumentType]
+            return Renderer(
+                self.tokenizer,  # pyright: ignore[reportArgumentType]
+                prompts.chat_template,
+                self.recipe.words,
+                prompts.max_tokens,
+                verbatim=prompts.verbatim,
+                supervise=prompts.supervise,
+            )
         except PromptError as error:
             raise UserError([Problem("model.name", str(error))]) from None
 
@@ -116,10 +123,18 @@ class Study:
         """The rows' lengths in tokens."""
         return Measures(self.tokens)
 
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells to train: those of the grid, but that cells which come out alike are one."""
+        return [plan.cell for plan in self.plans]
+
     @cached_property
     def plans(self) -> list[CellPlan]:
-        """Every cell of the grid, planned. Raises UserError if a run folder holds another experiment."""
+        """Every cell to train, planned. Raises UserError if a run folder holds another experiment."""
         plans = gathered([partial(self._plan, draft) for draft in self._drafts])
+        same = alike({plan.name: plan.run for plan in plans})
+        by_name = {plan.name: plan for plan in plans}
+        plans = [replace(by_name[cell.name], cell=cell) for cell in joined(self.grid, same)]
         _ = self.shortened_tests  # a prompt that cannot be rendered is found before training
         if (judge := self.recipe.evaluation.judge) and judge.endpoint is None:
             local_renderer(judge, in_recipe)  # and a judge that cannot be talked to
@@ -168,7 +183,7 @@ class Study:
         """The cells' mixtures, without the items that screening excludes: from all cells alike, so that they nest."""
         while True:
             drawing = self.drawing.without(self._screening.excluded)
-            drafts = gathered([partial(self._draft, cell, drawing.orders(cell)) for cell in self.cells])
+            drafts = gathered([partial(self._draft, cell, drawing.orders(cell)) for cell in self.grid])
             before = self._screening.count
             with as_problems(self.recipe):
                 self._screening.screen([(each.cell.recipe, each.mixture) for each in drafts], self.measures)

@@ -26,7 +26,7 @@ from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
 from harness.console import say
 from harness.errors import Problem, UserError
-from harness.planning.design import is_scale, setting_places, sources_of_transfer
+from harness.planning.design import is_scale, other_places, setting_places, sources_of_transfer
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
@@ -150,6 +150,7 @@ def study_page(
         cells=[cell_facts(plan) for plan in study.plans],
         settings=setting_places(study.recipe, study.cells),
         axis=axis_of_numbers(study.recipe),
+        also=other_places(study.recipe, study.cells),
         summary=analysis.summary,
         scores=scores,
         predictions=predictions,
@@ -189,6 +190,11 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
     diverged = [plan.name for plan in study.plans if plan.run.record.get("state") == "diverged"]
     if diverged:
         notes.append(f"diverged in training, and left out: {', '.join(diverged)}")
+    notes += [
+        f"{cell.name} is also {', '.join(cell.names[1:])}: the same training on the same rows, done once"
+        for cell in study.cells
+        if cell.also
+    ]
     scored = set(scores["cell"])
     missing = [cell.name for cell in study.cells if cell.name not in {*scored, *stale, *diverged}]
     if missing:
