@@ -10,10 +10,10 @@ import polars as pl
 from data_mixes.reading.records import READERS, plain_suffix
 from data_mixes.reading.streams import STANDARD_INPUT
 from data_mixes.storage import write_text
+from eval.analysis.families import Arm, compare_family
 from eval.analysis.groups import ALL
 from eval.analysis.long_tables import SCORED
 from eval.analysis.panel import Panel, panels_of
-from eval.analysis.stats import differences, holm
 from eval.analysis.summary import main_panels
 from eval.predictions_and_scores import first_samples
 from eval.scorers.main_metric import main_metrics
@@ -27,6 +27,8 @@ from harness.runs.folder import StudyFolder
 from harness.table_files import read_table as read_table_of
 
 SHARED = ("task", "language", "item", "id")
+ONE_RUN = "* Of these two models: another seed of either may score otherwise."
+"""What p-values of two cells are of, each being one run."""
 
 
 class ComparedRow(Result):
@@ -44,7 +46,7 @@ class ComparedRow(Result):
     """The ends of the 95 % interval."""
     p: float | None
     p_adjusted: float | None
-    """By Holm's method over the languages, and over the groups."""
+    """Over the languages, and over the groups, by the largest statistic of all (max-t)."""
     detectable: float | None
     """The smallest difference that would be found four times in five."""
 
@@ -180,16 +182,16 @@ def all_rows(
 def compared_rows(
     panel: Panel, one: str, other: str, languages: Sequence[str], groups: Mapping[str, tuple[str, ...]], version: str
 ) -> list[ComparedRow]:
-    """A row per language and group of a task; p-values are Holm's over the languages, and over the groups."""
+    """A row per language and group of a task; p-values are adjusted over the languages, and over the groups."""
     if {one, other} - set(panel.runs):
         return []
     single = {language: (language,) for language in languages if language in panel.languages}
     means = {name: members for name, members in groups.items() if set(members) <= set(panel.languages)}
     rows: list[ComparedRow] = []
     for family in (single, means):
-        found = differences([(panel.of((one,), each), panel.of((other,), each)) for each in family.values()])
-        adjusted = holm([each.p for each in found])
-        for name, each, p in zip(family, found, adjusted, strict=True):
+        arms = [tuple(Arm(cell, panel.of((cell,), each)) for cell in (one, other)) for each in family.values()]
+        found = compare_family([(first, second) for first, second in arms], None, panel.clusters)
+        for name, each in zip(family, found, strict=True):
             rows.append(
                 ComparedRow(
                     task=panel.task,
@@ -201,7 +203,7 @@ def compared_rows(
                     low=each.low,
                     high=each.high,
                     p=each.p,
-                    p_adjusted=p,
+                    p_adjusted=each.p_adjusted,
                     detectable=each.detectable,
                 )
             )
@@ -237,7 +239,7 @@ def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -
     from eval.report.text_tables import p_value
     from eval.scorers.metrics import metric_of
 
-    columns = ("difference", "95 %", "p", "p (Holm)", "items")
+    columns = ("difference", "95 %", "p *", "p * (adjusted)", "items")
     table = plain_table(f"{data.one} − {data.other}", ("task", "metric", "language"), columns)
     before = ""
     for row in data.differences:
@@ -249,6 +251,7 @@ def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -
         table.add_row(*words, label(row.group), known[0] if known else "", interval, *p_values, str(row.items))
         before = row.task
     show_table(table)
+    line(ONE_RUN)
     for item in data.flipped[:shown]:
         line(f"\n{item.task} {item.language} {item.item}")
         line(f"  prompt     {' '.join(item.prompt.split())}")
