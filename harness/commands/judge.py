@@ -23,7 +23,7 @@ from harness.errors import Problem, UserError
 from harness.models.devices import this_device
 from harness.models.engines import engine_for
 from harness.models.precision import precision_for
-from harness.recipe import schema as settings
+from harness.recipe import evaluation_section as settings
 from harness.recipe.evaluation_checks import judge_problems
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from eval.scorers.score import Score
 from harness.console import progress, say
 from harness.errors import Problem, UserError
 from harness.models.judge import Where, in_recipe, made_judge
-from harness.recipe import schema as settings
+from harness.recipe import evaluation_section as settings
 from harness.recipe.grid import name_of
 from harness.results import Result
 

@@ -17,6 +17,7 @@ from harness.planning.contrast import Compared, neighbours
 from harness.planning.screening import Dropped
 from harness.planning.sharing import SharedItems, shared_items
 from harness.planning.testsets import tested_source
+from harness.recipe.own_code import code_of
 from harness.results import Answer, Result
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class TestedSet(Result):
     items: int
     shortened: int
     """Prompts whose text was shortened to prompts.max_tokens."""
+    max_tokens: int = 0
+    """The longest completion in tokens."""
+    samples: int = 1
+    """Completions of each prompt."""
+    temperature: float = 0.0
 
 
 class TestedByLmEval(Result):
@@ -205,6 +211,9 @@ def plan_of(study: Study) -> StudyPlan:
                 source=tested_source(study.recipe, each.task).name,
                 items=len(each.examples),
                 shortened=study.shortened_tests[each.task, each.language],
+                max_tokens=each.max_tokens,
+                samples=each.samples,
+                temperature=each.temperature,
             )
             for each in study.evaluation_sets
         ),
@@ -221,8 +230,14 @@ def plan_of(study: Study) -> StudyPlan:
             )
             for each in study.lm_eval_sets
         ),
-        notes=tuple(conversation_notes(study)),
+        notes=(*code_notes(study), *conversation_notes(study)),
     )
+
+
+def code_notes(study: Study) -> list[str]:
+    """The files of Python code that the recipe names, which this and other commands run."""
+    return [f"Runs {path} ({code_of(path, where).digest}), as {where}.code says"
+            for where, path in study.recipe.evaluation.code_files.items()]  # fmt: skip
 
 
 def conversation_notes(study: Study) -> list[str]:

@@ -10,7 +10,6 @@ from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
 from eval.analysis.groups import GAP, HELD_OUT, PERFORMANCE, STUDY_SEEN, LanguageGroups
-from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
 from harness.recipe.evaluation_checks import check_evaluation, check_judge
 from harness.recipe.named_tasks import named_tasks
@@ -79,8 +78,10 @@ def _check_sources(recipe: Recipe) -> list[Problem]:
             continue
         problems += [Problem(f"{where}.{key}", "missing; add this key") for key in ("task", "languages")
                      if getattr(given, key) is None]  # fmt: skip
-        if given.task is not None and given.task not in TASKS:
-            problems.append(Problem(f"{where}.task", f"no task {given.task!r}; {suggestion(given.task, TASKS)}"))
+        if given.task is not None and given.task not in recipe.known_tasks:
+            problems.append(
+                Problem(f"{where}.task", f"no task {given.task!r}; {suggestion(given.task, recipe.known_tasks)}")
+            )
         for place, language in enumerate(given.languages or ()):
             if not LANGUAGE.fullmatch(language):
                 message = f"got {language!r}; a language is named by its code, as in en, fr, zh"
@@ -186,7 +187,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
     lists: dict[str, tuple[str, ...]] = {
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
-        "evaluation.tasks": recipe.evaluation.tasks,
+        "evaluation.tasks": tuple(recipe.evaluation.tasks),
         "evaluation.lm_eval": tuple(name for name, _ in named_tasks(recipe).values()),
         "evaluation.judge.tasks": recipe.evaluation.judge.tasks if recipe.evaluation.judge else (),
     } | {f"languages.groups.{name}": members for name, members in recipe.languages.groups.items()}
@@ -288,8 +289,9 @@ def _check_prompts(recipe: Recipe) -> list[Problem]:
     """Words with their fields, for tasks that there are."""
     problems: list[Problem] = []
     for task, words in recipe.prompts.own_words.items():
-        if task not in PROMPTS:
-            problems.append(Problem(f"prompts.words.{task}", f"no task {task!r}; {suggestion(task, PROMPTS)}"))
+        known = {**PROMPTS, **recipe.known_tasks}
+        if task not in known:
+            problems.append(Problem(f"prompts.words.{task}", f"no task {task!r}; {suggestion(task, known)}"))
         problems += [
             Problem(f"prompts.words.{task}.{language}", f"got {text!r}; it must hold the field {{prompt}} once")
             for language, text in words.items()

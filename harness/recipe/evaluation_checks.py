@@ -10,20 +10,22 @@ from eval.analysis.design import BASE
 from eval.scorers.language import IDENTIFIERS, available
 from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
+from harness.recipe.evaluation_section import Judge
 from harness.recipe.named_tasks import naming_problems
-from harness.recipe.schema import Judge, Recipe
+from harness.recipe.schema import Recipe
 from harness.recipe.tested import own_tested_sources, tested_source_name
 
 
 def check_evaluation(recipe: Recipe) -> list[Problem]:
     """Tasks with a source and prompts in every language."""
     problems = naming_problems(recipe)
-    evaluation, sources = recipe.evaluation, recipe.known_sources
+    evaluation, sources, tasks = recipe.evaluation, recipe.known_sources, recipe.known_tasks
+    problems += own_code_problems(recipe)
     if not evaluation.tasks and not evaluation.lm_eval:
-        problems.append(Problem("evaluation", f"tests nothing; give tasks ({', '.join(TASKS)}), or lm_eval"))
+        problems.append(Problem("evaluation", f"tests nothing; give tasks ({', '.join(tasks)}), or lm_eval"))
     for place, task in enumerate(evaluation.tasks):
-        if task not in TASKS:
-            problems.append(Problem(f"evaluation.tasks.{place}", f"no task {task!r}; {suggestion(task, TASKS)}"))
+        if task not in tasks:
+            problems.append(Problem(f"evaluation.tasks.{place}", f"no task {task!r}; {suggestion(task, tasks)}"))
             continue
         source, where = tested_source_name(recipe, task), f"evaluation.sources.{task}"
         own = own_tested_sources(recipe, task)
@@ -40,17 +42,50 @@ def check_evaluation(recipe: Recipe) -> list[Problem]:
             problems.append(Problem(where, message))
             continue
         for language in recipe.all_languages:
-            known = [*PROMPTS[task], *recipe.prompts.own_words.get(task, {})]
+            known = [*PROMPTS.get(task, {}), *recipe.words.get(task, {})]
             worded = recipe.prompts.verbatim or nearest(language, known) is not None
             if language in sources[source].languages and not worded:
                 message = f"no prompt for {task!r} in {language!r}; write one under prompts.words.{task}.{language}"
                 problems.append(Problem(f"evaluation.tasks.{place}", message))
     problems += identifier_problems("evaluation.identifier", evaluation.identifier)
-    for key in (*evaluation.sources, *evaluation.max_tokens, *evaluation.stop):
+    for key in (*evaluation.sources, *evaluation.max_tokens, *evaluation.decoding):
         if key not in evaluation.tasks:
             message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"
             problems.append(Problem("evaluation", message))
+    return problems + decoding_problems(recipe)
+
+
+def decoding_problems(recipe: Recipe) -> list[Problem]:
+    """Lengths that are given twice, and samples that would all be the same."""
+    problems: list[Problem] = []
+    for task, given in recipe.evaluation.decoding.items():
+        where = f"evaluation.decoding.{task}"
+        if given.max_tokens is not None and task in recipe.evaluation.max_tokens:
+            problems.append(Problem(f"{where}.max_tokens", f"evaluation.max_tokens.{task} is given too; keep one"))
+        if given.samples > 1 and not given.temperature:
+            message = f"got {given.samples} with temperature 0, which writes the same each time; give a temperature"
+            problems.append(Problem(f"{where}.samples", message))
     return problems
+
+
+def own_code_problems(recipe: Recipe) -> list[Problem]:
+    """Tasks and metrics of the recipe's own that are called as others are, or score no task that is tested."""
+    given, metrics = recipe.evaluation.tasks, recipe.evaluation.metrics
+    own = [name for name, task in given.items() if task] if isinstance(given, dict) else []
+    problems = [Problem(f"evaluation.tasks.{name}", "is a task of the harness's own; call yours otherwise")
+                for name in own if name in TASKS]  # fmt: skip
+    problems += [
+        Problem(f"evaluation.tasks.{name}.code", f"its words in {language!r} must hold the field {{prompt}} once")
+        for name in own
+        for language, text in recipe.known_tasks[name].prompts.items()
+        if text.count("{prompt}") != 1
+    ]
+    return problems + [
+        Problem(f"evaluation.metrics.{name}.tasks", f"{task!r} is not in evaluation.tasks; {suggestion(task, given)}")
+        for name, metric in metrics.items()
+        for task in metric.tasks
+        if task not in given
+    ]
 
 
 def check_judge(recipe: Recipe) -> list[Problem]:

@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import cross_check
+from harness.recipe.own_code import files_named, own_source
 from harness.recipe.schema import Ingredient, Mixture, Recipe
 from harness.recipe.section import Section
 
@@ -23,7 +24,7 @@ MIXES = Path(str(files("data_mixes"))) / "mixes"
 
 def load_recipe(path: Path) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and its YAML as plain data. Raises UserError with every mistake found."""
-    raw = with_files(with_mix(read_yaml(path), path.parent), path.parent)
+    raw = with_own_sources(with_files(with_mix(read_yaml(path), path.parent), path.parent))
     return parse_recipe(raw), raw
 
 
@@ -78,6 +79,8 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         evaluation["lm_eval_folder"] = absolute(tasks)
         if not Path(evaluation["lm_eval_folder"]).is_dir():
             raise UserError([Problem("evaluation.lm_eval_folder", f"no folder {evaluation['lm_eval_folder']}")])
+    for settings in files_named(raw):
+        settings["code"] = absolute(settings["code"])
     prompts = raw.get("prompts")
     template = prompts.get("chat_template") if isinstance(prompts, dict) else None
     if isinstance(prompts, dict) and isinstance(template, str) and template.endswith(".jinja"):
@@ -89,6 +92,21 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         message = f"got {template[:60]!r}, which is no Jinja template; a file's name ends with .jinja"
         raise UserError([Problem("prompts.chat_template", message)])
     return raw
+
+
+def with_own_sources(raw: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with the sources that its own tasks' files describe, unless it describes them itself.
+
+    Their paths are meant from the folder of the task's file. Raises UserError for a file that cannot be run.
+    """
+    evaluation, sources = raw.get("evaluation"), raw.get("sources") or {}
+    tasks = evaluation.get("tasks") if isinstance(evaluation, dict) else None
+    for name, given in tasks.items() if isinstance(tasks, dict) and isinstance(sources, dict) else ():
+        code = given.get("code") if isinstance(given, dict) else None
+        described = own_source(str(name), code) if isinstance(code, str) else None
+        if described and code and described[0] not in sources:
+            sources = sources | with_files({"sources": dict([described])}, Path(code).parent)["sources"]
+    return raw | {"sources": sources} if sources else raw
 
 
 def as_yaml(raw: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from data_mixes.leakage import Kind
 from data_mixes.mixture import Component, ItemPolicy, Unit
@@ -13,7 +13,10 @@ from data_mixes.pairs import Variant
 from data_mixes.prompts import Supervised
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
-from eval.scorers.language import Identifier
+from eval.tasks import TASKS
+from eval.tasks.task import Task
+from harness.recipe.evaluation_section import Evaluation
+from harness.recipe.own_code import own_metric, own_task, with_metrics
 from harness.recipe.section import Amount, PositiveInt, Section, Seed
 from harness.recipe.source_settings import SourceSettings
 
@@ -236,87 +239,6 @@ class Leakage(Section):
         return policies[kind]
 
 
-NamesOrMapping: TypeAlias = Annotated[
-    Annotated[tuple[str, ...], Tag("tuple[str, ...]")] | Annotated[dict[str, dict[str, str]], Tag("dict[str, ...]")],
-    Discriminator(lambda given: "dict[str, ...]" if isinstance(given, dict) else "tuple[str, ...]"),
-]
-
-
-class Price(Section):
-    """What an endpoint's tokens cost, in USD per million."""
-
-    input: Annotated[float, Field(ge=0)]
-    """USD per million prompt tokens."""
-    output: Annotated[float, Field(ge=0)]
-    """USD per million reply tokens."""
-
-
-class Judge(Section):
-    """A model that rates the completions of tasks from 1 to 5, and compares them with those of another model.
-
-    Behind an `endpoint` it goes by its name there; without one it runs in our own engine, and is named as a base
-    model is. `max_cost`, in USD, is of all judgements together, those of earlier runs among them.
-    """
-
-    model: Annotated[str, Field(min_length=1)]
-    """The endpoint's name for the model; without an endpoint, a model as `model.name` has it."""
-    endpoint: str | None = None
-    """The address of a server with OpenAI's protocol."""
-    tasks: tuple[str, ...] = Field(default=("instructions",), min_length=1)
-    """The tasks whose completions are judged."""
-    against: str | None = None
-    """The model to compare with: `base` or a cell."""
-    max_tokens: PositiveInt = 512
-    """The longest reply in tokens."""
-    decoding: Literal["greedy", "own"] = "greedy"
-    """own: by the endpoint's own temperature, which models that reason let nobody set."""
-    concurrency: PositiveInt = 16
-    """How many requests are made at once."""
-    price: Price | None = None
-    """What the endpoint's tokens cost."""
-    max_cost: Annotated[float, Field(gt=0)] | None = None
-    """USD that all judgements together may cost."""
-    api_key_variable: Annotated[str, Field(min_length=1)] = "OPENAI_API_KEY"
-    """The environment variable that holds the key."""
-
-
-class Evaluation(Section):
-    """What every cell and the untuned base model are tested on."""
-
-    tasks: tuple[str, ...] = ()
-    """The tasks that every model is tested on."""
-    lm_eval: NamesOrMapping = ()
-    """Tasks of lm-evaluation-harness by name; or by a name for the task and the language each is in."""
-    lm_eval_folder: str | None = None
-    """A folder with tasks of your own for lm-evaluation-harness."""
-    sources: dict[str, str] = {}
-    """The source of the test items, by task."""
-    engine: Literal["auto", "vllm", "transformers"] = "auto"
-    """auto: vLLM where it is installed, else transformers."""
-    split: Literal["validation", "test"] = "test"
-    """The split that test items are taken from."""
-    primary: dict[str, str] = {}
-    """The group of languages that a task's main comparison is over, by task; `unseen` where none is named."""
-    items: PositiveInt = 100
-    """Test items per task and language: the same in every language, for every model."""
-    max_tokens: dict[str, PositiveInt] = {}
-    """The longest completion in tokens, by task."""
-    stop: dict[str, tuple[str, ...]] = {}
-    """Texts that end a completion, by task. Default: with a chat template none, so that only the end of turn does."""
-    identifier: Identifier = "py3langid"
-    """What identifies the language of completions."""
-    base: bool = True
-    """Whether the untuned base model is evaluated too."""
-    judge: Judge | None = None
-    """A model that judges completions."""
-
-    @field_validator("lm_eval", mode="before")
-    @classmethod
-    def _one_of_them(cls, given: Any) -> Any:
-        """A name alone is a list of one."""
-        return tuple([given] if isinstance(given, str) else given) if isinstance(given, str | list) else given
-
-
 class Reference(Section):
     """A published curve to lay over the study's own: a table with columns task, language, score and an axis `x`.
 
@@ -365,6 +287,30 @@ class Recipe(Section):
     def known_sources(self) -> dict[str, Source]:
         """All sources that the recipe may name: its own, and the ready-made ones."""
         return SOURCES | {name: settings.made(name) for name, settings in self.sources.items()}
+
+    @cached_property
+    def known_tasks(self) -> dict[str, Task]:
+        """All tasks that the recipe may name: its own, and those of the harness; with its own metrics.
+
+        Raises UserError for a file of code that cannot be run.
+        """
+        given = self.evaluation.tasks
+        own = (
+            {name: own_task(name, task.code) for name, task in given.items() if task} if isinstance(given, dict) else {}
+        )
+        metrics = self.evaluation.metrics
+        return {
+            name: with_metrics(task, {key: own_metric(key, metric.code) for key, metric in metrics.items()
+                                      if name in metric.tasks})
+            for name, task in (TASKS | own).items()
+        }  # fmt: skip
+
+    @property
+    def words(self) -> dict[str, dict[str, str]]:
+        """The words around prompts, by task and language: the recipe's, and those of tasks of its own."""
+        own = {name: dict(task.prompts) for name, task in self.known_tasks.items() if task.prompts}
+        given = self.prompts.own_words
+        return {name: own.get(name, {}) | given.get(name, {}) for name in {**own, **given}}
 
     @property
     def ingredients(self) -> dict[str, Ingredient]:

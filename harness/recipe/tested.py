@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from eval.tasks import TASKS
 from harness.recipe.schema import Recipe
 
 
@@ -29,4 +28,4 @@ def tested_source_name(recipe: Recipe, task: str) -> str:
     for candidates in (own_tested_sources(recipe, task), trained_tested_sources(recipe, task)):
         if len(candidates) == 1:
             return candidates[0]
-    return TASKS[task].source
+    return recipe.known_tasks[task].source
