@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data_mixes.prompts import Renderer
 from eval.generation.requests import EvaluationSet
+from eval.tasks import TASKS
 from harness.recipe.schema import Recipe
 from harness.runs.folder import StudyFolder
 from harness.runs.record import read_json
@@ -26,16 +27,18 @@ def with_lengths(
 ) -> list[EvaluationSet]:
     """The evaluation sets with the lengths that the recipe gives, that the study began with, or that references have.
 
-    A study that was begun before references counted keeps the tasks' own, as it keeps its completions.
+    A study that was begun before references counted keeps the tasks' own, as it keeps its completions. Tasks in files
+    of the user's own have the length that their file gives.
     """
     lengths = noted_lengths(folder)
-    free = [each.task for each in sets if recipe.evaluation.decoded(each.task).max_tokens is None]
+    free = [task for task in {each.task: each for each in sets}
+            if task in TASKS and recipe.evaluation.decoded(task).max_tokens is None]  # fmt: skip
     if lengths is None:
         return list(sets)
-    for task in dict.fromkeys(free):
+    for task in free:
         if task not in lengths:
             targets = [example.target for each in sets if each.task == task for example in each.examples]
-            lengths[task] = length_for(recipe.known_tasks[task].max_tokens, renderer.ids(targets))
+            lengths[task] = length_for(TASKS[task].max_tokens, renderer.ids(targets))
     return [replace(each, max_tokens=lengths[each.task]) if each.task in free else each for each in sets]
 
 
