@@ -32,7 +32,7 @@ def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Comple
         for each in prompts
         if each.key in completions
     ]
-    return pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("adapter", "cluster"), pl.String))
 
 
 CUT_OFF = 0.05
@@ -83,7 +83,7 @@ def scores_table(
                 *score_language(text, language, evaluation.languages, evaluation.identifier),
             ]
         rows += [place_of(each) | asdict(score) for score in scores]
-    texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
+    texts = dict.fromkeys(("adapter", "cluster", "answer", "reason"), pl.String)
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
     tested = dict.fromkeys(each.task for each in evaluation.evaluation_sets)
     split = [split_scores(table.filter(pl.col("task") == name), evaluation.tasks[name].metric) for name in tested]
@@ -91,7 +91,10 @@ def scores_table(
 
 
 def place_of(each: Prompted) -> dict[str, Any]:
-    """Which model and example a row is of; the adapter's name tells a cell from one trained anew."""
+    """Which model and example a row is of; the adapter's name tells a cell from one trained anew.
+
+    Items of one cluster, such as a template, are not independent.
+    """
     return {
         "cell": each.model.name,
         "adapter": each.model.adapter.name if each.model.adapter else None,
@@ -99,4 +102,5 @@ def place_of(each: Prompted) -> dict[str, Any]:
         "language": each.example.language,
         "item": each.example.item_id,
         "id": each.example.id,
+        "cluster": each.example.cluster,
     }
