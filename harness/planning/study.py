@@ -160,8 +160,9 @@ class Study:
     def cards(self, cells: str | None = None) -> dict[str, list[dict[str, Any]]]:
         """The mixture cards of the chosen cells, by name."""
         chosen = {cell.name for cell in choose(self.cells, cells)}
-        return {plan.name: [asdict(row) for row in self._cards.card(plan.mixture)]
-                for plan in self.plans if plan.name in chosen}  # fmt: skip
+        mixtures = {plan.name: plan.mixture for plan in self.plans if plan.name in chosen}
+        self._cards.read(mixtures.values())
+        return {name: [asdict(row) for row in self._cards.card(mixture)] for name, mixture in mixtures.items()}
 
     @cached_property
     def _cards(self) -> Cards:
