@@ -18,6 +18,7 @@ from eval.analysis.comparisons import compare
 from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import panels_of
+from eval.analysis.stats import estimate
 from eval.engines.engine import Completion
 from eval.generation.requests import ModelUnderTest, Prompted, Request
 from eval.predictions_and_scores import place_of, predictions_table
@@ -68,7 +69,7 @@ def test_rows_kept_before_there_were_clusters_are_read(tmp_path: Path, monkeypat
 
 def test_predictions_carry_clusters_and_the_report_counts_them() -> None:
     source, model = embedded()[0], ModelUnderTest("cell", None)
-    prompts = [Prompted(model, example, Request((1,), 5, ()), example.id)
+    prompts = [Prompted(model, example, Request((1,), 5, (), None), example.id)
                for example in source.render(source.item_ids("test")[:60], "fr")]  # fmt: skip
     written = predictions_table(prompts, {each.key: Completion("x", 1, "length") for each in prompts})
     assert written["cluster"].to_list() == [each.example.cluster for each in prompts]
@@ -86,3 +87,9 @@ def test_predictions_carry_clusters_and_the_report_counts_them() -> None:
     assert f"the 60 items are of {templates} clusters" in note
     assert notes_on_clusters(scores.drop("cluster")) == [], "scores of earlier studies"
     assert notes_on_clusters(scores.with_columns(cluster=pl.lit(None, pl.String))) == []
+
+
+def test_right_answers_of_one_run_in_one_language_have_an_interval_over_clusters() -> None:
+    values, codes = np.tile([1.0, 0.0, 0.0, 1.0], 10)[None, :, None], np.repeat(np.arange(8), 5)
+    alone, together = estimate(values), estimate(values, clusters=codes)
+    assert alone.mean == together.mean == 0.5 and together.low is not None and together.n == 40
