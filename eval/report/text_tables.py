@@ -229,6 +229,26 @@ def missing_table(scores: pl.DataFrame) -> TextTable:
     return TextTable(("task", "metric", "reason", "in the mean?", "predictions", "by language", "by cell"), tuple(rows))
 
 
+def endings_table(endings: pl.DataFrame) -> TextTable:
+    """How completions ended: by task and cell counts of each ending, and in which languages they were cut off."""
+    rows: list[tuple[str, ...]] = []
+    for (task, cell), part in endings.group_by("task", "cell", maintain_order=True):
+        count = {name: int(part[name].sum()) for name in ENDED}
+        cut = part.filter(pl.col("max_tokens") > 0).sort("max_tokens", descending=True, maintain_order=True)
+        named = ", ".join(
+            f"{language} {number:,}" for language, number in cut.select("language", "max_tokens").iter_rows()
+        )
+        share = percent(count["max_tokens"] / count["completions"]) if count["completions"] else ""
+        rows.append((str(task), str(cell), *(f"{count[name]:,}" for name in ENDED), share, named))
+    return TextTable(
+        ("task", "cell", "completions", "end of turn", "stop text", "cut off", "share cut off", "cut off by language"),
+        tuple(rows),
+    )
+
+
+ENDED = ("completions", "end_of_turn", "stop_text", "max_tokens")
+
+
 def _totals(scores: pl.DataFrame) -> dict[tuple[str, str], int]:
     """How many predictions there are of each task and metric, scored or not."""
     return {(task, metric): count for task, metric, count in scores.group_by("task", "metric").len().iter_rows()}

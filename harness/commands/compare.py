@@ -15,6 +15,7 @@ from eval.analysis.groups import ALL
 from eval.analysis.long_tables import SCORED
 from eval.analysis.panel import Panel, panels_of
 from eval.analysis.summary import main_panels
+from eval.predictions_and_scores import first_samples
 from eval.scorers.main_metric import main_metrics
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
@@ -213,7 +214,7 @@ def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> li
     """The items of which the two cells' main scores differ, the largest differences first, with what each wrote."""
     main = pl.DataFrame([*main_metrics(scores).items()], schema=["task", "metric"], orient="row")
     judged = scores.join(main, on=["task", "metric"], how="semi").select("cell", *SHARED, "value", "answer")
-    written = read_table(StudyFolder(study.folder).predictions).select(
+    written = first_samples(read_table(StudyFolder(study.folder).predictions)).select(
         "cell", *SHARED, "prompt", "reference", "completion"
     )
     both = judged.join(written, on=["cell", *SHARED], how="left")

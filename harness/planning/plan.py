@@ -96,6 +96,11 @@ class TestedSet(Result):
     items: int
     shortened: int
     """Prompts whose text was shortened to prompts.max_tokens."""
+    max_tokens: int = 0
+    """The longest completion in tokens."""
+    samples: int = 1
+    """Completions of each prompt."""
+    temperature: float = 0.0
 
 
 class TestedByLmEval(Result):
@@ -203,6 +208,9 @@ def plan_of(study: Study) -> StudyPlan:
                 source=tested_source(study.recipe, each.task).name,
                 items=len(each.examples),
                 shortened=study.shortened_tests[each.task, each.language],
+                max_tokens=each.max_tokens,
+                samples=each.samples,
+                temperature=each.temperature,
             )
             for each in study.evaluation_sets
         ),

@@ -20,7 +20,7 @@ from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
 from eval.finite import finite_table
 from eval.generation.generate import CANARY, kept_verdicts
-from eval.predictions_and_scores import cut_off_notes, endings
+from eval.predictions_and_scores import cut_off_notes, endings, first_samples
 from eval.report.files import write_report
 from eval.report.findings import sentences
 from eval.report.page import CellFacts, Page
@@ -154,7 +154,8 @@ def study_page(
         also=other_places(study.recipe, study.cells),
         summary=analysis.summary,
         scores=scores,
-        predictions=predictions,
+        predictions=None if predictions is None else first_samples(predictions),
+        endings=None if predictions is None else endings(predictions),
         cards={cell.name: [asdict(row) for row in cell.card] for cell in study.kept.cells},
         provenance=page_provenance(study),
         recipe=as_yaml(study.raw),
