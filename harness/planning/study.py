@@ -20,12 +20,13 @@ from harness.models.base import ModelFiles, find_model, load_tokenizer
 from harness.models.devices import this_device
 from harness.models.engines import EngineChoice, engine_for
 from harness.models.judge import in_recipe, judge_study_problems, local_renderer
-from harness.models.precision import Precision, begin_in, study_precision
+from harness.models.precision import Precision, begin_in, note_in_study, study_precision
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
 from harness.planning.design import design_of, groups_of
 from harness.planning.drawing import Drawing
 from harness.planning.identity import alike, cell_identity
+from harness.planning.lengths import NOTED, noted_lengths, with_lengths
 from harness.planning.lm_eval_sets import lm_eval_sets
 from harness.planning.problems import as_problems, gathered, opening_problems, shortfalls
 from harness.planning.references import references_of
@@ -106,8 +107,12 @@ class Study:
 
         Raises UserError if this one cannot go on.
         """
-        told = self.mend()
-        return told + begin_in(self.folder, self.precision, this_device())
+        told, noted = self.mend(), noted_lengths(self.folder)
+        lengths = {each.task: each.max_tokens for each in self.evaluation_sets}
+        told += begin_in(self.folder, self.precision, this_device())
+        if noted is not None:
+            note_in_study(self.folder, **{NOTED: lengths | noted})
+        return told
 
     def mend(self) -> list[str]:
         """Makes the folder, and sets damaged files aside; what to tell of them. Raises UserError where it cannot."""
@@ -251,7 +256,8 @@ class Study:
     def evaluation_sets(self) -> list[EvaluationSet]:
         """The same test items for every cell and in every language of the study."""
         with as_problems(self.recipe):
-            return evaluation_sets(self.recipe)
+            sets = evaluation_sets(self.recipe)
+            return with_lengths(self.recipe, self.folder, sets, self.renderer)
 
     @cached_property
     def lm_eval_sets(self) -> list[LmEvalSet]:
