@@ -13,7 +13,6 @@ from data_mixes.prompts import PromptError, Renderer
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Measures, TokenStore
 from eval.analysis.design import Design
-from eval.analysis.groups import LanguageGroups
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
 from harness.models.base import ModelFiles, find_model, load_tokenizer
@@ -23,7 +22,7 @@ from harness.models.judge import in_recipe, judge_study_problems, local_renderer
 from harness.models.precision import Precision, begin_in, note_in_study, study_precision
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
-from harness.planning.design import design_of, groups_of
+from harness.planning.design import design_of
 from harness.planning.drawing import Drawing
 from harness.planning.identity import alike, cell_identity
 from harness.planning.lengths import NOTED, noted_lengths, with_lengths
@@ -81,11 +80,6 @@ class Study:
         problems += judge_study_problems(self.recipe, [cell.name for cell in self.grid])
         problems = problems or [problem for cell in self.grid for problem in shortfalls(cell, self.drawing)]
         return list(dict.fromkeys(problems))
-
-    @property
-    def groups(self) -> LanguageGroups:
-        """The languages and their groups."""
-        return groups_of(self.recipe)
 
     @cached_property
     def design(self) -> Design:
