@@ -35,6 +35,8 @@ DROPS, KEYS, ROWS = "drops.json", ".keys.npy", ".rows.npy"
 PROBLEM = "problem"
 FORMAT = "2"
 """Raised when the same tables come out as different rows."""
+CACHED = "sources-2"
+"""The cache's folder of sources; another one when what is kept beside the same rows changes."""
 CONVERSATIONS = "2"
 """The same, of conversations."""
 KEPT = pa.schema([SCHEMA.field(name) for name in ("item_id", "prompt", "target", "answer", "constraints", "history")])
@@ -140,7 +142,7 @@ class TableSource(Source):
         """The folder with one language of a split as Arrow, or all languages; written on first use, atomically."""
         wanted = (language,) if self.apart else self.languages
         group = language if self.apart else "all"
-        folder = cache_folder() / "sources" / f"{self.name}-{self.version}" / split / group
+        folder = cache_folder() / CACHED / f"{self.name}-{self.version}" / split / group
         if folder.is_dir():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
