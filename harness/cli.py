@@ -36,7 +36,7 @@ def options(version: Version = False) -> None:
 def plan(
     recipe: RecipeFile, runs: Runs = Path("runs"), card: Card = False, cells: Cells = None, as_json: Json = False
 ) -> None:
-    """Show every cell: exact examples, tokens and steps, and in what cells differ. Loads no model.
+    """Show every cell: exact examples, tokens and steps, and how cells differ. Loads no model.
 
     Examples:
 
@@ -52,7 +52,7 @@ def plan(
 
 @app.command()
 def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, processes: Processes = None) -> None:
-    """Plan, train, evaluate and report; what is done already is not done again.
+    """Plan, train, evaluate and report. Work that is already done is not repeated.
 
     Examples:
 
@@ -68,7 +68,7 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
 
 @app.command("eval")
 def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
-    """Generate with every trained cell and the base model, and score. Then see: harness report.
+    """Generate with every trained cell and the base model, and score the results. Next: harness report.
 
     Example: harness eval recipes/quickstart.yaml
     """
@@ -80,7 +80,7 @@ def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None)
 
 @app.command()
 def report(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Tables here, and report.html, from the stored scores alone.
+    """Print tables and write report.html, from the stored scores alone.
 
     Example: harness report recipes/quickstart.yaml --json > summary.json
     """
@@ -96,18 +96,21 @@ def compare(
         Path, typer.Argument(metavar="RECIPE", help="A study's YAML file, or a table of scores.", show_default=False)
     ],
     one: Annotated[
-        str, typer.Argument(metavar="CELL_A", help="A cell, or base; or what a column says.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="CELL_A", help="A cell, or base; or a value in a column of the table.", show_default=False
+        ),
     ],
-    other: Annotated[str, typer.Argument(metavar="CELL_B", help="Another.", show_default=False)],
+    other: Annotated[str, typer.Argument(metavar="CELL_B", help="The other one.", show_default=False)],
     runs: Runs = Path("runs"),
-    show: Annotated[int, typer.Option(metavar="N", min=0, help="How many items that flipped to print.")] = 3,
+    show: Annotated[int, typer.Option(metavar="N", min=0, help="How many of the items that differ to print.")] = 3,
     as_json: Json = False,
 ) -> None:
-    """Two cells item by item: differences A − B per language, and the items on which they part, side by side.
+    """Compare two cells item by item: differences A − B per language, and the items that differ, side by side.
 
     Differences are paired by item, with 95 % intervals and p-values of sign flips over items, adjusted (max-t)
-    over the languages, and over the groups. One run each: they say nothing of other seeds. Of a table that
-    harness score --out wrote, the rows are compared in which a column, such as the model, says the one or the other.
+    over the languages, and over the groups. Each cell is one run: the figures say nothing about other seeds. In a
+    table written by harness score --out, rows are compared by the column that holds both names, such as the model.
 
     Examples:
 
@@ -130,14 +133,15 @@ def compare(
 @app.command()
 def export(
     recipe: RecipeFile,
-    to: Annotated[str, typer.Option(metavar="FORMAT", help="inspect: logs of inspect_ai.", show_default=False)],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="inspect: logs for inspect_ai.", show_default=False)],
     runs: Runs = Path("runs"),
     cells: Cells = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to.", show_default="the study's exports/FORMAT")
+        Path | None,
+        typer.Option(metavar="DIR", help="The folder to write to.", show_default="the study's exports/FORMAT"),
     ] = None,
 ) -> None:
-    """Predictions and scores in the format of another program: a log per cell and task, of these cells and the base.
+    """Write predictions and scores in another program's format: a log per cell and task, base model included.
 
     Example: harness export recipes/quickstart.yaml --to inspect
     """
@@ -150,7 +154,7 @@ def export(
 
 @app.command()
 def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """How far every cell is.
+    """Show how far along every cell is.
 
     Example: harness status recipes/quickstart.yaml
     """

@@ -20,8 +20,8 @@ from harness.exits import reporting_mistakes
 
 app = typer.Typer(rich_markup_mode="rich")
 PANEL = "Files from elsewhere"
-TABLE = "A score a row: .csv, .tsv, .jsonl, .json or .parquet, also .gz and .zst; - is standard input."
-PREDICTIONS = "Predictions, one a row: .jsonl, .json, .csv, .tsv or .parquet, also .gz and .zst; - is standard input."
+TABLE = "One score per row: .csv, .tsv, .jsonl, .json or .parquet, also .gz and .zst; - is standard input."
+PREDICTIONS = "Predictions, one per row: .jsonl, .json, .csv, .tsv or .parquet, also .gz and .zst; - is standard input."
 
 
 @app.command(rich_help_panel=PANEL)
@@ -32,21 +32,21 @@ def score(
     as_json: Json = False,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=COLUMN", help="A column that is called otherwise: prediction=model_output."),
+        typer.Option(metavar="KEY=COLUMN", help="A column with another name: prediction=model_output."),
     ] = None,
     group: Annotated[
-        str, typer.Option(metavar="COLUMN,…", help="Columns of which each combination is scored apart: model,run.")
+        str, typer.Option(metavar="COLUMN,…", help="Score each combination of these columns separately: model,run.")
     ] = "",
     identifier: Annotated[
-        str, typer.Option(metavar="NAME", help="What tells languages: py3langid, or fasttext (lid.176).")
+        str, typer.Option(metavar="NAME", help="The language identifier: py3langid, or fasttext (lid.176).")
     ] = "py3langid",
     processes: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes.", show_default="cores")] = None,
 ) -> None:
-    """Score predictions made anywhere, per language. Bad rows are reported by line and touch no other.
+    """Score predictions from any program, per language. Bad rows are reported by line and do not affect the others.
 
-    A row holds id, language and prediction; for math a reference number, for summarization a reference text
-    and if you like the source text, for instructions constraints. math-lm-eval is math with the scores of
-    lm-evaluation-harness beside ours. Of several references, a list, the best scores count. Other columns are passed
+    A row holds id, language and prediction; for math a reference number, for summarization a reference text and
+    optionally the source text, for instructions constraints. math-lm-eval is math with the scores of
+    lm-evaluation-harness beside ours. A reference may be a list: the best score counts. Other columns are passed
     on to the scores. Of rows with the same id, language and group the first counts.
 
     Examples:
@@ -73,32 +73,32 @@ def analyze(
     seen: Annotated[str, typer.Option(metavar="LANG,…", help="Languages trained on.")],
     unseen: Annotated[str, typer.Option(metavar="LANG,…", help="Languages not trained on.")] = "",
     pivot: Annotated[str, typer.Option(metavar="LANG", help="The language that others are measured by.")] = "en",
-    group: Annotated[str, typer.Option(metavar="COLUMN,…", help="Columns of which each combination is a curve.")] = "",
+    group: Annotated[str, typer.Option(metavar="COLUMN,…", help="One curve per combination of these columns.")] = "",
     language: Annotated[str, typer.Option(metavar="COLUMN", help="The column of languages.")] = "language",
     score_column: Annotated[str, typer.Option("--score", metavar="COLUMN", help="The column of scores.")] = "score",
     item: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Of scores per item: what translations share.", show_default="item"),
+        typer.Option(metavar="COLUMN", help="With items: the id that translations share.", show_default="item"),
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Of several trainings of one setting.", show_default="run"),
+        typer.Option(metavar="COLUMN", help="The runs of one setting under several seeds.", show_default="run"),
     ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="What items share: a template, an article.", show_default="cluster"),
     ] = None,
     stages: Annotated[
-        str, typer.Option(metavar="LANG,…", help="The languages trained on one after the other, x being the stages.")
+        str, typer.Option(metavar="LANG,…", help="The languages trained on, one per stage; --x is the stage.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """What any long table of scores says of transfer: means over seen and unseen, gap closed, plateau, correlation.
+    """Analyse any long table of scores for transfer: seen and unseen means, gap closed, plateau, correlation.
 
-    Scores per item (columns item and, if any, cluster) give intervals, and so do several runs (a column run); single
-    means do not. A table that harness score wrote is read as it is, each metric apart. An axis step or checkpoint gives
-    learning and forgetting; stages give what was forgotten and transferred from one to the next, against guessing and
-    training on a language alone where columns random and alone hold scores of these. Higher scores are better.
+    Scores per item (columns item and optionally cluster) give intervals, and so do several runs (a column run);
+    single means do not. A table written by harness score is read as it is, each metric separately. With --x step or
+    checkpoint, learning and forgetting are given; with --stages, what was forgotten and transferred between them.
+    Columns random and alone may hold scores of guessing and of one language alone. Higher scores are better.
 
     Examples:
 
@@ -127,19 +127,25 @@ def analyze(
 @app.command(rich_help_panel=PANEL)
 def judge(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=PREDICTIONS)],
-    model: Annotated[str, typer.Option(metavar="NAME", help="The endpoint's name for it; or a folder or hub id.")],
+    model: Annotated[str, typer.Option(metavar="NAME", help="Its name at the endpoint; or a folder or hub id.")],
     endpoint: Annotated[str | None, typer.Option(metavar="URL", help="E.g. http://localhost:8000/v1.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where scores and replies go.")] = None,
     as_json: Json = False,
-    max_tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="Of a reply.", show_default="512")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Longest reply, in tokens.", show_default="512")
+    ] = None,
     decoding: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="greedy, or own: as models that reason want it.", show_default="greedy"),
+        typer.Option(
+            metavar="NAME",
+            help="greedy, or own, as reasoning models require.",
+            show_default="greedy",
+        ),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Requests at once.", show_default="16")
+        int | None, typer.Option(metavar="N", min=1, help="Requests at a time.", show_default="16")
     ] = None,
-    max_cost: Annotated[float | None, typer.Option(metavar="USD", help="Ask no more once it could be passed.")] = None,
+    max_cost: Annotated[float | None, typer.Option(metavar="USD", help="Stop before this could be exceeded.")] = None,
     price_in: Annotated[float | None, typer.Option(metavar="USD", help="Per million prompt tokens.")] = None,
     price_out: Annotated[float | None, typer.Option(metavar="USD", help="Per million reply tokens.")] = None,
     api_key_variable: Annotated[
@@ -147,10 +153,10 @@ def judge(
         typer.Option(metavar="NAME", help="Environment variable with the key.", show_default="OPENAI_API_KEY"),
     ] = None,
 ) -> None:
-    """Have a model rate predictions made anywhere from 1 to 5, and compare them with an opponent's.
+    """Have a model rate predictions from any program from 1 to 5, and compare them with an opponent's.
 
-    A row holds id, language, prompt and prediction, and if you like a reference; with an opponent's response to the
-    prompt, both are compared in both orders besides. Replies are kept: what was judged once is not asked again. Without
+    A row holds id, language, prompt and prediction, and optionally a reference. With an opponent's response to the
+    prompt, the two are also compared, in both orders. Replies are cached: nothing is judged twice. Without
     an endpoint the model runs here.
 
     Examples:
@@ -196,7 +202,7 @@ def explain(
     group: PairGroup = "",
     as_json: Json = False,
 ) -> None:
-    """What goes with transfer: its regression on distances, scripts, or anything known of pairs of languages.
+    """Find what goes with transfer: regress it on distances, scripts or anything else known about language pairs.
 
     Pairs share languages, so p-values are of permuted languages (MRQAP with double semi-partialling; of one
     covariate, Mantel's test), adjusted by Holm's method over the covariates. Coefficients have no intervals: those of
@@ -223,14 +229,14 @@ def explain(
 @app.command(rich_help_panel=PANEL)
 def agree(
     pairs: Annotated[list[Path], PAIRS],
-    across: Annotated[str, typer.Option(metavar="COLUMN", help="What tells models apart.")] = "model",
+    across: Annotated[str, typer.Option(metavar="COLUMN", help="The column that tells models apart.")] = "model",
     source: SourceColumn = "source",
     target: TargetColumn = "target",
     transfer: TransferColumn = "difference",
     group: PairGroup = "",
     as_json: Json = False,
 ) -> None:
-    """Whether models agree on which languages give to others, and which get: Kendall's rank correlation (τ-b).
+    """Test whether models agree on which languages help others, and which are helped: Kendall's rank correlation (τ-b).
 
     A language's mean is over the pairs that every model has; targets that were trained on, the pivot beside a source
     among them, are left out. The p-value, of permuted languages and not adjusted for how many rankings are compared,

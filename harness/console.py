@@ -1,4 +1,4 @@
-"""What commands print: tables without frames, lines beside them, and progress with time left."""
+"""What commands print: unframed tables, lines of text, and progress with the time left."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ output = Console()
 """What a command prints as its result, and a program may read."""
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_OF_SILENCE = 30.0
-"""After so long without a word, a line says that the work goes on."""
+"""After this many seconds without output, a line says that work continues."""
 
 
 @dataclass
@@ -40,9 +40,9 @@ class LineProgress:
     total: int
     done: int = 0
     uncounted: int = 0
-    """Steps that say nothing of the pace: those of an earlier start, and the first, which warms up."""
+    """Steps that do not count for the pace: those of an earlier start, and the first, which warms up."""
     stage: str = ""
-    """What was said to come now."""
+    """What was announced last."""
     started: float | None = None
     """When the steps that are counted for the pace began."""
     moved: float = field(default_factory=lambda: time.monotonic())
@@ -88,7 +88,7 @@ class LineProgress:
 
 @dataclass
 class BarProgress:
-    """The same as a bar, whose clock is its sign of life."""
+    """The same as a progress bar, whose clock shows that it is alive."""
 
     bar: Progress
     task: TaskID
@@ -124,7 +124,7 @@ def progress(label: str, total: int) -> Generator[LineProgress | BarProgress]:
 
 @contextmanager
 def waiting(text: str) -> Generator[None]:
-    """Says what comes now, and now and then that it still goes on; of several processes, the first does."""
+    """Says what comes now, and occasionally that it continues; only the first of several processes prints."""
     if not is_first_process():
         yield
         return
@@ -168,7 +168,7 @@ def duration(seconds: float) -> str:
 
 
 def say(text: str) -> None:
-    """A line for the user, beside what a program may read from standard output."""
+    """Prints a line for the user on standard error, as programs may read standard output."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -125,7 +125,7 @@ def test_stages_that_do_not_fit_the_table_are_refused(tmp_path: Path) -> None:
     refused = harness("analyze", table, "--x", "stage", "--seen", "en,fr,ja", "--stages", "en")
     assert refused.returncode == 2 and "has 3 values (1, 2, 3); 1 stages take 1, or 2" in refused.stderr
     refused = harness("analyze", table, "--x", "stage", "--seen", "en,fr", "--stages", "en,ja,ja")
-    assert refused.returncode == 2 and "'ja' is neither in --seen" in refused.stderr and "there twice" in refused.stderr
+    assert refused.returncode == 2 and "'ja' is neither in --seen" in refused.stderr and "named twice" in refused.stderr
     lower = pl.read_csv(table).filter(~((pl.col("stage") == 1) & (pl.col("language") == "ja")))
     lower.write_csv(tmp_path / "lower.csv")
     (part,) = json.loads(staged(tmp_path / "lower.csv", "--json").stdout)["analyses"]
@@ -156,11 +156,11 @@ def test_a_table_that_cannot_be_analysed_says_why(
 def test_languages_are_seen_or_unseen_and_what_is_neither_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "table.csv", "".join(f"m,0,{language},0.5\n" for language in ("en", "fr", "ja", "ko")))
     said = harness("analyze", path, "--x", "amount", "--seen", "fr", "--unseen", "ja")
-    assert said.returncode == 0 and "left out, being neither seen nor unseen: ko" in said.stderr
+    assert said.returncode == 0 and "left out, as neither seen nor unseen: ko" in said.stderr
     both = harness("analyze", path, "--x", "amount", "--seen", "fr,ja", "--unseen", "ja")
     assert both.returncode == 2 and "'ja' is also in --seen" in both.stderr
     none = harness("analyze", path, "--x", "amount", "--seen", "en", "--unseen", "ja")
-    assert none.returncode == 2 and "names no language beside 'en'" in none.stderr
+    assert none.returncode == 2 and "names no language besides 'en'" in none.stderr
 
 
 def test_a_blank_score_is_missing_and_not_zero(tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ def test_mistakes_on_the_command_line_are_said_before_anything_is_asked(
         (good, None, {"model": "x", "max_cost": 1.0}, "--max-cost: goes with an endpoint"),
         (good, None, {"model": "./x"}, "--model: no folder './x'; a model behind an endpoint needs --endpoint"),
         (good, None, {"model": str(tiny_model)}, "no chat template"),
-        (good, good / "out.jsonl", at, "good.jsonl is no folder that can be written to"),
+        (good, good / "out.jsonl", at, "good.jsonl is not a folder that can be written to"),
     ]
     for file, out, options, said in mistakes:
         with pytest.raises(UserError) as caught:

@@ -443,8 +443,8 @@ def test_a_studys_models_answer_lm_evals_tasks_in_the_same_tables(study: tuple[P
     assert asked["prompt"] == "Voici la capitale : Italie →" and asked["reference"] == "Rome"
     assert asked["completion"].count("-") == 4 and asked["completion"].split(" (")[0] in CAPITALS["fr"][2]
     assert "capitals: acc × 100" in printed
-    assert "Left out of capitals, not being means over items: mcc" in printed
-    assert "Not tested in sums, no task of lm_eval being named for it: ja" in printed
+    assert "Left out of capitals, as they are not means over items: mcc" in printed
+    assert "Not tested in sums, as the recipe names no lm_eval task for them: ja" in printed
     assert "it/s" not in printed, "no bars of lm_eval's"
     page = (runs / "small" / "report.html").read_text()
     assert "capitals_ja v1.5" in page and "exact_match,strict" in page

@@ -71,7 +71,7 @@ def test_run_trains_nothing_again(made_before: tuple[Path, Path]) -> None:
     done = harness("run", recipe, "--runs", runs)
     assert done.returncode == 0, done.stderr
     assert len(records) == 2 and all(path.read_bytes() == kept for path, kept in records.items())
-    assert "train: every cell is trained already" in done.stderr
+    assert "train: every cell is already trained" in done.stderr
 
 
 def test_without_scores_report_and_compare_say_what_to_run(made_before: tuple[Path, Path]) -> None:

@@ -260,7 +260,7 @@ def test_a_report_says_what_is_not_there_and_what_it_is_of(
         assert part in text, part
     gone = scores.with_columns(cell=pl.lit("amount-0"), adapter=pl.lit("one that is gone"))
     gone.write_parquet(study.folder / "scores.parquet")
-    with pytest.raises(UserError, match="but of amount-0; run: harness eval"):
+    with pytest.raises(UserError, match="only of amount-0; run: harness eval"):
         report_study(study, None)
 
 

@@ -40,7 +40,7 @@ def test_each_source_has_a_difference_to_the_base_in_each_language(folder: Path)
     tables = {"asymmetry", "donors", "recipients", "regimes", "normalised"}
     assert {file.stem for file in folder.glob("*.csv")} >= tables
     page = (folder / "report.html").read_text(encoding="utf-8")
-    for words in ('href="#transfer"', "What each language trained on gives to others", "less what it gets</h3>"):
+    for words in ('href="#transfer"', "How much each training language helps others", "less help received</h3>"):
         assert words in page
 
 
@@ -54,7 +54,7 @@ def test_models_are_compared_from_the_shell(folder: Path, tmp_path: Path) -> Non
     (part,) = json.loads(done.stdout)["analyses"]
     assert part["group"] == {"source_task": "math", "beside": "nothing", "task": "math", "metric": "accuracy"}
     assert part["models"] == ["one", "two"] and part["pairs"] == 4 and part["recipients"]["tau"] == -1.0
-    assert part["donors"]["tau"] is None, "two donors have no order to agree on"
+    assert part["donors"]["tau"] is None, "two donors are too few to rank"
     assert "recipients, one and two: τ -1.00" in harness("agree", *files).stdout
     alone = harness("agree", files[0])
     assert alone.returncode == 2 and "agreement takes two at least" in alone.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 Progress: TypeAlias = Callable[[int], None]
-"""Told how many more units of work are done."""
+"""Called with the number of units of work newly done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class VllmEngine:
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         import torch
 
-        with warnings.catch_warnings():  # what vLLM imports is not for our users to mend
+        with warnings.catch_warnings():  # users cannot fix what vLLM imports
             warnings.simplefilter("ignore")
             from vllm import LLM
 

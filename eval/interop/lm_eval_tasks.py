@@ -64,7 +64,7 @@ class Catalogue:
 
     @cached_property
     def _lm_eval(self) -> TaskManager:
-        """All that comes with lm_eval; where its tasks are is kept, for it takes seconds to find out."""
+        """Everything that comes with lm_eval; its index of tasks is cached, as building it takes seconds."""
         manager = TaskManager()
         self._known = tasks_in(manager)
         write_text(self._kept, json.dumps(self._known))
@@ -153,7 +153,7 @@ def is_mean(aggregate: Callable[[list[float]], Any]) -> bool:
     """Whether a function gives the mean of numbers, told by some numbers."""
     try:
         return bool(math.isclose(aggregate([0.0, 1.0, 1.0, 0.25]), 0.5625))
-    except Exception:  # what is made for other items fails in its own way
+    except Exception:  # a function made for other items fails in its own way
         return False
 
 

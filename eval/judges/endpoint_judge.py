@@ -84,7 +84,7 @@ class Body(BaseModel):
     @field_validator("usage", mode="wrap")
     @classmethod
     def _or_none(cls, given: Any, check: Any) -> Usage | None:
-        """Usage that makes no sense is none: it takes no reply away."""
+        """Nonsensical usage counts as none, and does not cost the reply."""
         try:
             return check(given)
         except ValidationError:
@@ -124,7 +124,7 @@ class EndpointJudge:
 
     @property
     def decided_by(self) -> Mapping[str, Any]:
-        """The decoding, as the endpoint is told of it."""
+        """The decoding, as the endpoint is asked for it."""
         if self.greedy:
             return {"temperature": 0, "max_tokens": self.max_tokens}
         return {"max_completion_tokens": self.max_tokens}

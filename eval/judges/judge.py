@@ -73,7 +73,7 @@ class Spending:
     price: Price | None = None
     cap: Decimal | None = None
     kept: Decimal = Decimal(0)
-    """The cost of replies that were there already: they count towards the cap, which so holds over several runs."""
+    """The cost of cached replies: they count towards the cap, so that it holds over several runs."""
     spent: Decimal = Decimal(0)
     held: Decimal = Decimal(0)
     prompt_tokens: int = 0
@@ -100,7 +100,7 @@ class Spending:
 
 
 Arrived: TypeAlias = Callable[[Iterable[tuple[int, Reply]]], None]
-"""Told of replies, by the places of their questions, as they come."""
+"""Called with replies as they arrive, each with its question's position."""
 
 
 class Judge(Protocol):
@@ -128,7 +128,7 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplyStore:
-    """The replies there are, in SQLite, under a hash of all that decides them."""
+    """The cached replies, in SQLite, under a hash of everything that decides them."""
 
     connection: sqlite3.Connection
 
@@ -139,11 +139,13 @@ class ReplyStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
             connection.execute(TABLE)
-            connection.execute("PRAGMA synchronous = OFF")  # a killed run loses nothing by it, and no reply waits
+            connection.execute(
+                "PRAGMA synchronous = OFF"
+            )  # a killed run loses nothing by this, and replies are written without waiting
             yield cls(connection)
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Reply]:
-        """The replies there are, by key."""
+        """The cached replies among these keys."""
         replies: dict[bytes, Reply] = {}
         for start in range(0, len(keys), BATCH):
             some = keys[start : start + BATCH]
@@ -161,7 +163,7 @@ class ReplyStore:
 
 
 def key_of(judge: Judge, question: str) -> bytes:
-    """A hash of all that decides a reply; where the judge is served is not of it, as ports change from job to job."""
+    """A hash of all that decides a reply; the judge's address is not part of it, as ports change from job to job."""
     return hashlib.sha256(json.dumps([judge.name, judge.decided_by, question]).encode()).digest()
 
 
@@ -170,7 +172,7 @@ def replies_of(
 ) -> tuple[dict[str, Reply], int]:
     """A reply to every question, and how many of them were there already; new ones are kept as they come.
 
-    A failure is not kept. `progress` is told of every different question. Raises JudgeError.
+    A failure is not kept. `progress` counts each different question once. Raises JudgeError.
     """
     keys = {question: key_of(judge, question) for question in questions}
     known = store.find(list(keys.values()))
@@ -258,7 +260,7 @@ def judge_cases(
 
 
 def verdict_of(asked: Question, reply: Reply) -> Verdict:
-    """What a reply comes to."""
+    """The verdict of a reply."""
     if reply.text is None:
         return Verdict(None, reply.problem)
     return read(reply.text, asked.order, cut_off=reply.finish == "length")

@@ -216,7 +216,7 @@ def in_json(text: str, keys: Sequence[str]) -> list[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one question to the judge: what its reply says, or why it says nothing."""
+    """The outcome of one question to the judge: its verdict, or why there is none."""
 
     value: float | None
     """The rating; or WIN, TIE or LOSS of the response, whichever letter it had."""

@@ -48,7 +48,7 @@ def write_page(folder: Path, page: Page, shown: Gallery) -> None:
 
 
 def with_finite_figures(page: Page) -> Page:
-    """The page with blanks for NaN and infinity, which JSON has not and of which one would take a whole chart."""
+    """The page with blanks for NaN and infinity, which JSON lacks and any of which would blank a whole chart."""
     return replace(
         page,
         summary=finite_table(page.summary),
@@ -73,7 +73,7 @@ def drawn(shown: Gallery) -> dict[str, bytes]:
 
 
 def write_folder(folder: Path, contents: dict[str, bytes]) -> None:
-    """Makes the folder hold these files and no others; no folder at all for none."""
+    """Makes the folder hold these files and no others; no files, no folder."""
     if not contents:
         shutil.rmtree(folder, ignore_errors=True)
         return

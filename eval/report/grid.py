@@ -26,7 +26,7 @@ class Scale:
 
     @property
     def kind(self) -> str:
-        """Linear, or one that leaves room between small values where some are twenty times as large as others."""
+        """Linear, or a scale that spreads out small values where some are twenty times as large as others."""
         positive = [value for value in self.values if value > 0]
         wide = len(positive) > 1 and max(positive) >= 20 * min(positive)
         if not wide or min(self.values) < 0:

@@ -14,7 +14,7 @@ from data_mixes.order import keys_of, seeded_order
 from eval.scorers.metrics import IN_LANGUAGE, SWITCH_AWARE
 
 SPLITS = (IN_LANGUAGE, SWITCH_AWARE)
-"""Of a single prediction they say nothing that its score and its language do not."""
+"""For a single prediction they add nothing to its score and its language."""
 
 MOST_PREDICTIONS = 100_000
 """Beyond, the browser holds a sample of the items."""

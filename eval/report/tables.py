@@ -57,7 +57,7 @@ class TaskTable:
     columns: tuple[str, ...]
     rows: dict[str, list[Figure | None]]
     main: bool
-    """Whether the task is judged by this metric."""
+    """Whether this is the task's main metric."""
     labels: Mapping[str, str]
     """Column → what readers see."""
 

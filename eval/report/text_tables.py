@@ -65,10 +65,10 @@ def transfer_table(rows: pl.DataFrame) -> TextTable:
 def transfer_tables(transfer: Transfer, languages: Sequence[str]) -> dict[str, TextTable]:
     """Title → what settings trained on one language each say, beside the matrix; none that is empty."""
     tables = {
-        "What each language trained on gives to others": _means_table(transfer.donors, "source"),
-        "What each language gets from others trained on": _means_table(transfer.recipients, "target"),
-        "Share of what training on the language itself gives": normalised_table(transfer.normalised, languages),
-        "Asymmetry: what one gives to the other less what it gets": asymmetry_table(transfer.asymmetry),
+        "How much each training language helps others": _means_table(transfer.donors, "source"),
+        "How much each language is helped by others": _means_table(transfer.recipients, "target"),
+        "Share of the gain from training on the language itself": normalised_table(transfer.normalised, languages),
+        "Asymmetry: help given to the other less help received": asymmetry_table(transfer.asymmetry),
         "Same or other task and language": regime_table(
             transfer.regimes, OF_MODELS in difference_headings(transfer.transfer)
         ),

@@ -1,1 +1,1 @@
-"""One file a command, of its name."""
+"""One file per command, named after it."""

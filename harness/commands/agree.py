@@ -62,7 +62,7 @@ def show_agreement(data: ModelsAgreement) -> None:
             for pair in ranking.between:
                 line(f"  {name}, {pair.one} and {pair.other}: {tau_in_words(pair)}")
             if not ranking.between:
-                line(f"  {name}: {len(ranking.means)} languages have no order to agree on")
+                line(f"  {name}: {len(ranking.means)} languages are too few to rank")
             if len(ranking.between) > 1 and ranking.tau is not None:
                 line(f"  {name}, mean over pairs of {data.across}s: τ {ranking.tau:.2f}")
 

@@ -99,7 +99,7 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
         raise UserError([Problem(str(file), problem) for problem in error.problems]) from None
     left_out = set(table[columns.language].drop_nulls().cast(pl.String)) - set(groups.all)
     if left_out:
-        say(f"left out, being neither seen nor unseen: {' '.join(sorted(left_out))}")
+        say(f"left out, as neither seen nor unseen: {' '.join(sorted(left_out))}")
     for part in found:
         part["summary"] = [{"x": row.pop(columns.x)} | row for row in part["summary"]]
     return TableAnalyses(x=columns.x, analyses=tuple(TableAnalysis(**part) for part in found))
@@ -125,7 +125,7 @@ def group_problems(groups: LanguageGroups) -> list[Problem]:
         if language in groups.seen
     ]
     if not groups.means().get("seen"):
-        problems.append(Problem("--seen", f"names no language beside {groups.pivot!r}; name those trained on"))
+        problems.append(Problem("--seen", f"names no language besides {groups.pivot!r}; name those trained on"))
     return problems
 
 
@@ -134,7 +134,7 @@ def stages_problems(stages: Sequence[str], groups: LanguageGroups) -> list[Probl
     problems = [Problem("--stages", f"{language!r} is neither in --seen nor in --unseen")
                 for language in dict.fromkeys(stages) if language not in groups.all]  # fmt: skip
     if len(set(stages)) < len(stages):
-        problems.append(Problem("--stages", "a language is there twice; each stage trains on one of its own"))
+        problems.append(Problem("--stages", "a language is named twice; each stage needs a language of its own"))
     return problems
 
 
@@ -167,7 +167,7 @@ def show_analysis(analyses: TableAnalyses, groups: LanguageGroups) -> None:
         if part.stages:
             line(f"  stages: {', '.join(f'{name} at {x} {value:g}' for name, value in part.stages.items())}")
         for name, each in (part.continual or {}).items():
-            line(f"  {CONTINUAL[name]}: {interval_text(each) or 'undefined, scores being missing'}")
+            line(f"  {CONTINUAL[name]}: {interval_text(each) or 'undefined, as scores are missing'}")
         for each in part.dynamics or ():
             if each.learn_step is not None:
                 lost = "" if each.forgetting is None else f", {each.forgetting:.3f} forgotten since the best"
@@ -208,7 +208,7 @@ def scores_in_words(summary: Sequence[AmountRow]) -> str:
     """How many scores means are of, from the rows of single languages, and how many were blank."""
     single = [row for row in summary if row.kind == Kind.LANGUAGE]
     scored, blank = sum(row.scored for row in single), sum(row.unscored for row in single)
-    return f"{scored:,} scores" + (f", {blank:,} blank, in no mean" if blank else "")
+    return f"{scored:,} scores" + (f", {blank:,} blank, left out of means" if blank else "")
 
 
 def interval_text(row: AmountRow | Estimate | None) -> str:

@@ -1,4 +1,4 @@
-"""The compare stage: two cells item by item, and the items on which they part."""
+"""The compare stage: two cells item by item, and the items on which they differ."""
 
 from __future__ import annotations
 

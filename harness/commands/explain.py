@@ -52,7 +52,7 @@ def explain_transfer(file: Path, covariates: Sequence[str], columns: PairColumns
     given = [name for name in covariates if name in table.columns]
     computed = [name for name in covariates if name not in table.columns]
     columns = grouped(columns, table)
-    problems = [] if covariates else [Problem("--on", f"got none; give columns, or {', '.join(COVARIATES)}")]
+    problems = [] if covariates else [Problem("--on", f"none given; name columns, or {', '.join(COVARIATES)}")]
     taken = {columns.source, columns.target, columns.transfer, *columns.group}
     free = [name for name, column in zip(table.columns, table, strict=True) if name not in taken and is_numeric(column)]
     problems += [problem for name in computed for problem in covariate_problems(name, free)]

@@ -49,7 +49,7 @@ def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> Judg
     if problems := same_file_problems(file, out):
         raise UserError(problems)
     if out and not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):  # said before anything is paid for
-        raise UserError([Problem("--out", f"{out.parent} is no folder that can be written to")])
+        raise UserError([Problem("--out", f"{out.parent} is not a folder that can be written to")])
     rows = cases(file)
     good = [row for row in rows if isinstance(row, CaseRow)]
     if not good:

@@ -30,7 +30,7 @@ class ListedTask(Result):
 
     name: str
     metric: str
-    """The metric that it is judged by, unless a judge rates it."""
+    """Its main metric, unless a judge rates it."""
     scorer_version: str
     source: str
     """Where its test items come from by default."""
@@ -39,7 +39,7 @@ class ListedTask(Result):
 
 
 class ListedLanguage(Result):
-    """A language that the harness has something for; a study may have others."""
+    """A language that the harness ships something for; a study may use others."""
 
     code: str
     name: str
@@ -58,7 +58,7 @@ class Catalogue(Answer):
 
 
 def catalogue() -> Catalogue:
-    """All that there is."""
+    """Everything that recipes can name."""
     sources: dict[str, list[str]] = defaultdict(list)
     for source in SOURCES.values():
         for language in source.languages:

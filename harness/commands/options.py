@@ -12,7 +12,7 @@ from harness import __version__
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The study's YAML file.", show_default=False)]
 
 
-Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Where runs are kept.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder of all runs.")]
 
 
 Cells = Annotated[str | None, typer.Option("--cells", metavar="NAME,…", help="Only these cells.", show_default="all")]
@@ -27,10 +27,10 @@ Processes = Annotated[
 ]
 
 
-Card = Annotated[bool, typer.Option("--card", help="Also the mixture card of each cell: what its data is.")]
+Card = Annotated[bool, typer.Option("--card", help="Also show each cell's mixture card, which describes its data.")]
 
 
-PAIRS = typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, a pair of languages a row.")
+PAIRS = typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, one pair of languages per row.")
 
 
 SourceColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The language trained on.")]
@@ -39,14 +39,14 @@ SourceColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The language 
 TargetColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The language tested.")]
 
 
-TransferColumn = Annotated[str, typer.Option(metavar="COLUMN", help="What the one did to the other.")]
+TransferColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The effect of the one on the other.")]
 
 
 PairGroup = Annotated[
     str,
     typer.Option(
         metavar="COLUMN,…",
-        help="Columns of which each combination is an analysis.",
+        help="Analyse each combination of these columns separately.",
         show_default="source_task, beside, task and metric, where they are",
     ),
 ]

@@ -1,4 +1,4 @@
-"""harness plan: every cell to the row, in what cells differ, and what this machine will need."""
+"""harness plan: every cell down to the row, how cells differ, and what this machine will need."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class SummaryRow(Result):
     task: str
     metric: str
     main: bool
-    """Whether the task is judged by this metric."""
+    """Whether this is the task's main metric."""
     group: str
     """A language, a group of languages, or a figure made of two groups."""
     kind: Kind

@@ -41,7 +41,7 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
                 say(f"error: training ended with status {status}; the messages above say why")
                 raise typer.Exit(status if status > 0 else 1)
         else:
-            say("train: every cell is trained already")
+            say("train: every cell is already trained")
     with timed("evaluate", times):
         from harness.evaluation.cells import evaluate_cells
 

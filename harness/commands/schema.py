@@ -25,12 +25,12 @@ ANSWERS = {
 
 
 def print_schema(name: str) -> None:
-    """Prints a JSON Schema. Raises UserError for a name that there is not."""
+    """Prints a JSON Schema. Raises UserError for an unknown name."""
     print(json.dumps(schema_of(name), indent=1, ensure_ascii=False))
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """The JSON Schema of a recipe, or of a command's answer. Raises UserError for a name that there is not."""
+    """The JSON Schema of a recipe, or of a command's answer. Raises UserError for an unknown name."""
     if name == "recipe":
         return recipe_schema()
     if name not in ANSWERS:

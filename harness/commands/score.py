@@ -33,7 +33,7 @@ def score_predictions(
 ) -> FileScores:
     """Scores a file, writes the scores of its rows if `out` says where, and returns the summary.
 
-    Raises UserError for a task, an identifier or a column that there is not, a file that cannot be read or written,
+    Raises UserError for an unknown task, identifier or column, a file that cannot be read or written,
     and one without a good row.
     """
     file, problems = named_file(path, columns, group)

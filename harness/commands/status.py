@@ -56,7 +56,7 @@ def status_of(study: PlannedStudy) -> StudyStatus:
     """State, steps done and items scored of every cell, and of the base model where it is evaluated."""
     scored: dict[str, int] = {}
     if StudyFolder(study.folder).scores.is_file():
-        with suppress(DamagedError):  # it was told of already
+        with suppress(DamagedError):  # it was already reported
             scores, _ = current_scores(study)
             examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
             scored = dict(examples.group_by("cell").len().iter_rows())

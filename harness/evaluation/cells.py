@@ -102,7 +102,7 @@ def trained_adapter(plan: CellPlan) -> Adapter:
             [
                 Problem(
                     str(plan.run.adapter),
-                    "is not the adapter this cell's record names; delete the cell's folder and train it again",
+                    "is not the adapter named in this cell's record; delete the cell's folder and train it again",
                 )
             ]
         )

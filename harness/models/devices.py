@@ -20,7 +20,7 @@ DECIDING_VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What trains and generates here, as far as it decides the number format."""
+    """The device that trains and generates here, as far as it decides the number format."""
 
     kind: Literal["cuda", "cpu"]
     name: str

@@ -43,7 +43,7 @@ def study_precision(folder: Path, wanted: Dtype | Literal["auto"]) -> Precision:
 
 
 def begun_precision(folder: Path) -> Precision | None:
-    """What a study was begun with, by its own file, or by the record of any of its cells."""
+    """The number format that a study started with, from its own file or the record of any of its cells."""
     kept = read_json(StudyFolder(folder).study)
     if kept:
         return Precision(kept["dtype"], kept["reason"])
@@ -55,7 +55,7 @@ def begun_precision(folder: Path) -> Precision | None:
 
 
 def begin_in(folder: Path, precision: Precision, device: Device) -> list[str]:
-    """Notes the number format of a study that begins; what there is to say where this device would take another.
+    """Records the number format of a new study; returns a note if this device would choose another.
 
     Raises UserError for bfloat16 on a GPU without it: vLLM refuses that.
     """
@@ -69,7 +69,7 @@ def begin_in(folder: Path, precision: Precision, device: Device) -> list[str]:
     if here.dtype == precision.dtype:
         return []
     if precision.dtype == "float32":
-        return [f"model.dtype: float32 ({precision.reason}), though this device would take bfloat16: {here.reason}"]
+        return [f"model.dtype: float32 ({precision.reason}), although this device supports bfloat16: {here.reason}"]
     return [
         f"model.dtype: bfloat16 ({precision.reason}) is emulated here, since {here.reason}: a product takes "
         f"{emulation_cost():.0f} times as long as in float32, and the study about as many times; auto takes float32"
@@ -77,7 +77,7 @@ def begin_in(folder: Path, precision: Precision, device: Device) -> list[str]:
 
 
 def note_in_study(folder: Path, **entries: Any) -> None:
-    """Adds entries to what is known of the whole study."""
+    """Adds entries to the record of the whole study."""
     path = StudyFolder(folder).study
     write_json(path, (read_json(path) or {}) | entries)
 

@@ -97,7 +97,7 @@ def write_rows(path: Path, rows: Iterator[tuple[Rendering, bool]]) -> None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is there, and is what was written."""
+    """Whether a file exists and is unchanged since it was written."""
     try:
         verify(path)
     except (FileNotFoundError, DamagedError):
@@ -106,7 +106,7 @@ def is_whole(path: Path) -> bool:
 
 
 def job_of(study: Study, plan: CellPlan, rows: str) -> CellJob:
-    """All that a process needs to train a cell."""
+    """Everything that a process needs to train a cell."""
     recipe = plan.cell.recipe
     return CellJob(
         name=plan.name,

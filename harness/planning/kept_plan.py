@@ -1,7 +1,7 @@
-"""A planned study, read from what was kept of its plan: for commands that need no rows, no tokenizer and no model.
+"""A planned study, read from its kept plan: for commands that need no rows, tokenizer or model.
 
 The plan is kept in the study's folder under a key of all that it follows from. Where any of that has changed, the study
-is planned anew; nothing is ever read of a plan that might be another.
+is planned anew; a plan that might be out of date is never read.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ DECIDING_PACKAGES = ("transformers", "tokenizers", "pydantic")
 
 
 class KeptCell(Result):
-    """What is kept of a cell."""
+    """A cell in the kept plan."""
 
     name: str
     identity: dict[str, Any]
@@ -57,7 +57,7 @@ class KeptCell(Result):
 
 
 class KeptPlan(Result):
-    """What is kept of a study's plan."""
+    """A study's plan as it is kept on disk."""
 
     key: str
     model_files: str | None
@@ -102,7 +102,7 @@ class PlannedStudy:
     folder: Path
     kept: KeptPlan
     damage: Sequence[Damage] = ()
-    """Files that are not what was written."""
+    """Files that changed since they were written."""
 
     @cached_property
     def groups(self) -> LanguageGroups:
@@ -163,7 +163,7 @@ def just_planned(study: Study) -> PlannedStudy:
 
 
 def read_plan(folder: Path, key: str, model_files: str | None) -> KeptPlan | None:
-    """What was kept under this key; None where nothing was, or something else, or of another base model."""
+    """The plan kept under this key; None if there is none, or it is of another key or base model."""
     try:
         kept = KeptPlan.model_validate_json(read_sealed(StudyFolder(folder).plan))
     except (OSError, DamagedError, ValidationError):
@@ -211,7 +211,7 @@ def keep_plan(study: Study) -> KeptPlan:
 
 
 def jaccard(one: set[int], other: set[int]) -> float:
-    """The share that two sets have in common of all that is in either (Jaccard 1901)."""
+    """The size of two sets' intersection over that of their union (Jaccard 1901)."""
     return len(one & other) / len(one | other)
 
 

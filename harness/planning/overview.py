@@ -1,4 +1,4 @@
-"""A plan in the terminal: every cell to the row, in what cells differ, and what this machine will need."""
+"""A plan in the terminal: every cell down to the row, how cells differ, and what this machine will need."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def show_plan(plan: StudyPlan) -> None:
     show_table(lengths)
     for cell in plan.cells:
         if cell.also:
-            line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, done once")
+            line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, run once")
     show_differences(plan.differences)
     drawn, ordered = (
         ", ".join(map(str, sorted({getattr(cell, name) for cell in plan.cells})))
@@ -91,7 +91,7 @@ def show_plan(plan: StudyPlan) -> None:
         there = {tested_set.language for tested_set in plan.evaluation if tested_set.task == task}
         lacking = [language for language in plan.languages if language not in there]
         if lacking:
-            line(f"Not tested in {task}, for want of rows: {' '.join(lacking)}")
+            line(f"Not tested in {task}, which has no test rows for them: {' '.join(lacking)}")
     show_lm_eval(plan)
     for note in plan.notes:
         line(note)
@@ -101,7 +101,7 @@ def show_plan(plan: StudyPlan) -> None:
 def show_time(left: TimeLeft) -> None:
     """How long the study will still take here, and how that is known."""
     if left.problem:
-        line(f"Time: not known, since the probe failed: {left.problem}")
+        line(f"Time: unknown, as the probe failed: {left.problem}")
     elif left.total:
         line(
             f"Time on this machine: about {duration(left.total)}, of which training {duration(left.training)}, "
@@ -125,9 +125,9 @@ def show_lm_eval(plan: StudyPlan) -> None:
         line(f"Evaluation by lm_eval: {task}, {parts[0].metric}, in {named}")
         lacking = [language for language in plan.languages if language not in {part.language for part in parts}]
         if lacking:
-            line(f"Not tested in {task}, no task of lm_eval being named for it: {' '.join(lacking)}")
+            line(f"Not tested in {task}, as the recipe names no lm_eval task for them: {' '.join(lacking)}")
         if left_out := list(dict.fromkeys(metric for part in parts for metric in part.left_out)):
-            line(f"Left out of {task}, not being means over items: {', '.join(left_out)}")
+            line(f"Left out of {task}, as they are not means over items: {', '.join(left_out)}")
         if cut := [f"{part.shortened} {part.language}" for part in parts if part.shortened]:
             line(f"Questions of {task} longer than the model takes, cut from the left: {', '.join(cut)}")
 

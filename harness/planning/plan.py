@@ -41,7 +41,7 @@ class PlannedRows(Result):
 
 
 class PlannedCell(Result):
-    """A cell to the row."""
+    """A cell, down to the row."""
 
     name: str
     also: tuple[str, ...]
@@ -64,7 +64,7 @@ class PlannedCell(Result):
 
 
 class PlannedDifference(Result):
-    """In what two neighbouring cells differ."""
+    """How two neighbouring cells differ."""
 
     before: str
     after: str
@@ -153,7 +153,7 @@ class TimeLeft(Result):
 
 
 class StudyPlan(Answer):
-    """Every cell to the row, in what cells differ, what they are tested on, and how long it will take here."""
+    """Every cell down to the row, how cells differ, what they are tested on, and how long it will take here."""
 
     study: str
     model: str
@@ -174,14 +174,14 @@ class StudyPlan(Answer):
     evaluation: tuple[TestedSet, ...]
     lm_eval: tuple[TestedByLmEval, ...]
     notes: tuple[str, ...] = ()
-    """What else to know of how examples are put to the model."""
+    """Further notes on how examples are put to the model."""
     time: TimeLeft = TimeLeft()
     cards: dict[str, tuple[CardRow, ...]] | None = None
     """What each cell's data is, where it was asked for."""
 
 
 def plan_of(study: Study) -> StudyPlan:
-    """The plan of a study, without its cards and the time it takes, and as if nothing of it were done."""
+    """The plan of a study as if none of it were done, without its cards and the time it takes."""
     return StudyPlan(
         study=study.recipe.study,
         model=study.model.identity,
@@ -256,18 +256,20 @@ def conversation_notes(study: Study) -> list[str]:
     if not named:
         return []
     prompts, chat = study.recipe.prompts, study.renderer.template is not None
-    form = "put to the chat template verbatim" if chat else "plain text in the words of their task, without a template"
+    form = (
+        "put to the chat template verbatim" if chat else "plain text with the wording of their task, without a template"
+    )
     turns = "every turn" if prompts.supervise == "every" else "the last turn"
     notes = [f"Conversations of {', '.join(named)}: {form}; {turns} of the assistant is supervised "
              f"(prompts.supervise: {prompts.supervise})"]  # fmt: skip
     if chat and not prompts.verbatim and study.evaluation_sets:
-        notes.append("Test prompts stand in the words of their task, which conversations do not; "
+        notes.append("Test prompts get the wording of their task, which conversations do not; "
                      "prompts.words: none leaves these out")  # fmt: skip
     return notes
 
 
 def differences_of(study: Study) -> Iterator[PlannedDifference]:
-    """In what neighbouring cells differ."""
+    """How neighbouring cells differ."""
     compared = [Compared(plan.cell, plan.allotments, plan.mixture, plan.steps) for plan in study.plans]
     for difference in neighbours(compared, study.recipe.grid):
         yield PlannedDifference(

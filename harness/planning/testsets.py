@@ -76,7 +76,7 @@ def tested_languages(recipe: Recipe, source: Source) -> list[str]:
 
 
 def tested_places(recipe: Recipe, source: Source, language: str) -> NDArray[np.int64]:
-    """The test items' places in order; of a parallel source, those that all languages have."""
+    """The positions of the test items in order; for a parallel source, those that all languages have."""
     split = recipe.evaluation.split
     items = source.pool(split, language).items
     kept = np.arange(len(items))

@@ -1,4 +1,4 @@
-"""lm_eval's tasks that a recipe names: which they are, in what language, and what is wrong with the names."""
+"""The lm_eval tasks that a recipe names: which they are, in which language, and what is wrong with the names."""
 
 from __future__ import annotations
 

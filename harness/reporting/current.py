@@ -1,4 +1,4 @@
-"""The stored scores that are of the adapters there are now."""
+"""The stored scores of the current adapters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.runs.folder import StudyFolder
 
 
 def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
-    """The stored scores of the base and of the adapters there are now; and cells whose scores are of others.
+    """The stored scores of the base and of the current adapters; and cells whose scores are of older ones.
 
     Raises UserError where nothing was scored yet.
     """

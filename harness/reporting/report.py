@@ -45,7 +45,7 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
     path = StudyFolder(study.folder).scores
     scores, stale = current_scores(study)
     if scores.is_empty():
-        message = f"holds no scores of the adapters there are now, but of {', '.join(stale)}; run: harness eval RECIPE"
+        message = f"holds no scores of the adapters there are now, only of {', '.join(stale)}; run: harness eval RECIPE"
         raise UserError([Problem(str(path), message)])
     analysis = analysed(study, scores)
     for name, table in analysis.tables.items():
@@ -209,7 +209,7 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
     if diverged:
         notes.append(f"diverged in training, and left out: {', '.join(diverged)}")
     notes += [
-        f"{cell.name} is also {', '.join(cell.names[1:])}: the same training on the same rows, done once"
+        f"{cell.name} is also {', '.join(cell.names[1:])}: the same training on the same rows, run once"
         for cell in study.cells
         if cell.also
     ]
@@ -227,7 +227,7 @@ def current_predictions(study: PlannedStudy, stale: list[str]) -> pl.DataFrame |
         return None
     try:
         return read_table(path).filter(~pl.col("cell").is_in(stale))
-    except DamagedError:  # it was told of already
+    except DamagedError:  # it was already reported
         return None
 
 

@@ -83,7 +83,7 @@ def models_left(study: PlannedStudy, plans: list[PlannedCell]) -> float:
     path = StudyFolder(study.folder).predictions
     there: dict[tuple[str, str | None], int] = {}
     if path.is_file():
-        with suppress(pl.exceptions.PolarsError, OSError):  # a damaged table is told of elsewhere, and made again
+        with suppress(pl.exceptions.PolarsError, OSError):  # a damaged table is reported elsewhere and remade
             counts = pl.read_parquet(path, columns=["cell", "adapter"]).group_by("cell", "adapter").len()
             there = {(cell, adapter): count for cell, adapter, count in counts.iter_rows()}
     models: list[tuple[str, str | None]] = [(BASE, None)] if study.recipe.evaluation.base else []
@@ -92,7 +92,7 @@ def models_left(study: PlannedStudy, plans: list[PlannedCell]) -> float:
 
 
 def kept_pace(study: PlannedStudy) -> KeptPace | None:
-    """The pace measured before of this plan on this machine, if there is one."""
+    """The pace measured earlier for this plan on this machine, if there is one."""
     try:
         pace = KeptPace.model_validate_json(read_sealed(StudyFolder(study.folder).pace))
     except (OSError, DamagedError, ValidationError):

@@ -114,7 +114,7 @@ def ids_like(model: Any, rows: int, tokens: int) -> torch.Tensor:
 
 def fitted(call: Callable[[int], None], rows: int) -> float:
     """Seconds that a call with so many rows takes, reckoned from fewer where it would take long."""
-    timed(call, 1)  # what comes first is slower
+    timed(call, 1)  # the first call is slower
     tried = 1
     while (seconds := timed(call, tried)) < LONG_ENOUGH and tried < rows:
         tried = min(rows, 4 * tried)
