@@ -28,32 +28,59 @@ def score(
     task: Annotated[str, typer.Option(help="math, math-lm-eval, summarization, instructions or language.")],
     out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where each row's scores go.")] = None,
     as_json: Json = False,
+    among: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LANG,…",
+            help="Languages that an answer may be in beside its own; another: any other.",
+            show_default="en,another",
+        ),
+    ] = None,
     identifier: Annotated[
-        str, typer.Option(metavar="NAME", help="What tells languages: py3langid, or fasttext (lid.176).")
-    ] = "py3langid",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What tells languages: py3langid, or fasttext (lid.176).",
+            show_default="py3langid",
+        ),
+    ] = None,
+    rule: Annotated[
+        str, typer.Option(metavar="NAME", help="harness; or benchmark, of the language confusion benchmark.")
+    ] = "harness",
+    thoughts: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'OPEN CLOSE'",
+            help="What opens and closes your model's thoughts, besides <think> and the like.",
+            show_default=False,
+        ),
+    ] = None,
     processes: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes.", show_default="cores")] = None,
 ) -> None:
     """Score predictions made anywhere, per language. Bad rows are reported by line and touch no other.
 
     A row holds id, language and prediction; for math a reference number, for summarization a reference text
     and if you like the source text, for instructions constraints. math-lm-eval is math with the scores of
-    lm-evaluation-harness beside ours.
+    lm-evaluation-harness beside ours. Thoughts and blocks of code are set apart before anything is scored.
 
     Examples:
 
         harness score predictions.jsonl --task math --out scores.jsonl
 
         harness score summaries.jsonl --task summarization --json > scores.json
+
+        harness score answers.jsonl --task language --among en,es,fr,another
     """
     with reporting_mistakes():
-        from harness.commands.score import score_predictions
+        from harness.commands.score import closed_set_note, score_predictions, score_settings
         from harness.prediction_files import show_scores
 
-        data = score_predictions(file, task, out, processes, identifier)
+        settings = score_settings(among, identifier, rule, thoughts or [])
+        data = score_predictions(file, task, out, processes, settings)
         if as_json:
             print(data.as_json())
         else:
-            show_scores(task, data)
+            show_scores(task, data, closed_set_note(task, settings))
 
 
 @app.command(rich_help_panel=PANEL)

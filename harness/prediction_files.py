@@ -60,8 +60,8 @@ class FileScores(Answer):
     bad: tuple[BadRowFound, ...]
 
 
-def show_scores(title: str, found: FileScores) -> None:
-    """A row per language and metric: the mean with its interval, and how many rows it is of."""
+def show_scores(title: str, found: FileScores, note: str | None = None) -> None:
+    """A row per language and metric: the mean with its interval, and how many rows it is of; then a note, if any."""
     table = plain_table(title, ("language", "metric"), ("mean", "95 %", "scored", "unscored", "no answer"))
     for language, metrics in found.languages.items():
         for place, (metric, each) in enumerate(metrics.items()):
@@ -70,6 +70,8 @@ def show_scores(title: str, found: FileScores) -> None:
             table.add_row("" if place else language, metric, mean, f"{low}–{high}" if low else "", *counts)
     show_table(table)
     versions = dict.fromkeys(each.version for metrics in found.languages.values() for each in metrics.values())
+    if note:
+        line(note)
     line(f"versions: {'; '.join(filter(None, versions))}")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from data_mixes.example import Example
 from data_mixes.prompts import Renderer
 from eval.engines.engine import Adapter, Engine, EngineSettings, Request, ScoredRow
-from eval.scorers.language import Identifier
+from eval.scorers.identifiers import Identifier
 from eval.tasks import TASKS
 
 Question: TypeAlias = Request | ScoredRow

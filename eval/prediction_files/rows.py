@@ -16,9 +16,10 @@ from babel import Locale
 from eval.judges.wording import Case
 from eval.scorers.answers import reference_value
 from eval.scorers.constraints import constraint_problem
-from eval.scorers.language import DEFAULT, Identifier
-from eval.scorers.locales import base_of
+from eval.scorers.identifiers import DEFAULT, Identifier
+from eval.scorers.language import ANOTHER
 from eval.scorers.score import Score
+from eval.scorers.thoughts import THOUGHTS, Markers
 
 ScoredTask: TypeAlias = Literal["math", "math-lm-eval", "summarization", "instructions", "language"]
 """math-lm-eval is math with lm-evaluation-harness's scores beside ours."""
@@ -54,12 +55,21 @@ class ScoredRow:
     scores: tuple[Score, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Among:
-    """The languages between which answers are told apart, where the task is to tell, and by what."""
+Rule: TypeAlias = Literal["harness", "benchmark"]
+"""Whose rule tells the language of answers: ours, or the language confusion benchmark's."""
+RULES: tuple[Rule, ...] = get_args(Rule)
 
-    candidates: tuple[str, ...] = ()
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """What the scores of a row depend on beside the row: on no other row of the file."""
+
+    candidates: tuple[str, ...] = ("en", ANOTHER)
+    """The languages that an answer may be in beside the one expected."""
     identifier: Identifier = DEFAULT
+    rule: Rule = "harness"
+    thoughts: Markers = THOUGHTS
+    """What opens and closes a model's thoughts, which are set apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +79,6 @@ class CaseRow:
     line: int
     id: Any
     case: Case
-
-
-def among_of(path: Path, task: ScoredTask, identifier: Identifier) -> Among:
-    """The languages of a file, where the task is to tell them apart."""
-    languages = tuple(dict.fromkeys(map(base_of, languages_of(path)))) if task == "language" else ()
-    return Among(languages, identifier)
-
-
-def languages_of(path: Path) -> tuple[str, ...]:
-    """The languages that occur in a file: those between which answers are told apart."""
-    found: set[str] = set()
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            row = parsed(number, line)
-            if isinstance(row, dict):
-                found.add(row["language"])
-    return tuple(sorted(found))
 
 
 def parsed(number: int, line: bytes) -> dict[str, Any] | BadRow:

@@ -17,40 +17,42 @@ from typing import Any, TypeVar
 
 from eval.prediction_files.rows import (
     REQUIREMENTS,
-    Among,
     BadRow,
     ScoredRow,
     ScoredTask,
-    among_of,
+    ScoreSettings,
     parsed,
 )
 from eval.prediction_files.tally import Tallies
 from eval.scorers.answers import score_answer
 from eval.scorers.constraints import score_constraints
-from eval.scorers.language import DEFAULT, Identifier, score_language
+from eval.scorers.language import score_language
+from eval.scorers.language_confusion import score_as_benchmark
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
 from eval.scorers.locales import base_of
 from eval.scorers.score import Score
 from eval.scorers.summaries import score_summary
+from eval.scorers.thoughts import answer_text
 
 Result = TypeVar("Result")
 
 CHUNK = 1000
+DEFAULT = ScoreSettings()
 
 
 def score_file(
-    path: Path, task: ScoredTask, processes: int | None = None, identifier: Identifier = DEFAULT
+    path: Path, task: ScoredTask, processes: int | None = None, settings: ScoreSettings = DEFAULT
 ) -> Iterator[ScoredRow | BadRow]:
     """The rows of a file in their order. Raises OSError for a file that cannot be read."""
-    for rows in in_chunks(path, partial(score_lines, task, among_of(path, task, identifier)), processes):
+    for rows in in_chunks(path, partial(score_lines, task, settings), processes):
         yield from rows
 
 
 def score_to_text(
-    path: Path, task: ScoredTask, processes: int | None = None, identifier: Identifier = DEFAULT
+    path: Path, task: ScoredTask, processes: int | None = None, settings: ScoreSettings = DEFAULT
 ) -> Iterator[tuple[str, Tallies]]:
     """Chunk by chunk the scores as JSON lines, and their tallies: what processes hand over fastest."""
-    return in_chunks(path, partial(lines_to_text, task, among_of(path, task, identifier)), processes)
+    return in_chunks(path, partial(lines_to_text, task, settings), processes)
 
 
 def in_chunks(
@@ -72,21 +74,23 @@ def in_chunks(
                 yield waiting.popleft().result()
 
 
-def lines_to_text(task: ScoredTask, among: Among, lines: Sequence[tuple[int, bytes]]) -> tuple[str, Tallies]:
+def lines_to_text(task: ScoredTask, settings: ScoreSettings, lines: Sequence[tuple[int, bytes]]) -> tuple[str, Tallies]:
     """The scores of some lines as JSON lines, and their tallies."""
     tallies, text = Tallies(), list[str]()
-    for row in score_lines(task, among, lines):
+    for row in score_lines(task, settings, lines):
         tallies.add(row)
         text += [json.dumps(each, ensure_ascii=False) + "\n" for each in output_rows(MAIN[task], row)]
     return "".join(text), tallies
 
 
-def score_lines(task: ScoredTask, among: Among, lines: Iterable[tuple[int, bytes]]) -> list[ScoredRow | BadRow]:
+def score_lines(
+    task: ScoredTask, settings: ScoreSettings, lines: Iterable[tuple[int, bytes]]
+) -> list[ScoredRow | BadRow]:
     """The scores of some lines."""
-    return [score_line(task, among, number, line) for number, line in lines]
+    return [score_line(task, settings, number, line) for number, line in lines]
 
 
-def score_line(task: ScoredTask, among: Among, number: int, line: bytes) -> ScoredRow | BadRow:
+def score_line(task: ScoredTask, settings: ScoreSettings, number: int, line: bytes) -> ScoredRow | BadRow:
     """One line's scores, or why it has none."""
     row = parsed(number, line)
     if isinstance(row, BadRow):
@@ -94,23 +98,27 @@ def score_line(task: ScoredTask, among: Among, number: int, line: bytes) -> Scor
     problem = REQUIREMENTS[task](row)
     if problem:
         return BadRow(number, row["id"], problem)
-    return ScoredRow(number, row["id"], row["language"], tuple(SCORERS[task](row, among)))
+    row["written"], row["prediction"] = row["prediction"], answer_text(row["prediction"], settings.thoughts)
+    return ScoredRow(number, row["id"], row["language"], tuple(SCORERS[task](row, settings)))
 
 
-SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], Among], Sequence[Score]]] = {
+SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], ScoreSettings], Sequence[Score]]] = {
     "math": lambda row, _: [score_answer(row["prediction"], row["reference"], row["language"])],
     "math-lm-eval": lambda row, _: [
         score_answer(row["prediction"], row["reference"], row["language"]),
-        *score_as_lm_eval(row["prediction"], row["reference"], base_of(row["language"])),
+        *score_as_lm_eval(row["written"], row["reference"], base_of(row["language"])),
     ],
     "summarization": lambda row, _: score_summary(
         row["prediction"], row["reference"], row.get("source") or "", base_of(row["language"])
     ),
     "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"]),
-    "language": lambda row, among: score_language(
-        row["prediction"], base_of(row["language"]), among.candidates, among.identifier
+    "language": lambda row, settings: (
+        score_as_benchmark(row["written"], row["language"])
+        if settings.rule == "benchmark"
+        else score_language(row["prediction"], row["language"], settings.candidates, settings.identifier)
     ),
 }
+"""Task → its scores of a row: `prediction` is what was answered, `written` all that was written."""
 
 
 MAIN: Mapping[ScoredTask, str] = {

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eval.scorers.language import VERSION as LANGUAGE_VERSION
-from eval.scorers.language import identify
+from eval.scorers.identifiers import VERSION as LANGUAGE_VERSION
+from eval.scorers.identifiers import identify
 from eval.scorers.score import Score
 
 METRIC = "prompt_pass"

@@ -11,7 +11,7 @@ from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
 from eval.analysis.groups import GAP, PERFORMANCE, LanguageGroups
-from eval.scorers.language import IDENTIFIERS, available
+from eval.scorers.identifiers import IDENTIFIERS, available
 from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
 from harness.recipe.named_tasks import named_tasks, naming_problems

@@ -12,7 +12,7 @@ from data_mixes.mixture import Component, ItemPolicy, Unit
 from data_mixes.pairs import Variant
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
-from eval.scorers.language import Identifier
+from eval.scorers.identifiers import Identifier
 from harness.recipe.section import Amount, PositiveInt, Section
 from harness.recipe.source_settings import SourceSettings
 
