@@ -34,7 +34,7 @@ class Record(NamedTuple):
     """A row of a file, or what is there in its stead."""
 
     number: int
-    """Of the row: its line in JSON lines; in other files rows are counted from 1, a header being one."""
+    """Of the row: its line in JSON lines; in other files rows are counted from 1, without the header."""
     place: int
     """What the user finds it by: a line, or in an array or a Parquet file a row."""
     row: dict[str, Any] | str
@@ -53,8 +53,9 @@ def plain_suffix(path: Path) -> str:
 
 
 def read_records(path: Path, needed: Sequence[str] = (), header: bool = True) -> Iterator[Record]:
-    """The rows of a file in their order. `needed` names the columns that it must have.
+    """The rows of a file in their order.
 
+    `needed` names the columns that it must have; without it, no two columns may be called alike.
     Values are as JSON and Parquet have them; in CSV and TSV all are text. Without a header, the columns of those are
     "1", "2" and so on. Raises FileError.
     """
@@ -135,7 +136,7 @@ def separated(path: Path, needed: Sequence[str], header: bool, delimiter: str, q
         if first is None:
             raise FileError(f"{path} line {first_line}: {NOT_CLOSED}")
         names = first if header else [str(number) for number in range(1, len(first) + 1)]
-        require(path, needed, names)
+        require(path, needed or filter(None, names), names)
         if not header and first:
             yield Record(1, first_line, dict(zip(names, first, strict=True)))
         for number, (line, fields) in enumerate(lines, 1 if header else 2):

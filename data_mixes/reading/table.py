@@ -35,6 +35,8 @@ DROPS, KEYS, ROWS = "drops.json", ".keys.npy", ".rows.npy"
 PROBLEM = "problem"
 FORMAT = "2"
 """Raised when the same tables come out as different rows."""
+CONVERSATIONS = "2"
+"""The same, of conversations."""
 KEPT = pa.schema([SCHEMA.field(name) for name in ("item_id", "prompt", "target", "answer", "constraints", "history")])
 BATCH_ROWS, BATCH_BYTES = 16_384, 1 << 25
 PLAIN_NUMBER = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -104,7 +106,9 @@ class TableSource(Source):
     @cached_property
     def version(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A hash of content and columns."""
-        decided_by = [FORMAT, self.origin(), self.name, self.languages, asdict(self.columns)]
+        decided_by: list[Any] = [FORMAT, self.origin(), self.name, self.languages, asdict(self.columns)]
+        if self.columns.conversation:
+            decided_by.append(CONVERSATIONS)
         return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:12]
 
     def adapted(self, table: pa.Table, split: Split) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
@@ -27,10 +27,12 @@ from eval.judges.judge import (
 from eval.judges.wording import RATING, VERSION, WIN_RATE, Case
 from eval.predictions_and_scores import NOT_GENERATED, place_of
 from eval.scorers.score import Score
+from eval.scorers.thoughts import without_thoughts
 from harness.console import progress, say
 from harness.errors import Problem, UserError
 from harness.models.judge import Where, in_recipe, made_judge
-from harness.recipe import schema as settings
+from harness.recipe import evaluation_section as settings
+from harness.recipe.grid import name_of
 from harness.results import Result
 
 if TYPE_CHECKING:
@@ -126,15 +128,19 @@ def judge_study(
     """
     given = study.recipe.evaluation.judge
     assert given is not None
+    if given.against is not None:
+        given = given.model_copy(update={"against": name_of(study.cells, given.against)})
     judge = made_judge(given, lambda: (study.engine, study.precision.dtype), in_recipe)
     wanted = [each for each in prompts if each.example.task in given.tasks]
     written = [each for each in wanted if each.key in completions]
-    opponents = {key_of(each.example): completions[each.key].text for each in written
+    markers = study.recipe.evaluation.thought_markers
+    responses = {each.key: without_thoughts(completions[each.key].text, markers) for each in written}
+    opponents = {key_of(each.example): responses[each.key] for each in written
                  if each.model.name == given.against}  # fmt: skip
     cases = [
         Case(
             instruction=instruction_of(study, each.example),
-            response=completions[each.key].text,
+            response=responses[each.key],
             language=each.example.language,
             reference=each.example.target,
             opponent=opponents.get(key_of(each.example)) if each.model.name != given.against else None,
@@ -169,7 +175,7 @@ def with_unscored(scores: Sequence[Score], each: Prompted, given: settings.Judge
 def instruction_of(study: Study, example: Example) -> str:
     """What the models were asked, without exemplars: the conversation up to the prompt, in the words of its task."""
     few_shot = study.recipe.prompts.few_shot.get(example.task)
-    turns = study.renderer.turns(example)[2 * few_shot.shots if few_shot else 0 :]
+    turns = study.renderer.turns(replace(example, history=example.history[few_shot.shots if few_shot else 0 :]))
     if len(turns) == 1:
         return turns[0]["content"].strip()
     return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content'].strip()}" for turn in turns)

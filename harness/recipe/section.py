@@ -12,6 +12,10 @@ PositiveInt = Annotated[int, Field(gt=0)]
 Amount = Annotated[int, Field(ge=0)]
 
 
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What NumPy takes for a seed, and so does transformers."""
+
+
 class Section(BaseModel):
     """A part of a recipe: no unknown keys, no changes, no guessing of types."""
 
