@@ -38,7 +38,7 @@ def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Comple
         for each in prompts
         if each.key in completions
     ]
-    return pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("adapter", "cluster"), pl.String))
 
 
 CUT_OFF = 0.05
@@ -92,7 +92,7 @@ def scores_table(
                 *languages.score(each.example, answer),
             ]
         rows += [place_of(each, sampled) | asdict(score) for score in scores]
-    texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
+    texts = dict.fromkeys(("adapter", "cluster", "answer", "reason"), pl.String)
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
     mains = {each.task: evaluation.tasks[each.task].metric for each in evaluation.evaluation_sets}
     split = [split_scores(table.filter(pl.col("task") == name), metric) for name, metric in mains.items()]
@@ -110,7 +110,10 @@ def first_samples(predictions: pl.DataFrame) -> pl.DataFrame:
 
 
 def place_of(each: Prompted, sampled: bool = False) -> dict[str, Any]:
-    """Which model and example a row is of; the adapter's name tells a cell from one trained anew."""
+    """Which model and example a row is of; the adapter's name tells a cell from one trained anew.
+
+    Items of one cluster, such as a template, are not independent.
+    """
     return ({SAMPLE: each.sample} if sampled else {}) | {
         "cell": each.model.name,
         "adapter": each.model.adapter.name if each.model.adapter else None,
@@ -118,4 +121,5 @@ def place_of(each: Prompted, sampled: bool = False) -> dict[str, Any]:
         "language": each.example.language,
         "item": each.example.item_id,
         "id": each.example.id,
+        "cluster": each.example.cluster,
     }

@@ -24,9 +24,12 @@ from eval.generation.requests import Evaluation, EvaluationSet, ModelUnderTest
 from eval.predictions_and_scores import endings, first_samples, predictions_table, scores_table
 from eval.report.text_tables import endings_table
 from eval.scorers.samples import over_samples, pass_at, sizes
+from eval.tasks import TASKS
 from harness.errors import UserError
+from harness.planning.lengths import length_for
 from harness.planning.plan import plan_of
 from harness.planning.study import Study
+from harness.runs.record import write_json
 from tests.support import embedded
 
 
@@ -186,3 +189,53 @@ def test_a_length_is_given_once(recipe_data: dict[str, Any], write_recipe: Calla
     recipe_data["evaluation"] |= {"max_tokens": {"math": 8}, "decoding": {"math": {"max_tokens": 9}}}
     with pytest.raises(UserError, match=r"evaluation.max_tokens.math is given too; keep one"):
         Study(write_recipe(recipe_data), tmp_path / "runs")
+
+
+# --- how long completions may be
+
+
+def lengths(study: Study) -> dict[str, int]:
+    return {each.task: each.max_tokens for each in study.evaluation_sets}
+
+
+def test_completions_may_be_longer_than_the_longest_reference_in_any_language(
+    recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    recipe_data["evaluation"]["max_tokens"] = {"math": 8}
+    study = Study(write_recipe(recipe_data), tmp_path / "runs")
+    targets = [
+        example.target for each in study.evaluation_sets if each.task == "instructions" for example in each.examples
+    ]
+    longest = max(map(len, study.renderer.ids(targets))) + 1
+    assert lengths(study)["math"] == 8
+    assert lengths(study)["instructions"] >= 1.5 * longest > lengths(study)["instructions"] - 16
+    assert length_for(40, [[1] * 10]) == 40 and length_for(40, [[1] * 31]) == 48 and length_for(8, []) == 16
+
+
+def test_a_study_keeps_the_length_that_it_was_begun_with(
+    recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    del recipe_data["evaluation"]["max_tokens"]
+    recipe_data["evaluation"]["items"] = 1
+    first = Study(write_recipe(recipe_data), tmp_path / "runs")
+    before = lengths(first)
+    first.begin()
+    note = tmp_path / "runs" / "small" / "study.json"
+    kept = json.loads(note.read_text(encoding="utf-8"))
+    assert kept["max_tokens"] == before
+    write_json(note, kept | {"max_tokens": before | {"math": 99}})
+    recipe_data["evaluation"]["items"] = 9
+    again = Study(write_recipe(recipe_data), tmp_path / "runs")
+    assert lengths(again) == before | {"math": 99}
+
+
+def test_a_study_begun_before_references_counted_keeps_the_tasks_own(
+    recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    del recipe_data["evaluation"]["max_tokens"]
+    study = Study(write_recipe(recipe_data), tmp_path / "runs")
+    (tmp_path / "runs" / "small").mkdir(parents=True)
+    write_json(tmp_path / "runs" / "small" / "study.json", {"dtype": "float32", "reason": "as the recipe says"})
+    assert lengths(study) == {name: TASKS[name].max_tokens for name in ("math", "instructions")}
+    study.begin()
+    assert lengths(Study(write_recipe(recipe_data), tmp_path / "runs")) == lengths(study)

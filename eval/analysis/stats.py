@@ -153,7 +153,7 @@ def estimate(
         return Estimate(n, mean, None, None)
     worst, best = ends
     shares = math.isfinite(best) and bool(np.isin(known, ends).all())
-    if shares and ((runs, languages, codes) == (1, 1, None) or mean in ends):
+    if shares and ((runs == languages == 1 and codes is None) or mean in ends):
         low, high = wilson((mean - worst) / (best - worst), units)
         return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))
     table = clustered(contributions(compared(values)), codes)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-KEYS = ("cell", "adapter", "task", "language", "item", "id")
+KEYS = ("cell", "adapter", "task", "language", "item", "id", "cluster")
+"""What tells one example of one model from another, of these columns those that a table has."""
 PASS = "pass@"
 SAMPLE = "sample"
 """The column with the number of a completion among those of its prompt; there where there are several."""
@@ -37,7 +38,7 @@ def over_samples(scores: pl.DataFrame, mains: dict[str, str]) -> pl.DataFrame:
     """
     columns = [name for name in scores.columns if name != SAMPLE]
     told = pl.when(pl.col("reason").is_not_null().all()).then(pl.col("reason").first())
-    means = scores.group_by(*KEYS, "metric", maintain_order=True).agg(
+    means = scores.group_by(*keys_in(scores), "metric", maintain_order=True).agg(
         value=pl.col("value").mean(),
         version=pl.format("{} mean@{}", pl.col("version").first(), pl.len()),
         answer=pl.col("answer").first(),
@@ -53,9 +54,14 @@ def over_samples(scores: pl.DataFrame, mains: dict[str, str]) -> pl.DataFrame:
     return pl.concat(parts)
 
 
+def keys_in(scores: pl.DataFrame) -> list[str]:
+    """`KEYS`, as far as a table has them: that of earlier studies has no clusters."""
+    return [name for name in KEYS if name in scores.columns]
+
+
 def passes(scores: pl.DataFrame) -> pl.DataFrame:
     """Rows by pass@k of scores that are 0 or 1; null where fewer than k samples are scored."""
-    counts = scores.group_by(*KEYS, maintain_order=True).agg(
+    counts = scores.group_by(*keys_in(scores), maintain_order=True).agg(
         scored=pl.col("value").is_not_null().sum(),
         right=pl.col("value").sum(),
         version=pl.col("version").first(),

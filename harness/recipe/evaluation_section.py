@@ -80,7 +80,7 @@ class Decoding(Section):
     """How completions of a task are written."""
 
     max_tokens: PositiveInt | None = None
-    """The longest completion in tokens."""
+    """The longest completion in tokens. Default: one and a half times the longest reference of the test items."""
     stop: tuple[str, ...] | None = None
     """Texts that end a completion. Default: the task's own; none with a chat template, where the end of turn does."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
