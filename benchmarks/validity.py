@@ -1,6 +1,6 @@
 """Do the statistics hold what they promise? Simulated studies of right and wrong answers, whose truth is known.
 
-    python benchmarks/validity.py [STUDIES] [differences|curves]
+    python benchmarks/validity.py [STUDIES] [differences|curves|transfer]
 
 A study has a base and eight amounts, each trained under 1, 3 or 5 seeds, and 50 or 250 items in three languages. Items,
 items in a language, items under a setting, seeds, and an item under a seed all have effects of their own.
@@ -23,12 +23,13 @@ from eval.analysis.curves import (
     points_of,
     seen_unseen_correlation,
 )
-from eval.analysis.design import Curve, Design
+from eval.analysis.design import BASE, Curve, Design
 from eval.analysis.families import Arm, compare_family
 from eval.analysis.groups import OTHERS, LanguageGroups
 from eval.analysis.halves import highest
 from eval.analysis.panel import Panel
 from eval.analysis.stats import Difference, contributions
+from eval.analysis.transfer import Source, Transfer
 from eval.analysis.variance import Floats, run_variance
 
 AMOUNTS, LANGUAGES, DRAWS = 8, 3, 1000
@@ -181,6 +182,35 @@ def curve_row(condition: CurveCondition, count: int) -> str:
     )
 
 
+def false_transfers(runs: int, seeds: float, count: int) -> dict[str, float]:
+    """Table of transfer → studies with a false finding in it: four languages trained on, to no effect."""
+    rng, languages, items, luck = np.random.default_rng(0), ("en", "fr", "ja", "ko"), 100, seeds / 100
+    sources = {language: Source("math", language) for language in languages}
+    names = {language: tuple(f"{language}-{run}" for run in range(runs)) for language in languages}
+    design, found = Design(names), dict.fromkeys(("transfer", "donors", "recipients", "asymmetry"), 0)
+    for _ in range(count):
+        share = 0.4 + rng.normal(0, 0.15, (1, 1, items, 1)) + rng.normal(0, 0.06, (1, 1, items, 4))
+        of_runs = rng.normal(0, luck, (5, runs, 1, 1)) + rng.normal(0, luck / 3, (5, runs, 1, 4))
+        of_runs[-1] = 0  # the base has no seed
+        share = share + rng.normal(0, 0.04, (5, 1, items, 1)) + of_runs
+        right = (rng.random(share.shape) < np.clip(share, 0.005, 0.995)).astype(np.float64)
+        values = np.concatenate([right[:4].reshape(4 * runs, items, 4), right[4:, 0]])
+        flat = (*(run for members in names.values() for run in members), BASE)
+        made = Transfer.of([Panel("math", "accuracy", flat, languages, values)], sources, design)
+        for name in found:
+            found[name] += bool((getattr(made, name)["p_adjusted"] < 0.05).any())
+    return {name: times / count for name, times in found.items()}
+
+
+def print_transfer(count: int) -> None:
+    """The table of matrices."""
+    print("| runs | seeds, points | matrix | donors | recipients | asymmetry |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    for runs, seeds in ((1, 0.0), (3, 1.6), (3, 3.2), (5, 3.2)):
+        shares = (f"{100 * share:.1f} %" for share in false_transfers(runs, seeds, count).values())
+        print(f"| {runs} | {seeds:g} | {' | '.join(shares)} |", flush=True)
+
+
 def print_curves(count: int) -> None:
     """The table of curves."""
     print(
@@ -209,6 +239,6 @@ def print_differences(count: int) -> None:
 
 if __name__ == "__main__":
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    tables = {"differences": print_differences, "curves": print_curves}
+    tables = {"differences": print_differences, "curves": print_curves, "transfer": print_transfer}
     for table in sys.argv[2:] or tables:
         tables[table](wanted)

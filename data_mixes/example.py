@@ -48,6 +48,8 @@ class Example:
     """Whether prompt, target and history are the turns of a conversation, which a chat model is given verbatim."""
     system: str | None = None
     """What the system says before a conversation."""
+    cluster: str | None = None
+    """What items have in common: a template, an article, a conversation. They are no independent evidence."""
 
 
 SCHEMA = pa.schema(
@@ -62,6 +64,7 @@ SCHEMA = pa.schema(
         ("answer", TEXT),
         ("constraints", TEXT),
         ("history", TEXT),
+        ("cluster", TEXT),
     ]
 )
 """Examples on disk; constraints and history (see `history_text`) are JSON, null where there are none."""
@@ -81,6 +84,7 @@ def to_table(examples: Iterable[Example]) -> pa.Table:
             "answer": example.answer,
             "constraints": json.dumps(example.constraints, ensure_ascii=False) if example.constraints else None,
             "history": history_text(example),
+            "cluster": example.cluster,
         }
         for example in examples
     ]

@@ -86,7 +86,7 @@ def content_key(example: Example) -> bytes:
     content: tuple[Any, ...] = (
         example.task, example.language, example.prompt_language, example.prompt, example.target, example.history
     )  # fmt: skip
-    if example.conversation:
+    if example.conversation or example.system:
         content = (*content, "conversation", example.system)
     return xxhash.xxh3_128_digest(json.dumps(content).encode())
 

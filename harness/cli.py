@@ -105,8 +105,8 @@ def compare(
 ) -> None:
     """Two cells item by item: differences A − B per language, and the items on which they part, side by side.
 
-    Differences are paired by item, with 95 % intervals and p-values of sign flips over items, adjusted by Holm's
-    method over the languages, and over the groups. One run each: they say nothing of other seeds. Of a table that
+    Differences are paired by item, with 95 % intervals and p-values of sign flips over items, adjusted (max-t)
+    over the languages, and over the groups. One run each: they say nothing of other seeds. Of a table that
     harness score --out wrote, the rows are compared in which a column, such as the model, says the one or the other.
 
     Examples:

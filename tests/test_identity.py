@@ -84,7 +84,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.primary": ({"math": "seen"}, RESUMED),
     "evaluation.items": (3, RESUMED),
     "evaluation.max_tokens": ({"math": 9}, RESUMED),
-    "evaluation.stop": ({"math": ["###"]}, RESUMED),
+    "evaluation.decoding": ({"math": {"stop": ["###"]}}, RESUMED),
     "evaluation.identifier": ("fasttext", RESUMED),
     "evaluation.base": (False, RESUMED),
     "evaluation.judge": ({"model": "m", "endpoint": "http://localhost:1/v1"}, RESUMED),
@@ -98,6 +98,10 @@ CHANGED_ELSEWHERE = {
     "evaluation.lm_eval_folder": "as above",
     "evaluation.tasks.*.code": "tests/test_own_tasks.py; its hash is in the versions of its scores",
     "evaluation.metrics": "as above",
+    **{
+        f"evaluation.decoding.*.{key}": "tests/test_decoding.py; it is in the keys of completions, not of cells"
+        for key in ("max_tokens", "stop", "temperature", "samples", "system")
+    },
     "evaluation.metrics.*.code": "as above",
     "evaluation.metrics.*.tasks": "as above",
 }

@@ -175,9 +175,9 @@ def test_the_best_donor_is_named_with_what_it_is_compared_with() -> None:
 
     (sure,) = told(0.1, 0.0)
     assert sure.startswith("math: English, one of 2 languages trained on, helps other languages most: +10.0 (95 % CI ")
-    assert "against base (p < 0.001)" in sure
+    assert "against base (of these trained models: p < 0.001)" in sure
     (chance,) = told(0.005, 0.0)
-    assert "against base; this difference is within noise (p = " in chance
+    assert "against base; this difference is within noise (of these trained models: p = " in chance
     assert told(0.1, 0.1) == [], "none is highest"
 
 

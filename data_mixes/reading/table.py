@@ -37,7 +37,9 @@ FORMAT = "2"
 """Raised when the same tables come out as different rows."""
 CONVERSATIONS = "2"
 """The same, of conversations."""
-KEPT = pa.schema([SCHEMA.field(name) for name in ("item_id", "prompt", "target", "answer", "constraints", "history")])
+KEPT = pa.schema(
+    [SCHEMA.field(name) for name in ("item_id", "prompt", "target", "answer", "constraints", "history", "cluster")]
+)
 BATCH_ROWS, BATCH_BYTES = 16_384, 1 << 25
 PLAIN_NUMBER = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
@@ -59,6 +61,8 @@ class Columns:
     kwargs: str | None = None
     """IFEval's arguments of its instructions."""
     conversation: str | None = None
+    cluster: str | None = None
+    """The same for items that have something in common beyond one item: a template, an article, a conversation."""
 
     @property
     def named(self) -> dict[str, str | None]:
@@ -109,7 +113,10 @@ class TableSource(Source):
     @cached_property
     def version(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A hash of content and columns."""
-        columns = {held: name for held, name in asdict(self.columns).items() if name or held != "kwargs"}
+        columns = asdict(self.columns)
+        del columns["cluster"]  # it changes no row, but only how sure one is of what was tested on them
+        if not columns["kwargs"]:
+            del columns["kwargs"]  # sources made before it existed keep their version
         decided_by: list[Any] = [FORMAT, self.origin(), self.name, self.languages, columns]
         if self.columns.conversation:
             decided_by.append(CONVERSATIONS)
@@ -144,7 +151,9 @@ class TableSource(Source):
         """The folder with one language of a split as Arrow, or all languages; written on first use, atomically."""
         wanted = (language,) if self.apart else self.languages
         group = language if self.apart else "all"
-        folder = cache_folder() / "sources" / f"{self.name}-{self.version}" / split / group
+        clusters = self.columns.cluster
+        kept = f"{self.name}-{self.version}" + (f"-{xxhash.xxh3_64_hexdigest(clusters.encode())}" if clusters else "")
+        folder = cache_folder() / "sources" / kept / split / group
         if folder.is_dir():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -370,7 +379,8 @@ class TablePool(Pool):
 
     def _examples(self, kept: pa.Table) -> pa.Table:
         """Kept rows with what all rows of the pool have in common."""
-        constant: Mapping[str, str | None] = {"task": self.task, "language": self.language, "prompt_language": None}
+        constant: dict[str, str | None] = {"task": self.task, "language": self.language, "prompt_language": None}
+        constant |= {name: None for name in SCHEMA.names if name not in ("id", *constant, *kept.column_names)}
         ids = joined("@", kept["item_id"], self.language)
         columns = {
             name: ids

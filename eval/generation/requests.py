@@ -38,6 +38,10 @@ class EvaluationSet:
     max_tokens: int
     stop: tuple[str, ...] | None = None
     """Texts that end a completion; None: the task's own, or none where a chat template marks the end of turn."""
+    temperature: float = 0.0
+    """What logits are divided by before a token is drawn; 0: greedy decoding."""
+    samples: int = 1
+    """How many completions there are of each prompt."""
 
     def stops(self, task: Task, chat: bool) -> tuple[str, ...]:
         """The texts that end a completion of the task, of a model that is prompted as chat or with plain text."""
@@ -54,6 +58,8 @@ class Prompted:
     example: Example
     request: Request
     key: str
+    sample: int = 0
+    """Which of several completions of the example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +112,21 @@ class Evaluation:
             for evaluation_set in self.evaluation_sets
             for example, (ids, _) in zip(evaluation_set.examples, self.rendered(evaluation_set), strict=True)
         ]
-        return [self._prompted(model, *each) for model in self.models for each in rendered]
+        return [
+            self._prompted(model, evaluation_set, example, ids, sample)
+            for model in self.models
+            for evaluation_set, example, ids in rendered
+            for sample in range(evaluation_set.samples)
+        ]
 
     def _prompted(
-        self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...]
+        self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...], sample: int
     ) -> Prompted:
         stops = evaluation_set.stops(self.tasks[evaluation_set.task], chat=self.renderer.template is not None)
-        request = Request(ids, evaluation_set.max_tokens, stops, model.adapter)
-        return Prompted(model, example, request, self.key(request))
+        temperature = evaluation_set.temperature
+        seed = seed_of(ids, sample) if temperature else None
+        request = Request(ids, evaluation_set.max_tokens, stops, model.adapter, temperature, seed)
+        return Prompted(model, example, request, self.key(request), sample)
 
     def key(self, question: Question) -> str:
         """A hash of all that decides the answer to a question."""
@@ -121,6 +134,8 @@ class Evaluation:
         decided_by: list[Any] = [self.base_identity, adapter, self.engine_version, self.model_settings["dtype"]]
         if isinstance(question, Request):
             decided_by += [question.prompt_ids, question.max_tokens, question.stop]
+            if question.temperature:
+                decided_by += [question.temperature, question.seed]
         else:
             decided_by += [question.prompt_ids, question.completion_ids]
         return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
@@ -149,6 +164,12 @@ class Evaluation:
     def likelihoods(self) -> Path:
         """Where finished chunks of log-probabilities are kept."""
         return self.folder / "likelihoods"
+
+
+def seed_of(prompt_ids: Sequence[int], sample: int) -> int:
+    """The seed of a sample: another for every prompt, so that what is drawn of one says nothing of another."""
+    digest = hashlib.sha256(json.dumps([list(prompt_ids), sample]).encode()).digest()
+    return int.from_bytes(digest[:4], "big")
 
 
 def pending_chunks(asked: Sequence[AnyKeyed], done: Container[str], size: int) -> list[list[AnyKeyed]]:

@@ -9,8 +9,8 @@ import polars as pl
 
 from eval.analysis.curves import CurveFinding
 from eval.analysis.design import BASE, Design
-from eval.analysis.families import BY_FLIPS
-from eval.analysis.groups import OTHERS, PERFORMANCE, SEEN, UNSEEN, LanguageGroups, language_name
+from eval.analysis.groups import HELD_OUT, OTHERS, PERFORMANCE, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
+from eval.analysis.stats import BY_FLIPS
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.analysis.variance import LEVEL
 from eval.scorers.metrics import metric_of
@@ -34,8 +34,8 @@ def sentences(
     highest = [
         _highest(str(task), group, part, comparisons, groups, design, selected)
         for (task,), part in summary.filter("main").group_by(["task"], maintain_order=True)
-        for group in dict.fromkeys((groups.primary_of(str(task)), *groups.named, SEEN, UNSEEN))
-        if group in groups.means()
+        for group in dict.fromkeys((groups.primary_of(str(task)), *groups.named, SEEN, UNSEEN, STUDY_SEEN, HELD_OUT))
+        if group in groups.comparable()
     ]
     donors = _donors(transfer) if transfer else ()
     return [*_seeds(comparisons), *filter(None, highest), *_curves(curves, groups), *donors, *_costs(seconds)]
@@ -183,7 +183,8 @@ def _donors(transfer: Transfer) -> Iterator[str]:
         source = f"{language_name(row['source'])}, one of {part.height} languages trained on{beside}"
         noise = "" if row["p_adjusted"] < LEVEL else "; this difference is within noise"
         gain = f"{factor * row['difference']:+.1f}{ends} against {row['against']}{noise}"
-        yield f"{row['task']}: {source}, helps other languages most: {gain} ({p_value(row['p_adjusted'])})."
+        models = "of these trained models: " if row["test"] == BY_FLIPS else ""
+        yield f"{row['task']}: {source}, helps other languages most: {gain} ({models}{p_value(row['p_adjusted'])})."
 
 
 def _costs(seconds: Mapping[str, float]) -> Iterator[str]:

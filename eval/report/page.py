@@ -58,6 +58,8 @@ class Page:
     summary: pl.DataFrame
     scores: pl.DataFrame
     predictions: pl.DataFrame | None = None
+    endings: pl.DataFrame | None = None
+    """How completions ended, as `eval.predictions_and_scores.endings` counts them."""
     cards: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict[str, Sequence[Mapping[str, Any]]])
     """Per cell, rows of its mixture card."""
     provenance: Mapping[str, object] = field(default_factory=dict[str, object])

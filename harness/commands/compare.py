@@ -10,11 +10,12 @@ import polars as pl
 from data_mixes.reading.records import READERS, plain_suffix
 from data_mixes.reading.streams import STANDARD_INPUT
 from data_mixes.storage import write_text
+from eval.analysis.families import Arm, compare_family
 from eval.analysis.groups import ALL
 from eval.analysis.long_tables import SCORED
 from eval.analysis.panel import Panel, panels_of
-from eval.analysis.stats import differences, holm
 from eval.analysis.summary import main_panels
+from eval.predictions_and_scores import first_samples
 from eval.scorers.main_metric import main_metrics
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
@@ -26,6 +27,8 @@ from harness.runs.folder import StudyFolder
 from harness.table_files import read_table as read_table_of
 
 SHARED = ("task", "language", "item", "id")
+ONE_RUN = "* Of these two models: another seed of either may score otherwise."
+"""What p-values of two cells are of, each being one run."""
 
 
 class ComparedRow(Result):
@@ -43,7 +46,7 @@ class ComparedRow(Result):
     """The ends of the 95 % interval."""
     p: float | None
     p_adjusted: float | None
-    """By Holm's method over the languages, and over the groups."""
+    """Over the languages, and over the groups, by the largest statistic of all (max-t)."""
     detectable: float | None
     """The smallest difference that would be found four times in five."""
 
@@ -98,7 +101,7 @@ def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
     if problems:
         raise UserError(problems)
     chosen = scores.filter(pl.col("cell").is_in([one, other]))
-    rows = all_rows(chosen, main_panels(chosen), one, other, study.groups.all, study.groups.means())
+    rows = all_rows(chosen, main_panels(chosen), one, other, study.groups.all, study.groups.of(one, other).means())
     items = flips(study, chosen, one, other)
     path = StudyFolder(study.folder).comparisons / f"{one}--{other}.jsonl"
     write_text(path, "".join(item.model_dump_json() + "\n" for item in items))
@@ -179,16 +182,16 @@ def all_rows(
 def compared_rows(
     panel: Panel, one: str, other: str, languages: Sequence[str], groups: Mapping[str, tuple[str, ...]], version: str
 ) -> list[ComparedRow]:
-    """A row per language and group of a task; p-values are Holm's over the languages, and over the groups."""
+    """A row per language and group of a task; p-values are adjusted over the languages, and over the groups."""
     if {one, other} - set(panel.runs):
         return []
     single = {language: (language,) for language in languages if language in panel.languages}
     means = {name: members for name, members in groups.items() if set(members) <= set(panel.languages)}
     rows: list[ComparedRow] = []
     for family in (single, means):
-        found = differences([(panel.of((one,), each), panel.of((other,), each)) for each in family.values()])
-        adjusted = holm([each.p for each in found])
-        for name, each, p in zip(family, found, adjusted, strict=True):
+        arms = [tuple(Arm(cell, panel.of((cell,), each)) for cell in (one, other)) for each in family.values()]
+        found = compare_family([(first, second) for first, second in arms], None, panel.clusters)
+        for name, each in zip(family, found, strict=True):
             rows.append(
                 ComparedRow(
                     task=panel.task,
@@ -200,7 +203,7 @@ def compared_rows(
                     low=each.low,
                     high=each.high,
                     p=each.p,
-                    p_adjusted=p,
+                    p_adjusted=each.p_adjusted,
                     detectable=each.detectable,
                 )
             )
@@ -211,7 +214,7 @@ def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> li
     """The items of which the two cells' main scores differ, the largest differences first, with what each wrote."""
     main = pl.DataFrame([*main_metrics(scores).items()], schema=["task", "metric"], orient="row")
     judged = scores.join(main, on=["task", "metric"], how="semi").select("cell", *SHARED, "value", "answer")
-    written = read_table(StudyFolder(study.folder).predictions).select(
+    written = first_samples(read_table(StudyFolder(study.folder).predictions)).select(
         "cell", *SHARED, "prompt", "reference", "completion"
     )
     both = judged.join(written, on=["cell", *SHARED], how="left")
@@ -236,7 +239,7 @@ def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -
     from eval.report.text_tables import p_value
     from eval.scorers.metrics import metric_of
 
-    columns = ("difference", "95 %", "p", "p (Holm)", "items")
+    columns = ("difference", "95 %", "p *", "p * (adjusted)", "items")
     table = plain_table(f"{data.one} − {data.other}", ("task", "metric", "language"), columns)
     before = ""
     for row in data.differences:
@@ -248,6 +251,7 @@ def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -
         table.add_row(*words, label(row.group), known[0] if known else "", interval, *p_values, str(row.items))
         before = row.task
     show_table(table)
+    line(ONE_RUN)
     for item in data.flipped[:shown]:
         line(f"\n{item.task} {item.language} {item.item}")
         line(f"  prompt     {' '.join(item.prompt.split())}")

@@ -12,6 +12,7 @@ import polars as pl
 
 from eval.analysis.design import BASE
 from eval.analysis.summary import summarize
+from eval.predictions_and_scores import first_samples
 from harness.console import progress, say
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
@@ -39,7 +40,7 @@ def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | No
     from eval.interop.inspect_logs import write_logs
 
     scores = chosen_scores(study, cells)
-    predictions = read_table(StudyFolder(study.folder).predictions)
+    predictions = first_samples(read_table(StudyFolder(study.folder).predictions))
     samples = scores.n_unique(["cell", "task", "id"])
     folder = out or StudyFolder(study.folder).exports / to
     try:
@@ -82,8 +83,7 @@ def origin_of(study: PlannedStudy) -> Origin:
         packages=found["packages"],
         git=found["git"],
         sources={name: evaluation.sources.get(name, task.source) for name, task in tasks.items()},
-        max_tokens={
-            name: evaluation.max_tokens.get(name, task.max_tokens) for name, task in study.recipe.known_tasks.items()
-        },
-        stop=evaluation.stop,
+        max_tokens={name: evaluation.decoded(name).max_tokens or task.max_tokens for name, task in tasks.items()},
+        stop={name: evaluation.decoded(name).stop or () for name in tasks},
+        temperature={name: evaluation.decoded(name).temperature for name in tasks},
     )

@@ -124,7 +124,7 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
     mains = main_metrics_of(study)
     write_table(files.scores, with_main(scores, mains))
     if study.recipe.evaluation.judge:
-        judged, judgements = judge_study(study, prompts, completions)
+        judged, judgements = judge_study(study, [each for each in prompts if not each.sample], completions)
         write_table(files.judgements, judgements)
         split = split_scores(pl.concat([scores, judged]), RATING)
         main = pl.col("metric") == RATING + SWITCH_AWARE

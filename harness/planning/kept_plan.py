@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from glob import glob
 from importlib.metadata import version
@@ -104,10 +104,10 @@ class PlannedStudy:
     damage: Sequence[Damage] = ()
     """Files that are not what was written."""
 
-    @property
+    @cached_property
     def groups(self) -> LanguageGroups:
-        """The languages and their groups."""
-        return groups_of(self.recipe)
+        """The languages and their groups, those that each cell is trained on among them."""
+        return groups_of(self.recipe, {cell.name: cell.trained for cell in self.kept.overview.cells}, self.design)
 
     @cached_property
     def design(self) -> Design:
@@ -143,17 +143,18 @@ def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
     parsed, raw = load_recipe(recipe)
     folder = runs / parsed.study
     grid = cells_of(parsed, raw)
-    key = plan_key(parsed, raw, folder, Drawing.of(grid, folder))
-    kept = read_plan(folder, key, stated_model(parsed))
+    kept = read_plan(folder, plan_key(parsed, raw, folder, Drawing.of(grid, folder)), stated_model(parsed))
     if kept is None or (here and kept.machine != machine()):
         from harness.planning.study import Study
 
-        kept = keep_plan(Study(recipe, runs))
-    cells = joined(grid, {name: cell.name for cell in kept.overview.cells for name in cell.also})
-    damage = damage_in(folder, [cell.name for cell in cells])
+        planned = just_planned(Study(recipe, runs))
+    else:
+        cells = joined(grid, {name: cell.name for cell in kept.overview.cells for name in cell.also})
+        planned = PlannedStudy(parsed, raw, cells, folder, kept)
+    damage = damage_in(folder, [cell.name for cell in planned.cells])
     for damaged in damage:
         say(f"{damaged}; harness run and harness eval set it aside and make it again")
-    return PlannedStudy(parsed, raw, cells, folder, kept, damage)
+    return replace(planned, damage=damage)
 
 
 def just_planned(study: Study) -> PlannedStudy:

@@ -67,6 +67,9 @@ def show_plan(plan: StudyPlan) -> None:
     line(f"Generation by {plan.engine.version}: {plan.engine.reason}")
     if tested:
         line(f"Evaluation: {tested}, each in {in_languages}")
+        for each in {each.task: each for each in plan.evaluation}.values():
+            drawn = f"{each.samples} sampled at temperature {each.temperature:g}" if each.temperature else "greedy"
+            line(f"Completions of {each.task}: {drawn}, up to {each.max_tokens} tokens")
     for task in dict.fromkeys(each.task for each in plan.evaluation):
         there = {each.language for each in plan.evaluation if each.task == task}
         lacking = [language for language in plan.languages if language not in there]

@@ -54,6 +54,8 @@ class PlannedCell(Result):
     supervised_tokens: int
     counts: tuple[LanguageCount, ...]
     """Of one epoch, per task and language."""
+    trained: tuple[str, ...]
+    """The languages that it is trained on, of prompts and of answers."""
     allotments: tuple[PlannedRows, ...]
 
 
@@ -96,6 +98,11 @@ class TestedSet(Result):
     items: int
     shortened: int
     """Prompts whose text was shortened to prompts.max_tokens."""
+    max_tokens: int = 0
+    """The longest completion in tokens."""
+    samples: int = 1
+    """Completions of each prompt."""
+    temperature: float = 0.0
 
 
 class TestedByLmEval(Result):
@@ -187,6 +194,7 @@ def plan_of(study: Study) -> StudyPlan:
                 rows=len(plan.rows),
                 supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
                 counts=plan.counts,
+                trained=plan.trained_languages,
                 allotments=tuple(PlannedRows(**asdict(each), repeats=each.repeats) for each in plan.allotments),
             )
             for plan in study.plans
@@ -203,6 +211,9 @@ def plan_of(study: Study) -> StudyPlan:
                 source=tested_source(study.recipe, each.task).name,
                 items=len(each.examples),
                 shortened=study.shortened_tests[each.task, each.language],
+                max_tokens=each.max_tokens,
+                samples=each.samples,
+                temperature=each.temperature,
             )
             for each in study.evaluation_sets
         ),

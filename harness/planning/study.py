@@ -13,19 +13,19 @@ from data_mixes.prompts import PromptError, Renderer
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Measures, TokenStore
 from eval.analysis.design import Design
-from eval.analysis.groups import LanguageGroups
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
 from harness.models.base import ModelFiles, find_model, load_tokenizer
 from harness.models.devices import this_device
 from harness.models.engines import EngineChoice, engine_for
 from harness.models.judge import in_recipe, judge_study_problems, local_renderer
-from harness.models.precision import Precision, begin_in, study_precision
+from harness.models.precision import Precision, begin_in, note_in_study, study_precision
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
-from harness.planning.design import design_of, groups_of
+from harness.planning.design import design_of
 from harness.planning.drawing import Drawing
 from harness.planning.identity import alike, cell_identity
+from harness.planning.lengths import NOTED, noted_lengths, with_lengths
 from harness.planning.lm_eval_sets import lm_eval_sets
 from harness.planning.problems import as_problems, gathered, opening_problems, shortfalls
 from harness.planning.references import references_of
@@ -59,11 +59,6 @@ class Study:
         self.references = references_of(self.recipe)
         self.model: ModelFiles = find_model(self.recipe.model.name, self.recipe.model.revision)
 
-    @property
-    def groups(self) -> LanguageGroups:
-        """The languages and their groups."""
-        return groups_of(self.recipe)
-
     @cached_property
     def design(self) -> Design:
         """How the cells belong together."""
@@ -84,8 +79,12 @@ class Study:
 
         Raises UserError if this one cannot go on.
         """
-        told = self.mend()
-        return told + begin_in(self.folder, self.precision, this_device())
+        told, noted = self.mend(), noted_lengths(self.folder)
+        lengths = {each.task: each.max_tokens for each in self.evaluation_sets}
+        told += begin_in(self.folder, self.precision, this_device())
+        if noted is not None:
+            note_in_study(self.folder, **{NOTED: lengths | noted})
+        return told
 
     def mend(self) -> list[str]:
         """Makes the folder, and sets damaged files aside; what to tell of them. Raises UserError where it cannot."""
@@ -160,8 +159,9 @@ class Study:
     def cards(self, cells: str | None = None) -> dict[str, list[dict[str, Any]]]:
         """The mixture cards of the chosen cells, by name."""
         chosen = {cell.name for cell in choose(self.cells, cells)}
-        return {plan.name: [asdict(row) for row in self._cards.card(plan.mixture)]
-                for plan in self.plans if plan.name in chosen}  # fmt: skip
+        mixtures = {plan.name: plan.mixture for plan in self.plans if plan.name in chosen}
+        self._cards.read(mixtures.values())
+        return {name: [asdict(row) for row in self._cards.card(mixture)] for name, mixture in mixtures.items()}
 
     @cached_property
     def _cards(self) -> Cards:
@@ -226,7 +226,8 @@ class Study:
     def evaluation_sets(self) -> list[EvaluationSet]:
         """The same test items for every cell and in every language of the study."""
         with as_problems(self.recipe):
-            return evaluation_sets(self.recipe)
+            sets = evaluation_sets(self.recipe)
+            return with_lengths(self.recipe, self.folder, sets, self.renderer)
 
     @cached_property
     def lm_eval_sets(self) -> list[LmEvalSet]:

@@ -32,11 +32,22 @@ def evaluation_sets(recipe: Recipe) -> list[EvaluationSet]:
         source = tested_source(recipe, task)
         tested = tested_examples(recipe, source)
         shown = exemplars(recipe, source, tested, recipe.prompts.few_shot.get(task))
-        max_tokens = recipe.evaluation.max_tokens.get(task, recipe.known_tasks[task].max_tokens)
-        stop = recipe.evaluation.stop.get(task)
+        decoding = recipe.evaluation.decoded(task)
+        max_tokens = decoding.max_tokens or recipe.known_tasks[task].max_tokens
         for language, examples in tested.items():
-            prompted = [replace(example, history=(*shown[language], *example.history)) for example in examples]
-            sets.append(EvaluationSet(task, language, tuple(prompted), max_tokens, stop))
+            prompted = tuple(
+                replace(
+                    example,
+                    history=(*shown[language], *example.history),
+                    system=example.system or decoding.system,
+                )
+                for example in examples
+            )
+            sets.append(
+                EvaluationSet(
+                    task, language, prompted, max_tokens, decoding.stop, decoding.temperature, decoding.samples
+                )
+            )
     return sets
 
 

@@ -48,10 +48,23 @@ def check_evaluation(recipe: Recipe) -> list[Problem]:
                 message = f"no prompt for {task!r} in {language!r}; write one under prompts.words.{task}.{language}"
                 problems.append(Problem(f"evaluation.tasks.{place}", message))
     problems += identifier_problems("evaluation.identifier", evaluation.identifier)
-    for key in (*evaluation.sources, *evaluation.max_tokens, *evaluation.stop):
+    for key in (*evaluation.sources, *evaluation.max_tokens, *evaluation.decoding):
         if key not in evaluation.tasks:
             message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"
             problems.append(Problem("evaluation", message))
+    return problems + decoding_problems(recipe)
+
+
+def decoding_problems(recipe: Recipe) -> list[Problem]:
+    """Lengths that are given twice, and samples that would all be the same."""
+    problems: list[Problem] = []
+    for task, given in recipe.evaluation.decoding.items():
+        where = f"evaluation.decoding.{task}"
+        if given.max_tokens is not None and task in recipe.evaluation.max_tokens:
+            problems.append(Problem(f"{where}.max_tokens", f"evaluation.max_tokens.{task} is given too; keep one"))
+        if given.samples > 1 and not given.temperature:
+            message = f"got {given.samples} with temperature 0, which writes the same each time; give a temperature"
+            problems.append(Problem(f"{where}.samples", message))
     return problems
 
 

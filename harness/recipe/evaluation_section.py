@@ -75,6 +75,21 @@ NamesOrOwnTasks: TypeAlias = Annotated[
 ]
 
 
+class Decoding(Section):
+    """How completions of a task are written."""
+
+    max_tokens: PositiveInt | None = None
+    """The longest completion in tokens. Default: one and a half times the longest reference of the test items."""
+    stop: tuple[str, ...] | None = None
+    """Texts that end a completion. Default: the task's own; none with a chat template, where the end of turn does."""
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """What logits are divided by before a token is drawn; 0 takes the likeliest one."""
+    samples: PositiveInt = 1
+    """How many completions are drawn of each prompt: scores are their mean, and pass@k is reported."""
+    system: str | None = None
+    """What the system says before each test prompt."""
+
+
 class Evaluation(Section):
     """What every cell and the untuned base model are tested on."""
 
@@ -97,15 +112,20 @@ class Evaluation(Section):
     items: PositiveInt = 100
     """Test items per task and language: the same in every language, for every model."""
     max_tokens: dict[str, PositiveInt] = {}
-    """The longest completion in tokens, by task."""
-    stop: dict[str, tuple[str, ...]] = {}
-    """Texts that end a completion, by task. Default: with a chat template none, so that only the end of turn does."""
+    """The longest completion in tokens, by task; the same as `decoding.TASK.max_tokens`."""
+    decoding: dict[str, Decoding] = {}
+    """How completions are written, by task."""
     identifier: Identifier = "py3langid"
     """What identifies the language of completions."""
     base: bool = True
     """Whether the untuned base model is evaluated too."""
     judge: Judge | None = None
     """A model that judges completions."""
+
+    def decoded(self, task: str) -> Decoding:
+        """How completions of a task are written."""
+        given = self.decoding.get(task, Decoding())
+        return given if task not in self.max_tokens else given.model_copy(update={"max_tokens": self.max_tokens[task]})
 
     @property
     def code_files(self) -> dict[str, str]:

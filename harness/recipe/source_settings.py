@@ -39,6 +39,8 @@ class SourceColumns(Section):
     """IFEval's `kwargs`, where constraints are its `instruction_id_list`."""
     conversation: str | None = None
     """A conversation in place of prompt and target."""
+    cluster: str | None = None
+    """What items have in common, such as an article: they are resampled together, and n counts clusters."""
 
 
 class SourceSettings(Section):

@@ -14,12 +14,13 @@ from data_mixes.storage import DamagedError, write_text
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE
+from eval.analysis.panel import CLUSTER
 from eval.analysis.selection import highest_settings
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
 from eval.finite import finite_table
 from eval.generation.generate import CANARY, kept_verdicts
-from eval.predictions_and_scores import cut_off_notes, endings
+from eval.predictions_and_scores import cut_off_notes, endings, first_samples
 from eval.report.files import write_report
 from eval.report.findings import sentences
 from eval.report.page import CellFacts, Page
@@ -153,11 +154,14 @@ def study_page(
         also=other_places(study.recipe, study.cells),
         summary=analysis.summary,
         scores=scores,
-        predictions=predictions,
+        predictions=None if predictions is None else first_samples(predictions),
+        endings=None if predictions is None else endings(predictions),
         cards={cell.name: [asdict(row) for row in cell.card] for cell in study.kept.cells},
         provenance=page_provenance(study),
         recipe=as_yaml(study.raw),
-        notes=notes_on_cells(study, scores, stale) + ([] if predictions is None else cut_off_notes(predictions)),
+        notes=notes_on_cells(study, scores, stale)
+        + notes_on_clusters(scores)
+        + ([] if predictions is None else cut_off_notes(predictions)),
         sentences=told,
         comparisons=comparisons if len(comparisons) else None,
         transfer=analysis.transfer,
@@ -180,6 +184,20 @@ def trained_on(plan: PlannedCell) -> dict[tuple[str, str], int]:
 def axis_of_numbers(recipe: Recipe) -> str | None:
     """The first axis of amounts that curves can run along."""
     return next((name for name, axis in recipe.grid.items() if is_scale(axis)), None)
+
+
+def notes_on_clusters(scores: pl.DataFrame) -> list[str]:
+    """Tasks whose items are in clusters, and how many these are."""
+    if CLUSTER not in scores.columns:
+        return []
+    known = scores.filter(pl.col(CLUSTER).is_not_null())
+    counts = known.group_by("task", maintain_order=True).agg(pl.col("item", CLUSTER).n_unique())
+    return [
+        f"{task}: the {items:,} items are of {clusters:,} clusters, such as templates; "
+        "intervals and tests take these for the sample, and n of differences counts them"
+        for task, items, clusters in counts.iter_rows()
+        if clusters < items
+    ]
 
 
 def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) -> list[str]:
