@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import curve_findings
@@ -15,6 +18,7 @@ from eval.analysis.summary import main_panels, summarize
 from eval.report.page import Page
 from eval.report.picture_data import figure_rows
 from eval.report.tables import metric_tables
+from eval.report.terminal import print_tables
 
 STUDY = ("en", "es", "fr", "ja", "zh"), ("ar", "ko", "pt")
 TRAINED = {"none": ("en",), "latin": ("en", "es", "fr"), "other": ("en", "ja", "zh")}
@@ -122,3 +126,14 @@ def test_a_seed_more_pools_the_variance_of_each_settings_own_languages() -> None
     table = compare(main_panels(pl.DataFrame(rows, schema_overrides={"reason": pl.String})), groups, made)
     assert table.filter(group=SEEN)["languages"].to_list() == ["es fr", "ja zh"]
     assert table["p_adjusted"].null_count() == 0 and set(table["runs"]) == {2}
+
+
+def test_the_terminal_marks_what_a_cell_has_not_seen(scores: pl.DataFrame) -> None:
+    console = Console(file=StringIO(), width=200)
+    print_tables(metric_tables(summarize(scores, GROUPS, DESIGN), GROUPS, (BASE, *TRAINED)), GROUPS, console)
+    assert isinstance(console.file, StringIO)
+    lines = {line.split()[0]: line.split() for line in console.file.getvalue().splitlines() if line.strip()}
+    assert lines["cell"][1:9] == ["en", "es", "fr", "ja", "zh", "ar*", "ko*", "pt*"], "which no cell has seen"
+    assert lines["latin"][1:9] == ["100.0", "100.0", "100.0", "40.0*", "40.0*", "40.0", "40.0", "40.0"]
+    assert lines["other"][1:6] == ["100.0", "40.0*", "40.0*", "100.0", "100.0"]
+    assert not any("*" in figure for figure in lines[BASE])

@@ -35,7 +35,9 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
         columns = [column for column in table.columns if column not in (OTHERS, ALL, *groups.named, GAP)]
         for column in columns:
             heading = (
-                f"{column}*" if column in groups.unseen else {PERFORMANCE: f"to {groups.pivot}"}.get(column, column)
+                f"{column}*"
+                if column in groups.unseen
+                else {PERFORMANCE: f"to {groups.pivot}"}.get(column, groups.label(column))
             )
             shown.add_column(heading, justify="right", no_wrap=True)
         for cell, figures in table.rows.items():
