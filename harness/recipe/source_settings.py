@@ -80,7 +80,7 @@ def split_paths(path: str) -> dict[Split, str]:
         return {"train": path}
     splits: tuple[Split, ...] = ("train", "validation", "test")
     paths: dict[Split, str] = {split: path.replace("{split}", split) for split in splits}
-    there: dict[Split, str] = {split: each for split, each in paths.items() if glob(each.replace("{language}", "*"))}  # noqa: PTH207  # the pattern may be absolute
+    there: dict[Split, str] = {split: path for split, path in paths.items() if glob(path.replace("{language}", "*"))}  # noqa: PTH207  # the pattern may be absolute
     return there or paths
 
 
