@@ -152,7 +152,7 @@ SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], ScoreSettings], Sequence[
         row,
         lambda reference: score_summary(row["prediction"], reference, row["source"] or "", base_of(row["language"])),
     ),
-    "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"]),
+    "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"], row["language"]),
     "language": lambda row, settings: (
         score_as_benchmark(row["written"], row["language"])
         if settings.rule == "benchmark"
