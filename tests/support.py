@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from typer import Typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from data_mixes.sources import SOURCES
@@ -25,6 +26,11 @@ def embedded() -> list[EmbeddedSource]:
     found = [source for source in SOURCES.values() if isinstance(source, EmbeddedSource)]
     assert len(found) == 3
     return found
+
+
+def command_names() -> set[str]:
+    """The commands of the command line."""
+    return set(getattr(get_command(app), "commands"))  # noqa: B009  # typer declares no such attribute
 
 
 def small_recipe(tiny_model: Path) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import app
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, command_names
 
 PAGES = sorted(
     [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / "benchmarks").glob("*.md")]
@@ -28,7 +27,7 @@ def test_files_and_commands_that_are_named_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for path in re.findall(r"`((?:harness|eval|data_mixes|tests|recipes|docs)/[\w./-]+\.(?:py|yaml|md))`", text):
         assert (REPOSITORY / path).is_file(), f"{page.name}: {path}"
-    known = {each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands}
+    known = command_names()
     for command in re.findall(r"(?m)^(?:`|\s*)?harness ([a-z]+)\b", text) + re.findall(r"`harness ([a-z]+)\b", text):
         assert command in known, f"{page.name}: harness {command}"
 

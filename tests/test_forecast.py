@@ -3,55 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from harness.planning.kept_plan import PlannedStudy, just_planned
 from harness.planning.study import Study
+from harness.planning.work import TrainingWork, together, training_work
 from harness.training import forecast as forecasts
-from harness.training.forecast import STARTS, TrainingWork, generation_work, time_left, training_work, typical_shape
+from harness.training.forecast import STARTS, kept_pace, mean_shape, models_left, time_left
 from harness.training.probe import Pace
 
 
 @pytest.fixture
-def study(recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path) -> Study:
-    return Study(write_recipe(recipe_data), tmp_path / "runs")
+def study(recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path) -> PlannedStudy:
+    return just_planned(Study(write_recipe(recipe_data), tmp_path / "runs"))
 
 
-def test_the_work_is_that_of_padded_micro_batches(study: Study) -> None:
+def test_the_work_is_that_of_padded_micro_batches(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    study = Study(write_recipe(recipe_data), tmp_path / "runs")
     plan = study.plans[0]  # ten rows, by global batches of four, each sorted by length, and micro-batches of two
     tokens = plan.lengths.tokens.tolist()
     batches = [sorted(tokens[start : start + 4]) for start in (0, 4, 8)]
     padded = sum(2 * max(batch[start : start + 2]) for batch in batches for start in range(0, len(batch), 2))
-    found = training_work(plan, 1)
-    assert (found.micro_batches, found.rows, found.tokens) == (5, 10, padded)
-    assert found.supervised == plan.lengths.supervised_tokens.sum()
+    work = training_work(plan, 1)
+    assert (work.micro_batches, work.rows, work.tokens) == (5, 10, padded)
+    assert work.supervised == plan.lengths.supervised_tokens.sum()
     assert training_work(plan, 2).micro_batches == 3
-    assert typical_shape([TrainingWork(5, 10, 400, 100), TrainingWork(5, 10, 600, 100)]) == (2, 50, 10)
+    halves = [
+        TrainingWork(micro_batches=5, rows=10, tokens=tokens, supervised=supervised)
+        for tokens, supervised in ((400, 150), (600, 50))
+    ]
+    assert mean_shape(together(halves)) == (2, 50, 10)
 
 
-def test_generation_is_of_every_model_that_lacks_it(study: Study) -> None:
-    everything = generation_work(study, study.plans)
-    assert everything.completions == 3 * 12 and everything.new_tokens == 8 * 3 * 12
-    one = generation_work(study, study.plans[:1])
-    assert one.completions == 24 and one.prompt_tokens * 3 == everything.prompt_tokens * 2
-    study.folder.mkdir(parents=True)
+def test_generation_is_of_every_model_that_lacks_it(study: PlannedStudy) -> None:
+    generation = study.kept.work.generation
+    assert generation.prompts == 12 and generation.new_tokens == 8 * 12
+    assert models_left(study, study.plans) == 3 and models_left(study, study.plans[:1]) == 2
     there = pl.DataFrame({"cell": ["base"] * 12 + ["amount-0"] * 12, "adapter": [None] * 12 + ["gone"] * 12})
     there.write_parquet(study.folder / "predictions.parquet")
-    assert generation_work(study, study.plans).completions == 24, "predictions of another adapter do not count"
+    assert models_left(study, study.plans) == 2, "predictions of another adapter do not count"
+    there[:9].write_parquet(study.folder / "predictions.parquet")
+    assert models_left(study, study.plans) == 2.25
 
 
-def test_pace_times_work(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pace_times_work(study: PlannedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[Any] = []
+    pace = Pace(training=2.0, reading=0.5, writing=3.0)
+    monkeypatch.setattr("harness.training.probe.measure", lambda *of: (measured.append(of), pace)[1])
+    left = time_left(study, None)
+    work = study.kept.work
+    assert left.training == pytest.approx(2.0 * sum(cell.micro_batches for cell in work.training.values()))
+    assert left.generation == pytest.approx(3 * (0.5 * work.generation.tokens + 3.0 * work.generation.new_tokens / 16))
+    assert left.total == pytest.approx(left.training + left.generation + STARTS)
+    assert left.emulation is None and left.total_in_float32 == left.total
+    one = time_left(study, "amount-0")
+    assert one.training < left.training and one.generation == pytest.approx(left.generation * 2 / 3)
+    assert len(measured) == 1, "the pace is kept"
+    time_left(study, None, measure_again=True)
+    assert len(measured) == 2
+
+
+@pytest.mark.parametrize("change", ["plan", "machine"])
+def test_a_pace_of_something_else_is_not_used(
+    change: str, study: PlannedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("harness.training.probe.measure", lambda *_: Pace(training=2.0, reading=0.5, writing=3.0))
-    found = time_left(study, None)
-    micro_batches = sum(training_work(plan, 1).micro_batches for plan in study.plans)
-    work = generation_work(study, study.plans)
-    assert found.training == 2.0 * micro_batches
-    assert found.generation == pytest.approx(0.5 * work.prompt_tokens + 3.0 * work.new_tokens / 16)
-    assert found.total == pytest.approx(found.training + found.generation + STARTS)
-    assert found.emulation is None and found.total_in_float32 == found.total
+    time_left(study, None)
+    assert kept_pace(study)
+    other = {"key": "another"} if change == "plan" else {"machine": "another"}
+    assert kept_pace(replace(study, kept=study.kept.model_copy(update=other))) is None
 
 
 def test_emulated_bfloat16_takes_as_many_times_as_long(
@@ -70,12 +97,12 @@ def test_emulated_bfloat16_takes_as_many_times_as_long(
     monkeypatch.setattr(forecasts, "this_device", lambda: Device("cpu", "old", False))
     monkeypatch.setattr(forecasts, "emulation_cost", lambda: 40.0)
     recipe_data["model"]["dtype"] = "bfloat16"
-    found = time_left(Study(write_recipe(recipe_data), tmp_path / "runs"), None)
+    found = time_left(just_planned(Study(write_recipe(recipe_data), tmp_path / "runs")), None)
     assert measured == ["float32"], "the probe itself must not take minutes"
     assert found.training == 40 * (found.total_in_float32 - STARTS)
 
 
-def test_a_probe_that_fails_stops_no_study(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_probe_that_fails_stops_no_study(study: PlannedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Pace:
         raise RuntimeError("out of memory\nand a long trace")
 
@@ -84,7 +111,7 @@ def test_a_probe_that_fails_stops_no_study(study: Study, monkeypatch: pytest.Mon
     assert found.problem == "RuntimeError: out of memory" and found.total == 0
 
 
-def test_the_real_probe_measures_within_its_time(study: Study) -> None:
+def test_the_real_probe_measures_within_its_time(study: PlannedStudy) -> None:
     found = time_left(study, "amount-3")
     assert 0 < found.training < 600 and 0 < found.generation < 600
     assert found.device and found.probe

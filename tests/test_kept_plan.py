@@ -14,7 +14,9 @@ import pytest
 from harness.errors import UserError
 from harness.planning import kept_plan
 from harness.planning.kept_plan import planned_study
+from harness.planning.plan import TimeLeft
 from harness.planning.study import Study
+from harness.training.forecast import time_left
 from tests.support import REPOSITORY
 from tests.test_made_before import made_before  # noqa: F401  # a fixture
 
@@ -90,8 +92,28 @@ def test_another_experiment_of_the_name_is_refused_from_what_is_kept(recipe: Pat
         _ = planned_study(recipe, runs).plans
 
 
+def test_another_machine_plans_anew_what_it_will_do_itself(
+    recipe: Path, tmp_path: Path, planned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_plan, "machine", lambda: "one with eight GPUs")
+    planned_study(recipe, tmp_path / "runs")
+    assert planned == [], "status and report say nothing of machines"
+    planned_study(recipe, tmp_path / "runs", here=True)
+    planned_study(recipe, tmp_path / "runs", here=True)
+    assert planned == ["again"]
+
+
+def test_a_kept_plan_shows_what_was_planned_and_how_far_it_is(recipe: Path, tmp_path: Path) -> None:
+    new, again = planned_study(recipe, tmp_path / "runs"), planned_study(recipe, tmp_path / "runs")
+    assert again.kept == new.kept
+    again.plans[0].run.begin()
+    shown = again.overview(["amount-0"], TimeLeft(training=3.0))
+    assert [(cell.name, cell.state) for cell in shown.cells] == [("amount-0", "training")]
+    assert shown.time.total == 3.0
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["status", "report"])
+@pytest.mark.parametrize("command", ["status", "report", "plan"])
 def test_light_commands_import_nothing_heavy_and_need_no_model(
     command: str,
     made_before: tuple[Path, Path],  # noqa: F811
@@ -105,7 +127,7 @@ def test_light_commands_import_nothing_heavy_and_need_no_model(
     shutil.copytree(data["model"]["name"], tmp_path / "model")
     data["model"]["name"] = str(tmp_path / "model")
     recipe.write_text(json.dumps(data))
-    planned_study(recipe, runs)
+    time_left(planned_study(recipe, runs, here=True), None)
     shutil.rmtree(tmp_path / "model")
     code = f"""
 import sys

@@ -189,6 +189,14 @@ def test_equal_cells_are_one_and_values_can_be_named(recipe_data: dict[str, Any]
     assert [cell.name for cell in cells_of(parse_recipe(data), data)] == ["amount-none", "amount-few"]
 
 
+def test_numbers_of_any_size_can_be_in_names(recipe_data: dict[str, Any]) -> None:
+    data = changed(
+        recipe_data, "grid", {"lr": {"path": "training.learning_rate", "values": [1e30, 2.5e17, 1e-05, 0.1]}}
+    )
+    names = [cell.name for cell in cells_of(parse_recipe(data), data)]
+    assert names == ["lr-1e30", "lr-2.5e17", "lr-1e-05", "lr-0.1"]
+
+
 def test_a_recipe_without_a_grid_is_one_cell(recipe_data: dict[str, Any]) -> None:
     data = {key: value for key, value in recipe_data.items() if key != "grid"}
     assert [cell.name for cell in cells_of(parse_recipe(data), data)] == ["small"]

@@ -72,16 +72,23 @@ def is_one_record(lines: list[str], delimiter: str) -> bool:
 def is_quoted(lines: Iterable[str], delimiter: str) -> bool:
     """Whether a file quotes its fields, as pandas and Python's csv module write it.
 
-    It does if every record is well formed when read with quotes, and some record needs them to be: a quote is
-    doubled, a field holds a line break, or every field of the first line is in quotes.
+    It does if every record is well formed when read with quotes, and some need them to be: a quote is doubled, a
+    field holds a line break or a delimiter, every field of the first line is in quotes, or every field of a column.
     """
     source = Lines(lines)
-    needed = False
+    needed, width = False, 0
+    in_quotes: set[int] | None = None
     try:
         for number, fields in enumerate(csv.reader(source, delimiter=delimiter, strict=True)):
-            taken, source.record = "".join(source.record), []
-            needed |= '""' in taken or taken.rstrip("\r\n").count("\n") > 0
-            needed |= number == 0 and taken.count('"') == 2 * len(fields) and taken.startswith('"')
+            taken, source.record = "".join(source.record).rstrip("\r\n"), []
+            width = width or len(fields)
+            as_they_are = taken.split(delimiter)
+            needed |= '""' in taken or "\n" in taken
+            needed |= len(fields) == width != len(as_they_are)
+            quoted = {place for place, text in enumerate(as_they_are) if len(text) > 1 and text[0] == text[-1] == '"'}
+            needed |= number == 0 and len(quoted) == len(fields)
+            if number:
+                in_quotes = quoted if in_quotes is None else in_quotes & quoted
     except csv.Error:
         return False
-    return needed
+    return needed or bool(in_quotes)

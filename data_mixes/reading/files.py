@@ -10,12 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from data_mixes.example import Split
-from data_mixes.reading.readers import read_file
+from data_mixes.reading.readers import places, read_file
+from data_mixes.reading.records import plain_suffix
 from data_mixes.reading.table import LANGUAGE, Columns, TableSource
 from data_mixes.source import Drops, SourceError
 
-READ_ANEW = (".csv", ".tsv", ".json")
-"""Kinds of files whose rows may be others than before unclosed quotes, quoted TSV and NaN were understood."""
+READING = {".csv": 2, ".json": 2, ".tsv": 3}
+"""How often the reading of a kind of file has changed so that its rows may be others."""
 
 
 class FileSource(TableSource):
@@ -48,7 +49,7 @@ class FileSource(TableSource):
         """The rows of a split's files."""
         for language, path in self.paths(split, languages):
             for table in read_file(self.name, path, self.reads, self.header, drops):
-                yield language, path.name, table
+                yield language, places(path), table
 
     def paths(self, split: Split, languages: Sequence[str]) -> list[tuple[str | None, Path]]:
         """The files of a split, each with its language where the path names it."""
@@ -62,8 +63,8 @@ class FileSource(TableSource):
     def origin(self) -> str:
         """A hash of the files' contents."""
         digest = hashlib.sha256(str(self.header).encode())
-        if any(suffix in READ_ANEW for path in self.files.values() for suffix in Path(path).suffixes):
-            digest.update(b"reading 2")
+        if anew := {READING[kind] for path in self.files.values() if (kind := plain_suffix(Path(path))) in READING}:
+            digest.update(f"reading {max(anew)}".encode())
         for split in sorted(self.files):
             for language, path in self.paths(split, self.languages):
                 try:

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from data_mixes.example import Split
-from data_mixes.reading.readers import LINE, as_text, read_file, require
+from data_mixes.reading.readers import LINE, as_text, read_file
+from data_mixes.reading.records import FileError, place_word, require
 from data_mixes.reading.table import LANGUAGE, NO_NAMES, Columns, TableSource
 from data_mixes.source import Drops, SourceError
 
@@ -132,9 +133,9 @@ class HubSource(TableSource):
             if not paths:
                 raise SourceError(self.name, f"{self.repository} has no file {pattern}")
             for file in paths:
-                file_name = str(file.relative_to(folder))
+                places = f"{file.relative_to(folder)} {place_word(file)}"
                 for table in read_file(self.name, file, self.reads, True, drops):
-                    yield language, file_name, table
+                    yield language, places, table
 
     def _fetched(self, patterns: list[str]) -> Path:
         """The repository's files of these patterns at the commit, from the hub or its cache."""
@@ -155,10 +156,13 @@ class HubSource(TableSource):
             data_set = f"{self.repository} {configuration}".strip()
             data = self._loaded(configuration or None, self.splits[split])
             wanted = [name for name in self.reads if name != LINE]
-            require(self.name, data_set, wanted, data.column_names)
+            try:
+                require(data_set, wanted, data.column_names)
+            except FileError as error:
+                raise SourceError(self.name, str(error)) from None
             start = 1
             for table in data.select_columns(wanted).with_format("arrow").iter(batch_size=BATCH):
-                yield language, data_set, as_text(table, start)
+                yield language, f"{data_set} row", as_text(table, start)
                 start += table.num_rows
 
     def _loaded(self, configuration: str | None, split: str) -> Any:

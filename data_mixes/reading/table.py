@@ -95,7 +95,7 @@ class TableSource(Source):
 
     @abstractmethod
     def read(self, split: Split, languages: Sequence[str], drops: Drops) -> Iterator[tuple[str | None, str, pa.Table]]:
-        """Yields the language (None where a column holds it), the file's name and the columns of some rows."""
+        """Yields the language (None where a column holds it), what places count ("a.jsonl line"), and some rows."""
 
     @abstractmethod
     def origin(self) -> str:
@@ -151,9 +151,9 @@ class TableSource(Source):
     def _prepare(self, split: Split, languages: Sequence[str], folder: Path) -> None:
         drops = Drops()
         writers = {language: PoolWriter(folder / f"{language}.arrow") for language in languages}
-        for language, file_name, table in ahead(self.read(split, languages, drops)):
+        for language, places, table in ahead(self.read(split, languages, drops)):
             mapped = self._mapped(self.adapted(table, split), language)
-            for row_language, rows in by_language(checked(mapped, file_name, self._required, languages, drops)):
+            for row_language, rows in by_language(checked(mapped, places, self._required, languages, drops)):
                 writers[row_language].write(self._identified(rows, split, row_language))
         for language, writer in writers.items():
             writer.close(language, drops)
@@ -210,9 +210,7 @@ class TableSource(Source):
         return pa.table([item_ids, *(rows[name] for name in KEPT.names[1:])], names=KEPT.names).cast(KEPT)
 
 
-def checked(
-    table: pa.Table, file_name: str, required: Sequence[str], languages: Sequence[str], drops: Drops
-) -> pa.Table:
+def checked(table: pa.Table, places: str, required: Sequence[str], languages: Sequence[str], drops: Drops) -> pa.Table:
     """The rows that are valid examples; the others are counted in `drops`."""
 
     def blank(name: str) -> Any:
@@ -231,7 +229,7 @@ def checked(
             rows = np.flatnonzero(fresh)
             reasons = table["problem"].take(rows).to_pylist() if reason == PROBLEM else [reason] * len(rows)
             for row, why in zip(rows, reasons, strict=True):
-                drops.add(why, [f"{file_name} line {table[PLACE][int(row)].as_py()}"])
+                drops.add(why, [f"{places} {table[PLACE][int(row)].as_py()}"])
             bad |= fresh
     return table.filter(pa.array(~bad)) if bad.any() else table
 

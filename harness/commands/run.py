@@ -11,9 +11,8 @@ import typer
 
 from harness.console import counted, duration, output, say, waiting
 from harness.planning.jobs import write_jobs
-from harness.planning.kept_plan import planned_study
+from harness.planning.kept_plan import just_planned, planned_study
 from harness.planning.overview import show_plan
-from harness.planning.plan import plan_of
 from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.training.forecast import time_left, training_in_words
@@ -27,9 +26,10 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         for damage in study.mend():
             say(damage)
         chosen = {cell.name for cell in choose(study.cells, cells)}
-        left = time_left(study, cells)
-        show_plan(plan_of(study, left))
         study.begin()
+        planned = just_planned(study)
+        left = time_left(planned, cells, measure_again=True)
+        show_plan(planned.overview(chosen, left))
     with timed("train", times):
         pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
         if pending:

@@ -6,10 +6,16 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    pass
+DECIDING_VARIABLES = (
+    "ACCELERATE_USE_CPU",
+    "ATEN_CPU_CAPABILITY",
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "ONEDNN_MAX_CPU_ISA",
+)
+"""Variables of the environment that choose devices, or what of a processor is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,14 @@ def this_device() -> Device:
     if on_cpu():
         return Device("cpu", processor_name(), processor_has_bfloat16())
     return Device("cuda", torch.cuda.get_device_name(), torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def machine() -> str:
+    """What a plan's time and number format depend on here, told without loading PyTorch: processor, GPUs, variables."""
+    gpus = [line for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+            for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("Model:")]  # fmt: skip
+    variables = [f"{name}={os.environ[name]}" for name in DECIDING_VARIABLES if name in os.environ]
+    return "; ".join((f"{os.cpu_count()} × {processor_name()}", *gpus, *variables))
 
 
 def processor_has_bfloat16() -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,10 +24,13 @@ from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
 from harness.console import say
+from harness.models.devices import machine
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount
 from harness.planning.design import design_of, groups_of
+from harness.planning.plan import StudyPlan, TimeLeft, plan_of
 from harness.planning.references import references_of
+from harness.planning.work import StudyWork, work_of
 from harness.recipe.grid import Cell, cells_of
 from harness.recipe.load import load_recipe
 from harness.recipe.schema import Recipe
@@ -49,8 +52,6 @@ class KeptCell(Result):
 
     name: str
     identity: dict[str, Any]
-    steps: int
-    counts: tuple[LanguageCount, ...]
     card: tuple[CardRow, ...]
 
 
@@ -72,6 +73,11 @@ class KeptPlan(Result):
     """Tokens per character of the test prompts, per language."""
     token_overlap: dict[str, dict[str, float]]
     """The Jaccard index of the tokens that occur in the test prompts of two languages."""
+    machine: str
+    """Where it was planned."""
+    overview: StudyPlan
+    """What `harness plan` shows of it."""
+    work: StudyWork
     cells: tuple[KeptCell, ...]
 
 
@@ -116,18 +122,28 @@ class PlannedStudy:
     def plans(self) -> list[PlannedCell]:
         """The cells. Raises UserError if a run folder holds another experiment."""
         return [
-            PlannedCell(cell.name, open_cell(self.folder, cell.name, cell.identity), cell.steps, cell.counts)
-            for cell in self.kept.cells
+            PlannedCell(cell.name, open_cell(self.folder, cell.name, kept.identity), cell.steps, cell.counts)
+            for cell, kept in zip(self.kept.overview.cells, self.kept.cells, strict=True)
         ]
 
+    def overview(self, chosen: Collection[str], time: TimeLeft) -> StudyPlan:
+        """What `harness plan` shows: the chosen cells, each in its present state, and the time left."""
+        states = {plan.name: plan.run.record.get("state", "new") for plan in self.plans}
+        cells = [
+            cell.model_copy(update={"state": states[cell.name]})
+            for cell in self.kept.overview.cells
+            if cell.name in chosen
+        ]
+        return self.kept.overview.model_copy(update={"cells": tuple(cells), "time": time})
 
-def planned_study(recipe: Path, runs: Path) -> PlannedStudy:
-    """The study as it was planned, or planned now. Raises UserError."""
+
+def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
+    """The study as it was planned, or planned now; if `here` is wanted, on this machine. Raises UserError."""
     parsed, raw = load_recipe(recipe)
     folder = runs / parsed.study
     key = plan_key(parsed, raw, folder)
     kept = read_plan(folder, key, stated_model(parsed))
-    if kept is None:
+    if kept is None or (here and kept.machine != machine()):
         from harness.planning.study import Study
 
         kept = keep_plan(Study(recipe, runs))
@@ -136,6 +152,11 @@ def planned_study(recipe: Path, runs: Path) -> PlannedStudy:
     for damaged in damage:
         say(f"{damaged}; harness run and harness eval set it aside and make it again")
     return PlannedStudy(parsed, raw, cells, folder, kept, damage)
+
+
+def just_planned(study: Study) -> PlannedStudy:
+    """A study whose rows are at hand, with its plan, which is kept. Raises UserError if it cannot be planned."""
+    return PlannedStudy(study.recipe, study.raw, study.cells, study.folder, keep_plan(study))
 
 
 def read_plan(folder: Path, key: str, model_files: str | None) -> KeptPlan | None:
@@ -166,19 +187,21 @@ def keep_plan(study: Study) -> KeptPlan:
         + sum(len(each.items) for each in study.lm_eval_sets),
         fertility={name: sum(map(len, each)) / sum(map(len, prompts[name])) for name, each in ids.items()},
         token_overlap={one: {other: jaccard(kinds[one], kinds[other]) for other in kinds} for one in kinds},
+        machine=machine(),
+        overview=plan_of(study),
+        work=work_of(study),
         cells=tuple(
             KeptCell(
                 name=plan.name,
                 identity=dict(plan.run.identity),
-                steps=plan.steps,
-                counts=plan.counts,
                 card=tuple(CardRow(**row) for row in cards[plan.name]),
             )
             for plan in study.plans
         ),
     )
     with suppress(OSError):  # a plan that cannot be kept, as on a read-only file system, costs time alone
-        write_sealed(StudyFolder(study.folder).plan, kept.model_dump_json(indent=1) + "\n")
+        shown = kept.model_dump_json(indent=1, by_alias=True, exclude={"overview": {"time"}})
+        write_sealed(StudyFolder(study.folder).plan, shown + "\n")
     return kept
 
 

@@ -147,13 +147,13 @@ class StudyPlan(Answer):
     """Rows that no cell trains on, being too long or tested on."""
     evaluation: tuple[TestedSet, ...]
     lm_eval: tuple[TestedByLmEval, ...]
-    time: TimeLeft
+    time: TimeLeft = TimeLeft()
     cards: dict[str, tuple[CardRow, ...]] | None = None
     """What each cell's data is, where it was asked for."""
 
 
-def plan_of(study: Study, time: TimeLeft) -> StudyPlan:
-    """The plan of a study, without its cards."""
+def plan_of(study: Study) -> StudyPlan:
+    """The plan of a study, without its cards and the time it takes, and as if nothing of it were done."""
     return StudyPlan(
         study=study.recipe.study,
         model=study.model.identity,
@@ -163,7 +163,7 @@ def plan_of(study: Study, time: TimeLeft) -> StudyPlan:
         cells=tuple(
             PlannedCell(
                 name=plan.name,
-                state=plan.run.record.get("state", "new"),
+                state="new",
                 epochs=round(plan.epochs, 3),
                 steps=plan.steps,
                 rows=len(plan.rows),
@@ -210,7 +210,6 @@ def plan_of(study: Study, time: TimeLeft) -> StudyPlan:
             )
             for each in study.lm_eval_sets
         ),
-        time=time,
     )
 
 

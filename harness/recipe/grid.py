@@ -131,7 +131,14 @@ def is_number(value: Any) -> bool:
 def _labelled(values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[str, Any]]:
     if isinstance(values, dict):
         return list(values.items())
-    return [("-".join(map(str, value)) if isinstance(value, list) else str(value), value) for value in values]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return [(label_of(value), value) for value in values]
+
+
+def label_of(value: Any) -> str:
+    """What a value is called in a cell's name; a number of any size in a form that can be one, 1e30 for 1e+30."""
+    if isinstance(value, list):
+        return "-".join(map(label_of, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return str(value).replace("e+", "e") if isinstance(value, float) else str(value)
 
 
 def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mapping[str, Any]) -> dict[str, Any]:

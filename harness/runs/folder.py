@@ -71,6 +71,11 @@ class StudyFolder:
         return self.path / "plan.json"
 
     @property
+    def pace(self) -> Path:
+        """What a probe measured of this machine, for forecasts."""
+        return self.path / "pace.json"
+
+    @property
     def rows(self) -> Path:
         """The folder of rows as token ids, while cells are trained on them."""
         return self.path / "plan"
@@ -134,7 +139,7 @@ class StudyFolder:
     def written_files(self) -> tuple[Path, ...]:
         """The files at the top of the folder that commands write, whatever the study."""
         named = ("summary.csv", "summary.parquet")
-        return (self.study, self.plan, self.predictions, self.scores, self.judgements, self.report,
+        return (self.study, self.plan, self.pace, self.predictions, self.scores, self.judgements, self.report,
                 *(self.path / name for name in named))  # fmt: skip
 
     @property

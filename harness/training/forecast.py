@@ -1,27 +1,26 @@
-"""How long a study will still take on this machine, measured by a probe of some seconds."""
+"""How long a study will still take on this machine: its work, paced by a probe of some seconds, which is kept."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
-import numpy as np
 import polars as pl
+from pydantic import ValidationError
 
-from data_mixes.mixture import batches_by_length
+from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from eval.analysis.design import BASE
 from harness.console import duration
-from harness.models.devices import gpu_count, on_cpu, this_device
+from harness.models.base import find_model
+from harness.models.devices import this_device
 from harness.models.precision import emulation_cost, precision_for
+from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.planning.plan import TimeLeft
+from harness.planning.work import TrainingWork, together
 from harness.recipe.grid import choose
+from harness.results import Result
 from harness.runs.folder import StudyFolder
-from harness.training.batches import micro_batch_of, processes_that_share
-
-if TYPE_CHECKING:
-    from harness.planning.study import CellPlan, Study
 
 SEQUENCES = {"vllm": 256, "transformers": 16}
 """How many completions an engine writes at once."""
@@ -29,33 +28,45 @@ STARTS = 120.0
 """Seconds set aside, unmeasured, for what no probe can tell: loading programs, the engine's start, the report."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingWork:
-    """What there is to train on, padding counted."""
+class KeptPace(Result):
+    """Seconds that this machine takes, the emulation of a number format counted."""
 
-    micro_batches: int
-    rows: int
-    tokens: int
-    supervised: int
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationWork:
-    """What there is to generate."""
-
-    completions: int
-    prompt_tokens: int
-    new_tokens: int
-    """At most."""
+    key: str
+    """Of the plan and the machine that it holds for."""
+    micro_batch: float
+    """Of a micro-batch of training that is the mean of the study; another takes as long as it has tokens."""
+    reading: float
+    """Of a token of a prompt."""
+    writing: float
+    """Of a token of a completion."""
+    emulation: float | None
+    """How many times as long a product takes as in float32, where the number format is emulated."""
+    device: str
+    probe: float
+    """Seconds that measuring took."""
 
 
-def time_left(study: Study, cells: str | None) -> TimeLeft:
+def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = False) -> TimeLeft:
     """The forecast of the chosen cells and the base; why there is none, if the probe fails: no study stops for it."""
     chosen = {cell.name for cell in choose(study.cells, cells)}
+    plans = [plan for plan in study.plans if plan.name in chosen]
+    training = [study.kept.work.training[plan.name] for plan in plans if not plan.run.finished]
+    models = models_left(study, plans)
+    if not training and not models:
+        return TimeLeft()
     try:
-        return forecast(study, [plan for plan in study.plans if plan.name in chosen])
+        pace = (None if measure_again else kept_pace(study)) or measured_pace(study)
     except Exception as error:  # whatever torch or a model's code raises
         return TimeLeft(problem=f"{type(error).__name__}: {error}".splitlines()[0])
+    mean, generation = together(list(study.kept.work.training.values())), study.kept.work.generation
+    return TimeLeft(
+        training=together(training).tokens / mean.tokens * mean.micro_batches * pace.micro_batch,
+        generation=models * (generation.tokens * pace.reading + generation.new_tokens * pace.writing),
+        starts=STARTS,
+        device=pace.device,
+        emulation=pace.emulation,
+        probe=pace.probe,
+    )
 
 
 def training_in_words(left: TimeLeft) -> str:
@@ -63,82 +74,74 @@ def training_in_words(left: TimeLeft) -> str:
     return "" if left.problem else f", about {duration(left.training)}"
 
 
-def forecast(study: Study, plans: Sequence[CellPlan]) -> TimeLeft:
-    """What is left of these cells and the base, on this machine. Raises what the probe does."""
-    pending = [plan for plan in plans if not plan.run.finished]
-    processes = training_processes(pending)
-    training = [training_work(plan, processes) for plan in pending]
-    generation = generation_work(study, plans)
-    if not pending and not generation.completions:
-        return TimeLeft()
+def models_left(study: PlannedStudy, plans: list[PlannedCell]) -> float:
+    """How many of these cells and the base still generate, in models: a half is a model with half of its completions.
+
+    Completions of an adapter that is not the cell's present one do not count.
+    """
+    prompts = study.kept.work.generation.prompts
+    path = StudyFolder(study.folder).predictions
+    there: dict[tuple[str, str | None], int] = {}
+    if path.is_file():
+        with suppress(pl.exceptions.PolarsError, OSError):  # a damaged table is told of elsewhere, and made again
+            counts = pl.read_parquet(path, columns=["cell", "adapter"]).group_by("cell", "adapter").len()
+            there = {(cell, adapter): count for cell, adapter, count in counts.iter_rows()}
+    models: list[tuple[str, str | None]] = [(BASE, None)] if study.recipe.evaluation.base else []
+    models += [(plan.name, plan.run.record.get("adapter")) for plan in plans]
+    return sum(max(0, prompts - there.get(model, 0)) for model in models) / max(1, prompts)
+
+
+def kept_pace(study: PlannedStudy) -> KeptPace | None:
+    """The pace measured before of this plan on this machine, if there is one."""
+    try:
+        pace = KeptPace.model_validate_json(read_sealed(StudyFolder(study.folder).pace))
+    except (OSError, DamagedError, ValidationError):
+        return None
+    return pace if pace.key == pace_key(study) else None
+
+
+def measured_pace(study: PlannedStudy) -> KeptPace:
+    """The pace of this study's mean micro-batch on this machine, measured now, and kept. Raises what the probe does."""
     from transformers import AutoConfig
 
     from harness.training.probe import Shape, measure
 
     started = time.monotonic()
-    device = this_device()
-    emulated = study.precision.dtype == "bfloat16" and precision_for(device).dtype != "bfloat16"
+    device, precision = this_device(), study.kept.overview.precision
+    emulated = precision.dtype == "bfloat16" and precision_for(device).dtype != "bfloat16"
     slower = emulation_cost() if emulated else 1.0
+    files = find_model(study.recipe.model.name, study.recipe.model.revision)
     config: Any = AutoConfig.from_pretrained(
-        study.model.location, revision=study.model.revision, trust_remote_code=study.recipe.model.trust_remote_code
+        files.location, revision=files.revision, trust_remote_code=study.recipe.model.trust_remote_code
     )
-    shape = Shape(*typical_shape(training) if training else (8, max(1, mean_prompt(generation)), 1))
-    sequences = min(SEQUENCES[study.engine.name], max(1, generation.completions))
-    dtype = "float32" if emulated else study.precision.dtype
-    pace = measure(config, dtype, device.kind, (pending or plans)[0].cell.recipe.adapter, shape, sequences)
-    micro_batches = sum(each.micro_batches for each in training)
-    reading, writing = generation.prompt_tokens * pace.reading, generation.new_tokens / sequences * pace.writing
-    return TimeLeft(
-        training=slower * micro_batches * pace.training,
-        generation=slower * (reading + writing),
-        starts=STARTS,
-        device=device.name,
+    shape = Shape(*mean_shape(together(list(study.kept.work.training.values()))))
+    completions = study.kept.work.generation.prompts * (len(study.cells) + study.recipe.evaluation.base)
+    sequences = min(SEQUENCES[study.kept.overview.engine.name], max(1, completions))
+    dtype = "float32" if emulated else precision.dtype
+    pace = measure(config, dtype, device.kind, study.cells[0].recipe.adapter, shape, sequences)
+    kept = KeptPace(
+        key=pace_key(study),
+        micro_batch=slower * pace.training,
+        reading=slower * pace.reading,
+        writing=slower * pace.writing / sequences,
         emulation=slower if emulated else None,
+        device=device.name,
         probe=time.monotonic() - started,
     )
+    with suppress(OSError):  # what cannot be kept is measured again
+        write_sealed(StudyFolder(study.folder).pace, kept.model_dump_json(indent=1) + "\n")
+    return kept
 
 
-def training_processes(pending: Sequence[CellPlan]) -> int:
-    """How many processes will train, a GPU each."""
-    batches = [plan.cell.recipe.training.global_batch for plan in pending]
-    return 1 if on_cpu() or not batches else processes_that_share(batches, gpu_count())
+def pace_key(study: PlannedStudy) -> str:
+    """What a pace holds for."""
+    return f"{study.kept.key} {study.kept.machine}"
 
 
-def training_work(plan: CellPlan, processes: int) -> TrainingWork:
-    """The micro-batches of one process, each padded to its longest row."""
-    training = plan.cell.recipe.training
-    rows = micro_batch_of(training, processes)
-    order = np.array(batches_by_length(plan.lengths.tokens.tolist(), training.global_batch))
-    tokens = plan.lengths.tokens[order]
-    starts = np.arange(0, len(tokens), rows)
-    padded = int(np.maximum.reduceat(tokens, starts).sum()) * rows
-    supervised = int(plan.lengths.supervised_tokens.sum())
-    return TrainingWork(-(-len(starts) // processes), rows * len(starts), padded, supervised)
-
-
-def typical_shape(work: Sequence[TrainingWork]) -> tuple[int, int, int]:
+def mean_shape(work: TrainingWork) -> tuple[int, int, int]:
     """The mean micro-batch: rows, tokens of a row, supervised tokens of a row."""
-    micro_batches = sum(each.micro_batches for each in work)
-    rows = sum(each.rows for each in work)
-    tokens, supervised = sum(each.tokens for each in work), sum(each.supervised for each in work)
-    return max(1, round(rows / micro_batches)), max(1, round(tokens / rows)), max(1, round(supervised / rows))
-
-
-def generation_work(study: Study, plans: Sequence[CellPlan]) -> GenerationWork:
-    """The completions that are still wanted of these cells and of the base."""
-    path = StudyFolder(study.folder).predictions
-    there: dict[tuple[str, str | None], int] = {}
-    if path.is_file():
-        counts = pl.read_parquet(path, columns=["cell", "adapter"]).group_by("cell", "adapter").len()
-        there = {(cell, adapter): count for cell, adapter, count in counts.iter_rows()}
-    models: list[tuple[str, str | None]] = [(BASE, None)] if study.recipe.evaluation.base else []
-    models += [(plan.name, plan.run.record.get("adapter")) for plan in plans]
-    prompts = [(len(ids), each.max_tokens) for each in study.evaluation_sets for ids, _ in study.test_prompts(each)]
-    left = sum(max(0, len(prompts) - there.get(model, 0)) for model in models) / max(1, len(prompts))
-    read, written = (round(left * sum(each[key] for each in prompts)) for key in (0, 1))
-    return GenerationWork(round(left * len(prompts)), read, written)
-
-
-def mean_prompt(work: GenerationWork) -> int:
-    """Tokens of a prompt, on average."""
-    return round(work.prompt_tokens / max(1, work.completions))
+    return (
+        max(1, round(work.rows / work.micro_batches)),
+        max(1, round(work.tokens / work.rows)),
+        max(1, round(work.supervised / work.rows)),
+    )

@@ -10,6 +10,7 @@ from accelerate.utils import broadcast_object_list
 from harness.console import say
 from harness.errors import Problem, UserError
 from harness.planning.jobs import write_jobs
+from harness.planning.kept_plan import just_planned
 from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.training.forecast import time_left, training_in_words
@@ -49,4 +50,5 @@ def plan_training(recipe: Path, runs: Path, cells: str | None) -> tuple[str, lis
         return str(study.folder), [], ""
     write_jobs(study, pending)
     names = [plan.name for plan in pending]
-    return str(study.folder), names, training_in_words(time_left(study, ",".join(names)))
+    left = time_left(just_planned(study), ",".join(names), measure_again=True)
+    return str(study.folder), names, training_in_words(left)
