@@ -17,11 +17,12 @@ from importlib.resources import files
 from typing import Any, Protocol
 
 from babel import Locale, UnknownLocaleError
-from jinja2 import TemplateError
+from jinja2 import Environment, TemplateError
 from ruamel.yaml import YAML
 
 from data_mixes.example import Example
 from data_mixes.languages import nearest
+from data_mixes.limits import within_memory, within_seconds
 
 _TEXT = (files("data_mixes") / "prompts.yaml").read_text(encoding="utf-8")
 _FILE = YAML(typ="safe", pure=True).load(_TEXT)
@@ -36,6 +37,10 @@ FIELD = re.compile(r"\{(\w+)\}")
 NO_TODAY: dict[str, Any] = {"date_string": "26 Jul 2024", "strftime_now": lambda form: date(2024, 7, 26).strftime(form)}
 """The date for chat templates that print one: always the same day, in training and in evaluation."""
 BETWEEN_EXEMPLARS = "\n\n"
+
+
+MOST_SECONDS, MOST_MEMORY = 10.0, 1 << 30
+"""Processor time that a chat template may take for a prompt, and bytes of memory."""
 
 
 class Tokenizer(Protocol):
@@ -241,7 +246,38 @@ class Renderer:
         return task_prompt(replace(example, prompt=prompt), self.words)
 
     def _chat(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
+        _ = self._tried
         try:
+            return self._templated(turns, add_generation_prompt)
+        except PromptError:
+            raise
+        except Exception as error:  # templates are programs, and raise whatever
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise PromptError(f"the chat template refuses a user's turn and its answer: {reason}") from None
+
+    @cached_property
+    def _tried(self) -> None:
+        """Tries the template on a word, with little memory. Raises PromptError where it would not do with that."""
+        names = self.template.values() if isinstance(self.template, dict) else [self.template or ""]
+        if any(has_powers(text) for text in names):
+            raise PromptError("the chat template computes powers (**), which could take for ever; remove them")
+        try:
+            with within_memory(MOST_MEMORY):
+                self._templated([{"role": "user", "content": "?"}], True)
+        except MemoryError:
+            message = f"the chat template wants more than {MOST_MEMORY / 2**30:.0f} GiB of memory for a prompt"
+            raise PromptError(message) from None
+        except PromptError:
+            raise
+        except Exception:  # it may refuse this one; of a real conversation the error is told
+            pass
+
+    def _templated(self, turns: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        """The turns in the template. Raises PromptError after a while, and whatever the template does."""
+        late = PromptError(
+            f"the chat template is not done with a prompt after {MOST_SECONDS:.0f} seconds; mend its loops"
+        )
+        with within_seconds(MOST_SECONDS, late):
             return self.tokenizer.apply_chat_template(
                 turns,
                 chat_template=self.chat_template,
@@ -249,8 +285,15 @@ class Renderer:
                 add_generation_prompt=add_generation_prompt,
                 **NO_TODAY,
             )
-        except (TemplateError, TypeError, ValueError) as error:
-            raise PromptError(f"the chat template refuses a user's turn and its answer: {error}") from None
+
+
+def has_powers(template: str) -> bool:
+    """Whether a Jinja template computes powers: one such step can last for ever, and nothing can end it."""
+    try:
+        tokens = list(Environment(autoescape=False).lex(template))  # of text for a model, no page
+    except TemplateError:
+        return False
+    return any(kind == "operator" and text == "**" for _, kind, text in tokens)
 
 
 def task_prompt(example: Example, words: Mapping[str, Mapping[str, str]] | None = None) -> str:

@@ -13,7 +13,7 @@ from data_mixes.pairs import Variant
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
 from eval.scorers.language import Identifier
-from harness.recipe.section import Amount, PositiveInt, Section
+from harness.recipe.section import Amount, Batch, PositiveInt, Section, Written
 from harness.recipe.source_settings import SourceSettings
 
 LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
@@ -62,8 +62,8 @@ class Training(Section):
     """How many optimizer steps to train, whatever the size of the mixture."""
     supervised_tokens: PositiveInt | None = None
     """How many tokens that carry a loss to train on."""
-    global_batch: PositiveInt = 16
-    """Rows per optimizer step, over all processes."""
+    global_batch: Batch = 16
+    """Rows per optimizer step, over all processes; at most 65,536."""
     micro_batch: PositiveInt = 8
     """The most rows in one forward pass. Not part of the fingerprint."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
@@ -239,7 +239,7 @@ class Judge(Section):
     """The tasks whose completions are judged."""
     against: str | None = None
     """The model to compare with: `base` or a cell."""
-    max_tokens: PositiveInt = 512
+    max_tokens: Written = 512
     """The longest reply in tokens."""
     decoding: Literal["greedy", "own"] = "greedy"
     """own: by the endpoint's own temperature, which models that reason let nobody set."""
@@ -272,7 +272,7 @@ class Evaluation(Section):
     """The group of languages that a task's main comparison is over, by task; `unseen` where none is named."""
     items: PositiveInt = 100
     """Test items per task and language: the same in every language, for every model."""
-    max_tokens: dict[str, PositiveInt] = {}
+    max_tokens: dict[str, Written] = {}
     """The longest completion in tokens, by task."""
     stop: dict[str, tuple[str, ...]] = {}
     """Texts that end a completion, by task. Default: with a chat template none, so that only the end of turn does."""
