@@ -54,7 +54,7 @@ def ours(path: Path, folder: Path, amount: int) -> int:
     import pyarrow as pa
 
     from data_mixes.example import SCHEMA
-    from data_mixes.mixture import Component, allot, materialise
+    from data_mixes.mixture import Component, Orders, allot, materialise
     from data_mixes.pairs import Variant
     from data_mixes.reading.files import FileSource
     from data_mixes.reading.table import Columns
@@ -62,7 +62,8 @@ def ours(path: Path, folder: Path, amount: int) -> int:
     columns = Columns(prompt="text", target="summary", item="id", language="language")
     source = FileSource("scale", "summarization", LANGUAGES, {"train": str(path)}, columns)
     components = [Component("all", [source], [Variant(language) for language in LANGUAGES], amount=amount)]
-    rows = materialise(allot(components), components, 0)
+    orders = Orders(components)
+    rows = materialise(allot(components, orders), components, orders, 0)
     said("planned")
     with pa.OSFile(str(folder / "ours.arrow"), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
         for table in rows.tables():

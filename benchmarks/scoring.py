@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from rouge_score.rouge_scorer import RougeScorer
 
+from eval.prediction_files.file import PredictionFile
 from eval.prediction_files.rows import ScoredTask
 from eval.prediction_files.score import score_to_text
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
@@ -37,7 +38,7 @@ def write(path: Path, rows: list[dict[str, object]]) -> Path:
 def timed(path: Path, task: ScoredTask, processes: int) -> float:
     """Seconds to score a file."""
     started = time.perf_counter()
-    count = sum(text.count("\n") for text, _ in score_to_text(path, task, processes))
+    count = sum(text.count("\n") for text, _ in score_to_text(PredictionFile(path), task, processes))
     seconds = time.perf_counter() - started
     print(f"{task}: {count:,} scores, {processes} processes: {seconds:.1f} s", flush=True)
     return seconds

@@ -1,6 +1,6 @@
 """Do the statistics hold what they promise? Simulated studies of right and wrong answers, whose truth is known.
 
-    python benchmarks/validity.py [STUDIES]
+    python benchmarks/validity.py [STUDIES] [differences|curves|transfer]
 
 A study has a base and eight amounts, each trained under 1, 3 or 5 seeds, and 50 or 250 items in three languages. Items,
 items in a language, items under a setting, seeds, and an item under a seed all have effects of their own.
@@ -14,11 +14,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eval.analysis.curves import (
+    Correlation,
+    GapClosed,
+    gap_closed,
+    margin_of,
+    plateau,
+    points_of,
+    seen_unseen_correlation,
+)
+from eval.analysis.design import BASE, Curve, Design
 from eval.analysis.families import Arm, compare_family
+from eval.analysis.groups import OTHERS, LanguageGroups
+from eval.analysis.halves import highest
+from eval.analysis.panel import Panel
 from eval.analysis.stats import Difference, contributions
+from eval.analysis.transfer import Source, Transfer
 from eval.analysis.variance import Floats, run_variance
 
 AMOUNTS, LANGUAGES, DRAWS = 8, 3, 1000
+GROUPS = LanguageGroups(("en", "fr"), ("ja",))
+"""Of the studies of curves."""
 
 
 class Condition(NamedTuple):
@@ -87,15 +103,142 @@ def measured(condition: Condition, count: int) -> Row:
 
 LEVELS = (0.05, 0.01, 0.002)
 
-if __name__ == "__main__":
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+
+class CurveCondition(NamedTuple):
+    """What kind of curves are simulated."""
+
+    runs: int
+    seeds: float
+    """The standard deviation of seeds, in points; of seeds in a language a third of it."""
+    items: int
+
+
+CURVES = [CurveCondition(1, 0.0, 50), CurveCondition(1, 0.0, 250), CurveCondition(1, 1.6, 250)]
+CURVES += [CurveCondition(runs, seeds, items) for runs in (3, 5) for seeds in (1.6, 3.2) for items in (50, 250)]
+
+
+def curve_study(rng: np.random.Generator, condition: CurveCondition, rise: float = 0.0) -> Floats:
+    """Scores (amounts, runs, items, languages) in English, French and Japanese, whose means rise by so many points.
+
+    English is at 60 % and the others at 40 %; what the amount gives, it gives to the others.
+    """
+    runs, items, luck = condition.runs, condition.items, condition.seeds / 100
+    share = np.array([0.6, 0.4, 0.4]) + rng.normal(0, 0.15, (1, 1, items, 1)) + rng.normal(0, 0.06, (1, 1, items, 3))
+    share = share + rng.normal(0, 0.04, (AMOUNTS, 1, items, 1)) + rng.normal(0, luck, (AMOUNTS, runs, 1, 1))
+    share = share + rng.normal(0, luck / 3, (AMOUNTS, runs, 1, 3))
+    share = share + np.linspace(0, rise / 100, AMOUNTS)[:, None, None, None] * [0.0, 1.0, 1.0]
+    return (rng.random(share.shape) < np.clip(share, 0.005, 0.995)).astype(np.float64)
+
+
+def panel_of_curve(study: Floats) -> tuple[Panel, Design]:
+    """A study of a curve as a panel, in which a setting is an amount, and the curve over them."""
+    points, runs = study.shape[:2]
+    names = [tuple(f"{point}-{run}" for run in range(runs)) for point in range(points)]
+    settings = tuple(map(str, range(points)))
+    design = Design(
+        dict(zip(settings, names, strict=True)),
+        curves=(Curve("", "amount", tuple(map(float, range(points))), settings),),
+    )
+    flat = tuple(name for members in names for name in members)
+    return Panel("math", "accuracy", flat, GROUPS.all, study.reshape(points * runs, *study.shape[2:])), design
+
+
+def others_of(study: Floats, draws: int = DRAWS) -> tuple[GapClosed, Correlation, float | None]:
+    """The gap closed, the correlation of seen and unseen, and the plateau over all languages but English."""
+    panel, design = panel_of_curve(study)
+    runs, others = [list(names) for names in design.settings.values()], GROUPS.means()[OTHERS]
+    points = points_of(panel, design.curves[0], others, design)
+    margin = margin_of(panel, points)
+    return (
+        gap_closed(panel, runs, GROUPS, draws),
+        seen_unseen_correlation(panel, runs, GROUPS),
+        plateau(panel, points, others, design, margin, draws),
+    )
+
+
+def curve_row(condition: CurveCondition, count: int) -> str:
+    """A row of the table of curves: flat ones, and ones that rise by 6.8 points at the last amount."""
+    rng = np.random.default_rng(0)
+    flat = [curve_study(rng, condition) for _ in range(count)]
+    found = [others_of(study) for study in flat]
+    gaps = np.array([[one.estimate.mean, one.estimate.low, one.estimate.high, one.p, one.published]
+                     for one, _, _ in found], dtype=np.float64)  # fmt: skip
+    rhos = np.array([[one.rho, one.published] for _, one, _ in found], dtype=np.float64)
+    covered = np.mean((gaps[:, 1] <= 0) & (gaps[:, 2] >= 0))
+    best = [[max(table.mean() for table in tables), highest(tables, run_variance(tables)).mean]
+            for tables in ([contributions(values) for values in study[..., 1:]] for study in flat)]  # fmt: skip
+    excess = 100 * (np.mean(best, axis=0) - 0.4)
+    shown, wrong = [place is not None for _, _, place in found], 0
+    for _ in range(count):
+        study = curve_study(rng, condition)
+        study[-1] += 0.068
+        place = others_of(study)[2]
+        wrong += place is not None and place < AMOUNTS - 1
+    return (
+        f"| {condition.runs} | {condition.seeds:g} | {condition.items} "
+        f"| {100 * gaps[:, 4].mean():+.1f} | {100 * gaps[:, 0].mean():+.1f} | {100 * covered:.0f} % "
+        f"| {100 * (gaps[:, 3] < 0.05).mean():.1f} % | {rhos[:, 1].mean():.2f} | {rhos[:, 0].mean():.2f} "
+        f"| {excess[0]:+.1f} | {excess[1]:+.1f} | {100 * np.mean(shown):.0f} % | {100 * wrong / count:.1f} % |"
+    )
+
+
+def false_transfers(runs: int, seeds: float, count: int) -> dict[str, float]:
+    """Table of transfer → studies with a false finding in it: four languages trained on, to no effect."""
+    rng, languages, items, luck = np.random.default_rng(0), ("en", "fr", "ja", "ko"), 100, seeds / 100
+    sources = {language: Source("math", language) for language in languages}
+    names = {language: tuple(f"{language}-{run}" for run in range(runs)) for language in languages}
+    design, found = Design(names), dict.fromkeys(("transfer", "donors", "recipients", "asymmetry"), 0)
+    for _ in range(count):
+        share = 0.4 + rng.normal(0, 0.15, (1, 1, items, 1)) + rng.normal(0, 0.06, (1, 1, items, 4))
+        of_runs = rng.normal(0, luck, (5, runs, 1, 1)) + rng.normal(0, luck / 3, (5, runs, 1, 4))
+        of_runs[-1] = 0  # the base has no seed
+        share = share + rng.normal(0, 0.04, (5, 1, items, 1)) + of_runs
+        right = (rng.random(share.shape) < np.clip(share, 0.005, 0.995)).astype(np.float64)
+        values = np.concatenate([right[:4].reshape(4 * runs, items, 4), right[4:, 0]])
+        flat = (*(run for members in names.values() for run in members), BASE)
+        made = Transfer.of([Panel("math", "accuracy", flat, languages, values)], sources, design)
+        for name in found:
+            found[name] += bool((getattr(made, name)["p_adjusted"] < 0.05).any())
+    return {name: times / count for name, times in found.items()}
+
+
+def print_transfer(count: int) -> None:
+    """The table of matrices."""
+    print("| runs | seeds, points | matrix | donors | recipients | asymmetry |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    for runs, seeds in ((1, 0.0), (3, 1.6), (3, 3.2), (5, 3.2)):
+        shares = (f"{100 * share:.1f} %" for share in false_transfers(runs, seeds, count).values())
+        print(f"| {runs} | {seeds:g} | {' | '.join(shares)} |", flush=True)
+
+
+def print_curves(count: int) -> None:
+    """The table of curves."""
+    print(
+        "| runs | seeds, points | items | gap closed of a flat ratio, published | ours | covered | p < .05 "
+        "| ρ of a flat truth, published | ours | the highest of equals, plain | ours "
+        "| plateau shown, flat | shown wrongly, rise of 6.8 |"
+    )
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for condition in CURVES:
+        print(curve_row(condition, count), flush=True)
+
+
+def print_differences(count: int) -> None:
+    """The table of differences."""
     print("| runs | seeds, points | items | false findings | P(p < α)/α at .05, .01, .002 | printed, points | power |")
     print("| ---: | ---: | ---: | ---: | --- | ---: | ---: |")
     for condition in CONDITIONS:
-        row = measured(condition, wanted)
+        row = measured(condition, count)
         tails = ", ".join(f"{tail:.2f}" for tail in row.tails)
         print(
             f"| {condition.runs} | {condition.seeds:g} | {condition.items} | {100 * row.false:.1f} % | {tails} "
             f"| {row.printed:.1f} | {100 * row.power:.0f} % |",
             flush=True,
         )
+
+
+if __name__ == "__main__":
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    tables = {"differences": print_differences, "curves": print_curves, "transfer": print_transfer}
+    for table in sys.argv[2:] or tables:
+        tables[table](wanted)

@@ -26,7 +26,7 @@ class Example:
     """A prompt and the target that should follow it.
 
     `item_id` is shared by the translations of one item; `id` is unique to the row. `prompt` is the bare
-    question, text or instruction: `data_mixes.prompts` puts the task's words around it.
+    question, text or instruction: `data_mixes.prompts` puts the task's words around it, unless it is of a conversation.
     """
 
     id: str
@@ -44,6 +44,12 @@ class Example:
     """Language of the prompt, where it differs from the target's."""
     history: tuple[Exchange, ...] = ()
     """Earlier turns of the conversation, or exemplars, in the same task and languages."""
+    conversation: bool = False
+    """Whether prompt, target and history are the turns of a conversation, which a chat model is given verbatim."""
+    system: str | None = None
+    """What the system says before a conversation."""
+    cluster: str | None = None
+    """What items have in common: a template, an article, a conversation. They are no independent evidence."""
 
 
 SCHEMA = pa.schema(
@@ -58,9 +64,10 @@ SCHEMA = pa.schema(
         ("answer", TEXT),
         ("constraints", TEXT),
         ("history", TEXT),
+        ("cluster", TEXT),
     ]
 )
-"""Examples on disk; constraints and history are JSON, null where there are none."""
+"""Examples on disk; constraints and history (see `history_text`) are JSON, null where there are none."""
 
 
 def to_table(examples: Iterable[Example]) -> pa.Table:
@@ -76,7 +83,8 @@ def to_table(examples: Iterable[Example]) -> pa.Table:
             "target": example.target,
             "answer": example.answer,
             "constraints": json.dumps(example.constraints, ensure_ascii=False) if example.constraints else None,
-            "history": json.dumps(example.history, ensure_ascii=False) if example.history else None,
+            "history": history_text(example),
+            "cluster": example.cluster,
         }
         for example in examples
     ]
@@ -86,7 +94,22 @@ def to_table(examples: Iterable[Example]) -> pa.Table:
 def from_table(table: pa.Table) -> Iterator[Example]:
     """Arrow as examples."""
     for row in table.to_pylist():
-        constraints, history = row["constraints"], row["history"]
+        constraints, history = row["constraints"], row.pop("history")
         row["constraints"] = tuple(json.loads(constraints)) if constraints else ()
-        row["history"] = tuple(Exchange(*turn) for turn in json.loads(history)) if history else ()
-        yield Example(**row)
+        yield Example(**row | history_of(history))
+
+
+def history_text(example: Example) -> str | None:
+    """What was said before the prompt, as JSON: a list of turns two by two, or of a conversation an object."""
+    if example.conversation:
+        return json.dumps({"system": example.system, "turns": example.history}, ensure_ascii=False)
+    return json.dumps(example.history, ensure_ascii=False) if example.history else None
+
+
+def history_of(text: str | None) -> dict[str, Any]:
+    """The fields of an example that `history_text` writes."""
+    held = json.loads(text) if text else []
+    if isinstance(held, dict):
+        turns = tuple(Exchange(*turn) for turn in held["turns"])
+        return {"history": turns, "conversation": True, "system": held["system"]}
+    return {"history": tuple(Exchange(*turn) for turn in held)}

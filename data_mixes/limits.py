@@ -5,9 +5,14 @@ from __future__ import annotations
 import resource
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from jinja2 import Environment, TemplateError
+
+SECONDS, MEMORY = 10.0, 1 << 30
+"""Processor time that a chat template may take for a prompt, and bytes of memory."""
 
 
 @contextmanager
@@ -46,3 +51,25 @@ def within_memory(more: int) -> Generator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def template_problem(texts: Sequence[str], render: Callable[[], str]) -> str | None:
+    """What is wrong with Jinja templates that are not to be used, found by rendering a word with little memory."""
+    if any(has_powers(text) for text in texts):
+        return "computes powers (**), which could take for ever; remove them"
+    with suppress(TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError, TemplateError):
+        try:  # what it raises is told of when a real conversation is put into it
+            with within_memory(MEMORY):
+                render()
+        except MemoryError:
+            return f"wants more than {MEMORY / 2**30:.0f} GiB of memory for a prompt"
+    return None
+
+
+def has_powers(template: str) -> bool:
+    """Whether a Jinja template computes powers: one such step can last for ever, and nothing can end it."""
+    try:
+        tokens = list(Environment(autoescape=False).lex(template))  # of text for a model, no page
+    except TemplateError:
+        return False
+    return any(kind == "operator" and text == "**" for _, kind, text in tokens)

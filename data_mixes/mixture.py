@@ -86,12 +86,16 @@ class Shortfall:
     asked: int
     largest: int
     unit: Unit
+    sharing: tuple[str, ...] = ()
+    """The variants that have fewer items in common than this one has, where it takes none but those."""
 
     def __str__(self) -> str:
         unit = self.unit.replace("_", " ")
+        common = f", counting the items that all of {', '.join(self.sharing)} have" if self.sharing else ""
+        fix = ", raise max_repeats, or set items: independent" if self.sharing else ", or raise max_repeats"
         return (
-            f"got {self.asked} {unit}, but {self.source} can serve {self.largest} in {self.variant!r}; "
-            f"ask for {self.largest} or fewer, or raise max_repeats"
+            f"got {self.asked} {unit}, but {self.source} can serve {self.largest} in {self.variant!r}{common}; "
+            f"ask for {self.largest} or fewer{fix}"
         )
 
 
@@ -103,29 +107,46 @@ class BudgetError(ValueError):
         super().__init__("; ".join(map(str, shortfalls)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Orders:
-    """The order in which each variant of a mixture takes a source's training rows, under one seed."""
+    """The order in which each variant takes a source's training rows under one seed, made once for all cells.
+
+    `components` are those of every cell of a study: languages that share items share those that all languages of the
+    study have, so that one more language in a cell replaces no row of another.
+    """
 
     components: Sequence[Component]
-    seed: int
+    seed: int = 0
     excluded: Mapping[str, Keys] = field(default_factory=dict[str, Keys])
     """Source → keys of items that no row may be made of, in any language."""
+    _made: dict[tuple[str, Variant, ItemPolicy], NDArray[np.uint32]] = field(
+        default_factory=dict[tuple[str, Variant, ItemPolicy], NDArray[np.uint32]], init=False, repr=False
+    )
 
-    def available(self, component: Component, source: Source, variant: Variant) -> NDArray[np.int64]:
+    def places(self, component: Component, source: Source, variant: Variant) -> NDArray[np.uint32]:
+        """The places that the variant may take, in order; independent ones have an order of their own."""
+        policy = component.policy(source)
+        key = (source.name, variant, policy)
+        if key not in self._made:
+            available = self._available(source, variant, policy)
+            own = f" {variant.name}" if policy == "independent" else ""
+            items = variant.pool(source, "train").items[available]
+            self._made[key] = available[seeded_order(items, f"{self.seed}{own}")].astype(np.uint32)
+        return self._made[key]
+
+    def _available(self, source: Source, variant: Variant, policy: ItemPolicy) -> NDArray[np.int64]:
         """The places that the variant may take, in no order.
 
-        Shared: the items that all of the mixture's variants of the source have. Disjoint: of these, the
-        ones that a hash of item and variant gives to this variant (rendezvous hashing), so that a
-        language more takes items from the others and moves none between them.
+        Shared: the items that all variants of the source have. Disjoint: of these, the ones that a hash of item and
+        variant gives to this variant (rendezvous hashing), so that a language more takes items from the others and
+        moves none between them.
         """
         items = variant.pool(source, "train").items
         kept = np.ones(len(items), dtype=bool)
-        policy = component.policy(source)
         if source.name in self.excluded:
             kept &= ~np.isin(items, self.excluded[source.name])
         if policy != "independent" and source.parallel:
-            variants = self._all_variants(source)
+            variants = self.sharing(source)
             common = common_items(source, variants)
             if len(common) < len(items):
                 kept &= np.isin(items, common)
@@ -133,17 +154,23 @@ class Orders:
                 kept &= owners(items, variants, self.seed) == variants.index(variant)
         return np.flatnonzero(kept)
 
-    def _all_variants(self, source: Source) -> tuple[Variant, ...]:
-        """The variants of a source in all components of the mixture."""
-        users = [component for component in self.components if source in component.sources]
+    def sharing(self, source: Source) -> tuple[Variant, ...]:
+        """The variants that choose a source's items together, in some component of some cell."""
+        users = [
+            component
+            for component in self.components
+            for used in component.sources
+            if used.name == source.name and component.policy(source) != "independent"
+        ]
         return tuple(dict.fromkeys(variant for user in users for variant in user.variants))
 
-    def places(self, component: Component, source: Source, variant: Variant) -> NDArray[np.int64]:
-        """The places that the variant may take, in order; independent ones have an order of their own."""
-        available = self.available(component, source, variant)
-        own = f" {variant.name}" if component.policy(source) == "independent" else ""
-        items = variant.pool(source, "train").items[available]
-        return available[seeded_order(items, f"{self.seed}{own}")]
+    def limited_by(self, component: Component, source: Source, variant: Variant) -> tuple[str, ...]:
+        """The variants that leave this one fewer items than it has, as they share them."""
+        if component.policy(source) == "independent" or not source.parallel:
+            return ()
+        variants = self.sharing(source)
+        fewer = len(common_items(source, variants)) < len(variant.pool(source, "train").items)
+        return tuple(each.name for each in variants) if fewer else ()
 
 
 @lru_cache(maxsize=64)
@@ -157,22 +184,16 @@ def owners(items: Keys, variants: Sequence[Variant], seed: int) -> NDArray[np.in
     return np.argmin([mixed(items, f"owner {seed} {variant.name}") for variant in variants], axis=0)
 
 
-def allot(
-    components: Sequence[Component],
-    seed: int = 0,
-    costs: Costs | None = None,
-    excluded: Mapping[str, Keys] | None = None,
-) -> list[Allotment]:
+def allot(components: Sequence[Component], orders: Orders, costs: Costs | None = None) -> list[Allotment]:
     """Every component's exact counts, in the order of the recipe; empty ones left out.
 
     Budgets in tokens need `costs`. Raises BudgetError with every budget that cannot be served.
     """
-    orders = Orders(components, seed, excluded or {})
     taken: dict[tuple[str, str], int] = {}
     allotments: list[Allotment] = []
     shortfalls: list[Shortfall] = []
     for component, source in [(part, source) for part in components for source in part.sources]:
-        sizes = {variant.name: len(orders.available(component, source, variant)) for variant in component.variants}
+        sizes = {variant.name: len(orders.places(component, source, variant)) for variant in component.variants}
         wanted = budgets(component, sizes)
         for variant in component.variants:
             start = taken.get((source.name, variant.name), 0)
@@ -185,7 +206,8 @@ def allot(
                 served, largest = budget, room
             if budget > largest:
                 where = (component.name, source.name, variant.name)
-                shortfalls.append(Shortfall(*where, budget, largest, component.unit))
+                sharing = orders.limited_by(component, source, variant)
+                shortfalls.append(Shortfall(*where, budget, largest, component.unit, sharing))
             elif budget:  # served may be 0: a budget of tokens that holds no whole row
                 taken[source.name, variant.name] = start + served
                 row_kind = (component.name, variant.pool(source, "train").task, source.name, variant.name)
@@ -250,7 +272,7 @@ def fit(
     spent, rows, look = 0, 0, FIRST_LOOK
     while rows < room:
         positions = np.arange(start + rows, start + min(rows + look, room)) % len(order)
-        totals = spent + np.cumsum(costs(pool, order[positions], component.unit))
+        totals = spent + np.cumsum(costs(pool, order[positions].astype(np.int64), component.unit))
         fitting = int(np.searchsorted(totals, budget, side="right"))
         if fitting < len(totals):
             return rows + fitting, budget
@@ -258,18 +280,12 @@ def fit(
     return rows, spent
 
 
-def materialise(
-    allotments: Sequence[Allotment],
-    components: Sequence[Component],
-    seed: int,
-    excluded: Mapping[str, Keys] | None = None,
-) -> Rows:
-    """The rows of a mixture in training order.
+def materialise(allotments: Sequence[Allotment], components: Sequence[Component], orders: Orders, seed: int) -> Rows:
+    """The rows of a mixture in training order, with a pool for each allotment that has rows, in their order.
 
-    A smaller budget's rows are the first of a larger one's. The rows of all sources are then put in
-    the seeded order of their keys: a row added elsewhere moves no two others past each other.
+    A smaller budget's rows are the first of a larger one's. The rows of all sources are then put in the order of their
+    keys under `seed`: a row added elsewhere moves no two others past each other.
     """
-    orders = Orders(components, seed, excluded or {})
     by_name = {component.name: component for component in components}
     pools: list[Pool] = []
     chosen: list[tuple[NDArray[np.uint32], NDArray[np.uint16]]] = []
@@ -282,7 +298,7 @@ def materialise(
         order = orders.places(component, source, variant)
         position = np.arange(allotment.start, allotment.start + allotment.examples)
         pools.append(variant.pool(source, "train"))
-        chosen.append((order[position % len(order)].astype(np.uint32), (position // len(order)).astype(np.uint16)))
+        chosen.append((order[position % len(order)], (position // len(order)).astype(np.uint16)))
     return in_training_order(pools, chosen, seed)
 
 

@@ -80,9 +80,18 @@ class PairPool(Pool):
             prompt=prompt.prompt,
             prompt_language=prompt.language,
             history=prompt.history,
+            conversation=prompt.conversation,
+            system=prompt.system,
         )
         if not self._variant.translates:
             return paired
         return dataclasses.replace(
-            paired, task=TRANSLATION, target=target.prompt, answer=None, constraints=(), history=()
+            paired,
+            task=TRANSLATION,
+            target=target.prompt,
+            answer=None,
+            constraints=(),
+            history=(),
+            conversation=False,
+            system=None,
         )

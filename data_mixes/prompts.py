@@ -14,15 +14,16 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, lru_cache
 from importlib.resources import files
-from typing import Any, Protocol
+from itertools import accumulate
+from typing import Any, Literal, Protocol, TypeAlias
 
 from babel import Locale, UnknownLocaleError
-from jinja2 import Environment, TemplateError
 from ruamel.yaml import YAML
 
+from data_mixes import limits
 from data_mixes.example import Example
 from data_mixes.languages import nearest
-from data_mixes.limits import within_memory, within_seconds
+from data_mixes.limits import template_problem
 
 _TEXT = (files("data_mixes") / "prompts.yaml").read_text(encoding="utf-8")
 _FILE = YAML(typ="safe", pure=True).load(_TEXT)
@@ -37,10 +38,10 @@ FIELD = re.compile(r"\{(\w+)\}")
 NO_TODAY: dict[str, Any] = {"date_string": "26 Jul 2024", "strftime_now": lambda form: date(2024, 7, 26).strftime(form)}
 """The date for chat templates that print one: always the same day, in training and in evaluation."""
 BETWEEN_EXEMPLARS = "\n\n"
-
-
-MOST_SECONDS, MOST_MEMORY = 10.0, 1 << 30
-"""Processor time that a chat template may take for a prompt, and bytes of memory."""
+IGNORED = -100
+"""The label of positions without a loss, as PyTorch has it."""
+Supervised: TypeAlias = Literal["last", "every"]
+"""Which of the assistant's turns in a conversation are learned."""
 
 
 class Tokenizer(Protocol):
@@ -81,6 +82,17 @@ class Rendering:
     completion_ids: list[int]
     cut: int = 0
     """How many tokens of the example's text were left out, so that the prompt is no longer than allowed."""
+    between: tuple[tuple[int, int], ...] = ()
+    """Where completion ids lie between two supervised turns: what the user says, and no loss is on."""
+
+    @property
+    def labels(self) -> list[int]:
+        """The row's ids where there is a loss, IGNORED elsewhere."""
+        labels = [IGNORED] * len(self.prompt_ids) + self.completion_ids
+        for start, end in self.between:
+            begin = len(self.prompt_ids)
+            labels[begin + start : begin + end] = [IGNORED] * (end - start)
+        return labels
 
     @property
     def tokens(self) -> int:
@@ -90,7 +102,7 @@ class Rendering:
     @property
     def supervised_tokens(self) -> int:
         """How many positions carry a loss."""
-        return len(self.completion_ids)
+        return len(self.completion_ids) - sum(end - start for start, end in self.between)
 
 
 class PromptError(ValueError):
@@ -109,6 +121,10 @@ class Renderer:
     max_prompt_tokens: int | None = None
     """A prompt that would be longer has what was said before it left out from the beginning, then its example's text
     shortened at the end; never the words around it."""
+    verbatim: bool = False
+    """Whether prompts are put to the model as they are, without words."""
+    supervise: Supervised = "last"
+    """Which of the assistant's turns in a conversation are learned; all of them only by a chat template."""
 
     def __post_init__(self) -> None:
         if self.tokenizer.eos_token_id is None or self.tokenizer.eos_token is None:
@@ -122,7 +138,11 @@ class Renderer:
     @cached_property
     def template_hash(self) -> str:
         """A hash of everything except the tokenizer that determines an example's text."""
-        decided_by = [_TEXT, self.template, {**self.words}, self.max_prompt_tokens]
+        decided_by: list[Any] = [_TEXT, self.template, {**self.words}, self.max_prompt_tokens]
+        if self.verbatim:
+            decided_by.append("verbatim")
+        if self.supervise != "last":
+            decided_by.append(self.supervise)
         return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()[:16]
 
     @cached_property
@@ -147,17 +167,20 @@ class Renderer:
         assert self.tokenizer.eos_token is not None
         if not self.template:
             return example.target + self.tokenizer.eos_token
-        prompt = self.prompt_text(example)
-        turns = [*self.turns(example), {"role": "assistant", "content": example.target}]
-        whole = self._chat(turns, add_generation_prompt=False)
+        return self._answer([*self.turns(example), {"role": "assistant", "content": example.target}])[1]
+
+    def _answer(self, turns: list[dict[str, str]]) -> tuple[str, str]:
+        """All that is before the last of some turns, which is the assistant's, and this turn with its end."""
+        prompt = self._chat(turns[:-1], add_generation_prompt=True)
+        whole, said = self._chat(turns, add_generation_prompt=False), turns[-1]["content"].strip()
         if not whole.startswith(prompt):
             raise PromptError("the chat template writes a finished turn differently from an open one")
         completion = whole[len(prompt) :].rstrip()
-        if example.target.strip() not in completion:
+        if said not in completion:
             raise PromptError("the chat template leaves out what the assistant says, or changes it")
-        if completion.strip() == example.target.strip():
+        if completion.strip() == said:
             raise PromptError("the chat template does not mark the end of the assistant's turn")
-        return completion
+        return prompt, completion
 
     def prompt_ids(self, example: Example) -> list[int]:
         """Token ids of the prompt, with the model's beginning-of-sequence token once."""
@@ -180,11 +203,42 @@ class Renderer:
 
     def render_all(self, examples: Sequence[Example]) -> list[Rendering]:
         """Training rows, tokenized together."""
-        completions = self.ids([self.completion_text(example) for example in examples])
-        return [
+        several = [self.supervise == "every" and bool(example.history) for example in examples]
+        single = [example for example, more in zip(examples, several, strict=True) if not more]
+        completions = self.ids([self.completion_text(example) for example in single])
+        rows = (
             Rendering(prompt, completion, cut)
-            for (prompt, cut), completion in zip(self.prompts(examples), completions, strict=True)
+            for (prompt, cut), completion in zip(self.prompts(single), completions, strict=True)
+        )
+        return [
+            self._every_turn(example) if more else next(rows) for example, more in zip(examples, several, strict=True)
         ]
+
+    def _every_turn(self, example: Example) -> Rendering:
+        """A conversation with a loss on every turn of the assistant, without the earliest turns if it is too long."""
+        parts = self.ids(self._parts(example))
+        prompt, completion = self.begun(parts[0]), [token for part in parts[1:] for token in part]
+        before_the_last = len(prompt) + len(completion) - len(parts[-1])
+        if self.max_prompt_tokens is not None and before_the_last > self.max_prompt_tokens:
+            shorter = self.render(replace(example, history=example.history[1:]))
+            return replace(shorter, cut=before_the_last + len(parts[-1]) - shorter.tokens)
+        ends = [*accumulate(len(part) for part in parts[1:])]
+        return Rendering(prompt, completion, between=tuple(zip(ends[::2], ends[1::2], strict=False)))
+
+    def _parts(self, example: Example) -> list[str]:
+        """What is before the assistant's first turn, this turn, what is before the next, and so on."""
+        if not self.template:
+            raise PromptError("plain text has no end of turn: to supervise every turn takes a chat template")
+        turns = [*self.turns(example), {"role": "assistant", "content": example.target}]
+        parts, written = list[str](), ""
+        for place, turn in enumerate(turns):
+            if turn["role"] == "assistant":
+                prompt, completion = self._answer(turns[: place + 1])
+                if not prompt.startswith(written):
+                    raise PromptError("the chat template writes an earlier turn differently once others follow")
+                parts += [prompt.removeprefix(written), completion]
+                written = prompt + completion
+        return parts
 
     def messages(self, messages: Sequence[str]) -> list[list[int]]:
         """Token ids of a user's messages, verbatim, up to where the answers begin.
@@ -237,12 +291,20 @@ class Renderer:
     def turns(self, example: Example) -> list[dict[str, str]]:
         """The conversation as a chat template wants it, up to the prompt."""
         turns: list[dict[str, str]] = []
+        if example.system and self.template:
+            turns.append({"role": "system", "content": example.system})
+        elif example.system:
+            example = with_system_in_prompt(example)
         for earlier in example.history:
             turns.append({"role": "user", "content": self._in_words(example, earlier.prompt)})
             turns.append({"role": "assistant", "content": earlier.target})
         return [*turns, {"role": "user", "content": self._in_words(example, example.prompt)}]
 
     def _in_words(self, example: Example, prompt: str) -> str:
+        """A prompt in its task's words; verbatim, if that is wanted, or it is of a conversation and there is a chat
+        template, which says who speaks."""
+        if self.verbatim or (example.conversation and self.template):
+            return prompt
         return task_prompt(replace(example, prompt=prompt), self.words)
 
     def _chat(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
@@ -257,27 +319,16 @@ class Renderer:
 
     @cached_property
     def _tried(self) -> None:
-        """Tries the template on a word, with little memory. Raises PromptError where it would not do with that."""
-        names = self.template.values() if isinstance(self.template, dict) else [self.template or ""]
-        if any(has_powers(text) for text in names):
-            raise PromptError("the chat template computes powers (**), which could take for ever; remove them")
-        try:
-            with within_memory(MOST_MEMORY):
-                self._templated([{"role": "user", "content": "?"}], True)
-        except MemoryError:
-            message = f"the chat template wants more than {MOST_MEMORY / 2**30:.0f} GiB of memory for a prompt"
-            raise PromptError(message) from None
-        except PromptError:
-            raise
-        except Exception:  # it may refuse this one; of a real conversation the error is told
-            pass
+        """Tries the template on a word. Raises PromptError for one that no prompt should be put into."""
+        texts = self.template.values() if isinstance(self.template, dict) else [self.template or ""]
+        turns = [{"role": "user", "content": "?"}]
+        if problem := template_problem(list(texts), lambda: self._templated(turns, True)):
+            raise PromptError(f"the chat template {problem}")
 
     def _templated(self, turns: list[dict[str, str]], add_generation_prompt: bool) -> str:
         """The turns in the template. Raises PromptError after a while, and whatever the template does."""
-        late = PromptError(
-            f"the chat template is not done with a prompt after {MOST_SECONDS:.0f} seconds; mend its loops"
-        )
-        with within_seconds(MOST_SECONDS, late):
+        late = PromptError(f"the chat template is not done with a prompt in {limits.SECONDS:.0f} s; mend its loops")
+        with limits.within_seconds(limits.SECONDS, late):
             return self.tokenizer.apply_chat_template(
                 turns,
                 chat_template=self.chat_template,
@@ -287,13 +338,13 @@ class Renderer:
             )
 
 
-def has_powers(template: str) -> bool:
-    """Whether a Jinja template computes powers: one such step can last for ever, and nothing can end it."""
-    try:
-        tokens = list(Environment(autoescape=False).lex(template))  # of text for a model, no page
-    except TemplateError:
-        return False
-    return any(kind == "operator" and text == "**" for _, kind, text in tokens)
+def with_system_in_prompt(example: Example) -> Example:
+    """The conversation for plain text: what the system says is put before the first prompt."""
+    if not example.history:
+        return replace(example, system=None, prompt=f"{example.system}\n\n{example.prompt}")
+    first, *others = example.history
+    opened = first._replace(prompt=f"{example.system}\n\n{first.prompt}")
+    return replace(example, system=None, history=(opened, *others))
 
 
 def task_prompt(example: Example, words: Mapping[str, Mapping[str, str]] | None = None) -> str:

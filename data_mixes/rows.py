@@ -7,7 +7,7 @@ training, and the buckets are sorted in memory one after another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,17 @@ class Rows(Sequence[Example]):
             writer.close()
             sink.close()
         return files
+
+
+def places_by_pool(mixtures: Iterable[Rows]) -> list[tuple[Pool, NDArray[np.int64]]]:
+    """The places that any of these mixtures takes of each pool, ascending, each once."""
+    pools: dict[str, Pool] = {}
+    taken: dict[str, NDArray[np.bool_]] = {}
+    for rows in mixtures:
+        for index, pool in enumerate(rows.pools):
+            pools[pool.name] = pool
+            taken.setdefault(pool.name, np.zeros(len(pool), dtype=np.bool_))[rows.place[rows.pool == index]] = True
+    return [(pool, np.flatnonzero(taken[name])) for name, pool in pools.items()]
 
 
 def row_keys(pool: Pool, places: NDArray[np.uint32] | NDArray[np.int64]) -> Keys:

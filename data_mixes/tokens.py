@@ -11,7 +11,9 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -26,6 +28,8 @@ from data_mixes.source import Pool
 
 BATCH = 2048
 TABLE = "CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, prompt BLOB, completion BLOB, cut INT)"
+BETWEEN = "CREATE TABLE IF NOT EXISTS between_turns (key BLOB PRIMARY KEY, spans BLOB)"
+"""Of rows with several supervised turns: the starts and ends of what lies between them."""
 PATIENCE = 120.0
 """Seconds to wait while another process writes."""
 
@@ -61,6 +65,7 @@ class TokenStore:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path, timeout=PATIENCE)) as store:
             store.execute(TABLE)
+            store.execute(BETWEEN)
             store.execute("PRAGMA synchronous = OFF")
             known = dict(stored(store, keys))
             missing = {key: example for key, example in zip(keys, examples, strict=True) if key not in known}
@@ -68,6 +73,9 @@ class TokenStore:
                 made = dict(zip(missing, self.renderer.render_all(list(missing.values())), strict=True))
                 with store:
                     store.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?)", map(packed, made.items()))
+                    spans = [(key, array("i", chain(*row.between)).tobytes())
+                             for key, row in made.items() if row.between]  # fmt: skip
+                    store.executemany("INSERT OR IGNORE INTO between_turns VALUES (?, ?)", spans)
                 self.made += len(made)
                 known |= made
         return [known[key] for key in keys]
@@ -75,17 +83,23 @@ class TokenStore:
 
 def content_key(example: Example) -> bytes:
     """A hash of everything in an example that its rendering depends on."""
-    content = (
+    content: tuple[Any, ...] = (
         example.task, example.language, example.prompt_language, example.prompt, example.target, example.history
     )  # fmt: skip
+    if example.conversation or example.system:
+        content = (*content, "conversation", example.system)
     return xxhash.xxh3_128_digest(json.dumps(content).encode())
 
 
 def stored(store: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Rendering]]:
     """The renderings there are."""
     marks = ",".join("?" * len(keys))
+    spans = {key: array("i", ends) for key, ends in
+             store.execute(f"SELECT * FROM between_turns WHERE key IN ({marks})", keys)}  # fmt: skip
     for key, prompt, completion, cut in store.execute(f"SELECT * FROM rows WHERE key IN ({marks})", keys):
-        yield key, Rendering(array("i", prompt).tolist(), array("i", completion).tolist(), cut)
+        ends = spans.get(key, ())
+        between = tuple(zip(ends[::2], ends[1::2], strict=True))
+        yield key, Rendering(array("i", prompt).tolist(), array("i", completion).tolist(), cut, between)
 
 
 def packed(entry: tuple[bytes, Rendering]) -> tuple[bytes, bytes, bytes, int]:
@@ -139,7 +153,7 @@ class Measures:
                 known.tokens[place] = row.tokens
                 known.supervised_tokens[place] = row.supervised_tokens
                 known.cut[place] = row.cut
-                known.content[place] = key_of(repr((row.prompt_ids, row.completion_ids)))
+                known.content[place] = key_of(repr((row.prompt_ids, row.completion_ids, *row.between)))
         return known
 
     def costs(self, pool: Pool, places: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:

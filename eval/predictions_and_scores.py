@@ -9,19 +9,24 @@ from typing import Any
 import polars as pl
 
 from eval.engines.engine import END_OF_TURN, LENGTH, STOP_TEXT, Completion
+from eval.finite import finite_scores
 from eval.generation.requests import Evaluation, Prompted
 from eval.scorers.language import score_language
+from eval.scorers.samples import SAMPLE, over_samples
 from eval.scorers.score import Score
 from eval.scorers.split import split_scores
-from eval.tasks import TASKS
 
 NOT_GENERATED = "not generated"
 
 
 def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
-    """One row per model and example generated: what it was asked, what it wrote, how the writing ended."""
+    """One row per model and example generated: what it was asked, what it wrote, how the writing ended.
+
+    Where there are several completions of an example, each has a row, with its number in the column `sample`.
+    """
+    sampled = any(each.sample for each in prompts)
     rows = [
-        place_of(each)
+        place_of(each, sampled)
         | {
             "prompt": each.example.prompt,
             "reference": each.example.target,
@@ -32,7 +37,7 @@ def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Comple
         for each in prompts
         if each.key in completions
     ]
-    return pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("adapter", "cluster"), pl.String))
 
 
 CUT_OFF = 0.05
@@ -58,7 +63,7 @@ def cut_off_notes(predictions: pl.DataFrame) -> list[str]:
     )
     return [
         f"{cell}, {task}: {cut:,} of {completions:,} completions were cut off at max_tokens; "
-        f"raise evaluation.max_tokens.{task} if they should have gone on"
+        f"raise evaluation.decoding.{task}.max_tokens if they should have gone on"
         for cell, task, completions, cut in by_task.iter_rows()
         if cut > CUT_OFF * completions
     ]
@@ -70,11 +75,12 @@ def scores_table(
     """One row per model, example and metric; `value` is null where there is no score, and `reason` says why.
 
     A task's own metrics come first, then whether a completion is in the language of its example, and the
-    task's main metric split by that.
+    task's main metric split by that. Of several completions of an example the value is their mean; see `over_samples`.
     """
     rows: list[dict[str, Any]] = []
+    sampled = any(each.sample for each in prompts)
     for each in prompts:
-        task = TASKS[each.example.task]
+        task = evaluation.tasks[each.example.task]
         scores: Sequence[Score] = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
         if each.key in completions:
             text, language = completions[each.key].text, each.example.language
@@ -82,21 +88,35 @@ def scores_table(
                 *task.score(each.example, text),
                 *score_language(text, language, evaluation.languages, evaluation.identifier),
             ]
-        rows += [place_of(each) | asdict(score) for score in scores]
-    texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
+        rows += [place_of(each, sampled) | asdict(score) for score in scores]
+    texts = dict.fromkeys(("adapter", "cluster", "answer", "reason"), pl.String)
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
-    tested = dict.fromkeys(each.task for each in evaluation.evaluation_sets)
-    split = [split_scores(table.filter(pl.col("task") == name), TASKS[name].metric) for name in tested]
-    return pl.concat([table, *split])
+    mains = {each.task: evaluation.tasks[each.task].metric for each in evaluation.evaluation_sets}
+    split = [split_scores(table.filter(pl.col("task") == name), metric) for name, metric in mains.items()]
+    table = finite_scores(pl.concat([table, *split]))
+    if not sampled:
+        return table
+    several = pl.col("task").is_in([each.task for each in evaluation.evaluation_sets if each.samples > 1])
+    parts = table.filter(~several).drop(SAMPLE), over_samples(table.filter(several), mains)
+    return pl.concat(parts)
 
 
-def place_of(each: Prompted) -> dict[str, Any]:
-    """Which model and example a row is of; the adapter's name tells a cell from one trained anew."""
-    return {
+def first_samples(predictions: pl.DataFrame) -> pl.DataFrame:
+    """One prediction of each example: the first where several were drawn."""
+    return predictions.filter(pl.col(SAMPLE) == 0).drop(SAMPLE) if SAMPLE in predictions.columns else predictions
+
+
+def place_of(each: Prompted, sampled: bool = False) -> dict[str, Any]:
+    """Which model and example a row is of; the adapter's name tells a cell from one trained anew.
+
+    Items of one cluster, such as a template, are not independent.
+    """
+    return ({SAMPLE: each.sample} if sampled else {}) | {
         "cell": each.model.name,
         "adapter": each.model.adapter.name if each.model.adapter else None,
         "task": each.example.task,
         "language": each.example.language,
         "item": each.example.item_id,
         "id": each.example.id,
+        "cluster": each.example.cluster,
     }

@@ -92,8 +92,12 @@ def report(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
 
 @app.command()
 def compare(
-    recipe: RecipeFile,
-    one: Annotated[str, typer.Argument(metavar="CELL_A", help="A cell, or base.", show_default=False)],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="A study's YAML file, or a table of scores.", show_default=False)
+    ],
+    one: Annotated[
+        str, typer.Argument(metavar="CELL_A", help="A cell, or base; or what a column says.", show_default=False)
+    ],
     other: Annotated[str, typer.Argument(metavar="CELL_B", help="Another.", show_default=False)],
     runs: Runs = Path("runs"),
     show: Annotated[int, typer.Option(metavar="N", min=0, help="How many items that flipped to print.")] = 3,
@@ -101,21 +105,26 @@ def compare(
 ) -> None:
     """Two cells item by item: differences A − B per language, and the items on which they part, side by side.
 
-    Differences are paired by item, with 95 % intervals and p-values of sign flips over items, adjusted by Holm's
-    method over the languages, and over the groups. One run each: they say nothing of other seeds.
+    Differences are paired by item, with 95 % intervals and p-values of sign flips over items, adjusted (max-t)
+    over the languages, and over the groups. One run each: they say nothing of other seeds. Of a table that
+    harness score --out wrote, the rows are compared in which a column, such as the model, says the one or the other.
 
-    Example: harness compare recipes/quickstart.yaml amount-40 amount-0 --show 10
+    Examples:
+
+        harness compare recipes/quickstart.yaml amount-40 amount-0 --show 10
+
+        harness compare scores.jsonl my-model another-model
     """
     with reporting_mistakes():
-        from harness.commands.compare import compare_cells, show_comparison
+        from harness.commands.compare import compare_cells, compare_scores, is_table, show_comparison
         from harness.planning.kept_plan import planned_study
 
-        study = planned_study(recipe, runs)
-        data = compare_cells(study, one, other)
+        study = None if is_table(recipe) else planned_study(recipe, runs)
+        data = compare_cells(study, one, other) if study else compare_scores(recipe, one, other)
         if as_json:
             print(data.as_json())
         else:
-            show_comparison(data, study.groups, show)
+            show_comparison(data, study.groups.label if study else str, show)
 
 
 @app.command()

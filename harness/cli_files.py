@@ -20,14 +20,23 @@ from harness.exits import reporting_mistakes
 
 app = typer.Typer(rich_markup_mode="rich")
 PANEL = "Files from elsewhere"
+TABLE = "A score a row: .csv, .tsv, .jsonl, .json or .parquet, also .gz and .zst; - is standard input."
+PREDICTIONS = "Predictions, one a row: .jsonl, .json, .csv, .tsv or .parquet, also .gz and .zst; - is standard input."
 
 
 @app.command(rich_help_panel=PANEL)
 def score(
-    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="Predictions, one JSON object a line.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=PREDICTIONS)],
     task: Annotated[str, typer.Option(help="math, math-lm-eval, summarization, instructions or language.")],
     out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where each row's scores go.")] = None,
     as_json: Json = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=COLUMN", help="A column that is called otherwise: prediction=model_output."),
+    ] = None,
+    group: Annotated[
+        str, typer.Option(metavar="COLUMN,…", help="Columns of which each combination is scored apart: model,run.")
+    ] = "",
     identifier: Annotated[
         str, typer.Option(metavar="NAME", help="What tells languages: py3langid, or fasttext (lid.176).")
     ] = "py3langid",
@@ -37,19 +46,20 @@ def score(
 
     A row holds id, language and prediction; for math a reference number, for summarization a reference text
     and if you like the source text, for instructions constraints. math-lm-eval is math with the scores of
-    lm-evaluation-harness beside ours.
+    lm-evaluation-harness beside ours. Of several references, a list, the best scores count. Other columns are passed
+    on to the scores. Of rows with the same id, language and group the first counts.
 
     Examples:
 
         harness score predictions.jsonl --task math --out scores.jsonl
 
-        harness score summaries.jsonl --task summarization --json > scores.json
+        harness score summaries.csv --task summarization --column prediction=output --group model --json > scores.json
     """
     with reporting_mistakes():
         from harness.commands.score import score_predictions
         from harness.prediction_files import show_scores
 
-        data = score_predictions(file, task, out, processes, identifier)
+        data = score_predictions(file, task, out, processes, identifier, column or (), names_in(group))
         if as_json:
             print(data.as_json())
         else:
@@ -58,7 +68,7 @@ def score(
 
 @app.command(rich_help_panel=PANEL)
 def analyze(
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet or JSON lines, a score a row.")],
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help=TABLE)],
     x: Annotated[str, typer.Option(metavar="COLUMN", help="The axis of curves: amounts, steps.")],
     seen: Annotated[str, typer.Option(metavar="LANG,…", help="Languages trained on.")],
     unseen: Annotated[str, typer.Option(metavar="LANG,…", help="Languages not trained on.")] = "",
@@ -70,6 +80,14 @@ def analyze(
         str | None,
         typer.Option(metavar="COLUMN", help="Of scores per item: what translations share.", show_default="item"),
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Of several trainings of one setting.", show_default="run"),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="What items share: a template, an article.", show_default="cluster"),
+    ] = None,
     stages: Annotated[
         str, typer.Option(metavar="LANG,…", help="The languages trained on one after the other, x being the stages.")
     ] = "",
@@ -77,7 +95,8 @@ def analyze(
 ) -> None:
     """What any long table of scores says of transfer: means over seen and unseen, gap closed, plateau, correlation.
 
-    Scores per item (columns item and, if any, cluster) give intervals; means do not. An axis step or checkpoint gives
+    Scores per item (columns item and, if any, cluster) give intervals, and so do several runs (a column run); single
+    means do not. A table that harness score wrote is read as it is, each metric apart. An axis step or checkpoint gives
     learning and forgetting; stages give what was forgotten and transferred from one to the next, against guessing and
     training on a language alone where columns random and alone hold scores of these. Higher scores are better.
 
@@ -96,7 +115,7 @@ def analyze(
 
         named = [names_in(given) for given in (seen, unseen, group, stages)]
         trained = named[0] if pivot in (*named[0], *named[1]) else (pivot, *named[0])
-        columns = Columns(x, named[2], language, score_column, item, named[3])
+        columns = Columns(x, named[2], language, score_column, item, run, cluster, named[3])
         groups = LanguageGroups(trained, named[1], pivot=pivot)
         analyses = analyze_table(table, columns, groups)
         if as_json:
@@ -107,7 +126,7 @@ def analyze(
 
 @app.command(rich_help_panel=PANEL)
 def judge(
-    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="Predictions, one JSON object a line.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=PREDICTIONS)],
     model: Annotated[str, typer.Option(metavar="NAME", help="The endpoint's name for it; or a folder or hub id.")],
     endpoint: Annotated[str | None, typer.Option(metavar="URL", help="E.g. http://localhost:8000/v1.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where scores and replies go.")] = None,

@@ -1,46 +1,78 @@
-"""Tables that the user names: CSV, TSV, Parquet or JSON lines."""
+"""Tables that the user names, in any kind of file that sources are read from."""
 
 from __future__ import annotations
 
-import csv
+import math
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from data_mixes.reading.records import NOT_UTF8, FileError, place_word, plain_suffix, read_records
+from data_mixes.reading.streams import at_hand
 from harness.errors import Problem, UserError
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
+def read_table(path: Path) -> pl.DataFrame:
+    """A table of a file's rows; in CSV and TSV all is text until numbers are wanted, and empty fields are missing.
 
-READERS = {".csv": pl.read_csv, ".tsv": pl.read_csv, ".parquet": pl.read_parquet, ".jsonl": pl.read_ndjson}
-
-
-def read_table(file: Path) -> pl.DataFrame:
-    """A table from a .csv, .tsv, .parquet or .jsonl file; numbers stay text until they are wanted. Raises UserError."""
-    if file.suffix not in READERS:
-        raise UserError([Problem(str(file), f"got {file.suffix!r}; a table is one of {', '.join(READERS)}")])
-    if not file.is_file():
-        raise UserError([Problem(str(file), "there is no such file")])
+    NaN is missing too. Raises UserError for a file that cannot be read, or has a row that is none.
+    """
     try:
-        if file.suffix in SEPARATORS:
-            return pl.read_csv(file, separator=SEPARATORS[file.suffix], infer_schema=False)
-        return READERS[file.suffix](file)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = first_bad_line(file) if file.suffix in SEPARATORS else None
-        raise UserError([Problem(str(file), reason or " ".join(str(error).split())[:300])]) from None
+        with at_hand(path) as file:
+            return whole_table(file)
+    except FileError as error:
+        raise UserError([Problem("", str(error))]) from None
+    except OSError as error:
+        raise UserError([Problem(str(error.filename or path), error.strerror or str(error))]) from None
 
 
-def first_bad_line(file: Path) -> str | None:
-    """What is wrong with the first line that is not UTF-8, or has more fields than the header; None if none is."""
+def whole_table(file: Path) -> pl.DataFrame:
+    """The table. Raises FileError."""
+    if plain_suffix(file) == ".parquet" and file.is_file():
+        return parquet(file)
+    columns: dict[str, list[Any]] = {}
+    for count, (_, place, row) in enumerate(read_records(file)):
+        if isinstance(row, str):
+            raise FileError(f"{file}: {place_word(file)} {place}: {row}")
+        for name, value in row.items():
+            values = columns.setdefault(name, [None] * count)
+            values.append(None if is_missing(value) else checked(file, place, value))
+        for values in columns.values():
+            if len(values) == count:
+                values.append(None)
+    if not columns:
+        raise FileError(f"{file}: the file is empty")
+    return pl.DataFrame([column(name, values) for name, values in columns.items()])
+
+
+def parquet(file: Path) -> pl.DataFrame:
+    """A Parquet file's table, NaN as missing."""
     try:
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            rows = csv.reader(lines, delimiter=SEPARATORS[file.suffix])
-            header = next(rows, [])
-            for row in rows:
-                if any("\udc80" <= letter <= "\udcff" for field in row for letter in field):
-                    return f"line {rows.line_num} is not UTF-8 text; save the file as UTF-8"
-                if len(row) > len(header):
-                    return f"line {rows.line_num} has {len(row)} fields, the header {len(header)}"
-    except (OSError, csv.Error):
-        return None
-    return None if header else "the file is empty"
+        table = pl.read_parquet(file)
+    except pl.exceptions.PolarsError as error:
+        raise FileError(f"{file}: not a Parquet file: {' '.join(str(error).split())[:200]}") from None
+    return table.with_columns(pl.selectors.float().fill_nan(None))
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none."""
+    return value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def checked(file: Path, place: int, value: Any) -> Any:
+    """A value, if text valid. Raises FileError, naming its line, for bytes that are not UTF-8."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise FileError(f"{file}: {place_word(file)} {place} {NOT_UTF8}") from None
+    return value
+
+
+def column(name: str, values: list[Any]) -> pl.Series:
+    """A column; values of several kinds, numbers aside, become text."""
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) > 1 and not kinds <= {int, float}:
+        values = [None if value is None else str(value) for value in values]
+    return pl.Series(name, values, strict=False)

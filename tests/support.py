@@ -13,9 +13,14 @@ from typer import Typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from data_mixes.mixture import allot, materialise
 from data_mixes.sources import SOURCES
 from data_mixes.templates.embedded import EmbeddedSource
 from harness.cli import app
+from harness.planning.contrast import Compared
+from harness.planning.drawing import Drawing
+from harness.recipe.grid import cells_of
+from harness.recipe.schema import Recipe
 from harness.train import main
 
 REPOSITORY = Path(__file__).parent.parent
@@ -59,6 +64,18 @@ def small_recipe(tiny_model: Path) -> dict[str, Any]:
             "max_tokens": {"math": 8, "instructions": 8},
         },
     }
+
+
+def compared(recipe: Recipe, raw: dict[str, Any], as_before: bool = False) -> list[Compared]:
+    """The cells of a recipe with their rows, as a plan compares them; a step to the row."""
+    cells = cells_of(recipe, raw)
+    drawing, found = Drawing(cells, as_before), list[Compared]()
+    for cell in cells:
+        components, orders = cell.recipe.components, drawing.orders(cell)
+        allotments = allot(components, orders)
+        rows = materialise(allotments, components, orders, cell.recipe.training.seed)
+        found.append(Compared(cell, allotments, rows, len(rows)))
+    return found
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -223,8 +226,89 @@ def test_items_of_a_cluster_are_resampled_together(tmp_path: Path) -> None:
     rows = [{"amount": 0, "language": language, "item": item, "cluster": f"template-{item % 10}",
              "score": easy[item % 10] + rng.normal(0, 0.02)}
             for item in range(100) for language in ("en", "fr", "ja")]  # fmt: skip
-    groups, columns = LanguageGroups(("en", "fr"), ("ja",)), Columns("amount", item="item")
+    groups, columns = LanguageGroups(("en", "fr"), ("ja",)), Columns("amount", item="item", cluster="cluster")
     table = pl.DataFrame(rows)
-    alone, together = (analyse(each, columns, groups)[0]["summary"][0] for each in (table.drop("cluster"), table))
+    alone, together = (
+        analyse(table, each, groups)[0]["summary"][0] for each in (replace(columns, cluster=None), columns)
+    )
+    assert together["mean"] == alone["mean"]
+    assert together["high"] - together["low"] > 2 * (alone["high"] - alone["low"])
+
+
+TABLE = "m,0,en,0.5\nm,0,fr,\nm,0,ja,0.2\nm,5,en,0.5\nm,5,fr,0.4\nm,5,ja,0.3\n"
+
+
+def means(parts: Any) -> list[tuple[float, str, float | None]]:
+    return [(row["x"], row["group"], row["mean"]) for row in parts[0]["summary"] if row["kind"] == "language"]
+
+
+@pytest.mark.parametrize(
+    "name", ["t.csv", "t.tsv", "t.jsonl", "t.json", "t.parquet", "t.jsonl.gz", "t.bom.jsonl", "t.bom.json"]
+)
+def test_every_kind_of_table_says_the_same(name: str, tmp_path: Path) -> None:
+    expected = means(analyze(write(tmp_path / "table.csv", TABLE)))
+    assert (0.0, "fr", None) in expected
+    table = pl.read_csv(tmp_path / "table.csv")
+    rows = [row | {"score": math.nan if row["score"] is None else row["score"]} for row in table.to_dicts()]
+    path, start = tmp_path / name, "\ufeff" if ".bom" in name else ""
+    if ".json" in name:
+        lines = json.dumps(rows) if name.endswith(".json") else "\n".join(map(json.dumps, rows))
+        content = (start + lines).encode()
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    elif name.endswith(".parquet"):
+        pl.DataFrame(rows).write_parquet(path)
+    else:
+        table.write_csv(path, separator="\t" if name.endswith(".tsv") else ",", null_value="NaN")
+    assert means(analyze(path)) == expected
+
+
+@pytest.mark.parametrize("blank", ["NA", "N/A", "nan", "NaN", "null", "None", "-"])
+def test_what_stands_for_no_score_is_a_blank(blank: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "table.csv", TABLE.replace("fr,\n", f"fr,{blank}\n"))
+    assert (0.0, "fr", None) in means(analyze(path))
+
+
+def test_a_table_with_a_broken_line_names_it(tmp_path: Path) -> None:
+    for name, content, said in (
+        ("t.jsonl", b'{"amount": 0, "language": "en", "score": 1}\n{oops', "line 2: not a JSON object"),
+        ("t.csv", b"amount,language,score\n0,en\n", "line 2: 2 fields instead of 3"),
+        ("t.csv", b'amount,language,score\n0,"en,1\n', "line 2: a quoted field is not closed"),
+        ("t.csv", "amount,language,score\n0,español,1\n".encode("latin-1"), "line 2 is not UTF-8 text; save it"),
+        ("t.csv", b"amount,language,score,score\n0,en,1,2\n", "two columns called 'score'"),
+        ("t.csv", b"", "the file is empty"), ("t.xlsx", b"", "got a .xlsx file; allowed: .jsonl"),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+        refused = harness("analyze", tmp_path / name, "--x", "amount", "--seen", "fr", "--unseen", "ja")
+        assert refused.returncode == 2 and said in refused.stderr, refused.stderr
+
+
+def test_runs_of_a_setting_are_one_point_and_widen_its_interval(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    easy = rng.normal(0, 0.1, 40)
+    luck = {0: 0.0, 1: 0.1, 2: -0.1}
+    rows = [{"amount": amount, "language": language, "item": item, "seed": run, "score": 0.5 + luck[run] + easy[item]}
+            for amount in (0, 10) for language in ("en", "fr", "ja") for item in range(40) for run in luck]  # fmt: skip
+    path = tmp_path / "table.csv"
+    pl.DataFrame(rows).write_csv(path)
+    refused = harness("analyze", path, "--x", "amount", "--seen", "fr", "--unseen", "ja")
+    assert refused.returncode == 2 and "rows for the point" in refused.stderr
+    (one,) = analyze(path, "--run", "seed")
+    pl.DataFrame(rows).rename({"seed": "run"}).write_csv(path)
+    assert analyze(path) == [one], "a column run needs no naming"
+    (unseen,) = [row for row in one["summary"] if row["group"] == "unseen" and row["x"] == 10]
+    assert unseen["runs"] == 3 and unseen["mean"] == pytest.approx(0.5 + easy.mean())
+    (single,) = analyze(path, "--group", "run")[:1]
+    (alone,) = [row for row in single["summary"] if row["group"] == "unseen" and row["x"] == 10]
+    assert unseen["high"] - unseen["low"] > 2 * (alone["high"] - alone["low"])
+
+
+def test_any_column_may_say_which_items_belong_together(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    easy = rng.normal(0.5, 0.2, 10)
+    rows = [{"amount": 0, "language": language, "item": item, "template": f"t{item % 10}", "score": easy[item % 10]}
+            for item in range(100) for language in ("en", "fr", "ja")]  # fmt: skip
+    path = tmp_path / "table.csv"
+    pl.DataFrame(rows).write_csv(path)
+    alone, together = (analyze(path, *options)[0]["summary"][0] for options in ((), ("--cluster", "template")))
     assert together["mean"] == alone["mean"]
     assert together["high"] - together["low"] > 2 * (alone["high"] - alone["low"])

@@ -14,8 +14,8 @@ import pytest
 
 from harness.models import base
 from harness.models.broken import broken_files
-from harness.training.batches import micro_batch_of
 from harness.recipe.schema import Training
+from harness.training.batches import micro_batch_of
 from tests.attacks import mutated_recipes, no_hang
 from tests.support import Ended, harness
 from tests.test_recipe import changed
@@ -42,7 +42,12 @@ def rich_recipe(recipe_data: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     words = {"math": {"fr": "Combien ? {prompt}"}}
     data["prompts"] = {"words": words, "max_tokens": 300, "few_shot": few_shot}
     data["leakage"] = {"items": "drop", "text": "drop", "near": "drop", "similarity": 0.9}
-    data["evaluation"] |= {"stop": {"math": ["\n"]}, "split": "test", "primary": {"math": "unseen"}, "base": True}
+    data["evaluation"] |= {
+        "decoding": {"math": {"stop": ["\n"]}},
+        "split": "test",
+        "primary": {"math": "unseen"},
+        "base": True,
+    }
     data["reference"] = [{"name": "published", "file": str(tmp_path / "published.csv"), "x": "x"}]
     return data
 
@@ -87,7 +92,7 @@ TEXTS = [
     ("study: !!python/object/apply:os.system ['touch owned']", "not valid YAML"),
     ("study: &a [*a]", "with every alias (*name) written out it has more than"),
     ("\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20))]), "alias"),
-    (nested(5000), "is nested too deeply"),
+    (nested(1500), "is nested too deeply"),
     ("x" * 1_000_001, "at most 1,000,000"),
     ("- study", "a recipe is a mapping of keys"),
     ("", "a recipe is a mapping of keys"),
@@ -114,14 +119,14 @@ PATHS = (
     "model.name", "mixture", "sources.own.files", "sources.own.hub", "reference.0.file", "evaluation.lm_eval_folder",
     "prompts.chat_template", "study",
 )  # fmt: skip
-NAMES = ("x" * 300, "~nobody-of-this-name/x", "/dev/zero", "a\0b", "%7B{language}*?[x]", "../" * 100, "x.jinja", "")
+NAMES = ("x" * 300, "~nobody-of-this-name/x", "/dev/zero", "a\0b", "%7B{language}*?[x]", "no/no/no", "")
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_names_that_lead_nowhere(
     path: str, rich_recipe: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
 ) -> None:
-    for name in NAMES:
+    for name in NAMES if path != "evaluation.lm_eval_folder" else NAMES[:-1]:  # "" is the recipe's own folder
         data = changed(rich_recipe, path, name)
         if path == "sources.own.hub":
             data["sources"]["own"] |= {"revision": "main"}
@@ -141,7 +146,7 @@ SIZES = [
 def test_sizes_beyond_what_can_be_counted(
     path: str, value: Any, recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path]
 ) -> None:
-    refused(harness("plan", write_recipe(changed(recipe_data, path, value))), "should be less than or equal to")
+    refused(harness("plan", write_recipe(changed(recipe_data, path, value))), "should be at most")
 
 
 @pytest.mark.parametrize(("key", "value"), [("epochs", 10**6), ("steps", 10**9), ("supervised_tokens", 10**9)])
@@ -184,7 +189,7 @@ def test_chat_templates_that_do_not_end_or_raise(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("data_mixes.prompts.MOST_SECONDS", 1.0)
+    monkeypatch.setattr("data_mixes.limits.SECONDS", 1.0)
     recipe_data["prompts"] = {"chat_template": template}
     with no_hang(120):
         refused(harness("plan", write_recipe(recipe_data), "--runs", tmp_path), said)

@@ -141,7 +141,7 @@ def test_groups_that_mean_nothing_are_refused(
         ({"where": {"model": "none"}}, "reference.0.where: picks no row"),
         ({"where": {}}, "picks several rows for math en at amount 0; name more columns"),
         ({"x": "amounts"}, "has no column amounts; did you mean 'amount'"),
-        ({"file": "nowhere.csv"}, "there is no such file"),
+        ({"file": "nowhere.csv"}, "reference.0.file: cannot read"),
         ({"where": {"model": "percent"}}, "scores of math reach 45; give shares from 0 to 1"),
     ],
 )

@@ -200,7 +200,7 @@ def test_how_completions_ended_is_counted_and_said() -> None:
     ]  # fmt: skip
     assert cut_off_notes(table) == [
         "a, math: 2 of 20 completions were cut off at max_tokens; "
-        "raise evaluation.max_tokens.math if they should have gone on"
+        "raise evaluation.decoding.math.max_tokens if they should have gone on"
     ]
     rarely = pl.DataFrame({"finish": ["stop"] * 19 + ["length"], "cell": "a", "task": "math", "language": "en"})
     assert cut_off_notes(rarely) == []

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.validity import Condition, compared, studies
-from eval.analysis.families import Arm, compare_family, step_down
+from benchmarks.validity import LEVELS, Condition, compared, studies
+from eval.analysis.families import Arm, compare_family, contrast, step_down
+from eval.analysis.stats import contributions, estimate
+from eval.analysis.variance import run_variance
 
 CONDITIONS = [Condition(1, 0.0, 50), Condition(3, 1.6, 50)]
 
@@ -57,3 +59,65 @@ def test_a_family_counts_clusters() -> None:
     clusters: Any = compare_family([arms], None, codes)[0]
     assert (items.items, clusters.items) == (200, 10)
     assert clusters.difference == pytest.approx(items.difference) and clusters.p > 3 * items.p
+
+
+@pytest.mark.parametrize(("runs", "seeds"), [(2, 1.6), (3, 3.2)])
+@pytest.mark.parametrize("pooled", [True, False])
+def test_tails_are_right_against_the_base(runs: int, seeds: float, pooled: bool) -> None:
+    """300 simulated studies without an effect: P(p < α) / α at .05, .01 and .002, with few runs, pooled or alone."""
+    p_values: list[float] = []
+    for study in studies(Condition(runs, seeds, 50), 300):
+        base = Arm("base", study[0][:1], has_seed=False)
+        tables = [contributions(values) for values in study[1:]]
+        for place, values in enumerate(study[1:]):
+            between = run_variance(tables if pooled else [tables[place]])
+            made = contrast(Arm("one", values), base, between, None)
+            assert made is not None
+            p_values.append(made.spread.p_value(made.mean))
+    shares = [np.mean(np.array(p_values) < level) / level for level in LEVELS]
+    assert all(share <= most for share, most in zip(shares, (1.25, 1.5, 2.5), strict=True)), shares
+    if pooled:
+        assert shares[0] >= 0.7 and shares[1] >= 0.4, shares
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("mean", [0.4, 0.02])
+def test_intervals_of_two_runs_cover(pooled: bool, mean: float) -> None:
+    """250 simulated settings of right and wrong answers: two runs whose seeds differ by 1.6 points, rare ones too."""
+    truth = float(np.mean([study.mean() for study in studies(Condition(2, 1.6, 250), 60, mean=mean, seed=9)]))
+    held: list[bool] = []
+    for study in studies(Condition(2, 1.6, 50), 250, mean=mean):
+        between = run_variance([contributions(values) for values in study[1:]]) if pooled else None
+        found: Any = estimate(study[1], between=between)
+        held.append(found.low is not None and found.low <= truth <= found.high)
+    assert np.mean(held) >= 0.93
+
+
+def test_differences_that_vary_over_nothing_are_no_certainty() -> None:
+    """Two runs that are alike, of items that all change alike: p is that of sign flips, and there is no interval."""
+    base, change = np.random.default_rng(0).random((1, 4, 1)), 0.1 + 0.2
+    arms = Arm("one", np.concatenate([base + change, base + change])), Arm("base", base, has_seed=False)
+    between = run_variance([contributions(arms[0].values)])
+    (found,) = compare_family([arms], between)
+    assert found.p == 0.125 and found.low is None
+
+
+def test_comparisons_in_other_languages_have_run_variances_of_their_own() -> None:
+    """40 simulated matrices without transfer, of runs that differ by 6 points in one language and by 0 in another."""
+    false, narrow, wide = 0, 0.0, 0.0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        luck = rng.normal(0, 1, (6, 3, 1, 2)) * [0.0, 0.06]
+        values = 0.5 + luck + rng.normal(0, 0.3, (6, 3, 60, 2))
+        base = Arm("base", 0.5 + rng.normal(0, 0.3, (1, 60, 2)), has_seed=False)
+        pairs, pools = [], []
+        for language in range(2):
+            here = [slice(None), slice(None), [language]]
+            tables = [contributions(setting[*here]) for setting in values]
+            for place, setting in enumerate(values):
+                pairs.append((Arm(f"{place} in {language}", setting[*here]), Arm("base", base.values[*here], False)))
+                pools.append(run_variance(tables))
+        found: Any = compare_family(pairs, pools, draws=500)
+        false += any(each.p_adjusted < 0.05 for each in found)
+        narrow, wide = narrow + found[0].high - found[0].low, wide + found[-1].high - found[-1].low
+    assert false <= 6 and wide > 1.2 * narrow

@@ -52,6 +52,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "languages.unseen": (["ja", "ko"], RESUMED),
     "languages.groups": ({"mine": ["fr", "ja"]}, RESUMED),
     "languages.pivot": ("fr", RESUMED),
+    "mixture.seed": (1, "mixture.seed was 0, is 1"),
     f"{MIXTURE}.sources": (["word-problems"], "mixture.instructions/fr"),
     f"{MIXTURE}.languages": (["en", "fr"], "mixture.instructions/en"),
     f"{MIXTURE}.prompts_in": ({"languages": None, "prompts_in": ["fr"], "answers_in": ["en"]}, "mixture."),
@@ -69,6 +70,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     f"{MIXTURE}.max_repeats": (2, RESUMED),
     "prompts.chat_template": (CHAT, "rows"),
     "prompts.words": ({"math": {"fr": "Calculer : {prompt}\n"}}, "rows"),
+    "prompts.supervise": ("every", RESUMED),  # without conversations there is but one turn
     "prompts.max_tokens": (60, "rows"),
     "prompts.few_shot": ({"math": {"shots": 1}}, RESUMED),
     "leakage.items": ("drop", RESUMED),
@@ -82,7 +84,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.primary": ({"math": "seen"}, RESUMED),
     "evaluation.items": (3, RESUMED),
     "evaluation.max_tokens": ({"math": 9}, RESUMED),
-    "evaluation.stop": ({"math": ["###"]}, RESUMED),
+    "evaluation.decoding": ({"math": {"stop": ["###"]}}, RESUMED),
     "evaluation.identifier": ("fasttext", RESUMED),
     "evaluation.base": (False, RESUMED),
     "evaluation.judge": ({"model": "m", "endpoint": "http://localhost:1/v1"}, RESUMED),
@@ -94,6 +96,14 @@ CHANGED_ELSEWHERE = {
     "reference": "curves laid over the report",
     "evaluation.lm_eval": "tests/test_lm_eval.py; a task's questions are in the keys of their answers",
     "evaluation.lm_eval_folder": "as above",
+    "evaluation.tasks.*.code": "tests/test_own_tasks.py; its hash is in the versions of its scores",
+    "evaluation.metrics": "as above",
+    **{
+        f"evaluation.decoding.*.{key}": "tests/test_decoding.py; it is in the keys of completions, not of cells"
+        for key in ("max_tokens", "stop", "temperature", "samples", "system")
+    },
+    "evaluation.metrics.*.code": "as above",
+    "evaluation.metrics.*.tasks": "as above",
 }
 WHOLE = {"model", "adapter", "training", "languages", "mixture", "prompts", "leakage", "evaluation"}
 

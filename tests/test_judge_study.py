@@ -15,7 +15,8 @@ import pytest
 from data_mixes.example import Example, Exchange
 from data_mixes.prompts import Renderer
 from eval.generation.kept import stored_completions
-from eval.prediction_files.rows import BadRow, CaseRow, ScoredRow, cases_of
+from eval.prediction_files.file import BadRow, PredictionFile
+from eval.prediction_files.rows import CaseRow, ScoredRow, cases_of
 from eval.prediction_files.score import output_rows
 from eval.prediction_files.tally import Tallies
 from eval.scorers.score import Score
@@ -245,7 +246,9 @@ def test_the_command_judges_predictions_made_anywhere(server: JudgeServer, tmp_p
     command = ("judge", path, "--model", "commanded", "--endpoint", server.endpoint)
     ran = harness(*command, "--out", tmp_path / "out.jsonl", "--json")
     assert ran.returncode == 0, ran.stderr
-    assert "bad row: line 3: not JSON" in ran.stderr and "bad row: line 4 (id 'c'): prompt missing" in ran.stderr
+    assert (
+        "bad row: line 3: not a JSON object" in ran.stderr and "bad row: line 4 (id 'c'): prompt missing" in ran.stderr
+    )
     data = json.loads(ran.stdout)
     french = data["languages"]["fr-FR"]
     assert french["judge_rating"]["mean"] == 2.0 and french["win_rate"]["mean"] == 0.5
@@ -297,7 +300,7 @@ def test_bad_rows_for_a_judge_are_told_by_line(tmp_path: Path) -> None:
         GOOD | {"opponent": []},
         GOOD | {"opponent": ""},
     ]
-    found = cases_of(rows_file(tmp_path / "rows.jsonl", rows))
+    found = cases_of(PredictionFile(rows_file(tmp_path / "rows.jsonl", rows)))
     assert [row.line for row in found if isinstance(row, CaseRow)] == [1, 5]
     problems = [row.problem for row in found if isinstance(row, BadRow)]
     assert problems == [

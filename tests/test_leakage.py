@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_mixes.leakage import Holdout, normalised, shingles
-from data_mixes.mixture import BudgetError, Component, allot, materialise
+from data_mixes.mixture import BudgetError, Component, Orders, allot, materialise
 from data_mixes.pairs import Variant
 from data_mixes.reading.files import FileSource
 from data_mixes.reading.table import Columns
@@ -149,7 +149,7 @@ def test_leaks_are_refused_with_examples(
 def test_dropped_leaks_are_counted_replaced_and_gone_from_every_language(
     leaking: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    leaking["training"]["seed"] = 3  # one under which the first eight items hold both leaks
+    leaking["mixture"]["seed"] = 3  # one under which the first eight items hold both leaks
     leaking["languages"] = {"seen": ["en", "fr"]}
     leaking["leakage"] = {"items": "drop", "text": "drop", "near": "drop", "similarity": 0.95}
     study = Study(write_recipe(leaking), tmp_path / "runs")
@@ -222,7 +222,8 @@ def test_whatever_is_tested_nothing_of_it_is_trained_on(
     excluded: dict[str, Any] = {}
     while True:
         try:
-            mixture = materialise(allot([component], seed, None, excluded), [component], seed, excluded)
+            orders = Orders([component], seed, excluded)
+            mixture = materialise(allot([component], orders), [component], orders, seed)
         except BudgetError:
             return
         found = [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import UserError
 from harness.planning.study import Study
 from tests.support import REPOSITORY, harness
 
@@ -29,6 +30,26 @@ def test_they_resume_in_the_number_format_they_were_made_in(made_before: tuple[P
     study = Study(*made_before)
     assert study.recipe.model.dtype == "auto", "the recipe did not say: the default was bfloat16, and is auto"
     assert study.precision.dtype == "bfloat16" and [plan.run.trained for plan in study.plans] == [True, True]
+
+
+def test_their_rows_are_drawn_by_the_seed_of_training(made_before: tuple[Path, Path]) -> None:
+    """As they were before there was a `mixture.seed`, in all cells of the study; in a new one that seed draws them."""
+    recipe, runs = made_before
+    data = json.loads(recipe.read_text(encoding="utf-8"))
+    data["grid"]["seed"] = {"path": "training.seed", "values": [0, 1]}
+    for name in ("amount-0", "amount-3"):
+        (runs / "small" / name).rename(runs / "small" / f"{name}_seed-0")
+    recipe.write_text(json.dumps(data), encoding="utf-8")
+    begun, new = Study(recipe, runs), Study(recipe, runs.with_name("elsewhere"))
+    assert [plan.run.trained for plan in begun.plans] == [True, False, True, False]
+    for study, same in ((begun, False), (new, True)):
+        drawn = [{row.id for row in plan.mixture} for plan in study.plans]
+        assert (drawn[0] == drawn[1], drawn[2] == drawn[3]) == (same, same)
+        assert [plan.run.identity["mixture"].get("seed") for plan in study.plans] == [0 if same else None] * 4
+    data["mixture"]["seed"] = 0
+    recipe.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(UserError, match=r"begun before there was a mixture\.seed"):
+        _ = Study(recipe, runs).plans
 
 
 def test_status_and_report_read_them(made_before: tuple[Path, Path]) -> None:

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
+from benchmarks.validity import false_transfers
 from eval.analysis.agreement import agreement, rank_correlations
 from eval.analysis.design import BASE, Design
 from eval.analysis.explain import PairColumns, pairs_of
 from eval.analysis.long_tables import TableError
 from eval.analysis.panel import Panel
-from eval.analysis.stats import holm
+from eval.analysis.stats import BY_FLIPS, holm
 from eval.analysis.transfer import (
     NOTHING,
     Source,
@@ -31,6 +32,7 @@ from eval.analysis.transfer import (
     regimes,
     transfer_matrix,
 )
+from eval.report.text_tables import transfer_tables
 
 LANGUAGES = ("en", "fr", "ja")
 GAINS = {"en": {"en": 0.3, "fr": 0.2, "ja": 0.0}, "fr": {"en": 0.1, "fr": 0.3, "ja": -0.2}}
@@ -123,7 +125,7 @@ def test_runs_under_several_seeds_are_a_level_of_donors() -> None:
     seeds = Design({"en": ("en-1", "en-2"), "fr": ("fr-1", "fr-2")})
     row = donors([made], ALONE, seeds).row(0, named=True)
     assert row["runs"] == 2 and row["difference"] == pytest.approx(0.125, abs=0.01)
-    assert row["high"] - row["low"] > 0.3, "two runs that differ by 5 points say little"
+    assert row["high"] - row["low"] > 0.2, "two runs each, that differ by 5 points, say little"
 
 
 def test_only_sources_with_as_many_runs_are_in_the_mean_of_a_recipient() -> None:
@@ -140,8 +142,10 @@ def test_only_sources_with_as_many_runs_are_in_the_mean_of_a_recipient() -> None
 def test_p_values_are_adjusted_over_a_task_tested() -> None:
     weak = panel({"en": {"en": 0.01, "fr": 0.005, "ja": 0.0}, "fr": {"en": 0.0, "fr": 0.0, "ja": 0.01}}, noise=0.05)
     for found in (transfer_matrix([weak], ALONE, design("en", "fr")), donors([weak], ALONE, design("en", "fr"))):
-        assert found["p_adjusted"].to_list() == pytest.approx(holm(found["p"].to_list()))
         assert (found["p_adjusted"] > found["p"]).any()
+        bound = holm(found["p"].to_list())
+        assert all(p <= most + 0.05 for p, most in zip(found["p_adjusted"], bound, strict=True) if most is not None)
+        assert set(found["test"]) == {BY_FLIPS}
 
 
 def test_a_source_of_another_task_is_neither_in_language_nor_a_direction_back() -> None:
@@ -283,3 +287,40 @@ def test_models_are_compared_over_the_pairs_that_all_have() -> None:
         agreement(
             table.filter(pl.col("source").is_in(["a", "b"]) & pl.col("target").is_in(["c", "d"])), columns, "model"
         )
+
+
+def test_tables_of_transfer_have_as_few_false_findings_as_promised() -> None:
+    """60 simulated studies without an effect, of three runs; more are in `benchmarks/validity.py`."""
+    for table, share in false_transfers(3, 3.2, 60).items():
+        assert share <= 0.13, table
+
+
+def test_items_of_a_cluster_are_one_in_tables_of_transfer() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(8), 10)
+    gains = rng.normal(0.05, 0.2, (3, 8, 1))[:, codes] * np.array([0, 1, 1])[:, None, None]
+    values = rng.random((1, 80, 3)) + gains
+    alone, together = (
+        Transfer.of(
+            [Panel("math", "accuracy", (BASE, "en", "fr"), LANGUAGES, values, clusters)], ALONE, design("en", "fr")
+        )
+        for clusters in (None, codes)
+    )
+    for name in ("transfer", "donors", "recipients", "asymmetry"):
+        one, other = getattr(alone, name), getattr(together, name)
+        assert set(one["items"]) == {80} and set(other["items"]) == {8}, name
+        assert one["difference"].to_list() == pytest.approx(other["difference"].to_list())
+        assert (other["high"] - other["low"]).mean() > 1.5 * (one["high"] - one["low"]).mean()
+
+
+def test_p_values_of_one_run_are_marked_as_of_these_models() -> None:
+    one = panel(GAINS)
+    tables = transfer_tables(Transfer.of([one], ALONE, design("en", "fr")), LANGUAGES)
+    assert all(any("of these trained models" in column for column in table.columns)
+               for title, table in tables.items() if "Share" not in title)  # fmt: skip
+    values = np.concatenate([one.values, one.values[1:] + 0.05])
+    several = Panel("math", "accuracy", (BASE, "en-1", "fr-1", "en-2", "fr-2"), LANGUAGES, values)
+    seeds = Design({"en": ("en-1", "en-2"), "fr": ("fr-1", "fr-2")})
+    for table in transfer_tables(Transfer.of([several], ALONE, seeds), LANGUAGES).values():
+        assert not any("of these trained models" in column for column in table.columns)
+        assert not any("*" in entry for row in table.rows for entry in row)

@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_mixes.example import Example, to_table
-from data_mixes.mixture import BudgetError, Component, allot, apportion, batches_by_length, epochs_of, materialise
+from data_mixes.mixture import (
+    BudgetError,
+    Component,
+    Orders,
+    allot,
+    apportion,
+    batches_by_length,
+    epochs_of,
+    materialise,
+)
 from data_mixes.order import keys_of, seeded_order
 from data_mixes.pairs import Variant
 from data_mixes.rows import Rows
@@ -37,8 +46,10 @@ def by_letter(pool: Pool, places: Any, unit: str) -> Any:
     return np.array([letters(example, unit) for example in pool.examples(places)], dtype=np.int64)
 
 
-def rows_of(*components: Component, seed: int = 0) -> Rows:
-    return materialise(allot(components, seed, by_letter), components, seed)
+def rows_of(*components: Component, seed: int = 0, study: Sequence[Component] = ()) -> Rows:
+    """The rows of a cell with these components, in a study that has others beside them."""
+    orders = Orders([*components, *study], seed)
+    return materialise(allot(components, orders, by_letter), components, orders, seed)
 
 
 def component(name: str, sources: tuple[str, ...], languages: Sequence[str], **options: Any) -> Component:
@@ -196,7 +207,7 @@ def test_incomplete_translations_stay_together_and_no_row_comes_twice(
         Component("english", [source], [Variant("en"), Variant("fr")], amount=many, items=policy),
     ]
     try:
-        rows = list(materialise(allot(parts, seed), parts, seed))
+        rows = list(rows_of(*parts, seed=seed))
     except BudgetError:
         return
     assert len(set(ids(rows))) == len(rows) == 2 * few + 2 * many
@@ -205,6 +216,44 @@ def test_incomplete_translations_stay_together_and_no_row_comes_twice(
         assert chosen["es"] <= chosen["en"] and (chosen["fr"] <= chosen["en"])
     else:
         assert len({row.item_id for row in rows}) == len(rows)
+
+
+HALF = {"en": range(200), "es": range(200), "sw": range(0, 200, 2)}
+"""The items of a parallel source that has every other one in Swahili."""
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 100), SEEDS, st.sampled_from(["shared", "disjoint"]))
+def test_a_half_covered_language_in_one_cell_replaces_no_row_of_another(amount: int, seed: int, policy: Any) -> None:
+    source = Numbered(HALF)
+    english = Component("english", [source], [Variant("en")], amount=amount, items=policy)
+    swahili = Component("others", [source], [Variant("sw")], amount=amount, items=policy)
+    cells = [[english], [english, swahili]]
+    study = [component for cell in cells for component in cell]
+    try:
+        alone, beside = (ids(rows_of(*cell, seed=seed, study=study)) for cell in cells)
+    except BudgetError:
+        assert policy == "disjoint"  # of the 100 items that both have, each has about half
+        return
+    assert [row for row in beside if row.endswith("@en")] == alone
+
+
+def test_a_budget_that_sharing_leaves_unserved_says_who_shares() -> None:
+    source = Numbered(HALF)
+    cells = [Component("all", [source], [Variant("en"), Variant(other)], amount=150) for other in ("es", "sw")]
+    with pytest.raises(BudgetError) as caught:
+        rows_of(cells[0], study=cells)
+    assert "numbered can serve 100 in 'en', counting the items that all of en, es, sw have" in str(caught.value)
+    assert len(rows_of(cells[0])) == 300
+
+
+def test_another_seed_of_the_mixture_draws_other_rows_and_one_of_training_only_their_order() -> None:
+    (component,) = components = [part(["en"], amount=200)]
+    orders = [Orders(components, seed) for seed in (0, 1)]
+    rows = [ids(materialise(allot(components, each), components, each, 0)) for each in orders]
+    assert len(set(rows[0]) & set(rows[1])) < 20, "200 of some 16,000: 2.5 expected"
+    ordered = ids(materialise(allot([component], orders[0]), components, orders[0], 1))
+    assert ordered != rows[0] and sorted(ordered) == sorted(rows[0])
 
 
 def test_temperature_goes_from_proportional_to_uniform() -> None:
@@ -223,15 +272,15 @@ def test_repeats_are_capped_and_even() -> None:
     twice = part(["en"], amount=available + 10, max_repeats=2)
     rows = rows_of(twice)
     assert Counter(Counter(ids(rows)).values()) == {2: 10, 1: available - 10}
-    (allotment,) = allot([twice])
+    (allotment,) = allot([twice], Orders([twice]))
     assert allotment.repeats == 2
     with pytest.raises(BudgetError, match=f"ask for {available} or fewer, or raise max_repeats"):
-        allot([part(["en"], amount=available + 1)])
+        rows_of(part(["en"], amount=available + 1))
 
 
 def test_every_budget_that_cannot_be_served_is_named() -> None:
     with pytest.raises(BudgetError) as caught:
-        allot([part(["en", "fr"], amount=10**9, unit="tokens")], 0, by_letter)
+        rows_of(part(["en", "fr"], amount=10**9, unit="tokens"))
     assert [each.variant for each in caught.value.shortfalls] == ["en", "fr"]
     largest = caught.value.shortfalls[0].largest
     assert sum(letters(row, "tokens") for row in rows_of(part(["en"], amount=largest, unit="tokens"))) == largest

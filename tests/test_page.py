@@ -104,7 +104,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]  # fmt: skip
     comparisons = [
         {"task": "math", "metric": "accuracy", "cell": "amount-40", "other": "base", "group": "unseen", "items": 12}
-        | {"difference": 0.3, "low": 0.1, "high": 0.5, "p_adjusted": 0.0004}
+        | {"difference": 0.3, "low": 0.1, "high": 0.5, "p_adjusted": 0.0004, "test": "t"}
     ]
     published = [
         {"task": "math", "metric": "accuracy", "language": "fr", "x": float(amount), "score": 0.2, "name": "elsewhere"}

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_mixes.mixture import Component, allot, materialise
+from data_mixes.mixture import Component, Orders, allot, materialise
 from data_mixes.order import key_of
 from data_mixes.pairs import TRANSLATION, Variant
 from data_mixes.prompts import ANSWER_MARKERS, PROMPTS, RESPONSE_LANGUAGE, task_prompt
@@ -50,7 +50,8 @@ def test_english_to_others_others_to_english_and_others_to_others_share_their_it
         "x>x": [Variant(language) for language in others],
     }
     components = [Component(name, [SOURCES["instructions"]], each, amount=7) for name, each in variants.items()]
-    rows = list(materialise(allot(components), components, 0))
+    orders = Orders(components)
+    rows = list(materialise(allot(components, orders), components, orders, 0))
     assert Counter((row.prompt_language, row.language, row.task) for row in rows) == Counter(
         {
             (each.prompt_language, each.language, TRANSLATION if each.translates else "instructions"): 7

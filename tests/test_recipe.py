@@ -38,7 +38,9 @@ MISTAKES = [
     ("mixture.others.languages.0", "frr", "mixture.others.languages.0: 'frr' is not in languages.seen; did you mean 'fr'?"),
     ("mixture.others.languages.0", "ja", "mixture.others.languages.0: 'ja' is in languages.unseen"),
     ("mixture.others.sources.0", "word-problem", "mixture.others.sources.0: no source 'word-problem'; did you mean 'word-problems'?"),
-    ("mixture.english.amount", -1, "mixture.english.amount: got -1; should be greater than or equal to 0"),
+    ("mixture.english.amount", -1, "mixture.english.amount: got -1; should be at least 0"),
+    ("training.seed", 2**32, "training.seed: got 4294967296; should be at most 4294967295"),
+    ("grid.seed", {"path": "training.seed", "values": [0, 99999999999999]}, "got 99999999999999; should be at most"),
     ("mixture.english.amount", 1.5, "mixture.english.amount: got 1.5"),
     ("mixture.english.amount", 99999, "ask for"),
     ("adapter.modules_to_save", ["lm_head"], "adapter.modules_to_save: vLLM cannot serve adapters with modules_to_save"),
@@ -178,9 +180,9 @@ def test_cells_are_named_by_their_axes_and_differ_in_them_alone(recipe_data: dic
     data = changed(recipe_data, "grid.seed", {"path": "training.seed", "values": [0, 1]})
     cells = cells_of(parse_recipe(data), data)
     assert [cell.name for cell in cells] == ["amount-0_seed-0", "amount-0_seed-1", "amount-3_seed-0", "amount-3_seed-1"]
-    assert [cell.recipe.mixture["others"].amount for cell in cells] == [0, 0, 3, 3]
+    assert [cell.recipe.ingredients["others"].amount for cell in cells] == [0, 0, 3, 3]
     assert [cell.recipe.training.seed for cell in cells] == [0, 1, 0, 1]
-    assert {cell.recipe.mixture["english"].amount for cell in cells} == {5}
+    assert {cell.recipe.ingredients["english"].amount for cell in cells} == {5}
 
 
 def test_equal_cells_are_one_and_values_can_be_named(recipe_data: dict[str, Any]) -> None:

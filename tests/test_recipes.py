@@ -8,26 +8,15 @@ from typing import Any
 
 import pytest
 
-from data_mixes.mixture import allot, materialise
 from harness.errors import UserError
-from harness.planning.contrast import Compared, neighbours
-from harness.planning.design import design_of, setting_places, sources_of_transfer
+from harness.planning.contrast import neighbours
+from harness.planning.design import design_of, groups_of, setting_places, sources_of_transfer
 from harness.recipe.grid import cells_of
-from harness.recipe.load import load_recipe
-from tests.support import REPOSITORY
+from harness.recipe.load import load_recipe, parse_recipe
+from tests.support import REPOSITORY, compared
 
 RECIPES = sorted((REPOSITORY / "recipes").glob("*.yaml"))
 AMOUNTS = [0, 100, 200, 400, 800, 1000, 2000, 5000]
-
-
-def compared(path: Path) -> list[Compared]:
-    recipe, raw = load_recipe(path)
-    found: list[Compared] = []
-    for cell in cells_of(recipe, raw):
-        components, seed = cell.recipe.components, cell.recipe.training.seed
-        rows = materialise(allot(components, seed), components, seed)
-        found.append(Compared(cell.name, cell.recipe, rows, len(rows)))
-    return found
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -37,41 +26,63 @@ def test_every_recipe_is_read_and_has_cells(path: Path) -> None:
     assert len(cells_of(recipe, raw)) >= 2
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_whatever_claims_something_of_mixtures_has_three_runs_of_each(path: Path) -> None:
+    recipe, raw = load_recipe(path)
+    runs = {len(names) for names in design_of(recipe, cells_of(recipe, raw)).settings.values()}
+    assert runs == ({1} if path.stem == "quickstart" else {3})
+    assert ("Each is trained once" in path.read_text(encoding="utf-8")) == (runs == {1})
+
+
+def test_the_guides_script_mixes_have_its_groups() -> None:
+    recipe, raw = load_recipe(REPOSITORY / "recipes" / "guide-scripts.yaml")
+    groups = groups_of(recipe).means()
+    assert groups["Latin"] == ("es", "fr", "pt") and groups["non-Latin"] == ("ja", "zh", "ko", "ar")
+    assert len(cells_of(recipe, raw)) == 3 * 8 * 3, "of which 2 × 3 come out as others (tests/test_alike.py)"
+
+
 def test_the_guides_single_task_grid_varies_one_factor() -> None:
-    cells = compared(REPOSITORY / "recipes" / "guide-single-task.yaml")
+    recipe, raw = load_recipe(REPOSITORY / "recipes" / "guide-single-task.yaml")
+    del raw["grid"]["seed"]
+    recipe = parse_recipe(raw)
+    cells = compared(recipe, raw)
     tasks = {"math": "word-problems", "summarization": "notices", "instructions": "instructions"}
-    assert [cell.name for cell in cells] == [f"task-{task}_amount-{amount}" for task in tasks for amount in AMOUNTS]
-    pairs = neighbours(cells)
-    assert len(pairs) == 3 * 7 + 2 and all(each.one_factor for each in pairs)
-    for each in pairs[:7]:
+    assert [each.cell.name for each in cells] == [
+        f"task-{task}_amount-{amount}" for task in tasks for amount in AMOUNTS
+    ]
+    pairs = neighbours(cells, recipe.grid)
+    assert len(pairs) == 3 * 7 + 2 * 8 and all(each.one_factor for each in pairs)
+    for each in pairs[:7]:  # those of the first task
         (change,) = each.changes
         assert change.path == "mixture.others.amount" and each.removed == {}
         assert each.added == dict.fromkeys(["es", "fr", "ja", "zh"], change.after - change.before)
     for cell, amount in zip(cells, AMOUNTS * 3, strict=True):
-        counts = {language: int((cell.rows.languages == language).sum()) for language in ("en", "es", "fr", "ja", "zh")}
+        counts = {
+            language: int((cell.mixture.languages == language).sum()) for language in ("en", "es", "fr", "ja", "zh")
+        }
         assert counts == {"en": 10_000} | dict.fromkeys(["es", "fr", "ja", "zh"], amount)
 
 
 def test_every_setting_of_the_donors_is_trained_on_one_task_in_one_language() -> None:
     path = REPOSITORY / "recipes" / "donors.yaml"
     recipe, raw = load_recipe(path)
-    cells = compared(path)
+    cells = compared(recipe, raw)
     made = design_of(recipe, cells_of(recipe, raw))
-    trained = {cell.name: {(cell.recipe.mixture["source"].sources[0], str(language)): 1
-                           for language in set(cell.rows.languages)} for cell in cells}  # fmt: skip
+    trained = {each.cell.name: {(each.cell.recipe.ingredients["source"].sources[0], str(language)): 1
+                                for language in set(each.mixture.languages)} for each in cells}  # fmt: skip
     found = sources_of_transfer(trained, made, setting_places(recipe, cells_of(recipe, raw)), "en")
     expected = {(task, language) for task in ("word-problems", "instructions") for language in recipe.languages.seen}
     assert {(source.task, source.language) for source in found.values()} == expected
-    assert {len(runs) for runs in made.settings.values()} == {3} and {len(cell.rows) for cell in cells} == {1000}
-    assert all(each.one_factor for each in neighbours(cells))
+    assert {len(runs) for runs in made.settings.values()} == {3} and {len(each.mixture) for each in cells} == {1000}
+    assert all(each.one_factor for each in neighbours(cells, recipe.grid))
 
 
 def test_the_guides_own_data_grid_is_the_same_one() -> None:
     for name in ("guide-summarization", "guide-math"):
         recipe, raw = load_recipe(REPOSITORY / "recipes" / f"{name}.yaml")
         cells = cells_of(recipe, raw)
-        assert sorted({cell.recipe.mixture["others"].amount for cell in cells}) == AMOUNTS
-        assert {cell.recipe.mixture["english"].amount for cell in cells} == {10_000}
+        assert sorted({cell.recipe.ingredients["others"].amount for cell in cells}) == AMOUNTS
+        assert {cell.recipe.ingredients["english"].amount for cell in cells} == {10_000}
         assert len(cells) == 24 and recipe.languages.unseen == ("ar", "ko", "pt")
 
 
@@ -85,6 +96,8 @@ def test_the_guides_own_data_grid_is_the_same_one() -> None:
         ("mixture.others.max_repeats", [1, 2]),
         (["mixture.english.sources", "mixture.others.sources"], {"math": ["word-problems"], "news": ["notices"]}),
         ("training.seed", [0, 1]),
+        ("mixture.seed", [0, 1]),
+        (["training.seed", "mixture.seed"], [0, 1]),
         ("adapter.rank", [4, 8]),
     ],
 )
@@ -95,28 +108,19 @@ def test_an_axis_over_anything_is_one_factor(path: Any, values: Any, recipe_data
     data["mixture"]["english"]["sources"] = ["instructions"]
     data["mixture"]["others"] |= {"languages": ["fr", "es"], "sources": ["notices"]}
     data["grid"] = {"axis": {"path": path, "values": values}}
-    from harness.recipe.load import parse_recipe
-
     recipe = parse_recipe(data)
-    found: list[Compared] = []
-    for cell in cells_of(recipe, data):
-        components, seed = cell.recipe.components, cell.recipe.training.seed
-        found.append(Compared(cell.name, cell.recipe, materialise(allot(components, seed), components, seed), 1))
-    pairs = neighbours(found)
+    found = compared(recipe, data)
+    pairs = neighbours(found, recipe.grid)
     assert len(found) == len(values) and pairs and all(each.one_factor for each in pairs)
 
 
 def test_the_same_items_or_others_by_policy(recipe_data: dict[str, Any]) -> None:
-    from harness.recipe.load import parse_recipe
-
     recipe_data["languages"] = {"seen": ["en", "fr", "es"]}
     recipe_data["mixture"] = {"all": {"sources": ["notices"], "languages": ["en", "fr", "es"], "amount": 50}}
     recipe_data["grid"] = {"items": {"path": "mixture.all.items", "values": ["shared", "disjoint", "independent"]}}
     distinct = {}
-    for cell in cells_of(parse_recipe(recipe_data), recipe_data):
-        components = cell.recipe.components
-        rows = materialise(allot(components), components, 0)
-        distinct[cell.name] = len({row.item_id for row in rows})
+    for each in compared(parse_recipe(recipe_data), recipe_data):
+        distinct[each.cell.name] = len({row.item_id for row in each.mixture})
     assert distinct["items-shared"] == 50 and distinct["items-disjoint"] == 150
     assert 140 < distinct["items-independent"] <= 150
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from eval.prediction_files.rows import BadRow, ScoredRow
+from eval.prediction_files.file import BadRow, PredictionFile
+from eval.prediction_files.rows import ScoredRow
 from eval.prediction_files.score import score_file
 from eval.prediction_files.tally import Tallies
 from eval.scorers.answers import final_answer, score_answer
@@ -40,7 +41,7 @@ def test_bad_rows_are_told_by_line_and_skew_nothing(tmp_path: Path) -> None:
     good = [GOOD, {**GOOD, "id": 2, "prediction": "no idea"}, {**GOOD, "id": 3, "language": "pt-BR", "reference": 18}]
     lines = [line for pair in zip(bad, [good[index % 3] for index in range(len(bad))], strict=True) for line in pair]
     path = write(tmp_path / "rows.jsonl", lines)
-    rows = list(score_file(path, "math", 1))
+    rows = list(score_file(PredictionFile(path), "math", 1))
     assert [row.line for row in rows if isinstance(row, BadRow)] == list(range(1, 2 * len(bad), 2))
     tallies = Tallies()
     for row in rows:
@@ -84,7 +85,7 @@ def test_the_users_mistakes_exit_with_2(tmp_path: Path) -> None:
 def test_several_processes_give_the_same_in_the_same_order(tmp_path: Path) -> None:
     rows = [{**GOOD, "id": number, "prediction": f"Answer: {number % 20}"} for number in range(3000)]
     path = write(tmp_path / "rows.jsonl", [*rows, b"{", *rows])
-    assert list(score_file(path, "math", 1)) == list(score_file(path, "math", 2))
+    assert list(score_file(PredictionFile(path), "math", 1)) == list(score_file(PredictionFile(path), "math", 2))
 
 
 def test_instructions_say_what_is_wrong_with_their_constraints(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_instructions_say_what_is_wrong_with_their_constraints(tmp_path: Path) -
         row | {"constraints": [{"kind": "lowercase"}]}, row | {"constraints": [{"kind": "rhymes"}]},
         row | {"constraints": [{"kind": "contains"}]}, row, row | {"constraints": "uppercase"},
     ]  # fmt: skip
-    found = list(score_file(write(tmp_path / "rows.jsonl", lines), "instructions"))
+    found = list(score_file(PredictionFile(write(tmp_path / "rows.jsonl", lines)), "instructions"))
     assert [each.scores[0].value for each in found if isinstance(each, ScoredRow)] == [1.0, 0.0]
     problems = [each.problem for each in found if isinstance(each, BadRow)]
     assert "no constraint of kind 'rhymes'" in problems[0] and "contains is not complete" in problems[1]
@@ -110,7 +111,7 @@ def test_language_of_answers_is_told_among_the_files_languages(tmp_path: Path) -
     lines = [{"id": f"{language}{number}", "language": language, "prediction": text}
              for language, texts in rows.items() for number, text in enumerate(texts)]  # fmt: skip
     tallies = Tallies()
-    for row in score_file(write(tmp_path / "rows.jsonl", lines), "language"):
+    for row in score_file(PredictionFile(write(tmp_path / "rows.jsonl", lines)), "language"):
         tallies.add(row)
     data = tallies.as_data()["languages"]
     assert data["fr"]["language_pass"]["mean"] == 0.5
@@ -191,7 +192,7 @@ def test_intervals_of_few_rows_are_wide_and_stay_on_the_scale(tmp_path: Path) ->
     rows = [{"id": n, "language": "en", "prediction": "a b c", "reference": text}
             for n, text in enumerate(("a b c", "a b x", "x y z"))]  # fmt: skip
     tallies = Tallies()
-    for row in score_file(write(tmp_path / "rows.jsonl", rows), "summarization"):
+    for row in score_file(PredictionFile(write(tmp_path / "rows.jsonl", rows)), "summarization"):
         tallies.add(row)
     found = tallies.as_data()["languages"]["en"]["rouge_l"]
     assert (found["low"], found["high"]) == (0.0, 1.0), "three rows say next to nothing"

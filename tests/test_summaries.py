@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 
 import pytest
 from babel import Locale
@@ -55,6 +56,79 @@ def test_a_text_agrees_with_itself_and_not_with_another(language: str) -> None:
 
 def test_turkish_has_capitals_of_its_own() -> None:
     assert words("İSTANBUL IŞIK", "tr") == words("istanbul ışık", "tr") == ["istanbul", "ışık"]
+
+
+def test_the_thai_vowel_am_stays_whole_for_the_dictionary() -> None:
+    for typed in ("น้ำท่วมทำให้", "น้\u0e4d\u0e32ท่วมทำให้", "น\u0e4d้\u0e32ท่วมท\u0e4d\u0e32ให้"):
+        assert words(typed, "th") == ["น้ำท่วม", "ทำให้"], ascii(typed)
+    assert words("ນ\u0ec9\u0ecd\u0eb2", "lo") == words("ນ\u0ec9\u0eb3", "lo")
+
+
+@pytest.mark.parametrize(
+    ("language", "word"),
+    [
+        ("si", "ශ්\u200dරී"), ("bn", "র\u200d্যাব"), ("hi", "क्\u200dया"), ("fa", "کتاب\u200cها"), ("mr", "वर\u200d्षा"),
+        ("kn", "ಅರ್\u200cಥ"), ("ml", "അവന്\u200d"), ("ta", "க்\u200cஷ"), ("he", "שלו\u200fם"), ("en", "co\u00adoperate"),
+        ("ar", "\ufeffسلام"), ("mn", "ᠬᠠᠭ\u180eᠠ"), ("de", "Auf\u2060lage"), ("ur", "بے\u200cشک"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_seen_cuts_no_word(language: str, word: str) -> None:
+    seen = "".join(letter for letter in word if letter not in "\u200c\u200d\u200f\u00ad\ufeff\u180e\u2060")
+    assert words(word, language) == words(seen, language) == [seen.lower()]
+    assert values(f"{word} x", f"{word} 7", language)["rouge_1"] == 0.5
+
+
+def test_a_zero_width_space_parts_words_and_signs_are_none() -> None:
+    assert words("foo\u200bbar", "en") == ["foo", "bar"]
+    assert words("ok ❤\ufe0f \u0301 ☎", "en") == ["ok"]
+
+
+FORMS = "'’‘ʼʻ`´＇"
+"""What people type for an apostrophe, or for the letter that looks like one."""
+
+
+@pytest.mark.parametrize(
+    ("language", "word"),
+    [
+        ("uk", "обʼєкт"), ("be", "абʼект"), ("uz", "oʻzbek"), ("haw", "Hawaiʻi"), ("br", "cʼhoazh"), ("ha", "jaʼiz"),
+        ("gn", "mbaʼe"), ("sw", "ngʼombe"), ("om", "taʼe"), ("to", "Haʻapai"), ("he", "צ׳כיה"), ("mi", "Maʼohi"),
+    ],
+)  # fmt: skip
+def test_an_apostrophe_that_is_a_letter_is_one_however_it_is_typed(language: str, word: str) -> None:
+    typed = [word.replace(letter, form) for letter in "ʼʻ׳" for form in FORMS]
+    assert {tuple(words(form, language)) for form in typed} == {tuple(words(word, language))}
+    assert len(words(word, language)) == 1
+    assert words(f"‘{word}’ '{word}'", language) == words(f"{word} {word}", language)
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "parts"),
+    [
+        ("fr", "lʼeau", ["l", "eau"]), ("it", "dellʼanno", ["dell", "anno"]), ("en", "donʼt", ["don", "t"]),
+        ("ca", "dʼaigua", ["d", "aigua"]), ("tr", "İzmirʼde", ["izmir", "de"]), ("nl", "fotoʼs", ["foto", "s"]),
+        ("ga", "bʼfhéidir", ["b", "fhéidir"]), ("pt", "dʼágua", ["d", "água"]), ("fr-CA", "lʼeau", ["l", "eau"]),
+    ],
+)  # fmt: skip
+def test_an_apostrophe_of_what_is_left_out_parts_words_however_it_is_typed(
+    language: str, word: str, parts: list[str]
+) -> None:
+    for form in FORMS:
+        assert words(word.replace("ʼ", form), language) == parts, form
+
+
+def test_hebrew_abbreviations_are_words() -> None:
+    assert len({tuple(words(form, "he")) for form in ('ארה"ב', "ארה״ב", "ארה”ב")}) == 1
+    assert words('הוא אמר "כן" ארה"ב', "he")[:3] == ["הוא", "אמר", "כן"]
+
+
+@pytest.mark.parametrize(
+    "text", ["한국어 요약입니다", "Thủ tướng thăm Việt Nam", "Réunion à Genève", "ガソリンが高い", "क़लम"]
+)
+def test_chrf_is_of_composed_text(text: str) -> None:
+    apart = unicodedata.normalize("NFD", text)
+    for language in ("ko", "vi", "fr", "ja", "hi"):
+        assert values(apart, text, language)["chrf"] == values(text, apart, language)["chrf"] == 1.0
+    assert values(apart + " x", text, "en")["chrf"] == values(text + " x", text, "en")["chrf"] != 1.0
 
 
 def test_words_are_words_where_none_are_spaced() -> None:

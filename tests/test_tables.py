@@ -203,13 +203,19 @@ def test_conversations_end_with_what_is_learned(tmp_path: Path) -> None:
         {"id": "4", "conversations": [{"from": "human", "value": None}, {"from": "gpt", "value": "x"}]},
         {"id": "5", "conversations": []},
         {"id": "6", "conversations": "text"},
+        {"id": "7", "conversations": [{"role": "user", "content": "Q"}, {"role": "system", "content": "late"},
+                                      {"role": "assistant", "content": "A"}]},
     ]  # fmt: skip
     made = source(write(tmp_path / "chat.json", rows), ("en",), Columns(conversation="conversations", id="id"))
     first, second = examples(made, "en")
     assert (first.prompt, first.target) == ("More?", "Yes")
-    assert first.history == (Exchange("Be kind.\n\nHi", "Hello"),)
+    assert first.history == (Exchange("Hi", "Hello"),) and first.system == "Be kind."
+    assert first.conversation and second.conversation and second.system is None
     assert (second.prompt, second.target, second.history) == ("Q", "A", ())
-    assert sum(made.drops("train").counts.values()) == 4
+    assert made.drops("train").counts == {
+        "turns do not alternate between user and assistant": 2, "not a conversation": 2,
+        "a system message that is not the first": 1,
+    }  # fmt: skip
 
 
 def hub(name: str, folder: Path) -> HubSource:
@@ -365,6 +371,24 @@ def test_tabs_as_pandas_writes_them_and_as_they_are(tmp_path: Path) -> None:
     assert [each.prompt for each in examples(plain, "en")] == ['"Go" she says.', '"Go."']
 
 
+@pytest.mark.parametrize(
+    "lines",
+    ['"Nia packs shoes."\t3\n"Nia packs lamps."\t4', '"a\ttab"\t1\nplain\t2', '"a ""b"""\t1', '"two\nlines"\t1\nc\t2'],
+)
+def test_tabs_with_quotes_that_are_quoting_alone_are_read_without_them(lines: str, tmp_path: Path) -> None:
+    made = written(tmp_path / "rows.tsv", f"text\tshort\n{lines}\n")
+    read = [each.prompt for each in examples(made, "en")]
+    assert read == [fields[0] for fields in csv.reader(io.StringIO(lines), delimiter="\t")]
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    made = written(tmp_path / "rows.csv", "text,short,text\na,b,c\n")
+    with pytest.raises(SourceError, match="two columns called 'text'"):
+        examples(made, "en")
+    other = written(tmp_path / "rows.csv", "text,short,,\na,b,c,d\n")
+    assert [each.prompt for each in examples(other, "en")] == ["a"]
+
+
 @pytest.mark.parametrize("packed", ["", ".gz"])
 def test_an_array_with_a_byte_order_mark_nan_long_ids_and_surrogates(packed: str, tmp_path: Path) -> None:
     rows = [{"text": "a", "short": "1", "n": math.nan, "id": 2**64 + 1}, {"text": "b", "short": math.nan, "id": -1}]
@@ -375,6 +399,7 @@ def test_an_array_with_a_byte_order_mark_nan_long_ids_and_surrogates(packed: str
     made = source(path, ("en",), Columns(prompt="text", target="short", id="id"))
     assert [each.id.split("/")[-1] for each in examples(made, "en")] == [f"{2**64 + 1}@en", f"{2**64 + 3}@en"]
     assert made.drops("train").counts == {"no target": 1, "not valid Unicode": 1, "not a JSON object": 1}
+    assert made.drops("train").places["not valid Unicode"] == [f"rows.json{packed} row 4"], "an array may be one line"
 
 
 @pytest.mark.parametrize(

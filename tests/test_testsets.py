@@ -171,3 +171,25 @@ def test_instructions_that_nothing_can_score_are_refused_before_training(
     recipe_data["evaluation"]["judge"] = {"model": "m", "endpoint": "http://localhost:1/v1"}
     recipe, _ = load_recipe(write_recipe(recipe_data))
     assert evaluation_problems(recipe) == []
+
+
+@pytest.mark.parametrize(("count", "refused"), [(2, False), ("2", True)])
+def test_constraints_that_can_never_hold_are_refused_before_training(
+    recipe_data: dict[str, Any],
+    write_recipe: Callable[[dict[str, Any]], Path],
+    tmp_path: Path,
+    count: Any,
+    refused: bool,
+) -> None:
+    recipe_data["sources"] = {"mine": own_source(tmp_path, "mine", "instructions", constraints="constraints")}
+    recipe_data["evaluation"] |= {"tasks": ["instructions"], "max_tokens": {}}
+    asked = json.dumps([{"kind": "lines", "count": count}])
+    test = tmp_path / "mine.test.jsonl"
+    lines = [json.loads(line) | {"constraints": asked} for line in test.read_text().splitlines()]
+    test.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    recipe, _ = load_recipe(write_recipe(recipe_data))
+    problems = [str(problem) for problem in evaluation_problems(recipe)]
+    assert bool(problems) == refused
+    if refused:
+        assert "test items in 'en' that cannot be scored, e.g. mine/" in problems[0]
+        assert "constraint lines: count must be a whole number from 1 on, not '2'" in problems[0]

@@ -1,4 +1,4 @@
-"""ShareGPT-style conversations: the last answer is what is learned, all before it is what it answers."""
+"""Conversations as data sets have them: ShareGPT's {from, value}, or {role, content}."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ NOTHING: dict[str, str | None] = {"prompt": None, "target": None, "history": Non
 
 
 def exchanges(text: str | None) -> dict[str, str | None]:
-    """Prompt, target and history (JSON) of a conversation, or under "problem" why it is none.
+    """Prompt, target and history of a conversation, or under "problem" why it is none.
 
-    Turns are {from, value} or {role, content}. What a system says is put before the first prompt; a
+    `history` is JSON: what the system says first (or null), and the turns before the last prompt, two by two. A
     prompt at the end that nothing answers is left out.
     """
     try:
         turns = [turn_of(turn) for turn in json.loads(text or "")]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return NOTHING | {"problem": "not a conversation"}
-    system = [said for speaker, said in turns if speaker == "system"]
-    spoken = [(speaker, said) for speaker, said in turns if speaker != "system"]
-    if spoken and spoken[-1][0] == "user":
-        spoken.pop()
-    expected = ["user", "assistant"] * (len(spoken) // 2)
-    if not spoken or [speaker for speaker, _ in spoken] != expected:
+    system = None
+    if turns and turns[0][0] == "system":
+        _, system = turns.pop(0)
+    if any(speaker == "system" for speaker, _ in turns):
+        return NOTHING | {"problem": "a system message that is not the first"}
+    if turns and turns[-1][0] == "user":
+        turns.pop()
+    expected = ["user", "assistant"] * (len(turns) // 2)
+    if not turns or [speaker for speaker, _ in turns] != expected:
         return NOTHING | {"problem": "turns do not alternate between user and assistant"}
-    said = [said for _, said in spoken]
-    said[0] = "\n\n".join([*system, said[0]])
-    history = [list(pair) for pair in zip(said[:-2:2], said[1:-2:2], strict=True)]
-    kept = json.dumps(history, ensure_ascii=False) if history else None
-    return NOTHING | {"prompt": said[-2], "target": said[-1], "history": kept}
+    said = [said for _, said in turns]
+    earlier = [list(pair) for pair in zip(said[:-2:2], said[1:-2:2], strict=True)]
+    history = json.dumps({"system": system, "turns": earlier}, ensure_ascii=False)
+    return NOTHING | {"prompt": said[-2], "target": said[-1], "history": history}
 
 
 def turn_of(turn: dict[str, Any]) -> tuple[str, str]:

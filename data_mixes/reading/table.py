@@ -35,7 +35,11 @@ DROPS, KEYS, ROWS = "drops.json", ".keys.npy", ".rows.npy"
 PROBLEM = "problem"
 FORMAT = "2"
 """Raised when the same tables come out as different rows."""
-KEPT = pa.schema([SCHEMA.field(name) for name in ("item_id", "prompt", "target", "answer", "constraints", "history")])
+CONVERSATIONS = "2"
+"""The same, of conversations."""
+KEPT = pa.schema(
+    [SCHEMA.field(name) for name in ("item_id", "prompt", "target", "answer", "constraints", "history", "cluster")]
+)
 BATCH_ROWS, BATCH_BYTES = 16_384, 1 << 25
 PLAIN_NUMBER = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
@@ -54,6 +58,8 @@ class Columns:
     answer: str | None = None
     constraints: str | None = None
     conversation: str | None = None
+    cluster: str | None = None
+    """The same for items that have something in common beyond one item: a template, an article, a conversation."""
 
     @property
     def named(self) -> dict[str, str | None]:
@@ -104,7 +110,11 @@ class TableSource(Source):
     @cached_property
     def version(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A hash of content and columns."""
-        decided_by = [FORMAT, self.origin(), self.name, self.languages, asdict(self.columns)]
+        columns = asdict(self.columns)
+        del columns["cluster"]  # it changes no row, but only how sure one is of what was tested on them
+        decided_by: list[Any] = [FORMAT, self.origin(), self.name, self.languages, columns]
+        if self.columns.conversation:
+            decided_by.append(CONVERSATIONS)
         return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:12]
 
     def adapted(self, table: pa.Table, split: Split) -> pa.Table:
@@ -136,7 +146,9 @@ class TableSource(Source):
         """The folder with one language of a split as Arrow, or all languages; written on first use, atomically."""
         wanted = (language,) if self.apart else self.languages
         group = language if self.apart else "all"
-        folder = cache_folder() / "sources" / f"{self.name}-{self.version}" / split / group
+        clusters = self.columns.cluster
+        kept = f"{self.name}-{self.version}" + (f"-{xxhash.xxh3_64_hexdigest(clusters.encode())}" if clusters else "")
+        folder = cache_folder() / "sources" / kept / split / group
         if folder.is_dir():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -347,7 +359,8 @@ class TablePool(Pool):
 
     def _examples(self, kept: pa.Table) -> pa.Table:
         """Kept rows with what all rows of the pool have in common."""
-        constant: Mapping[str, str | None] = {"task": self.task, "language": self.language, "prompt_language": None}
+        constant: dict[str, str | None] = {"task": self.task, "language": self.language, "prompt_language": None}
+        constant |= {name: None for name in SCHEMA.names if name not in ("id", *constant, *kept.column_names)}
         ids = joined("@", kept["item_id"], self.language)
         columns = {
             name: ids

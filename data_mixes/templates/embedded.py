@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -71,8 +72,15 @@ class EmbeddedSource(Source):
         return {}
 
     def render(self, item_ids: Iterable[str], language: str) -> list[Example]:
-        """The items' renderings in one language. Raises KeyError for an id that is not of this source."""
-        return [self.example(item_id, self.draws[item_id], language) for item_id in item_ids]
+        """The items' renderings in one language; those of one template are a cluster.
+
+        Raises KeyError for an id that is not of this source.
+        """
+        drawn = ((item_id, self.draws[item_id]) for item_id in item_ids)
+        return [
+            replace(self.example(item_id, draw, language), cluster=f"{self.name}/{draw.template}")
+            for item_id, draw in drawn
+        ]
 
     @abstractmethod
     def example(self, item_id: str, draw: Draw, language: str) -> Example:

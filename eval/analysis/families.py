@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.analysis.stats import (
+    BY_FLIPS,
     Codes,
     Difference,
     bootstrap_means,
@@ -29,7 +30,7 @@ DRAWS = 10_000
 SEED = 0
 BLOCK = 500
 """Draws made at a time."""
-BY_FLIPS, BY_RUNS = "sign flips over items", "t over items and runs"
+BY_RUNS = "t over items and runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Contrast:
     spread: Spread
     luck: Mapping[str, float]
     """Arm → how much of a run's luck is in the difference, in standard deviations of a run."""
+    between: RunVariance | None
+    """The pooled variance of runs; comparisons in other languages have another."""
 
     @property
     def mean(self) -> float:
@@ -64,36 +67,39 @@ class Contrast:
 
 def compare_family(
     pairs: Sequence[tuple[Arm, Arm]],
-    between: RunVariance | None,
+    between: RunVariance | Sequence[RunVariance | None] | None,
     clusters: Codes | None = None,
     draws: int = DRAWS,
 ) -> list[Difference]:
     """One − other of each pair, with intervals, p-values, and p-values adjusted over the pairs.
 
-    `between` is the pooled variance of runs. Without it (one run per setting) all statements are of these very models:
-    intervals are the bootstrap's and p-values those of sign flips, both over items. `clusters` are those of the items,
-    which then stand for them. Differences of fewer than two items, or without scores in some language, are blank;
-    those that vary over no item have no interval.
+    `between` is the pooled variance of runs, or that of each pair. Without it (one run per setting) all statements are
+    of these very models: intervals are the bootstrap's and p-values those of sign flips, both over items. `clusters`
+    are those of the items, which then stand for them. Differences of fewer than two items, or without scores in some
+    language, are blank; those that vary over no item have no interval.
     """
-    contrasts = [contrast(one, other, between, clusters) for one, other in pairs]
-    results = [blank(*pair, between, clusters) for pair in pairs]
-    varied = [index for index, made in enumerate(contrasts) if made and made.spread.error > 0]
+    pooled = [between] * len(pairs) if between is None or isinstance(between, RunVariance) else between
+    contrasts = [contrast(*pair, known, clusters) for pair, known in zip(pairs, pooled, strict=True)]
+    results = [blank(*pair, known, clusters) for pair, known in zip(pairs, pooled, strict=True)]
     for index, made in enumerate(contrasts):
-        if made and index not in varied:
+        if made and not made.spread.error > 0:
             p = 1.0 if made.mean == 0 else sign_flip_p_values(made.signs[None])[0]
             results[index] = replace(results[index], difference=made.mean, p=p, p_adjusted=min(1.0, p * len(pairs)))
-    family = [made for index in varied if (made := contrasts[index])]
-    figures = _by_flips(family, draws) if between is None else _by_runs(family, draws)
-    for index, made, (low, high, p, adjusted, critical) in zip(varied, family, figures, strict=True):
-        results[index] = replace(
-            results[index],
-            difference=made.mean,
-            low=low,
-            high=high,
-            p=p,
-            p_adjusted=max(p, adjusted),
-            detectable=flips_detect(made, critical) if between is None else made.spread.detectable(critical),
-        )
+    varied = {index: made for index, made in enumerate(contrasts) if made and made.spread.error > 0}
+    parts = [{index: made for index, made in varied.items() if (made.between is None) == flips}
+             for flips in (True, False)]  # fmt: skip
+    for part, figures_of in zip(parts, (_by_flips, _by_runs), strict=True):
+        figures = figures_of([*part.values()], draws)
+        for (index, made), (low, high, p, adjusted, critical) in zip(part.items(), figures, strict=True):
+            results[index] = replace(
+                results[index],
+                difference=made.mean,
+                low=low,
+                high=high,
+                p=p,
+                p_adjusted=min(1.0, max(p, adjusted) * sum(map(bool, parts))),
+                detectable=flips_detect(made, critical) if made.between is None else made.spread.detectable(critical),
+            )
     return results
 
 
@@ -115,7 +121,7 @@ def contrast(one: Arm, other: Arm, between: RunVariance | None, clusters: Codes 
     luck = {arm.name: sign / np.sqrt(len(arm.values)) for arm, sign in ((one, 1), (other, -1)) if arm.has_seed}
     share = sum(part**2 for part in luck.values())
     units = np.flatnonzero(rows) if codes is None else np.unique(codes)
-    return Contrast(units, by_item, signs, contrast_spread(by_item, between, share), luck)
+    return Contrast(units, by_item, signs, contrast_spread(by_item, between, share), luck, between)
 
 
 def blank(one: Arm, other: Arm, between: RunVariance | None, clusters: Codes | None) -> Difference:
@@ -190,7 +196,7 @@ def _by_runs(family: Sequence[Contrast], draws: int) -> Figures:
     """Several runs: statistics drawn from the joint distribution of errors over runs and items."""
     if not family:
         return []
-    drawn = simulated(family, draws)
+    drawn = np.abs(simulated(family, draws))
     observed = np.array([abs(made.mean) / made.spread.error for made in family])
     adjusted, critical = step_down(observed, drawn), float(np.quantile(drawn.max(axis=1), 1 - LEVEL))
     figures: Figures = []
@@ -201,23 +207,25 @@ def _by_runs(family: Sequence[Contrast], draws: int) -> Figures:
 
 
 def simulated(family: Sequence[Contrast], draws: int = DRAWS) -> Floats:
-    """|error| in estimated standard errors of each comparison where there is no effect: shape (draws, comparisons).
+    """Errors, in estimated standard errors, of each comparison where there is no effect: shape (draws, comparisons).
 
     Errors over items are correlated as the differences per item are. Errors over runs are independent between arms.
-    The variances of both are estimated: each has one χ² for all comparisons, runs being pooled.
+    The variances of both are estimated: each has one χ² for all comparisons among which runs are pooled.
     """
     rng = np.random.default_rng(SEED)
     arms = list(dict.fromkeys(name for made in family for name in made.luck))
     of_items = np.stack([_unit(made) for made in family]) * [[made.spread.items] for made in family]
     of_runs = np.array([[made.luck.get(name, 0.0) for name in arms] for made in family])
     of_runs *= [[made.spread.runs / np.sqrt(sum(part**2 for part in made.luck.values()) or 1.0)] for made in family]
-    item_freedom, freedom = min(made.spread.item_freedom for made in family), family[0].spread.run_freedom
+    item_freedom = min(made.spread.item_freedom for made in family)
     errors = rng.standard_normal((draws, of_items.shape[1])) @ of_items.T
     errors *= np.sqrt(item_freedom / rng.chisquare(item_freedom, (draws, 1)))
-    if np.isfinite(freedom):
-        luck = rng.standard_normal((draws, len(arms))) @ of_runs.T
-        errors += luck * np.sqrt(freedom / rng.chisquare(freedom, (draws, 1)))
-    return np.abs(errors) / [made.spread.error for made in family]
+    luck = rng.standard_normal((draws, len(arms))) @ of_runs.T
+    for pool in dict.fromkeys(made.between for made in family):
+        if pool is not None:
+            here = [index for index, made in enumerate(family) if made.between == pool]
+            errors[:, here] += luck[:, here] * np.sqrt(pool.freedom / rng.chisquare(pool.freedom, (draws, 1)))
+    return errors / [made.spread.error for made in family]
 
 
 def _unit(made: Contrast) -> Floats:

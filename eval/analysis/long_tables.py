@@ -12,17 +12,22 @@ from eval.analysis.curves import curve_findings
 from eval.analysis.design import Curve, Design
 from eval.analysis.dynamics import continual_estimates, forgetting, learn_step
 from eval.analysis.groups import Kind, LanguageGroups
-from eval.analysis.panel import CLUSTER
 from eval.analysis.summary import main_panels, summarize
 
 CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
 """Names of the axis under which learning and forgetting are reported."""
 
 
-RESERVED = ("group", "kind", "languages", "mean", "low", "high", "scored", "unscored")
+RESERVED = ("group", "kind", "languages", "runs", "mean", "low", "high", "scored", "unscored")
 """What an axis cannot be called, because the figures at its values are."""
 BASELINES = ("random", "alone")
 """Columns, where a table of stages has them, of the scores of guessing, and of training on a language alone."""
+
+
+SCORED = {"id", "language", "metric", "value", "version"}
+"""Columns by which a table that `harness score` wrote is known."""
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-")
+"""What programs write in tables of text where there is no number."""
 
 
 class TableError(Exception):
@@ -43,18 +48,22 @@ class Columns:
     score: str = "score"
     item: str | None = None
     """Of scores per item; without it scores are means already, and get no interval."""
+    run: str | None = None
+    """Of several trainings of one setting, under other seeds."""
+    cluster: str | None = None
+    """Of scores per item: what items have in common, such as a template; they are resampled together."""
     stages: tuple[str, ...] = ()
     """The languages that training went through, one after the other, of a table whose x are the stages."""
 
     @property
     def key(self) -> tuple[str, ...]:
         """What tells one row from another."""
-        return (*self.group, self.x, self.language, *([self.item] if self.item else []))
+        return (*self.group, self.x, self.language, *filter(None, (self.run, self.item)))
 
 
 def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl.DataFrame:
     """The table's scores as numbers. Raises TableError for columns that are not there, and for what is not clear."""
-    wanted = (*columns.key, columns.score)
+    wanted = (*columns.key, columns.score, *filter(None, [columns.cluster]))
     problems = [f"column {name!r} has two parts to play; name it once"
                 for name in dict.fromkeys(wanted) if wanted.count(name) > 1]  # fmt: skip
     problems += [f"no column {name!r}; there are {', '.join(table.columns)}"
@@ -71,7 +80,7 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
         problems += wrong
     if not problems and table[columns.x].null_count():
         problems.append(f"column {columns.x!r} must hold numbers; got 'nothing'")
-    for name in (*columns.group, columns.language):
+    for name in (*columns.group, columns.language, *filter(None, [columns.run])):
         if table[name].null_count():
             problems.append(f"column {name!r} is blank in {table[name].null_count()} rows; fill it, or leave them out")
     for name in (name for name in BASELINES if columns.stages and name in table.columns):
@@ -94,11 +103,14 @@ def nested(table: pl.DataFrame, names: Sequence[str]) -> list[str]:
 
 
 def as_numbers(table: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[str]]:
-    """The table with a column as numbers, blanks staying blank; and what in it is no number."""
-    numbers = table[name].cast(pl.Float64, strict=False).fill_nan(None)
-    wrong = table.filter((numbers.is_null() & table[name].is_not_null()) | numbers.is_infinite().fill_null(False))[name]
+    """The table with a column as numbers, NaN and what stands for nothing being blank; and what in it is no number."""
+    given = table[name]
+    if given.dtype == pl.String:
+        given = given.set(given.is_in(MISSING), None)
+    numbers = given.cast(pl.Float64, strict=False)
+    wrong = given.filter((numbers.is_null() & given.is_not_null()) | numbers.is_infinite().fill_null(False))
     problems = [f"column {name!r} must hold numbers; got {str(wrong[0])!r}"] if len(wrong) else []
-    return table.with_columns(numbers.alias(name)), problems
+    return table.with_columns(numbers.fill_nan(None).alias(name)), problems
 
 
 def repeated(table: pl.DataFrame, key: Sequence[str], score: str) -> list[str]:
@@ -138,8 +150,9 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
     scores = as_scores(part, columns)
     amounts = tuple(part[columns.x].unique().sort())
     names = tuple(map(repr, amounts))
-    design = Design({name: (name,) for name in names}, curves=(Curve("", columns.x, amounts, names),))
-    summary = summarize(scores, groups, design).drop("task", "metric", "main", "runs", "version", "no_answer")
+    design = Design(settings_of(part, columns), curves=(Curve("", columns.x, amounts, names),))
+    summary = summarize(scores, groups, design).filter(pl.col("cell").is_in(names))
+    summary = summary.drop("task", "metric", "main", "version", "no_answer")
     summary = summary.rename({"cell": columns.x}).with_columns(pl.col(columns.x).cast(pl.Float64))
     summary = summary.sort(columns.x, maintain_order=True)
     found: dict[str, Any] = {
@@ -167,7 +180,8 @@ def stage_problems(table: pl.DataFrame, columns: Columns) -> list[str]:
     if not wanted:
         return []
     values, languages = table[columns.x].unique().sort(), set(table[columns.language])
-    problems = [f"no rows in {each}, in which a stage trained" for each in columns.stages if each not in languages]
+    problems = ["stages are of one run; add " + columns.run + " to --group"] if columns.run else []
+    problems += [f"no rows in {each}, in which a stage trained" for each in columns.stages if each not in languages]
     if len(values) not in (wanted, wanted + 1):
         listed = ", ".join(f"{value:g}" for value in values)
         problems.append(f"column {columns.x!r} has {len(values)} values ({listed}); {wanted} stages take {wanted}, "
@@ -187,17 +201,35 @@ def _baseline(part: pl.DataFrame, name: str, columns: Columns) -> Sequence[float
     return [means[language] for language in columns.stages]
 
 
+def settings_of(part: pl.DataFrame, columns: Columns) -> dict[str, tuple[str, ...]]:
+    """The cells of each value of x, one for each run."""
+    rows = (
+        part.select(columns.x, cell=cell_of(columns)).unique(maintain_order=True).sort(columns.x, maintain_order=True)
+    )
+    settings: dict[str, tuple[str, ...]] = {}
+    for x, cell in rows.iter_rows():
+        settings[repr(x)] = (*settings.get(repr(x), ()), cell)
+    return settings
+
+
+def cell_of(columns: Columns) -> pl.Expr:
+    """What a row's cell is called: its x, and its run if there are runs."""
+    x = pl.col(columns.x).map_elements(repr, return_dtype=pl.String)
+    return x if columns.run is None else pl.format("{} run {}", x, pl.col(columns.run).cast(pl.String))
+
+
 def as_scores(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
-    """The rows as evaluation writes scores: cells are the values of x."""
+    """The rows as evaluation writes scores: cells are the values of x, or the runs of these."""
+    nothing = pl.lit(None, dtype=pl.String)
     return part.select(
-        cell=pl.col(columns.x).map_elements(repr, return_dtype=pl.String),
+        cell=cell_of(columns),
         task=pl.lit("table"),
         metric=pl.lit(columns.score),
         language=pl.col(columns.language).cast(pl.String),
         item=pl.col(columns.item).cast(pl.String) if columns.item else pl.lit("mean"),
         value=pl.col(columns.score),
         version=pl.lit("given"),
-        cluster=pl.col(CLUSTER).cast(pl.String) if CLUSTER in part.columns else pl.lit(None, dtype=pl.String),
+        cluster=pl.col(columns.cluster).cast(pl.String) if columns.cluster else nothing,
         reason=pl.when(pl.col(columns.score).is_null()).then(pl.lit("blank")),
     )
 

@@ -28,6 +28,9 @@ RARE = 0.05
 EXACT = 12
 """With as many items that differ or fewer, all flips of sign are gone through."""
 
+BY_FLIPS = "sign flips over items, of these trained models"
+"""The test where settings have one run each; what it is of is part of the name."""
+
 Codes: TypeAlias = NDArray[np.int64]
 """The number of each item's cluster."""
 
@@ -149,8 +152,8 @@ def estimate(
     if values.shape[1] == 1 or units == 1:
         return Estimate(n, mean, None, None)
     worst, best = ends
-    shares = bool(np.isin(known, ends).all())
-    if shares and ((runs, languages, codes) == (1, 1, None) or mean in ends):
+    shares = math.isfinite(best) and bool(np.isin(known, ends).all())
+    if shares and ((runs == languages == 1 and codes is None) or mean in ends):
         low, high = wilson((mean - worst) / (best - worst), units)
         return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))
     table = clustered(contributions(compared(values)), codes)
@@ -245,15 +248,16 @@ class Difference:
     test: str
 
 
-def differences(pairs: Sequence[tuple[Floats, Floats]]) -> list[Difference]:
+def differences(pairs: Sequence[tuple[Floats, Floats]], clusters: Codes | None = None) -> list[Difference]:
     """How far the mean of the first of each pair lies above that of the other: arrays as for `estimate`, all of the
     same items, paired by item and run.
 
     Compared are the items that both have, in each language. One run against one: the bootstrap (`interval`) and the
     permutation test of flipped signs over items. Several, or several against one: the t interval and test of
     `spread`, in which runs are a sample as items are; where these vary over neither, sign flips over items as well.
+    `clusters` are those of the items, which then stand for them.
     """
-    gaps = [compared(one - other) for one, other in pairs]
+    gaps = [_by_cluster(one - other, clusters) for one, other in pairs]
     whole = [place for place, gap in enumerate(gaps) if comparable(gap)]
     single = [place for place in whole if gaps[place].shape[0] == 1]
     found = [_undefined(gap) for gap in gaps]
@@ -272,6 +276,14 @@ def differences(pairs: Sequence[tuple[Floats, Floats]]) -> list[Difference]:
         p = around.p_value(mean) if around.error else sign_flip_p_values(table.mean(axis=0, keepdims=True))[0]
         found[place] = replace(found[place], **_told(table, low, high, p))
     return found
+
+
+def _by_cluster(gap: Floats, clusters: Codes | None) -> Floats:
+    """What is compared, of shape (runs, items, languages), or what each cluster of it adds, (runs, clusters, 1)."""
+    known = compared(gap)
+    if clusters is None or not comparable(known):
+        return known
+    return clustered(contributions(known), clusters[(~np.isnan(gap)).any(axis=(0, 2))])[:, :, None]
 
 
 def compared(gap: Floats) -> Floats:
@@ -301,7 +313,7 @@ def comparable(gap: Floats) -> bool:
 
 def _undefined(gap: Floats) -> Difference:
     runs = gap.shape[0]
-    test = "sign flips over items" if runs == 1 else f"t over items and {runs} runs"
+    test = BY_FLIPS if runs == 1 else f"t over items and {runs} runs"
     items = int((~np.isnan(gap)).any(axis=(0, 2)).sum())
     return Difference(items, runs, None, None, None, None, None, None, test)
 

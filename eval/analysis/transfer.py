@@ -6,17 +6,29 @@ Donors and recipients, harm and regimes as in arXiv 2511.13368; asymmetry as in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
 
-from eval.analysis.comparisons import paired
+from eval.analysis.comparisons import arm_of, paired, pooled_runs
 from eval.analysis.design import BASE, Design
+from eval.analysis.families import Arm, compare_family
 from eval.analysis.panel import Panel
-from eval.analysis.stats import Difference, Estimate, Floats, comparable, contributions, differences, holm, spread
+from eval.analysis.stats import (
+    Codes,
+    Difference,
+    Estimate,
+    Floats,
+    clustered,
+    comparable,
+    contributions,
+    differences,
+    holm,
+    spread,
+)
 from eval.scorers.metrics import Metric, metric_of
 
 NOTHING = "nothing"
@@ -46,7 +58,7 @@ Sources: TypeAlias = Mapping[str, Source]
 
 FIGURES = {
     "items": pl.Int64, "runs": pl.Int64, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
-    "p": pl.Float64, "p_adjusted": pl.Float64,
+    "p": pl.Float64, "p_adjusted": pl.Float64, "test": pl.String,
 }  # fmt: skip
 TRANSFERS = {
     "source_task": pl.String, "source": pl.String, "beside": pl.String, "task": pl.String, "target": pl.String,
@@ -57,14 +69,15 @@ TRANSFERS = {
 def transfer_matrix(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
     """A row for each (task, language) trained on and each tested: setting − other, in the metric's unit.
 
-    `panels` are `main_panels`. Columns: source_task, source, beside (the pivot where that was trained on too, else
-    "nothing"), task, target, metric, cell, other, items, runs, difference, low, high, p, p_adjusted (Holm's over a
-    task tested), source_share (of the training rows).
+    `panels` are `main_panels`. Columns: task, source_task, source, beside (the pivot where that was trained on too,
+    else "nothing"), target, metric, cell, other, items, runs, difference, low, high, p, p_adjusted (max-t over a task
+    tested), test, source_share (of the training rows).
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
         gains = gains_of(panel, sources, design)
-        for (cell, target), figures in zip(gains, tested([*gains.values()]), strict=True):
+        found = gains_tested(panel, sources, design, [(cell, (target,)) for cell, target in gains])
+        for (cell, target), figures in zip(gains, found, strict=True):
             source = sources[cell]
             rows.append(
                 {
@@ -83,6 +96,24 @@ def transfer_matrix(panels: Sequence[Panel], sources: Sources, design: Design) -
     return pl.DataFrame(rows, schema=TRANSFERS)
 
 
+def gains_tested(
+    panel: Panel, sources: Sources, design: Design, asked: Sequence[tuple[str, tuple[str, ...]]]
+) -> list[dict[str, object]]:
+    """The columns `FIGURES` of settings, each against what its source is compared with, in some languages.
+
+    They are one family. The variance of runs is pooled over the settings in the same languages, and the luck of a run
+    in other languages is taken to be another, which makes the adjustment stricter if anything.
+    """
+    pools = {languages: pooled_runs(panel, design, languages) for _, languages in asked}
+    pairs: list[tuple[Arm, Arm]] = []
+    for cell, languages in asked:
+        one, other = (arm_of(panel, design, name, languages) for name in (cell, sources[cell].other))
+        here = f" in {' '.join(languages)}"
+        pairs.append((replace(one, name=one.name + here), replace(other, name=other.name + here)))
+    found = compare_family(pairs, [pools[languages] for _, languages in asked], panel.clusters)
+    return [{name: getattr(each, name) for name in FIGURES} for each in found]
+
+
 def gains_of(panel: Panel, sources: Sources, design: Design) -> dict[tuple[str, str], Floats]:
     """(setting, target) → what the setting has more than the other, of shape (runs, items, 1)."""
     there = set(design.there(panel))
@@ -94,17 +125,17 @@ def gains_of(panel: Panel, sources: Sources, design: Design) -> dict[tuple[str, 
     }
 
 
-def tested(gains: Sequence[Floats]) -> list[dict[str, object]]:
+def tested(gains: Sequence[Floats], clusters: Codes | None) -> list[dict[str, object]]:
     """The figures of a family of differences, over which p-values are adjusted."""
-    return figures_of(differences([(gain, np.zeros_like(gain)) for gain in gains]))
+    return figures_of(differences([(gain, np.zeros_like(gain)) for gain in gains], clusters))
 
 
 def figures_of(found: Sequence[Difference]) -> list[dict[str, object]]:
-    """The columns `FIGURES` of a family of differences."""
+    """The columns `FIGURES` of a family of differences; Holm's method holds however these depend on one another."""
     adjusted = holm([each.p for each in found])
     return [
         {"items": each.items, "runs": each.runs, "difference": each.difference, "low": each.low, "high": each.high,
-         "p": each.p, "p_adjusted": p}
+         "p": each.p, "p_adjusted": p, "test": each.test}
         for each, p in zip(found, adjusted, strict=True)
     ]  # fmt: skip
 
@@ -114,7 +145,7 @@ def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.D
 
     Languages that several settings are trained on are left out, pairs that are not compared with the same setting, and
     those whose test items are not parallel are blank. Columns: task, metric, beside, one, other, against, items,
-    runs, difference, low, high, p, p_adjusted.
+    runs, difference, low, high, p, p_adjusted (Holm's over a task tested), test.
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
@@ -127,7 +158,8 @@ def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.D
             and {(one, sources[other].language), (other, sources[one].language)} <= {*gains}
         ]
         found = differences(
-            [trimmed(gains[one, sources[other].language], gains[other, sources[one].language]) for one, other in pairs]
+            [trimmed(gains[one, sources[other].language], gains[other, sources[one].language]) for one, other in pairs],
+            panel.clusters,
         )
         rows += [
             {"task": panel.task, "metric": panel.metric, "beside": sources[one].beside, "one": sources[one].language,
@@ -155,43 +187,58 @@ def donors(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.Data
 
     Sources that several settings are trained on, say on several amounts, are left out, and targets that were not
     scored. Columns: source_task, source, beside, against (what it is compared with), task, metric, languages (the
-    targets), items, runs, difference, low, high, p, p_adjusted (Holm's over a task tested).
+    targets), items, runs, difference, low, high, p, p_adjusted (max-t over a task tested), test.
     """
-    return _means(panels, sources, design, "source")
+    rows: list[dict[str, object]] = []
+    for panel in panels:
+        targets: dict[str, tuple[str, ...]] = {}
+        for (cell, target), gain in gains_of(panel, alone(sources), design).items():
+            if target not in sources[cell].trained and comparable(gain):
+                targets[cell] = (*targets.get(cell, ()), target)
+        figures = gains_tested(panel, sources, design, [*targets.items()])
+        rows += [
+            {"source_task": sources[cell].task, "source": sources[cell].language, "beside": sources[cell].beside,
+             "against": sources[cell].other, "task": panel.task, "metric": panel.metric,
+             "languages": " ".join(languages)} | found
+            for (cell, languages), found in zip(targets.items(), figures, strict=True)
+        ]  # fmt: skip
+    return _by_size(rows, "source")
 
 
 def recipients(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
     """What each target gets from the sources that were not trained on it, their mean, in each task: as `donors`.
 
-    Of sources with unlike numbers of runs only those with most are in a mean.
+    Of sources with unlike numbers of runs only those with most are in a mean. A mean is over several settings, so its
+    error over runs is that of its own runs, and p-values are adjusted by Holm's method.
     """
-    return _means(panels, sources, design, "target")
-
-
-def _means(panels: Sequence[Panel], sources: Sources, design: Design, by: str) -> pl.DataFrame:
-    words = ("source_task", by, "beside", "against", "task", "metric")
     rows: list[dict[str, object]] = []
     for panel in panels:
         parts: dict[tuple[str, ...], dict[str, Floats]] = {}
         for (cell, target), gain in gains_of(panel, alone(sources), design).items():
             source = sources[cell]
-            one, other = (source.language, target) if by == "source" else (target, source.language)
             if target not in source.trained and comparable(gain):
-                place = (source.task, one, source.beside, source.other, panel.task, panel.metric)
-                parts.setdefault(place, {})[other] = gain
+                place = (source.task, target, source.beside, source.other, panel.task, panel.metric)
+                parts.setdefault(place, {})[source.language] = gain
         most = [max(map(len, gains.values())) for gains in parts.values()]
         kept = [
             {language: gain for language, gain in gains.items() if len(gain) == runs}
             for gains, runs in zip(parts.values(), most, strict=True)
         ]
-        found = tested([np.concatenate([*gains.values()], axis=2) for gains in kept])
+        found = tested([np.concatenate([*gains.values()], axis=2) for gains in kept], panel.clusters)
+        words = ("source_task", "target", "beside", "against", "task", "metric")
         rows += [
             dict(zip(words, place, strict=True)) | {"languages": " ".join(gains)} | figures
             for place, gains, figures in zip(parts, kept, found, strict=True)
         ]
-    schema = dict.fromkeys((*words, "languages"), pl.String) | FIGURES
-    by_size = [pl.col("task"), pl.col("source_task"), pl.col("beside") != NOTHING, -pl.col("difference")]
-    return pl.DataFrame(rows, schema=schema).sort(by_size, nulls_last=True, maintain_order=True)
+    return _by_size(rows, "target")
+
+
+def _by_size(rows: Sequence[dict[str, object]], by: str) -> pl.DataFrame:
+    """Donors or recipients, those with the largest differences first."""
+    words = ("source_task", by, "beside", "against", "task", "metric", "languages")
+    order = [pl.col("task"), pl.col("source_task"), pl.col("beside") != NOTHING, -pl.col("difference")]
+    made = pl.DataFrame(rows, schema=dict.fromkeys(words, pl.String) | FIGURES)
+    return made.sort(order, nulls_last=True, maintain_order=True)
 
 
 def regimes(matrix: pl.DataFrame) -> pl.DataFrame:
@@ -248,9 +295,15 @@ def normalised_transfer(panels: Sequence[Panel], sources: Sources, design: Desig
         places = [(cell, language) for cell, language in gains if cell != own[language]]
         pairs = [trimmed(gains[place], gains[own[place[1]], place[1]]) for place in places]
         wholes = {(language, len(gain)): gain for (_, language), (_, gain) in zip(places, pairs, strict=True)}
-        sure = dict(zip(wholes, differences([(gain, np.zeros_like(gain)) for gain in wholes.values()]), strict=True))
+        sure = dict(
+            zip(
+                wholes,
+                differences([(gain, np.zeros_like(gain)) for gain in wholes.values()], panel.clusters),
+                strict=True,
+            )
+        )
         for (cell, language), (gain, whole) in zip(places, pairs, strict=True):
-            share = _share(gain, whole, sure[language, len(whole)], metric_of(panel.metric))
+            share = _share(gain, whole, sure[language, len(whole)], metric_of(panel.metric), panel.clusters)
             rows.append(
                 {"task": panel.task, "metric": panel.metric, "cell": cell, "language": language,
                  "in_language": own[language], "n": share.n, "runs": len(gain), "share": share.mean,
@@ -272,7 +325,7 @@ def _in_language(panel: Panel, sources: Sources, design: Design) -> dict[str, st
     return {language: found[language] for language in panel.languages if language in found}
 
 
-def _share(gain: Floats, whole: Floats, sure: Difference, metric: Metric) -> Estimate:
+def _share(gain: Floats, whole: Floats, sure: Difference, metric: Metric, clusters: Codes | None) -> Estimate:
     """The mean of `gain` over that of `whole`, of which `sure` says whether it is noise: arrays (runs, items, 1).
 
     The interval is that of the ratio's linearisation, (gain − share · whole) / mean(whole).
@@ -284,7 +337,8 @@ def _share(gain: Floats, whole: Floats, sure: Difference, metric: Metric) -> Est
         return Estimate(n, None, None, None)
     size = float(contributions(whole).mean())
     value = float(contributions(gain).mean()) / size
-    half = spread((contributions(gain) - value * contributions(whole)) / size).half_width
+    linear = (contributions(gain) - value * contributions(whole)) / size
+    half = spread(clustered(linear, clusters)).half_width
     return Estimate(n, value, value - half, value + half)
 
 

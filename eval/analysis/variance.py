@@ -149,8 +149,9 @@ def contrast_spread(by_item: Floats, between: RunVariance | None, share: float) 
     items = len(by_item)
     over_items = float(by_item.var(ddof=1))
     if between is None:
-        if np.ptp(by_item) <= ROUNDING * max(1.0, float(np.abs(by_item).max())):
-            return Spread(0.0, items - 1)
-        return Spread(math.sqrt(over_items / items), items - 1)
-    beyond = max(0.0, over_items / items - share * between.residual)
-    return Spread(math.sqrt(beyond), items - 1, math.sqrt(share * between.of_means), between.freedom)
+        around = Spread(math.sqrt(over_items / items), items - 1)
+    else:
+        beyond = max(0.0, over_items / items - share * between.residual)
+        around = Spread(math.sqrt(beyond), items - 1, math.sqrt(share * between.of_means), between.freedom)
+    varies = around.error > ROUNDING * max(1.0, float(np.abs(by_item).max()))
+    return around if varies else Spread(0.0, items - 1)

@@ -22,12 +22,16 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt to complete greedily, by the base model or with an adapter."""
+    """One prompt to complete, by the base model or with an adapter; greedily, or sampled."""
 
     prompt_ids: tuple[int, ...]
     max_tokens: int
     stop: tuple[str, ...]
     adapter: Adapter | None
+    temperature: float = 0.0
+    """What logits are divided by before a token is drawn; 0 takes the likeliest token."""
+    seed: int | None = None
+    """Of a sampled completion: what decides which tokens are drawn."""
 
 
 END_OF_TURN, STOP_TEXT, LENGTH = FINISHES = ("stop", "stop text", "length")

@@ -30,7 +30,7 @@ def transformers_version() -> str:
 
 
 class TransformersEngine:
-    """Greedy decoding by `model.generate`, requests of one adapter batched in order of length."""
+    """Decoding by `model.generate`, requests of one adapter batched in order of length."""
 
     chunk = 256
 
@@ -69,16 +69,14 @@ class TransformersEngine:
                 _sort_name(requests[n].adapter),
                 requests[n].max_tokens,
                 requests[n].stop,
+                requests[n].temperature,
                 len(requests[n].prompt_ids),
                 n,
             ),
         )
         while order:
             first = requests[order[0]]
-            alike = (first.adapter, first.max_tokens, first.stop)
-            batch = [
-                n for n in order[:BATCH] if (requests[n].adapter, requests[n].max_tokens, requests[n].stop) == alike
-            ]
+            batch = [n for n in order[:BATCH] if _alike(requests[n], first)]
             order = order[len(batch) :]
             self._choose(first.adapter)
             for number, completion in zip(batch, self._complete([requests[n] for n in batch]), strict=True):
@@ -144,6 +142,7 @@ class TransformersEngine:
                 attention_mask=torch.tensor(mask, device=device),
                 generation_config=plain_greedy,
                 tokenizer=self._tokenizer,
+                logits_processor=drawing(requests),
             )
         return [self._completion(ids.tolist(), requests[0]) for ids in output[:, longest:]]
 
@@ -157,6 +156,32 @@ class TransformersEngine:
         cut = cut_at(text, request.stop)
         ended = END_OF_TURN if length is not None else LENGTH
         return Completion(cut, len(written) + (length is not None), STOP_TEXT if cut != text else ended)
+
+
+def drawing(requests: Sequence[Request]) -> list[Any]:
+    """What makes the likeliest token one that is drawn: noise on the logits; nothing for greedy decoding.
+
+    Of logits divided by the temperature, with Gumbel noise added, the largest is a sample of their softmax (Gumbel
+    1954). Each row has a generator of its own, so that what is drawn depends on no other row of the batch.
+    """
+    import torch
+
+    if not requests[0].temperature:
+        return []
+    generators = [torch.Generator().manual_seed(request.seed or 0) for request in requests]
+
+    def noisy(_: Any, logits: Any) -> Any:
+        exponential = [torch.empty(logits.shape[1]).exponential_(generator=each) for each in generators]
+        noise = -torch.log(torch.stack(exponential)).to(logits.device)
+        return logits.float() / requests[0].temperature + noise
+
+    return [noisy]
+
+
+def _alike(one: Request, other: Request) -> bool:
+    """Whether two requests can be completed in one batch."""
+    key = ("adapter", "max_tokens", "stop", "temperature")
+    return all(getattr(one, name) == getattr(other, name) for name in key)
 
 
 def _module_name(adapter: Adapter) -> str:

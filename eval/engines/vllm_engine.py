@@ -88,7 +88,12 @@ class VllmEngine:
         from vllm import SamplingParams
 
         parameters = [
-            SamplingParams(temperature=0.0, max_tokens=request.max_tokens, stop=list(request.stop))
+            SamplingParams(
+                temperature=request.temperature,
+                seed=request.seed,
+                max_tokens=request.max_tokens,
+                stop=list(request.stop),
+            )
             for request in requests
         ]
         outputs = self._run(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -14,6 +14,7 @@ from data_mixes.prompts import Renderer
 from eval.engines.engine import Adapter, Engine, EngineSettings, Request, ScoredRow
 from eval.scorers.language import Identifier
 from eval.tasks import TASKS
+from eval.tasks.task import Task
 
 Question: TypeAlias = Request | ScoredRow
 AnyQuestion = TypeVar("AnyQuestion", Request, ScoredRow)
@@ -37,12 +38,16 @@ class EvaluationSet:
     max_tokens: int
     stop: tuple[str, ...] | None = None
     """Texts that end a completion; None: the task's own, or none where a chat template marks the end of turn."""
+    temperature: float = 0.0
+    """What logits are divided by before a token is drawn; 0: greedy decoding."""
+    samples: int = 1
+    """How many completions there are of each prompt."""
 
-    def stops(self, chat: bool) -> tuple[str, ...]:
-        """The texts that end a completion, of a model that is prompted as chat or with plain text."""
+    def stops(self, task: Task, chat: bool) -> tuple[str, ...]:
+        """The texts that end a completion of the task, of a model that is prompted as chat or with plain text."""
         if self.stop is not None:
             return self.stop
-        return () if chat else TASKS[self.task].stop
+        return () if chat else task.stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Prompted:
     example: Example
     request: Request
     key: str
+    sample: int = 0
+    """Which of several completions of the example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,8 @@ class Evaluation:
     """location, revision, dtype, trust_remote_code: the same for both engines."""
     identifier: Identifier
     """What tells the languages of completions."""
+    tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
+    """The tasks by name."""
     questions: Sequence[Question] = ()
     """What lm_eval asks of every model besides, no adapter named."""
 
@@ -103,14 +112,21 @@ class Evaluation:
             for evaluation_set in self.evaluation_sets
             for example, (ids, _) in zip(evaluation_set.examples, self.rendered(evaluation_set), strict=True)
         ]
-        return [self._prompted(model, *each) for model in self.models for each in rendered]
+        return [
+            self._prompted(model, evaluation_set, example, ids, sample)
+            for model in self.models
+            for evaluation_set, example, ids in rendered
+            for sample in range(evaluation_set.samples)
+        ]
 
     def _prompted(
-        self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...]
+        self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...], sample: int
     ) -> Prompted:
-        stops = evaluation_set.stops(chat=self.renderer.template is not None)
-        request = Request(ids, evaluation_set.max_tokens, stops, model.adapter)
-        return Prompted(model, example, request, self.key(request))
+        stops = evaluation_set.stops(self.tasks[evaluation_set.task], chat=self.renderer.template is not None)
+        temperature = evaluation_set.temperature
+        seed = seed_of(ids, sample) if temperature else None
+        request = Request(ids, evaluation_set.max_tokens, stops, model.adapter, temperature, seed)
+        return Prompted(model, example, request, self.key(request), sample)
 
     def key(self, question: Question) -> str:
         """A hash of all that decides the answer to a question."""
@@ -118,6 +134,8 @@ class Evaluation:
         decided_by: list[Any] = [self.base_identity, adapter, self.engine_version, self.model_settings["dtype"]]
         if isinstance(question, Request):
             decided_by += [question.prompt_ids, question.max_tokens, question.stop]
+            if question.temperature:
+                decided_by += [question.temperature, question.seed]
         else:
             decided_by += [question.prompt_ids, question.completion_ids]
         return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
@@ -146,6 +164,12 @@ class Evaluation:
     def likelihoods(self) -> Path:
         """Where finished chunks of log-probabilities are kept."""
         return self.folder / "likelihoods"
+
+
+def seed_of(prompt_ids: Sequence[int], sample: int) -> int:
+    """The seed of a sample: another for every prompt, so that what is drawn of one says nothing of another."""
+    digest = hashlib.sha256(json.dumps([list(prompt_ids), sample]).encode()).digest()
+    return int.from_bytes(digest[:4], "big")
 
 
 def pending_chunks(asked: Sequence[AnyKeyed], done: Container[str], size: int) -> list[list[AnyKeyed]]:

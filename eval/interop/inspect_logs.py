@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Origin:
     """Task → where completions are cut off."""
     stop: Mapping[str, Sequence[str]]
     """Task → the texts that end a completion, where the recipe names them."""
+    temperature: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Task → what logits are divided by, where completions are sampled; the logs have the first of each prompt."""
 
 
 def write_logs(
@@ -114,7 +116,9 @@ def header(
         model=f"{base}+{adapter}" if adapter else base,
         model_args={"base": base, "adapter": adapter},
         model_generate_config=GenerateConfig(
-            temperature=0, max_tokens=origin.max_tokens[task], stop_seqs=list(origin.stop.get(task, ())) or None
+            temperature=origin.temperature.get(task, 0),
+            max_tokens=origin.max_tokens[task],
+            stop_seqs=list(origin.stop.get(task, ())) or None,
         ),
         config=EvalConfig(epochs=1),
         revision=revision(origin.git),

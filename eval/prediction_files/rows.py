@@ -1,21 +1,21 @@
-"""Rows of predictions as they come from a file: read one by one, the bad ones told by line."""
+"""Rows of predictions that can be scored or judged, and why others cannot."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from babel import Locale
 
 from eval.judges.wording import Case
+from eval.prediction_files.file import BadRow, PredictionFile, Repeats, Row
 from eval.scorers.answers import reference_value
-from eval.scorers.constraints import constraint_problem
+from eval.scorers.constraints import constraints_problem
 from eval.scorers.language import DEFAULT, Identifier
 from eval.scorers.locales import base_of
 from eval.scorers.score import Score
@@ -29,19 +29,8 @@ SCORED_TASKS: tuple[str, ...] = get_args(ScoredTask)
 
 LONGEST = 100_000
 """Characters of a prediction or reference: what is longer is no answer, and is reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be scored."""
-
-    line: int
-    id: Any
-    problem: str
-
-    def __str__(self) -> str:
-        name = "" if self.id is None else f" (id {self.id!r})"
-        return f"line {self.line}{name}: {self.problem}"
+EVERY_ROW = ("id", "language", "prediction")
+"""What every row holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +41,8 @@ class ScoredRow:
     id: Any
     language: str
     scores: tuple[Score, ...]
+    others: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Columns that scoring does not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,64 +60,72 @@ class CaseRow:
     line: int
     id: Any
     case: Case
+    others: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def among_of(path: Path, task: ScoredTask, identifier: Identifier) -> Among:
-    """The languages of a file, where the task is to tell them apart."""
-    languages = tuple(dict.fromkeys(map(base_of, languages_of(path)))) if task == "language" else ()
+def among_of(file: PredictionFile, task: ScoredTask, identifier: Identifier) -> Among:
+    """The languages of a file, where the task is to tell them apart. Raises FileError."""
+    languages = tuple(dict.fromkeys(map(base_of, languages_of(file)))) if task == "language" else ()
     return Among(languages, identifier)
 
 
-def languages_of(path: Path) -> tuple[str, ...]:
+def languages_of(file: PredictionFile) -> tuple[str, ...]:
     """The languages that occur in a file: those between which answers are told apart."""
-    found: set[str] = set()
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            row = parsed(number, line)
-            if isinstance(row, dict):
-                found.add(row["language"])
-    return tuple(sorted(found))
+    rows = (checked(row) for row in file.rows(EVERY_ROW))
+    return tuple(sorted({row.known["language"] for row in rows if isinstance(row, Row)}))
 
 
-def parsed(number: int, line: bytes) -> dict[str, Any] | BadRow:
-    """A row with an id, a known language and a prediction that is text."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return BadRow(number, None, "not JSON")
-    if not isinstance(row, dict):
-        return BadRow(number, None, "not a JSON object")
-    if not isinstance(row.get("id"), str | int) or isinstance(row.get("id"), bool):
-        return BadRow(number, None, "no id, or one that is neither text nor a whole number")
-    if isinstance(row["id"], str) and (problem := text_problem(row["id"])):
-        return BadRow(number, None, f"id {problem}")
-    language = row.get("language")
-    if not isinstance(language, str) or not is_language(language):
-        problem = "language missing" if language is None else f"unknown language {language!r}"
-        return BadRow(number, row["id"], problem)
-    problem = text_problem(row.get("prediction"))
-    if problem:
-        return BadRow(number, row["id"], f"prediction {problem}")
-    return row | {"language": normal_code(language)}
-
-
-def cases_of(path: Path) -> list[CaseRow | BadRow]:
-    """The rows of a file for a judge, in their order. Raises OSError for a file that cannot be read."""
-    with path.open("rb") as file:
-        return [case_of_line(number, line) for number, line in enumerate(file, 1) if line.strip()]
-
-
-def case_of_line(number: int, line: bytes) -> CaseRow | BadRow:
-    """A row with a prompt, and text as reference and opponent if there are any."""
-    row = parsed(number, line)
+def checked(row: Row | BadRow) -> Row | BadRow:
+    """A row with an id, a known language and a prediction that is text; NaN, as pandas writes it, is nothing."""
     if isinstance(row, BadRow):
         return row
-    wanted = ["prompt", *(key for key in ("reference", "opponent") if row.get(key) is not None)]
-    problems = [f"{key} {problem}" for key in wanted if (problem := text_problem(row.get(key)))]
+    known = {key: None if is_nan(value) else value for key, value in row.known.items()}
+    number, language = known["id"], known["language"]
+    if isinstance(number, float) and number.is_integer():
+        known["id"] = number = int(number)
+    problem = None
+    if not isinstance(number, str | int) or isinstance(number, bool) or number == "":
+        known["id"], problem = None, "no id, or one that is neither text nor a whole number"
+    elif isinstance(number, str) and (fault := text_problem(number)):
+        known["id"], problem = None, f"id {fault}"
+    elif not isinstance(language, str) or not is_language(language):
+        problem = f"unknown language {language!r}" if language else "language missing"
+    elif fault := text_problem(known["prediction"]):
+        problem = f"prediction {fault}"
+    else:
+        known["language"] = normal_code(language)
+    row = Row(row.line, row.word, known, row.others)
+    return row if problem is None else bad(row, problem)
+
+
+def bad(row: Row, problem: str) -> BadRow:
+    """Why a row cannot be scored."""
+    language = row.known["language"]
+    return BadRow(row.line, row.known["id"], problem, language if isinstance(language, str) else None, row.others,
+                  row.word)  # fmt: skip
+
+
+def is_nan(value: Any) -> bool:
+    """Whether a value is what stands for a missing one."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def cases_of(file: PredictionFile, repeats: Repeats | None = None) -> list[CaseRow | BadRow]:
+    """The rows of a file for a judge, in their order. Raises FileError for a file that cannot be read."""
+    return [case_of(checked(row)) for row in file.rows((*EVERY_ROW, "prompt"), repeats)]
+
+
+def case_of(row: Row | BadRow) -> CaseRow | BadRow:
+    """A row with a prompt, and text as reference and opponent if there are any."""
+    if isinstance(row, BadRow):
+        return row
+    known = row.known
+    wanted = ["prompt", *(key for key in ("reference", "opponent") if known[key] is not None)]
+    problems = [f"{key} {problem}" for key in wanted if (problem := text_problem(known[key]))]
     if problems:
-        return BadRow(number, row["id"], "; ".join(problems))
-    case = Case(row["prompt"], row["prediction"], row["language"], row.get("reference"), row.get("opponent"))
-    return CaseRow(number, row["id"], case)
+        return bad(row, "; ".join(problems))
+    case = Case(known["prompt"], known["prediction"], known["language"], known["reference"], known["opponent"])
+    return CaseRow(row.line, known["id"], case, row.others)
 
 
 def normal_code(language: str) -> str:
@@ -151,52 +150,83 @@ def text_problem(text: Any) -> str | None:
         return "holds a NUL character"
     try:
         text.encode()
-    except UnicodeEncodeError:
+    except UnicodeEncodeError as error:
+        if all("\udc80" <= letter <= "\udcff" for letter in text[error.start : error.end]):
+            return "is not UTF-8 text; save the file as UTF-8"
         return "holds a lone surrogate"
     return None
 
 
-def _needs_number(row: dict[str, Any]) -> str | None:
-    reference = row.get("reference")
-    if isinstance(reference, int | float) and not isinstance(reference, bool):
-        row["reference"] = reference = number_text(reference)
-    if problem := text_problem(reference):
-        return f"reference {problem}"
-    try:
-        reference_value(row["reference"], row["language"])
-    except ValueError as error:
-        return str(error)
-    return None
+def references(known: Mapping[str, Any]) -> list[Any]:
+    """What a prediction may be compared with, one or several."""
+    reference = known["reference"]
+    return reference if isinstance(reference, list) else [reference]
 
 
-def number_text(number: float) -> str:
-    """A JSON number as text that means the same in every language: 1.125 as 9/8, for 1.125 is 1125 in German."""
-    return str(Fraction(repr(number))) if math.isfinite(number) else repr(number)
+def _needs_references(known: dict[str, Any], problem_of: Callable[[Any], str | None]) -> str | None:
+    """What is wrong with one of the references, which numbers are made the text of."""
+    given = references(known)
+    known["reference"] = [number_text(one) if is_number(one) else one for one in given]
+    if not given:
+        return "reference is an empty list"
+    faults = (text_problem(one) for one in known["reference"])
+    problem = next((f"reference {fault}" for fault in faults if fault), None)
+    return problem or next((fault for one in known["reference"] if (fault := problem_of(one))), None)
 
 
-def _needs_text(row: dict[str, Any]) -> str | None:
-    problem = text_problem(row.get("reference"))
-    if problem:
-        return f"reference {problem}"
-    source = text_problem(row["source"]) if row.get("source") is not None else None
-    return f"source {source}" if source else None
+def _needs_numbers(known: dict[str, Any]) -> str | None:
+    def problem_of(reference: str) -> str | None:
+        try:
+            reference_value(reference, known["language"])
+        except ValueError as error:
+            return str(error)
+        return None
+
+    return _needs_references(known, problem_of)
 
 
-def _needs_constraints(row: dict[str, Any]) -> str | None:
-    constraints = row.get("constraints")
-    if not isinstance(constraints, list) or not all(isinstance(each, dict) for each in constraints):
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON or Parquet is a number."""
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def number_text(number: float | Decimal) -> str:
+    """A number as text that means the same in every language: 1.125 as 9/8, for 1.125 is 1125 in German."""
+    return str(Fraction(str(number))) if math.isfinite(number) else str(number)
+
+
+def _needs_texts(known: dict[str, Any]) -> str | None:
+    if any(map(is_number, references(known))):
+        return "reference is not text but a number"
+    source = text_problem(known["source"]) if known["source"] is not None else None
+    return _needs_references(known, lambda _: None) or (f"source {source}" if source else None)
+
+
+def _needs_constraints(known: dict[str, Any]) -> str | None:
+    constraints = known["constraints"]
+    if not isinstance(constraints, list) or not all(isinstance(one, dict) for one in constraints):
         return "constraints missing, or not a list of objects"
-    return next((problem for each in constraints if (problem := constraint_problem(each))), None)
+    return constraints_problem(constraints) if constraints else None
 
 
-def _needs_nothing(row: dict[str, Any]) -> str | None:
+def _needs_nothing(known: dict[str, Any]) -> str | None:
     return None
 
 
 REQUIREMENTS: Mapping[ScoredTask, Callable[[dict[str, Any]], str | None]] = {
-    "math": _needs_number,
-    "math-lm-eval": _needs_number,
-    "summarization": _needs_text,
+    "math": _needs_numbers,
+    "math-lm-eval": _needs_numbers,
+    "summarization": _needs_texts,
     "instructions": _needs_constraints,
     "language": _needs_nothing,
 }
+"""What is wrong with a row for a task; numbers that are references become text."""
+
+NEEDED: Mapping[ScoredTask, tuple[str, ...]] = {
+    "math": (*EVERY_ROW, "reference"),
+    "math-lm-eval": (*EVERY_ROW, "reference"),
+    "summarization": (*EVERY_ROW, "reference"),
+    "instructions": (*EVERY_ROW, "constraints"),
+    "language": EVERY_ROW,
+}
+"""The keys of which a file must have columns."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from scipy.special import stdtrit
 
 from eval.analysis.stats import LEVEL, wilson
-from eval.prediction_files.rows import BadRow, ScoredRow
+from eval.prediction_files.file import BadRow
+from eval.prediction_files.rows import ScoredRow
 from eval.scorers.language import language_confusion_pass_rate
 from eval.scorers.metrics import metric_of
 from eval.scorers.score import Score
@@ -69,40 +70,59 @@ class Tally:
         return data | {"mean": mean, "low": low, "high": high, "version": self.version}
 
 
+Languages: TypeAlias = dict[str, dict[str, Tally]]
+"""Tallies by language and metric."""
+
+
 @dataclass
 class Tallies:
-    """The tallies of a file, and its bad rows."""
+    """The tallies of a file, those of each group of its rows apart, and its bad rows."""
 
-    by_language: dict[str, dict[str, Tally]] = field(default_factory=dict[str, dict[str, Tally]])
+    group: tuple[str, ...] = ()
+    """The columns of which each combination is a group."""
+    by_group: dict[tuple[str, ...], Languages] = field(default_factory=dict[tuple[str, ...], Languages])
     bad: list[BadRow] = field(default_factory=list[BadRow])
 
     def merge(self, other: Tallies) -> None:
         """Adds what another counted."""
         self.bad += other.bad
-        for language, metrics in other.by_language.items():
-            for metric, tally in metrics.items():
-                self.by_language.setdefault(language, {}).setdefault(metric, Tally(metric)).merge(tally)
+        for group, languages in other.by_group.items():
+            for language, metrics in languages.items():
+                known = self.by_group.setdefault(group, {}).setdefault(language, {})
+                for metric, tally in metrics.items():
+                    known.setdefault(metric, Tally(metric)).merge(tally)
 
     def add(self, row: ScoredRow | BadRow) -> None:
         """Counts one row."""
         if isinstance(row, BadRow):
             self.bad.append(row)
             return
-        metrics = self.by_language.setdefault(row.language, {})
+        group = tuple(str(row.others.get(name)) for name in self.group)
+        metrics = self.by_group.setdefault(group, {}).setdefault(row.language, {})
         for score in row.scores:
             metrics.setdefault(score.metric, Tally(score.metric)).add(score)
 
     def as_data(self) -> dict[str, Any]:
-        """Everything as plain data; for the language task with the language confusion pass rate."""
-        languages = {
-            language: {metric: tally.as_data() for metric, tally in metrics.items()}
-            for language, metrics in sorted(self.by_language.items())
-        }
-        for metrics in languages.values():
-            line, word = metrics.get("language_pass", {}).get("mean"), metrics.get("word_pass", {}).get("mean")
-            if line is not None and word is not None:
-                metrics["lcpr"] = {"mean": language_confusion_pass_rate(line, word)}
+        """Everything as plain data: languages and metrics, or these of each group."""
+        groups = [
+            {"group": dict(zip(self.group, values, strict=True)), "languages": figures(languages)}
+            for values, languages in sorted(self.by_group.items())
+        ]
         return {
-            "languages": languages,
+            "languages": {} if self.group or not groups else groups[0]["languages"],
+            "groups": groups if self.group else [],
             "bad": [{"line": row.line, "id": row.id, "problem": row.problem} for row in self.bad],
         }
+
+
+def figures(tallies: Languages) -> dict[str, dict[str, Any]]:
+    """What rows come to by language and metric; for the language task with the language confusion pass rate."""
+    languages = {
+        language: {metric: tally.as_data() for metric, tally in metrics.items()}
+        for language, metrics in sorted(tallies.items())
+    }
+    for metrics in languages.values():
+        line, word = metrics.get("language_pass", {}).get("mean"), metrics.get("word_pass", {}).get("mean")
+        if line is not None and word is not None:
+            metrics["lcpr"] = {"mean": language_confusion_pass_rate(line, word)}
+    return languages

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from data_mixes.storage import whole_file, whole_folder, write_text
+from eval.finite import finite_scores, finite_table
 from eval.report.gallery import Gallery, gallery
 from eval.report.html import FOLDER, html_page
 from eval.report.latex import latex_table
@@ -18,8 +21,9 @@ def write_report(folder: Path, page: Page) -> Gallery:
     """Writes report.html, summary.csv, summary.parquet, tables/*.tex and figures/*.svg, .png, .pdf into the folder.
 
     Many predictions go to report_files/, from where the page loads them. Earlier figures and tables
-    are replaced. Returns the tables and pictures.
+    are replaced. Returns the tables and pictures. Figures that are no finite numbers are left out.
     """
+    page = with_finite_figures(page)
     with whole_file(folder / "summary.parquet") as unfinished, unfinished.open("wb") as file:
         page.summary.write_parquet(file)
     write_text(folder / "summary.csv", page.summary.write_csv())
@@ -43,16 +47,28 @@ def write_page(folder: Path, page: Page, shown: Gallery) -> None:
     write_text(folder / "report.html", html_page(page, shown, browser))
 
 
+def with_finite_figures(page: Page) -> Page:
+    """The page with blanks for NaN and infinity, which JSON has not and of which one would take a whole chart."""
+    return replace(
+        page,
+        summary=finite_table(page.summary),
+        scores=finite_scores(page.scores),
+        comparisons=None if page.comparisons is None else finite_table(page.comparisons),
+        cells=[replace(cell, loss=[loss for loss in cell.loss if math.isfinite(loss)]) for cell in page.cells],
+    )
+
+
 def drawn(shown: Gallery) -> dict[str, bytes]:
-    """Every picture as SVG, PNG and PDF, by file name."""
+    """Every picture as SVG, PNG and PDF, by file name; one that cannot be drawn is noted in `broken`."""
     found: dict[str, bytes] = {}
-    for picture in (each for pictures in shown.pictures.values() for each in pictures):
-        svg = as_svg(shown.whole(picture))
-        found |= {
-            f"{picture.name}.svg": svg.encode(),
-            f"{picture.name}.png": as_png(svg),
-            f"{picture.name}.pdf": as_pdf(svg),
-        }
+    for picture in (picture for pictures in shown.pictures.values() for picture in pictures):
+        try:
+            svg = as_svg(shown.whole(picture))
+            files = {"svg": svg.encode(), "png": as_png(svg), "pdf": as_pdf(svg)}
+        except Exception as error:  # Vega's, whatever they are: the other pictures are worth having
+            shown.broken[picture.name] = " ".join(str(error).split())[:300]
+            continue
+        found |= {f"{picture.name}.{ending}": content for ending, content in files.items()}
     return found
 
 

@@ -9,8 +9,8 @@ import polars as pl
 
 from eval.analysis.curves import CurveFinding
 from eval.analysis.design import BASE, Design
-from eval.analysis.families import BY_FLIPS
 from eval.analysis.groups import OTHERS, PERFORMANCE, SEEN, UNSEEN, LanguageGroups, language_name
+from eval.analysis.stats import BY_FLIPS
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.analysis.variance import LEVEL
 from eval.scorers.metrics import metric_of
@@ -24,13 +24,15 @@ def sentences(
     design: Design,
     seconds: Mapping[str, float],
     transfer: Transfer | None = None,
+    selected: pl.DataFrame | None = None,
 ) -> list[str]:
     """A sentence for each task and group of languages, each curve, the best donors, and what settings took.
 
-    `summary`, `comparisons` and `curves` are those of `eval.analysis`; `seconds` are the training times of settings.
+    `summary`, `comparisons`, `curves` and `selected` (`highest_settings`) are those of `eval.analysis`; `seconds` are
+    the training times of settings.
     """
     highest = [
-        _highest(str(task), group, part, comparisons, groups, design)
+        _highest(str(task), group, part, comparisons, groups, design, selected)
         for (task,), part in summary.filter("main").group_by(["task"], maintain_order=True)
         for group in dict.fromkeys((groups.primary_of(str(task)), *groups.named, SEEN, UNSEEN))
         if group in groups.means()
@@ -50,7 +52,13 @@ def _seeds(comparisons: pl.DataFrame) -> Iterator[str]:
 
 
 def _highest(
-    task: str, group: str, part: pl.DataFrame, comparisons: pl.DataFrame, groups: LanguageGroups, design: Design
+    task: str,
+    group: str,
+    part: pl.DataFrame,
+    comparisons: pl.DataFrame,
+    groups: LanguageGroups,
+    design: Design,
+    selected: pl.DataFrame | None,
 ) -> str | None:
     """The setting with the highest mean and how far it is above its reference; None where nothing was scored."""
     scored = part.filter(
@@ -70,7 +78,19 @@ def _highest(
     compared = comparisons.filter(task=task, group=group, cell=name, other=other).filter(
         pl.col("difference").is_not_null()
     )
-    return f"{told}{_difference(compared.row(0, named=True))}." if len(compared) else f"{told}."
+    told += _difference(compared.row(0, named=True)) if len(compared) else ""
+    return f"{told}.{'' if selected is None else _chosen(selected.filter(task=task, group=group, cell=name))}"
+
+
+def _chosen(selected: pl.DataFrame) -> str:
+    """What the highest of several scores where it was not chosen, and how many may be as good."""
+    if selected.is_empty() or selected["mean_elsewhere"][0] is None:
+        return ""
+    row = selected.row(0, named=True)
+    told = f" Being highest is partly luck: {_on_halves(row['runs'])}, the highest "
+    told += f"scores {_figure(row | {'mean': row['mean_elsewhere']})}"
+    others = (row["may_be_best"] or 1) - 1
+    return f"{told}, and {others} other{'s' if others > 1 else ''} may be as good." if others else f"{told}."
 
 
 def _difference(row: Mapping[str, Any]) -> str:
@@ -102,19 +122,52 @@ def p_value(p: float) -> str:
 def _curves(curves: Sequence[CurveFinding], groups: LanguageGroups) -> Iterator[str]:
     """Where each curve flattens, for the languages other than the pivot."""
     for curve in curves:
-        if curve.group != OTHERS or curve.plateau == curve.best == curve.least:
-            continue
-        where = ", ".join(filter(None, (curve.task, curve.curve)))
-        told = [f"{where}: over {curve.axis}, {groups.phrase(curve.group)} score highest at {curve.best:g}"]
-        if curve.plateau is not None and curve.plateau != curve.best:
-            told.append(f"{curve.plateau:g} is within noise of that")
-        closed = curve.gap_closed
-        if closed.mean and closed.low is not None and closed.high is not None:
-            figures = f"{100 * closed.mean:.1f} points ({100 * closed.low:.1f}–{100 * closed.high:.1f})"
-            told.append(f"{groups.label(PERFORMANCE)} rises by up to {figures}")
-        if curve.correlation is not None:
-            told.append(f"seen and unseen means correlate at ρ = {curve.correlation:.2f}")
-        yield f"{'; '.join(told)}."
+        if curve.group == OTHERS:
+            where = ", ".join(filter(None, (curve.task, curve.curve)))
+            highest = f"over {curve.axis}, {groups.phrase(curve.group)} score highest at {curve.best:g}"
+            told = "; ".join([highest, *_plateau(curve), *_gap_closed(curve, groups), *_correlation(curve)])
+            yield f"{where}: {told}."
+
+
+def _plateau(curve: CurveFinding) -> Iterator[str]:
+    """Whether a smaller amount is as good, by the margin that this is told with."""
+    if curve.margin is None:
+        return
+    margin = f"shown to be within a tenth ({metric_of(curve.metric).factor * curve.margin:.1f}) of the best"
+    if curve.plateau is None:
+        yield f"no amount is {margin}"
+    elif curve.plateau < curve.best:
+        yield f"{curve.plateau:g} is {margin}"
+    else:
+        yield f"no smaller amount is {margin}"
+
+
+def _gap_closed(curve: CurveFinding, groups: LanguageGroups) -> Iterator[str]:
+    closed, p = curve.gap_closed, curve.gap_closed_p
+    if closed.mean is None or closed.low is None or closed.high is None or p is None:
+        return
+    models = "" if curve.runs > 1 else "of these trained models: "
+    interval = f"95 % CI {100 * closed.low:+.1f} to {100 * closed.high:+.1f}"
+    told = f"{groups.label(PERFORMANCE)} rises by {100 * closed.mean:+.1f} points from the first point to the best, "
+    told += f"{_on_halves(curve.runs)} ({interval}; {models}{p_value(p)} for a flat curve)"
+    published = 100 * (curve.gap_closed_published or 0)
+    yield f"{told}, and by {published:+.1f} by the published definition, which is biased upwards"
+
+
+def _on_halves(runs: int) -> str:
+    """How a figure of the best is made that has none of the luck of being best."""
+    return f"chosen on one half of the items{' and seeds' if runs > 1 else ''} and measured on the other"
+
+
+def _correlation(curve: CurveFinding) -> Iterator[str]:
+    if curve.correlation is None or curve.correlation_interval is None or curve.correlation_published is None:
+        return
+    low, high = curve.correlation_interval
+    told = "seen and unseen means of different halves of the items and seeds correlate at"
+    if curve.runs == 1:
+        told = "seen and unseen means of different halves of the items, but of the same trained models, correlate at"
+    ends = f"95 % CI {low:.2f} to {high:.2f}"
+    yield f"{told} ρ = {curve.correlation:.2f} ({ends}; {curve.correlation_published:.2f} by the published definition)"
 
 
 def _donors(transfer: Transfer) -> Iterator[str]:
@@ -130,7 +183,8 @@ def _donors(transfer: Transfer) -> Iterator[str]:
         source = f"{language_name(row['source'])}, one of {part.height} languages trained on{beside}"
         noise = "" if row["p_adjusted"] < LEVEL else "; this difference is within noise"
         gain = f"{factor * row['difference']:+.1f}{ends} against {row['against']}{noise}"
-        yield f"{row['task']}: {source}, helps other languages most: {gain} ({p_value(row['p_adjusted'])})."
+        models = "of these trained models: " if row["test"] == BY_FLIPS else ""
+        yield f"{row['task']}: {source}, helps other languages most: {gain} ({models}{p_value(row['p_adjusted'])})."
 
 
 def _costs(seconds: Mapping[str, float]) -> Iterator[str]:

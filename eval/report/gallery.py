@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -13,6 +13,7 @@ from eval.report.grid import Grid, Picture
 from eval.report.page import Page
 from eval.report.picture_data import (
     LANGUAGE_PASS,
+    all_series,
     columns_of,
     compared_with,
     confusion_rows,
@@ -23,7 +24,6 @@ from eval.report.picture_data import (
     reach_by_metric,
     reach_of,
     scale_of,
-    series_of,
     transfer_rows,
 )
 from eval.report.pictures import (
@@ -48,6 +48,8 @@ class Gallery:
     pictures: dict[str, tuple[Picture, ...]]
     """Per task; under "" those of the whole study."""
     data: dict[str, pl.DataFrame]
+    broken: dict[str, str] = field(default_factory=dict[str, str])
+    """Pictures that could not be drawn for papers, and why."""
 
     @property
     def primary(self) -> list[TaskTable]:
@@ -70,7 +72,7 @@ class Gallery:
 def gallery(page: Page) -> Gallery:
     """All tables and pictures of a study."""
     found = Gallery(tuple(metric_tables(page.summary, page.groups, page.names)), {"": ()}, {})
-    grid = Grid(page.names, scale_of(page), tuple(dict.fromkeys(series_of(page).values())))
+    grid = Grid(page.names, scale_of(page), tuple(dict.fromkeys(all_series(page))))
     groups = groups_shown(page.groups)
     overview = overview_rows(page, found.primary, groups)
     tasks = overview["task"].unique(maintain_order=True).to_list()

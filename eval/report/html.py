@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from data_mixes.json_text import json_text
 from eval.analysis.groups import OTHERS, SEEN, UNSEEN, language_name
 from eval.report.cards import card_table
 from eval.report.findings import duration
@@ -27,6 +27,7 @@ from eval.report.text_tables import (
     comparison_table,
     confusion_table,
     cost_table,
+    endings_table,
     loss_table,
     missing_table,
     mixture_table,
@@ -87,6 +88,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         mixtures=mixture_table(page),
         costs=cost_table(page.cells),
         missing=missing_table(page.scores),
+        endings=None if page.endings is None else endings_table(page.endings),
         cards=cards,
         browser=browser,
         islands=islands(page, gallery, [picture for _, picture in cards.values()], browser),
@@ -151,7 +153,7 @@ def islands(page: Page, gallery: Gallery, cards: Sequence[Picture], browser: Bro
         "themes": themes(),
         "index": browser_index(page, browser, {table.metric for table in gallery.tables}),
     }
-    texts = {name: json.dumps(data, ensure_ascii=False, separators=(",", ":")) for name, data in held.items()}
+    texts = {name: json_text(data) for name, data in held.items()}
     if browser.inline:
         texts |= {f"chunk-{chunk.name}": chunk.text for chunk in browser.chunks}
     return {name: Markup(safe(text)) for name, text in texts.items()}

@@ -58,6 +58,8 @@ class Page:
     summary: pl.DataFrame
     scores: pl.DataFrame
     predictions: pl.DataFrame | None = None
+    endings: pl.DataFrame | None = None
+    """How completions ended, as `eval.predictions_and_scores.endings` counts them."""
     cards: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict[str, Sequence[Mapping[str, Any]]])
     """Per cell, rows of its mixture card."""
     provenance: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -71,6 +73,10 @@ class Page:
     """Differences between settings, as `eval.analysis.summary.compare` makes them."""
     transfer: Transfer | None = None
     """What training on a source language did to a target."""
+    also: Mapping[str, Sequence[Mapping[str, float | str]]] = field(
+        default_factory=dict[str, Sequence[Mapping[str, float | str]]]
+    )
+    """Setting → other values on the axes that come out as the same training, as 0 of one language is 0 of another."""
     reference: pl.DataFrame | None = None
     """Published curves to lay over one's own: task, metric, language, x, score in the metric's unit, name."""
 

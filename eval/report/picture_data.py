@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,39 +30,48 @@ def scale_of(page: Page) -> Scale | None:
     return Scale(page.axis, tuple(values)) if len(values) > 1 else None
 
 
-def series_of(page: Page) -> dict[str, str]:
-    """Setting → what the other axes say of it: settings that are alike in these are one curve."""
-    return {
-        name: ", ".join(f"{axis} {value}" for axis, value in place.items() if axis != page.axis)
-        for name, place in page.settings.items()
-    }
+def series_of(page: Page, place: Mapping[str, float | str]) -> str:
+    """What the other axes say of a place: settings that are alike in these are one curve."""
+    return ", ".join(f"{axis} {value}" for axis, value in place.items() if axis != page.axis)
+
+
+def all_series(page: Page) -> list[str]:
+    """What the other axes say of every place where a setting stands."""
+    return [series_of(page, place) for name in page.settings for place in places_of(page, name)]
+
+
+def places_of(page: Page, cell: str) -> list[Mapping[str, float | str]]:
+    """Where a setting stands in the grid; on curves it may stand at several places."""
+    return [page.settings.get(cell, {}), *(page.also.get(cell, ()) if page.axis else ())]
 
 
 def figure_rows(page: Page, task: str) -> pl.DataFrame:
-    """One row per metric, cell and group: its place, mean, interval, and change from what it is compared with."""
+    """One row per metric, cell, group and place of the cell: the place, mean, interval, and change.
+
+    Changes are from what the cell is compared with.
+    """
     part = page.summary.filter(pl.col("task") == task)
     compared = compared_with(page, part)
     before = {(row["metric"], row["group"]): row["mean"] for row in part.filter(cell=compared).iter_rows(named=True)}
-    places, series = page.settings, series_of(page)
     rows: list[dict[str, Any]] = []
     for row in part.filter(pl.col("cell").is_in(page.names)).iter_rows(named=True):
         metric = unit_of(row["metric"], row["kind"])
         figure = Figure(row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"], metric)
         earlier = before.get((row["metric"], row["group"]))
-        rows.append({
+        rows += [{
             "metric": row["metric"],
             "cell": row["cell"],
             "group": row["group"],
             "label": page.groups.label(row["group"]),
             "kind": "base" if row["cell"] == page.base else "cell",
-            "x": _number(places.get(row["cell"], {}).get(page.axis or "")),
-            "series": series.get(row["cell"], ""),
+            "x": _number(place.get(page.axis or "")),
+            "series": series_of(page, place),
             **drawn(row["mean"], row["low"], row["high"], metric),
             "change": None if row["mean"] is None or earlier is None else metric.factor * (row["mean"] - earlier),
             "shown": figure.text,
             "interval": figure.interval,
             "n": row["scored"],
-        })  # fmt: skip
+        } for place in places_of(page, row["cell"])]  # fmt: skip
     return pl.DataFrame(rows + published_rows(page, task), schema=FIGURES, orient="row")
 
 

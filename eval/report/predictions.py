@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from data_mixes.json_text import json_text
 from data_mixes.order import keys_of, seeded_order
 from eval.scorers.metrics import IN_LANGUAGE, SWITCH_AWARE
 
@@ -111,7 +111,7 @@ def _chunk(task: str, language: str, items: pl.DataFrame, predictions: pl.DataFr
         "items": items.to_dict(as_series=False),
         "cells": cells,
     }
-    return Chunk(task, language, items.height, json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+    return Chunk(task, language, items.height, json_text(data))
 
 
 def _aligned(ids: pl.DataFrame, table: pl.DataFrame, columns: list[str]) -> dict[str, list[Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from eval.analysis.groups import LanguageGroups
+from eval.analysis.stats import BY_FLIPS
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.report.findings import duration
 from eval.report.page import CellFacts, Page
@@ -66,7 +67,9 @@ def transfer_tables(transfer: Transfer, languages: Sequence[str]) -> dict[str, T
         "What each language gets from others trained on": _means_table(transfer.recipients, "target"),
         "Share of what training on the language itself gives": normalised_table(transfer.normalised, languages),
         "Asymmetry: what one gives to the other less what it gets": asymmetry_table(transfer.asymmetry),
-        "Same or other task and language": regime_table(transfer.regimes),
+        "Same or other task and language": regime_table(
+            transfer.regimes, OF_MODELS in difference_headings(transfer.transfer)
+        ),
     }
     return {title: table for title, table in found.items() if table.rows}
 
@@ -80,7 +83,7 @@ def _means_table(means: pl.DataFrame, by: str) -> TextTable:
         named = (tasks_of(row), *(sides if by == "source" else sides[::-1]), row["against"])
         rows.append((*named, *difference_cells(row)))
     headings = ("trained on", "tested on") if by == "source" else ("tested on", "trained on")
-    return TextTable(("task", *headings, "against", *DIFFERENCE), tuple(rows))
+    return TextTable(("task", *headings, "against", *difference_headings(means)), tuple(rows))
 
 
 def asymmetry_table(asymmetry: pl.DataFrame) -> TextTable:
@@ -90,7 +93,7 @@ def asymmetry_table(asymmetry: pl.DataFrame) -> TextTable:
          *difference_cells(row))
         for row in asymmetry.iter_rows(named=True)
     )  # fmt: skip
-    return TextTable(("task", "languages", *DIFFERENCE), rows)
+    return TextTable(("task", "languages", *difference_headings(asymmetry)), rows)
 
 
 def normalised_table(normalised: pl.DataFrame, order: Sequence[str]) -> TextTable:
@@ -109,7 +112,7 @@ def normalised_table(normalised: pl.DataFrame, order: Sequence[str]) -> TextTabl
     return TextTable(("task", "cell", *languages), tuple(rows))
 
 
-def regime_table(regimes: pl.DataFrame) -> TextTable:
+def regime_table(regimes: pl.DataFrame, of_models: bool) -> TextTable:
     """How often training on the same or another task or language helps or harms, in shares of the metric's range."""
     rows = tuple(
         (f"{row['task']} task, {row['language']} language", f"{row['transfers']:,}",
@@ -117,17 +120,33 @@ def regime_table(regimes: pl.DataFrame) -> TextTable:
          *(percent(row[name]) for name in ("positive", "helped", "negative", "harmed")))
         for row in regimes.iter_rows(named=True)
     )  # fmt: skip
-    return TextTable(("trained on the", "transfers", "mean", "above 0", "p < 0.05", "below 0", "p < 0.05"), rows)
+    sure = "p < 0.05, of these trained models" if of_models else "p < 0.05"
+    return TextTable(("trained on the", "transfers", "mean", "above 0", sure, "below 0", sure), rows)
 
 
 DIFFERENCE = ("difference", "95 %", "p", "n")
+OF_MODELS = "p (* of these trained models)"
+"""The heading of p-values of which some are of one run per setting."""
 
 
 def difference_cells(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """A difference, its interval, its adjusted p-value and its count of items."""
     metric = metric_of(row["metric"])
     interval = " to ".join(filter(None, (difference(row[end], 0.0, metric) for end in ("low", "high"))))
-    return difference(row["difference"], 0.0, metric), interval, p_value(row["p_adjusted"]), f"{row['items']:,}"
+    p = p_value(row["p_adjusted"])
+    marked = f"{p} *" if p and is_of_models(row) else p
+    return difference(row["difference"], 0.0, metric), interval, marked, f"{row['items']:,}"
+
+
+def is_of_models(row: Mapping[str, Any]) -> bool:
+    """Whether a difference is of these very models, there being one run of each."""
+    return row["test"] == BY_FLIPS
+
+
+def difference_headings(rows: pl.DataFrame) -> tuple[str, ...]:
+    """The headings of `difference_cells`; that of p-values says which are of these very models."""
+    some = any(is_of_models(row) for row in rows.iter_rows(named=True))
+    return tuple(OF_MODELS if some and name == "p" else name for name in DIFFERENCE)
 
 
 def tasks_of(row: Mapping[str, Any]) -> str:
@@ -147,7 +166,7 @@ def comparison_table(comparisons: pl.DataFrame, groups: LanguageGroups) -> TextT
         group = groups.label(row["group"]) + ("" if row["group"] == groups.primary_of(row["task"]) else " (secondary)")
         names = (row["task"], metric_name(row["metric"]), group, row["cell"], row["other"])
         rows.append((*names, *difference_cells(row)))
-    return TextTable(("task", "metric", "languages", "cell", "against", *DIFFERENCE), tuple(rows))
+    return TextTable(("task", "metric", "languages", "cell", "against", *difference_headings(comparisons)), tuple(rows))
 
 
 def p_value(p: float | None) -> str:
@@ -208,6 +227,26 @@ def missing_table(scores: pl.DataFrame) -> TextTable:
         rows.append((str(task), metric_name(str(metric)), str(reason), str(counted), count,
                      tally(part["language"]), tally(part["cell"])))  # fmt: skip
     return TextTable(("task", "metric", "reason", "in the mean?", "predictions", "by language", "by cell"), tuple(rows))
+
+
+def endings_table(endings: pl.DataFrame) -> TextTable:
+    """How completions ended: by task and cell counts of each ending, and in which languages they were cut off."""
+    rows: list[tuple[str, ...]] = []
+    for (task, cell), part in endings.group_by("task", "cell", maintain_order=True):
+        count = {name: int(part[name].sum()) for name in ENDED}
+        cut = part.filter(pl.col("max_tokens") > 0).sort("max_tokens", descending=True, maintain_order=True)
+        named = ", ".join(
+            f"{language} {number:,}" for language, number in cut.select("language", "max_tokens").iter_rows()
+        )
+        share = percent(count["max_tokens"] / count["completions"]) if count["completions"] else ""
+        rows.append((str(task), str(cell), *(f"{count[name]:,}" for name in ENDED), share, named))
+    return TextTable(
+        ("task", "cell", "completions", "end of turn", "stop text", "cut off", "share cut off", "cut off by language"),
+        tuple(rows),
+    )
+
+
+ENDED = ("completions", "end_of_turn", "stop_text", "max_tokens")
 
 
 def _totals(scores: pl.DataFrame) -> dict[tuple[str, str], int]:

@@ -17,10 +17,11 @@ def split_scores(scores: pl.DataFrame, metric: str) -> pl.DataFrame:
     that is not known. `<metric>_switch_aware` is the metric's worst value for a completion that fails, else the value
     (arXiv 2504.16677: "the judge's 1–5 rating becomes 1 when the completion fails").
     """
+    keys = [*KEYS, *(["sample"] if "sample" in scores.columns else [])]
     passes = scores.filter(pl.col("metric") == "language_pass").select(
-        *KEYS, passed="value", unknown="reason", told_by="version"
+        *keys, passed="value", unknown="reason", told_by="version"
     )
-    both = scores.filter(pl.col("metric") == metric).join(passes, on=KEYS, how="left", nulls_equal=True)
+    both = scores.filter(pl.col("metric") == metric).join(passes, on=keys, how="left", nulls_equal=True)
     both = both.with_columns(
         version=pl.format("{} {} {}", pl.lit(VERSION), "version", pl.col("told_by").fill_null("")).str.strip_chars_end()
     )

@@ -5,6 +5,7 @@ Never compare ROUGE across languages: a word is not the same everywhere.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,6 +18,7 @@ from eval.scorers.score import Score
 from eval.scorers.words import tokenizer_name, words
 
 PRIMARY = "rouge_l"
+VERSION = "rouge-f1/3"
 COPIED = 3
 """The n of the n-grams that copying is measured by."""
 NO_WORDS = "the reference has no words"
@@ -27,7 +29,7 @@ def score_summary(prediction: str, reference: str, source: str, language: str) -
 
     All but the length ratio are in 0…1. Unscored, with the reason, where the reference has nothing to compare.
     """
-    rouge = f"rouge-f1/2 {tokenizer_name(language)}"
+    rouge = f"{VERSION} {tokenizer_name(language)}"
     written, expected = words(prediction, language), words(reference, language)
     if not expected:
         scores = {name: Score(name, None, rouge, reason=NO_WORDS) for name in (PRIMARY, "rouge_1", "rouge_2")}
@@ -43,7 +45,7 @@ def score_summary(prediction: str, reference: str, source: str, language: str) -
     return [
         *scores.values(),
         score_chrf(prediction, reference),
-        Score("length_ratio", ratio, f"words/1 {tokenizer_name(language)}", reason=None if expected else NO_WORDS),
+        Score("length_ratio", ratio, f"words/2 {tokenizer_name(language)}", reason=None if expected else NO_WORDS),
         score_copying(written, words(source, language), language),
     ]
 
@@ -73,11 +75,12 @@ def ngrams(tokens: Sequence[str], size: int) -> Counter[Any]:
 
 
 def score_chrf(prediction: str, reference: str) -> Score:
-    """Sentence-level chrF++ by sacrebleu, in 0…1."""
-    name = f"chrF2++ sacrebleu-{version('sacrebleu')}"
+    """Sentence-level chrF++ by sacrebleu, in 0…1, of texts in composed form (NFC)."""
+    name = f"chrF2++ sacrebleu-{version('sacrebleu')} nfc"
     if not reference.strip():
         return Score("chrf", None, name, reason="the reference is empty")
-    return Score("chrf", min(1.0, _chrf().sentence_score(prediction, [reference]).score / 100), name)
+    written, expected = (unicodedata.normalize("NFC", text) for text in (prediction, reference))
+    return Score("chrf", min(1.0, _chrf().sentence_score(written, [expected]).score / 100), name)
 
 
 @lru_cache(maxsize=1)
@@ -89,7 +92,7 @@ def _chrf() -> Any:
 
 def score_copying(summary: Sequence[str], source: Sequence[str], language: str) -> Score:
     """The share of the summary's word trigrams that are in the source; unscored for a summary without any."""
-    name = f"copied-{COPIED}-grams/1 {tokenizer_name(language)}"
+    name = f"copied-{COPIED}-grams/2 {tokenizer_name(language)}"
     found = ngrams(summary, COPIED)
     if not found or not source:
         return Score("copy_rate", None, name, reason="no source" if found else "fewer than three words")

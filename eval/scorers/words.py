@@ -1,4 +1,8 @@
-"""Words, by a tokenizer fit for the language: a segmenter where words are not spaced, Unicode words elsewhere."""
+"""Words, by a tokenizer fit for the language: a segmenter where words are not spaced, Unicode words elsewhere.
+
+Texts are compared much as NFKC_Casefold has them (Unicode Standard, section 3.13): composed, without case, and without
+what cannot be seen, such as joiners and marks of direction, so that no joiner cuts a word in two (UAX 29, rule WB4).
+"""
 
 from __future__ import annotations
 
@@ -11,28 +15,69 @@ from typing import Any
 
 import regex
 
+from eval.scorers.locales import base_of
+
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Myanmar}\p{Khmer}\p{Tibetan}"
 """Scripts without spaces between words."""
-TOKEN = regex.compile(rf"[{UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}]]+", regex.VERSION1)
+TOKEN = regex.compile(
+    rf"[[{UNSPACED}]&&[\p{{L}}\p{{N}}]]\p{{M}}*|[[\p{{L}}\p{{N}}]--[{UNSPACED}]][[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}]]*",
+    regex.VERSION1,
+)
+WORDLIKE = regex.compile(r"[\p{L}\p{N}]")
 DOTTED = ("az", "tr")
 """Languages in which I is the capital of ı, and İ that of i."""
-WORDLIKE = regex.compile(r"[\p{L}\p{N}]")
+UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}--\u200b]", regex.VERSION1)
+"""What cannot be seen. The zero-width space is not among it: it parts words."""
+TAKEN_APART = (
+    (regex.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32"), "\u0e33"),
+    (regex.compile("\u0ecd([\u0ec8-\u0ecb]?)\u0eb2"), "\u0eb3"),
+)
+"""The Thai and Lao vowel am as NFKC takes it apart, with a tone mark where there is one; dictionaries have it whole."""
+
+APOSTROPHES = "'’‘‛`´′ʹʻʼʽˈꞌ＇׳"
+"""Apostrophes, and letters and marks that look like one or are written for it."""
+APOSTROPHE = regex.compile(rf"(?P<within>(?<=\p{{L}}\p{{M}}*)[{APOSTROPHES}](?=\p{{L}}))|[{APOSTROPHES}]")
+GERSHAYIM = regex.compile(r"(?<=\p{Hebrew})[\"״”“](?=\p{Hebrew})")
+LETTER = "ʼ"
+CUT_AT_APOSTROPHES = frozenset((
+    "af", "ast", "ca", "co", "cs", "cy", "da", "de", "el", "en", "eo", "es", "et", "eu", "fi", "fil", "fo", "fr",
+    "frp", "fur", "fy", "ga", "gd", "gl", "gsw", "gv", "ht", "hu", "is", "it", "kw", "lb", "lij", "lmo", "lt", "lv",
+    "mt", "nap", "nb", "nds", "nl", "nn", "no", "oc", "pcm", "pl", "pms", "pt", "rm", "ro", "sc", "scn", "sco",
+    "sk", "sq", "sv", "tl", "tr", "vec", "wa",
+))  # fmt: skip
+"""Languages in which an apostrophe stands for what is left out, or before an ending: l’eau, don’t, İzmir’de.
+
+In all others it is a letter of the word that it is in, as in Ukrainian, Uzbek, Hausa, Hawaiian or Breton.
+"""
 
 
 def words(text: str, language: str) -> list[str]:
     """The words of a text in lower case, combining marks kept, punctuation left out."""
-    if language in DOTTED:
-        text = text.replace("İ", "i").replace("I", "ı")
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    segment = SEGMENTERS.get(language)
+    base = base_of(language)
+    folded = folded_text(text, base)
+    segment = SEGMENTERS.get(base)
     if segment is None or folded.isascii():
         return TOKEN.findall(folded)
     return [word for word in map(str.strip, segment(folded)) if WORDLIKE.search(word)]
 
 
+def folded_text(text: str, language: str) -> str:
+    """The text as words are compared: composed, without case and what cannot be seen, apostrophes of one form."""
+    if language in DOTTED:
+        text = text.replace("İ", "i").replace("I", "ı")
+    folded = unicodedata.normalize("NFKC", text.replace("´", "'").casefold())
+    if not folded.isascii():
+        folded = UNSEEN.sub("", folded).replace("\u200b", " ")
+        for parts, whole in TAKEN_APART:
+            folded = parts.sub(rf"\1{whole}", folded)
+        folded = GERSHAYIM.sub(2 * LETTER, folded)
+    is_letter = language not in CUT_AT_APOSTROPHES
+    return APOSTROPHE.sub(lambda mark: LETTER if is_letter and mark["within"] else " ", folded)
+
+
 def tokenizer_name(language: str) -> str:
     """What `words` splits a language by, with its version."""
-    return NAMES.get(language, f"unicode-words-{unicodedata.unidata_version}")
+    return NAMES.get(base_of(language), f"unicode-words-{unicodedata.unidata_version}")
 
 
 def _chinese(text: str) -> Iterable[str]:

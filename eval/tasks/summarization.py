@@ -15,4 +15,4 @@ def score(example: Example, completion: str) -> Sequence[Score]:
     return summaries.score_summary(completion, example.target, example.prompt, example.language)
 
 
-SUMMARIZATION = Task("summarization", "notices", 48, ("\n",), summaries.PRIMARY, "rouge-f1/2", score)
+SUMMARIZATION = Task("summarization", "notices", 48, ("\n",), summaries.PRIMARY, summaries.VERSION, score)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from data_mixes.example import Example
 from eval.scorers.score import Score
@@ -24,3 +24,5 @@ class Task:
     scorer_version: str
     """Of completions that were never generated, and so never scored."""
     score: Callable[[Example, str], Sequence[Score]]
+    prompts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Language → the words around a prompt, with the field {prompt}, beside those of data_mixes/prompts.yaml."""

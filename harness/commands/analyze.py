@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from eval.analysis.groups import Kind, LanguageGroups
-from eval.analysis.long_tables import Columns, TableError, analyse
+from eval.analysis.long_tables import SCORED, Columns, TableError, analyse
 from eval.analysis.stats import Estimate
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, UserError
@@ -29,6 +29,7 @@ class AmountRow(Result):
     high: float | None
     scored: int
     unscored: int
+    runs: int = 1
 
 
 class CurveFigures(Result):
@@ -40,11 +41,21 @@ class CurveFigures(Result):
     least: float
     best: float
     plateau: float | None
-    """The smallest amount within noise of the best."""
+    """The smallest amount that is shown to be less than the margin below the best."""
+    margin: float | None
+    runs: int
+    """Of the point that has fewest."""
     gap_closed: Estimate
+    """Of the point chosen on one half of items and runs, measured on the other; of means, the published definition."""
+    gap_closed_p: float | None
+    """Of a flat curve."""
+    gap_closed_published: float | None
+    """Biased upwards: the highest point is partly luck."""
     correlation: float | None
-    """Spearman's, between the seen and unseen means over the points."""
+    """Spearman's, of seen means on one half and unseen means on the other; of means, the published definition."""
     correlation_interval: tuple[float, float] | None
+    correlation_published: float | None
+    """Biased upwards: the luck of a run is in both means."""
 
 
 class LearningFigures(Result):
@@ -81,8 +92,7 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
     if problems:
         raise UserError(problems)
     table = read_table(file)
-    if columns.item is None and "item" in table.columns:
-        columns = replace(columns, item="item")
+    columns = with_usual_names(columns, table.columns)
     try:
         found = analyse(table, columns, groups)
     except TableError as error:
@@ -93,6 +103,18 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
     for part in found:
         part["summary"] = [{"x": row.pop(columns.x)} | row for row in part["summary"]]
     return TableAnalyses(x=columns.x, analyses=tuple(TableAnalysis(**part) for part in found))
+
+
+def with_usual_names(columns: Columns, there: Sequence[str]) -> Columns:
+    """The columns, with those of the usual names where none is named; scores that `harness score` wrote are known."""
+    if set(there) >= SCORED:
+        metric = () if "metric" in columns.group else ("metric",)
+        columns = replace(columns, item=columns.item or "id", group=(*columns.group, *metric))
+        columns = replace(columns, score="value" if columns.score not in there else columns.score)
+    taken = (*columns.group, columns.x)
+    usual = {name: name for name in ("item", "run", "cluster")
+             if getattr(columns, name) is None and name in there and name not in taken}  # fmt: skip
+    return replace(columns, **usual)
 
 
 def group_problems(groups: LanguageGroups) -> list[Problem]:
@@ -141,18 +163,7 @@ def show_analysis(analyses: TableAnalyses, groups: LanguageGroups) -> None:
         show_table(table)
         line(f"  {scores_in_words(part.summary)}")
         for curve in part.curves:
-            told = f"{groups.label(curve.group)}: highest at {x} {curve.best:g}"
-            told += f", plateau from {curve.plateau:g}" if curve.plateau is not None else ""
-            closed = curve.gap_closed
-            told += f"; gap closed {100 * closed.mean:.1f} points" if closed.mean is not None else ""
-            told += (
-                f" ({100 * closed.low:.1f} to {100 * closed.high:.1f})"
-                if closed.low is not None and closed.high is not None
-                else ""
-            )
-            rho = curve.correlation
-            told += f"; Spearman seen/unseen {rho:.2f} over {curve.points} points" if rho is not None else ""
-            line(f"  {told}")
+            line(f"  {curve_in_words(curve, x, groups)}")
         if part.stages:
             line(f"  stages: {', '.join(f'{name} at {x} {value:g}' for name, value in part.stages.items())}")
         for name, each in (part.continual or {}).items():
@@ -161,6 +172,36 @@ def show_analysis(analyses: TableAnalyses, groups: LanguageGroups) -> None:
             if each.learn_step is not None:
                 lost = "" if each.forgetting is None else f", {each.forgetting:.3f} forgotten since the best"
                 line(f"  {groups.label(each.group)}: learned at {x} {each.learn_step:g}{lost}")
+
+
+def curve_in_words(curve: CurveFigures, x: str, groups: LanguageGroups) -> str:
+    """What a curve says, in a line."""
+    from eval.report.text_tables import p_value
+
+    told = [f"{groups.label(curve.group)}: highest at {x} {curve.best:g}"]
+    if curve.margin is not None:
+        shown = "not shown" if curve.plateau is None else f"from {curve.plateau:g}"
+        told.append(f"plateau {shown} (within {curve.margin:.3g} of the best)")
+    closed, published = curve.gap_closed, curve.gap_closed_published
+    if curve.gap_closed_p is not None and closed.mean is not None and published is not None:
+        interval = ""
+        if closed.low is not None and closed.high is not None:
+            interval = f" ({100 * closed.low:.1f} to {100 * closed.high:.1f})"
+        flat = f"p {p_value(curve.gap_closed_p)} for a flat curve"
+        told.append(f"gap closed {100 * closed.mean:.1f} points{interval}, {flat}")
+        told.append(f"{100 * published:.1f} as published (biased upwards)")
+    elif closed.mean is not None:
+        told.append(f"gap closed {100 * closed.mean:.1f} points (of means: biased upwards)")
+    rho, ends = curve.correlation, curve.correlation_interval
+    if rho is not None and ends is not None:
+        told.append(
+            f"Spearman seen/unseen over {curve.points} points {rho:.2f} ({ends[0]:.2f} to {ends[1]:.2f}) by halves, "
+            f"{curve.correlation_published:.2f} as published (biased upwards)"
+        )
+    elif rho is not None:
+        told.append(f"Spearman seen/unseen {rho:.2f} over {curve.points} points (of means: biased upwards)")
+    of_models = curve.margin is not None and curve.runs == 1
+    return "; ".join(told) + ("; one run per point, so all of these models" if of_models else "")
 
 
 def scores_in_words(summary: Sequence[AmountRow]) -> str:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
 import polars as pl
 
+from data_mixes.reading.records import READERS, plain_suffix
+from data_mixes.reading.streams import STANDARD_INPUT
 from data_mixes.storage import write_text
-from eval.analysis.groups import LanguageGroups
-from eval.analysis.panel import Panel
-from eval.analysis.stats import differences, holm
+from eval.analysis.families import Arm, compare_family
+from eval.analysis.groups import ALL
+from eval.analysis.long_tables import SCORED
+from eval.analysis.panel import Panel, panels_of
 from eval.analysis.summary import main_panels
+from eval.predictions_and_scores import first_samples
 from eval.scorers.main_metric import main_metrics
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
+from harness.recipe.grid import name_of
 from harness.reporting.current import current_scores, read_table
 from harness.results import Answer, Result
 from harness.runs.folder import StudyFolder
+from harness.table_files import read_table as read_table_of
 
 SHARED = ("task", "language", "item", "id")
+ONE_RUN = "* Of these two models: another seed of either may score otherwise."
+"""What p-values of two cells are of, each being one run."""
 
 
 class ComparedRow(Result):
@@ -35,7 +46,7 @@ class ComparedRow(Result):
     """The ends of the 95 % interval."""
     p: float | None
     p_adjusted: float | None
-    """By Holm's method over the languages, and over the groups."""
+    """Over the languages, and over the groups, by the largest statistic of all (max-t)."""
     detectable: float | None
     """The smallest difference that would be found four times in five."""
 
@@ -67,9 +78,9 @@ class Comparison(Answer):
     one: str
     other: str
     differences: tuple[ComparedRow, ...]
-    flipped: tuple[FlippedItem, ...]
-    file: str
-    """Where the items that differ are, a JSON object a line."""
+    flipped: tuple[FlippedItem, ...] = ()
+    file: str | None = None
+    """Where the items that differ are, a JSON object a line; of a table of scores there is none."""
 
 
 def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
@@ -77,6 +88,7 @@ def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
 
     Raises UserError for cells that have no scores.
     """
+    one, other = (name_of(study.cells, name) for name in (one, other))
     scores, _ = current_scores(study)
     known = scores["cell"].unique(maintain_order=True).to_list()
     problems = [
@@ -89,31 +101,97 @@ def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
     if problems:
         raise UserError(problems)
     chosen = scores.filter(pl.col("cell").is_in([one, other]))
-    groups = study.groups
-    versions = chosen.group_by("task", "metric").agg(pl.col("version").unique().sort().str.join("; "))
-    named = {(task, metric): version for task, metric, version in versions.iter_rows()}
-    rows = [
-        row
-        for panel in main_panels(chosen)
-        for row in compared_rows(panel, one, other, groups, named[panel.task, panel.metric])
-    ]
+    rows = all_rows(chosen, main_panels(chosen), one, other, study.groups.all, study.groups.means())
     items = flips(study, chosen, one, other)
     path = StudyFolder(study.folder).comparisons / f"{one}--{other}.jsonl"
     write_text(path, "".join(item.model_dump_json() + "\n" for item in items))
     return Comparison(one=one, other=other, differences=tuple(rows), flipped=tuple(items), file=str(path))
 
 
-def compared_rows(panel: Panel, one: str, other: str, groups: LanguageGroups, version: str) -> list[ComparedRow]:
-    """A row per language and group of a task; p-values are Holm's over the languages, and over the groups."""
+def is_table(path: Path) -> bool:
+    """Whether a path is of a table of scores, and not of a recipe."""
+    return path == STANDARD_INPUT or plain_suffix(path) in READERS
+
+
+def compare_scores(path: Path, one: str, other: str) -> Comparison:
+    """The same of a table that `harness score` wrote, of the rows in which a column says `one` or `other`.
+
+    Every metric is compared, in each language and in all. Items of a column `cluster` count as one, their mean.
+    Raises UserError for a table that has no such column, or several.
+    """
+    table = read_table_of(path)
+    if missing := SCORED - set(table.columns):
+        advice = f"no column {', '.join(sorted(missing))}; a table to compare is one that harness score --out wrote"
+        raise UserError([Problem(str(path), advice)])
+    column = column_of(path, table, one, other)
+    item = "cluster" if "cluster" in table.columns else "id"
+    task = pl.col("task").cast(pl.String) if "task" in table.columns else pl.lit("scores")
+    scores = table.select(
+        "language", "metric", "version", task=task, cell=pl.col(column).cast(pl.String),
+        item=pl.col(item).cast(pl.String), value=pl.col("value").cast(pl.Float64, strict=False),
+    ).filter(pl.col("cell").is_in([one, other]) & pl.col("language").is_not_null())  # fmt: skip
+    if (
+        twice := []
+        if item == "cluster"
+        else scores.filter(pl.struct("task", "metric", "cell", "language", "item").is_duplicated()).rows()
+    ):
+        message = f"{len(twice)} rows have the same {column}, id, language and metric as another; keep one of each"
+        raise UserError([Problem(str(path), message)])
+    languages = scores["language"].unique(maintain_order=True).to_list()
+    means = {ALL: tuple(languages)} if len(languages) > 1 else {}
+    return Comparison(
+        one=one, other=other, differences=tuple(all_rows(scores, panels_of(scores), one, other, languages, means))
+    )
+
+
+def column_of(path: Path, table: pl.DataFrame, one: str, other: str) -> str:
+    """The column in which some rows say `one` and others `other`. Raises UserError if there is none, or several."""
+    given = [name for name in table.columns if name not in SCORED and not table[name].dtype.is_nested()]
+    fits = [name for name in given if {one, other} <= set(table[name].cast(pl.String).unique())]
+    if one != other and len(fits) == 1:
+        return fits[0]
+    if one == other:
+        problem = f"got {other!r} twice; name two"
+    elif fits:
+        problem = f"{one!r} and {other!r} are both in columns {', '.join(fits)}; leave one of them out"
+    else:
+        problem = (
+            f"no column holds both {one!r} and {other!r}; beside the scores there are {', '.join(given) or 'none'}"
+        )
+    raise UserError([Problem(str(path), problem)])
+
+
+def all_rows(
+    scores: pl.DataFrame,
+    panels: Iterable[Panel],
+    one: str,
+    other: str,
+    languages: Sequence[str],
+    groups: Mapping[str, tuple[str, ...]],
+) -> list[ComparedRow]:
+    """A row for each panel and language or group."""
+    versions = scores.group_by("task", "metric").agg(pl.col("version").drop_nulls().unique().sort().str.join("; "))
+    named = {(task, metric): version for task, metric, version in versions.iter_rows()}
+    return [
+        row
+        for panel in panels
+        for row in compared_rows(panel, one, other, languages, groups, named[panel.task, panel.metric])
+    ]
+
+
+def compared_rows(
+    panel: Panel, one: str, other: str, languages: Sequence[str], groups: Mapping[str, tuple[str, ...]], version: str
+) -> list[ComparedRow]:
+    """A row per language and group of a task; p-values are adjusted over the languages, and over the groups."""
     if {one, other} - set(panel.runs):
         return []
-    single = {language: (language,) for language in groups.all if language in panel.languages}
-    means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
+    single = {language: (language,) for language in languages if language in panel.languages}
+    means = {name: members for name, members in groups.items() if set(members) <= set(panel.languages)}
     rows: list[ComparedRow] = []
     for family in (single, means):
-        found = differences([(panel.of((one,), each), panel.of((other,), each)) for each in family.values()])
-        adjusted = holm([each.p for each in found])
-        for name, each, p in zip(family, found, adjusted, strict=True):
+        arms = [tuple(Arm(cell, panel.of((cell,), each)) for cell in (one, other)) for each in family.values()]
+        found = compare_family([(first, second) for first, second in arms], None, panel.clusters)
+        for name, each in zip(family, found, strict=True):
             rows.append(
                 ComparedRow(
                     task=panel.task,
@@ -125,7 +203,7 @@ def compared_rows(panel: Panel, one: str, other: str, groups: LanguageGroups, ve
                     low=each.low,
                     high=each.high,
                     p=each.p,
-                    p_adjusted=p,
+                    p_adjusted=each.p_adjusted,
                     detectable=each.detectable,
                 )
             )
@@ -136,7 +214,7 @@ def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> li
     """The items of which the two cells' main scores differ, the largest differences first, with what each wrote."""
     main = pl.DataFrame([*main_metrics(scores).items()], schema=["task", "metric"], orient="row")
     judged = scores.join(main, on=["task", "metric"], how="semi").select("cell", *SHARED, "value", "answer")
-    written = read_table(StudyFolder(study.folder).predictions).select(
+    written = first_samples(read_table(StudyFolder(study.folder).predictions)).select(
         "cell", *SHARED, "prompt", "reference", "completion"
     )
     both = judged.join(written, on=["cell", *SHARED], how="left")
@@ -156,12 +234,12 @@ def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> li
     ]
 
 
-def show_comparison(data: Comparison, groups: LanguageGroups, shown: int) -> None:
-    """A table of differences per language and group, then some of the items that flipped."""
+def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -> None:
+    """A table of differences per language and group, named by `label`, then some of the items that flipped."""
     from eval.report.text_tables import p_value
     from eval.scorers.metrics import metric_of
 
-    columns = ("difference", "95 %", "p", "p (Holm)", "items")
+    columns = ("difference", "95 %", "p *", "p * (adjusted)", "items")
     table = plain_table(f"{data.one} − {data.other}", ("task", "metric", "language"), columns)
     before = ""
     for row in data.differences:
@@ -170,14 +248,16 @@ def show_comparison(data: Comparison, groups: LanguageGroups, shown: int) -> Non
         interval = f"{known[1]} to {known[2]}" if len(known) == 3 else ""
         words = (row.task, row.metric) if row.task != before else ("", "")
         p_values = (p_value(row.p), p_value(row.p_adjusted))
-        table.add_row(*words, groups.label(row.group), known[0] if known else "", interval, *p_values, str(row.items))
+        table.add_row(*words, label(row.group), known[0] if known else "", interval, *p_values, str(row.items))
         before = row.task
     show_table(table)
+    line(ONE_RUN)
     for item in data.flipped[:shown]:
         line(f"\n{item.task} {item.language} {item.item}")
         line(f"  prompt     {' '.join(item.prompt.split())}")
         line(f"  reference  {' '.join(item.reference.split())}")
         for cell, answer in item.answers.items():
             line(f"  {cell}: {answer.value:g}  {' '.join(answer.completion.split())}")
-    line(f"{len(data.flipped)} items differ: {data.file}")
+    if data.file:
+        line(f"{len(data.flipped)} items differ: {data.file}")
     line(f"versions: {'; '.join(dict.fromkeys(row.version for row in data.differences))}")

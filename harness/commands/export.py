@@ -12,7 +12,7 @@ import polars as pl
 
 from eval.analysis.design import BASE
 from eval.analysis.summary import summarize
-from eval.tasks import TASKS
+from eval.predictions_and_scores import first_samples
 from harness.console import progress, say
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
@@ -40,7 +40,7 @@ def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | No
     from eval.interop.inspect_logs import write_logs
 
     scores = chosen_scores(study, cells)
-    predictions = read_table(StudyFolder(study.folder).predictions)
+    predictions = first_samples(read_table(StudyFolder(study.folder).predictions))
     samples = scores.n_unique(["cell", "task", "id"])
     folder = out or StudyFolder(study.folder).exports / to
     try:
@@ -75,14 +75,15 @@ def origin_of(study: PlannedStudy) -> Origin:
     """What the logs say of where they come from; packages and commit are those of the export."""
     from eval.interop.inspect_logs import Origin
 
-    evaluation, found = study.recipe.evaluation, provenance()
+    evaluation, tasks, found = study.recipe.evaluation, study.recipe.known_tasks, provenance()
     return Origin(
         study=study.recipe.study,
         base_identity=study.kept.model,
         created=datetime.fromtimestamp(StudyFolder(study.folder).scores.stat().st_mtime, UTC),
         packages=found["packages"],
         git=found["git"],
-        sources={name: evaluation.sources.get(name, task.source) for name, task in TASKS.items()},
-        max_tokens={name: evaluation.max_tokens.get(name, task.max_tokens) for name, task in TASKS.items()},
-        stop=evaluation.stop,
+        sources={name: evaluation.sources.get(name, task.source) for name, task in tasks.items()},
+        max_tokens={name: evaluation.decoded(name).max_tokens or task.max_tokens for name, task in tasks.items()},
+        stop={name: evaluation.decoded(name).stop or () for name in tasks},
+        temperature={name: evaluation.decoded(name).temperature for name in tasks},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from data_mixes.json_text import json_text
+from data_mixes.reading.records import FileError, place_word
+from data_mixes.reading.streams import at_hand
 from data_mixes.storage import write_text
 from eval.judges.wording import RATING
-from eval.prediction_files.rows import BadRow, CaseRow, ScoredRow, cases_of
+from eval.prediction_files.file import BadRow, PredictionFile, Repeats
+from eval.prediction_files.rows import CaseRow, ScoredRow, cases_of
 from eval.prediction_files.score import output_rows
 from eval.prediction_files.tally import Tallies
 from eval.scorers.score import Score
@@ -20,14 +23,14 @@ from harness.errors import Problem, UserError
 from harness.models.devices import this_device
 from harness.models.engines import engine_for
 from harness.models.precision import precision_for
-from harness.recipe import schema as settings
-from harness.recipe.checks import judge_problems
+from harness.recipe import evaluation_section as settings
+from harness.recipe.evaluation_checks import judge_problems
 
 if TYPE_CHECKING:
     pass
 from harness.evaluation.judged import JudgingSummary, judgement_row, judging_summary, put_to
 from harness.models.judge import made_judge, on_command_line
-from harness.prediction_files import FileScores, report_bad, same_file_problems
+from harness.prediction_files import FileScores, report_bad, report_repeats, same_file_problems
 
 
 class JudgedFile(FileScores):
@@ -47,12 +50,7 @@ def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> Judg
         raise UserError(problems)
     if out and not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):  # said before anything is paid for
         raise UserError([Problem("--out", f"{out.parent} is no folder that can be written to")])
-    try:
-        rows = cases_of(file)
-    except OSError as error:
-        raise UserError([Problem(str(error.filename or file), error.strerror or str(error))]) from None
-    bad = Tallies(bad=[row for row in rows if isinstance(row, BadRow)])
-    report_bad(bad)
+    rows = cases(file)
     good = [row for row in rows if isinstance(row, CaseRow)]
     if not good:
         raise UserError([Problem(str(file), "holds no row that can be judged")])
@@ -70,9 +68,22 @@ def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> Judg
     return JudgedFile(**tallies.as_data(), judging=judging_summary(judge, judged))
 
 
+def cases(file: Path) -> list[CaseRow | BadRow]:
+    """The rows of a file for a judge; says which are bad or repeated. Raises UserError for one that cannot be read."""
+    repeats = Repeats()
+    try:
+        with at_hand(file) as read:
+            rows = cases_of(PredictionFile(read), repeats)
+            report_bad(Tallies(bad=[row for row in rows if isinstance(row, BadRow)]))
+            report_repeats(repeats, place_word(read))
+    except FileError as error:
+        raise UserError([Problem("", str(error))]) from None
+    return rows
+
+
 def scored_row(row: CaseRow, scores: Sequence[Score]) -> ScoredRow:
     """A row with its scores."""
-    return ScoredRow(row.line, row.id, row.case.language, tuple(scores))
+    return ScoredRow(row.line, row.id, row.case.language, tuple(scores), row.others)
 
 
 def judge_settings(options: Mapping[str, Any]) -> settings.Judge:
@@ -102,6 +113,6 @@ def write_rows(out: Path, rows: Sequence[ScoredRow | BadRow], judgements: Iterab
         for each in output_rows(RATING, row)
     ]
     try:
-        write_text(out, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in written))
+        write_text(out, "".join(json_text(row) + "\n" for row in written))
     except OSError as error:
         raise UserError([Problem(str(error.filename or out), error.strerror or str(error))]) from None

@@ -3,46 +3,74 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from data_mixes.reading.records import FileError, place_word
+from data_mixes.reading.streams import at_hand
+from eval.prediction_files.file import PredictionFile, Repeats
 from eval.prediction_files.rows import SCORED_TASKS, ScoredTask
 from eval.prediction_files.score import score_to_text
 from eval.prediction_files.tally import Tallies
 from eval.scorers.language import Identifier
 from harness.errors import Problem, UserError, suggestion
-from harness.prediction_files import FileScores, report_bad, same_file_problems
-from harness.recipe.checks import identifier_problems
+from harness.prediction_files import FileScores, named_file, report_bad, report_repeats, same_file_problems
+from harness.recipe.evaluation_checks import identifier_problems
 
 
-def score_predictions(file: Path, task: str, out: Path | None, processes: int | None, identifier: str) -> FileScores:
+def score_predictions(
+    path: Path,
+    task: str,
+    out: Path | None,
+    processes: int | None,
+    identifier: str,
+    columns: Sequence[str] = (),
+    group: Sequence[str] = (),
+) -> FileScores:
     """Scores a file, writes the scores of its rows if `out` says where, and returns the summary.
 
-    Raises UserError for a task or an identifier that there is not, a file that cannot be read or written, and one
-    without a good row.
+    Raises UserError for a task, an identifier or a column that there is not, a file that cannot be read or written,
+    and one without a good row.
     """
-    problems = identifier_problems("--identifier", identifier) + same_file_problems(file, out)
+    file, problems = named_file(path, columns, group)
+    problems += identifier_problems("--identifier", identifier) + same_file_problems(path, out)
     if task not in SCORED_TASKS:
         problems.append(Problem("--task", f"no task {task!r}; {suggestion(task, SCORED_TASKS)}"))
     if problems:
         raise UserError(problems)
-    known = cast(ScoredTask, task)
-    tallies = Tallies()
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=out.parent if out else None, prefix=".scores.", delete=False, encoding="utf-8"
-        ) as written:
-            for text, counted in score_to_text(file, known, processes, cast(Identifier, identifier)):
+        with at_hand(path) as read:
+            tallies = scored(replace(file, path=read), cast(ScoredTask, task), out, processes, identifier)
+    except FileError as error:
+        advice = "; name yours: --column id=COLUMN" if "no column" in str(error) else ""
+        raise UserError([Problem("", f"{error}{advice}")]) from None
+    except OSError as error:
+        raise UserError([Problem(str(error.filename or path), error.strerror or str(error))]) from None
+    if not tallies.by_group:
+        raise UserError([Problem(str(path), "holds no row that can be scored")])
+    return FileScores(**tallies.as_data())
+
+
+def scored(file: PredictionFile, task: ScoredTask, out: Path | None, processes: int | None, identifier: str) -> Tallies:
+    """What the rows come to, and their scores in `out` if it is given and there are any; says what was left out."""
+    tallies, repeats = Tallies(file.group), Repeats()
+    with tempfile.NamedTemporaryFile(
+        "w", dir=out.parent if out else None, prefix=".scores.", delete=False, encoding="utf-8"
+    ) as written:
+        try:
+            for text, counted in score_to_text(file, task, processes, cast(Identifier, identifier), repeats):
                 tallies.merge(counted)
                 written.write(text)
-    except OSError as error:
-        raise UserError([Problem(str(error.filename or file), error.strerror or str(error))]) from None
+        except BaseException:
+            Path(written.name).unlink()
+            raise
     report_bad(tallies)
-    if out and tallies.by_language:
+    report_repeats(repeats, place_word(file.path))
+    if out and tallies.by_group:
         Path(written.name).chmod(0o644)
         Path(written.name).replace(out)
     else:
         Path(written.name).unlink()
-    if not tallies.by_language:
-        raise UserError([Problem(str(file), "holds no row that can be scored")])
-    return FileScores(**tallies.as_data())
+    return tallies

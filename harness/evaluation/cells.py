@@ -20,7 +20,6 @@ from eval.predictions_and_scores import cut_off_notes, predictions_table, scores
 from eval.scorers.main_metric import with_main
 from eval.scorers.metrics import SWITCH_AWARE
 from eval.scorers.split import split_scores
-from eval.tasks import TASKS
 from harness.console import progress, say
 from harness.errors import Problem, UserError
 from harness.evaluation.judged import judge_study
@@ -88,6 +87,7 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
             "trust_remote_code": settings.trust_remote_code,
         },
         identifier=study.recipe.evaluation.identifier,
+        tasks=study.recipe.known_tasks,
         questions=[question for each in study.lm_eval_sets for part in each.questions for question in part],
     )
 
@@ -124,7 +124,7 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
     mains = main_metrics_of(study)
     write_table(files.scores, with_main(scores, mains))
     if study.recipe.evaluation.judge:
-        judged, judgements = judge_study(study, prompts, completions)
+        judged, judgements = judge_study(study, [each for each in prompts if not each.sample], completions)
         write_table(files.judgements, judgements)
         split = split_scores(pl.concat([scores, judged]), RATING)
         main = pl.col("metric") == RATING + SWITCH_AWARE
@@ -134,7 +134,7 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
 
 def main_metrics_of(study: Study) -> dict[str, str]:
     """Task → the metric that it is judged by: its own, lm_eval's first, or a judge's rating (arXiv 2504.16677)."""
-    mains = {each.task: TASKS[each.task].metric for each in study.evaluation_sets}
+    mains = {each.task: study.recipe.known_tasks[each.task].metric for each in study.evaluation_sets}
     for asked in study.lm_eval_sets:
         mains.setdefault(asked.named.task, asked.metric)
     judge = study.recipe.evaluation.judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
@@ -30,7 +30,8 @@ from eval.scorers.score import Score
 from harness.console import progress, say
 from harness.errors import Problem, UserError
 from harness.models.judge import Where, in_recipe, made_judge
-from harness.recipe import schema as settings
+from harness.recipe import evaluation_section as settings
+from harness.recipe.grid import name_of
 from harness.results import Result
 
 if TYPE_CHECKING:
@@ -106,13 +107,13 @@ def report_judging(data: JudgingSummary) -> None:
 
 
 SCORES_SCHEMA = {
-    **dict.fromkeys(("cell", "adapter", "task", "language", "item", "id", "metric"), pl.String),
+    **dict.fromkeys(("cell", "adapter", "task", "language", "item", "id", "cluster", "metric"), pl.String),
     "value": pl.Float64,
     **dict.fromkeys(("version", "answer", "reason"), pl.String),
 }
 JUDGEMENTS_SCHEMA = dict.fromkeys(
-    ("cell", "adapter", "task", "language", "item", "id", "metric", "order", "judge", "wording", "question", "reply",
-     "finish", "problem"), pl.String
+    ("cell", "adapter", "task", "language", "item", "id", "cluster", "metric", "order", "judge", "wording",
+     "question", "reply", "finish", "problem"), pl.String
 ) | {"verdict": pl.Float64}  # fmt: skip
 Key: TypeAlias = tuple[str, str, str]
 
@@ -126,6 +127,8 @@ def judge_study(
     """
     given = study.recipe.evaluation.judge
     assert given is not None
+    if given.against is not None:
+        given = given.model_copy(update={"against": name_of(study.cells, given.against)})
     judge = made_judge(given, lambda: (study.engine, study.precision.dtype), in_recipe)
     wanted = [each for each in prompts if each.example.task in given.tasks]
     written = [each for each in wanted if each.key in completions]
@@ -169,7 +172,7 @@ def with_unscored(scores: Sequence[Score], each: Prompted, given: settings.Judge
 def instruction_of(study: Study, example: Example) -> str:
     """What the models were asked, without exemplars: the conversation up to the prompt, in the words of its task."""
     few_shot = study.recipe.prompts.few_shot.get(example.task)
-    turns = study.renderer.turns(example)[2 * few_shot.shots if few_shot else 0 :]
+    turns = study.renderer.turns(replace(example, history=example.history[few_shot.shots if few_shot else 0 :]))
     if len(turns) == 1:
         return turns[0]["content"].strip()
     return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content'].strip()}" for turn in turns)

@@ -21,7 +21,7 @@ from harness.console import say
 from harness.errors import Problem, UserError, suggestion
 from harness.models.base import find_model, load_config, load_tokenizer, locate_model
 from harness.models.engines import EngineChoice
-from harness.recipe import schema as settings
+from harness.recipe import evaluation_section as settings
 from harness.recipe.schema import Recipe
 
 if TYPE_CHECKING:

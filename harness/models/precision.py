@@ -76,7 +76,7 @@ def begin_in(folder: Path, precision: Precision, device: Device) -> list[str]:
     ]
 
 
-def note_in_study(folder: Path, **entries: str) -> None:
+def note_in_study(folder: Path, **entries: Any) -> None:
     """Adds entries to what is known of the whole study."""
     path = StudyFolder(folder).study
     write_json(path, (read_json(path) or {}) | entries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_mixes.leakage import normalised
 from data_mixes.order import Keys, key_of
-from data_mixes.rows import Rows
+from data_mixes.rows import Rows, places_by_pool
 from data_mixes.source import Pool
 from data_mixes.tokens import BATCH, Measures
 from eval.scorers.language import identify
@@ -67,6 +67,11 @@ class Cards:
     def __init__(self, measures: Measures, languages: Sequence[str]) -> None:
         self.measures, self.languages = measures, tuple(languages)
         self._facts: dict[str, Facts] = {}
+
+    def read(self, mixtures: Iterable[Rows]) -> None:
+        """Reads the rows of several mixtures at once, which is quicker than one mixture after the other."""
+        for pool, places in places_by_pool(mixtures):
+            self._of(pool, places)
 
     def card(self, mixture: Rows) -> list[CardRow]:
         """The card of one mixture, by task and language."""

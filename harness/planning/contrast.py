@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_mixes.mixture import Allotment
+from data_mixes.order import Keys, mixed
 from data_mixes.rows import Rows
-from harness.recipe.schema import Recipe
+from harness.recipe.grid import Cell
+from harness.recipe.schema import Axis, Recipe
+
+SEEDS = ("training.seed", "mixture.seed")
+ALIKE = {
+    "prompts_in": "languages", "answers_in": "languages", "shares": "languages", "total": "amount",
+    "steps": "epochs", "supervised_tokens": "epochs",
+}  # fmt: skip
+"""Keys that say the same thing in another way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,78 +43,156 @@ class Difference:
     before: str
     after: str
     changes: tuple[Change, ...]
+    factors: tuple[str, ...]
+    """The axes on which they differ; of one that sets keys of several kinds, each kind."""
     added: Mapping[str, int]
     """Rows that only the second cell has, per language."""
     removed: Mapping[str, int]
     """Rows that only the first cell has, per language."""
+    untouched: Mapping[str, int]
+    """Components of which rows come or go though none of these axes is of them, with the number of rows."""
     steps: tuple[int, int]
 
     @property
     def one_factor(self) -> bool:
-        """Whether a single key of the recipe differs, or several by the same values."""
-        return len({(str(change.before), str(change.after)) for change in self.changes}) == 1
+        """Whether one thing alone changes, and no row but by it."""
+        return len(self.factors) == 1 and not self.untouched
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Compared:
     """What the comparison needs of a planned cell."""
 
-    name: str
-    recipe: Recipe
-    rows: Rows
+    cell: Cell
+    allotments: Sequence[Allotment]
+    mixture: Rows
+    """One epoch, with a pool for each allotment that has rows."""
     steps: int
 
+    @cached_property
+    def parts(self) -> dict[Part, NDArray[np.int64]]:
+        """The rows of each part: their places in the mixture."""
+        filled = [each for each in self.allotments if each.examples]
+        keys, parts = mixed(self.mixture.keys, "rows alike"), dict[Part, NDArray[np.int64]]()
+        for number, each in enumerate(filled):
+            places = np.flatnonzero(self.mixture.pool == number)
+            parts[Part(each.component, each.source, each.variant, int(keys[places].sum()))] = places
+        return parts
 
-def neighbours(cells: Sequence[Compared]) -> list[Difference]:
-    """Each cell against those before it in the grid that differ from it in fewest keys.
 
-    Cells come in the order of the axes, so the nearest earlier cell on each axis is one that
-    differs in that axis alone, if there is any.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of a component from one source in one variant; two of the same rows are equal."""
+
+    component: str
+    source: str
+    variant: str
+    rows: int
+    """The sum of the rows' hashes, whatever their order."""
+
+
+def neighbours(cells: Sequence[Compared], grid: Mapping[str, Axis]) -> list[Difference]:
+    """Each cell against those before it in the grid that differ from it on the fewest axes.
+
+    Cells come in the order of the axes, so the nearest earlier cell on each axis is one that differs on that axis
+    alone, if there is any. A cell that stands for several places of the grid is a neighbour at each of them.
     """
-    keys = [flat_recipe(cell.recipe) for cell in cells]
-    varying, codes = coded(keys)
+    placed = [(number, cell) for number, each in enumerate(cells) for cell in (each.cell, *each.cell.also)]
+    owners, codes = np.array([number for number, _ in placed]), coded([cell for _, cell in placed], grid)
     differences: list[Difference] = []
-    for number, after in enumerate(cells[1:], 1):
-        differs = codes[:number] != codes[number]
-        counts = differs.sum(axis=1)
-        seen: set[bytes] = set()
-        for earlier in np.flatnonzero(counts == counts.min())[::-1].tolist():
-            pattern = differs[earlier].tobytes()
+    for number, after in enumerate(cells):
+        seen: set[tuple[int, bytes]] = set()
+        for earlier, later in nearest(owners, codes, number):
+            differs = codes[earlier] != codes[later]
+            pattern = (int(owners[earlier]), differs.tobytes())
             if pattern not in seen:
                 seen.add(pattern)
-                paths = [path for path, differ in zip(varying, differs[earlier].tolist(), strict=True) if differ]
-                changes = tuple(Change(path, keys[earlier].get(path), keys[number].get(path)) for path in paths)
-                differences.append(difference(cells[earlier], after, changes))
+                axes = [axis for axis, differ in zip(grid, differs.tolist(), strict=True) if differ]
+                pair = (placed[earlier][1], placed[later][1])
+                differences.append(difference(cells[owners[earlier]], after, pair, {axis: grid[axis] for axis in axes}))
     return differences
 
 
-def coded(keys: Sequence[Mapping[str, Any]]) -> tuple[list[str], NDArray[np.int32]]:
-    """The keys in which any two recipes differ, and a number for each value of theirs: recipes × keys."""
-    paths = sorted({path for recipe in keys for path in recipe})
-    columns: dict[str, list[int]] = {}
-    for path in paths:
+def nearest(owners: NDArray[np.int64], codes: NDArray[np.int32], number: int) -> Iterator[tuple[int, int]]:
+    """The places of earlier cells that differ on the fewest axes from a place of this cell, with that place.
+
+    Of those that differ on the same axes only the last one.
+    """
+    places = np.flatnonzero(owners == number)
+    before = codes[: places[0]]
+    if not len(before):
+        return
+    differs = [before != codes[later] for later in places]
+    counts = np.stack([each.sum(axis=1) for each in differs])
+    for later, differ, count in zip(places.tolist(), differs, counts, strict=True):
+        seen: set[bytes] = set()
+        for earlier in np.flatnonzero(count == counts.min())[::-1].tolist():
+            if (pattern := differ[earlier].tobytes()) not in seen:
+                seen.add(pattern)
+                yield earlier, later
+
+
+def coded(cells: Sequence[Cell], grid: Mapping[str, Axis]) -> NDArray[np.int32]:
+    """A number for each value of each axis: cells × axes."""
+    codes = np.zeros((len(cells), len(grid)), dtype=np.int32)
+    for column, axis in enumerate(grid):
         numbers: dict[str, int] = {}
-        column = [numbers.setdefault(repr(recipe.get(path)), len(numbers)) for recipe in keys]
-        if len(numbers) > 1:
-            columns[path] = column
-    return list(columns), np.array(list(columns.values()), dtype=np.int32).reshape(len(columns), len(keys)).T
+        codes[:, column] = [numbers.setdefault(repr(cell.place[axis]), len(numbers)) for cell in cells]
+    return codes
 
 
-def difference(before: Compared, after: Compared, changes: tuple[Change, ...]) -> Difference:
-    """The difference in rows, by id, and in steps."""
+def difference(before: Compared, after: Compared, places: tuple[Cell, Cell], axes: Mapping[str, Axis]) -> Difference:
+    """The difference of two cells at two places of the grid that differ on these axes."""
+    one, other = (flat_recipe(cell.recipe) for cell in places)
+    changes = tuple(
+        Change(path, one.get(path), other.get(path))
+        for path in sorted({*one, *other})
+        if one.get(path) != other.get(path)
+    )
     return Difference(
-        before.name,
-        after.name,
+        before.cell.name,
+        after.cell.name,
         changes,
-        added=surplus(after.rows, before.rows),
-        removed=surplus(before.rows, after.rows),
+        tuple(factor for name, axis in axes.items() for factor in factors_of(name, axis, changes)),
+        added=surplus(after, before),
+        removed=surplus(before, after),
+        untouched=untouched(before, after, [path for axis in axes.values() for path in axis.paths]),
         steps=(before.steps, after.steps),
     )
 
 
+def untouched(before: Compared, after: Compared, paths: Sequence[str]) -> dict[str, int]:
+    """Components of which rows come or go though none of the paths is of them, with the number of these rows."""
+    touched = {path.split(".")[1] for path in paths if path.startswith("mixture.")}
+    if {"mixture", "mixture.seed"} & set(paths):
+        return {}
+    counts = {
+        component: sum(surplus(before, after, component).values()) + sum(surplus(after, before, component).values())
+        for component in dict.fromkeys(part.component for part in (*before.parts, *after.parts))
+        if component not in touched
+    }
+    return {component: count for component, count in counts.items() if count}
+
+
+def factors_of(name: str, axis: Axis, changes: Sequence[Change]) -> list[str]:
+    """The axis, or each kind of key that it changes where it changes several."""
+    paths = [each.path for each in changes if any(f"{each.path}.".startswith(f"{path}.") for path in axis.paths)]
+    kinds = list(dict.fromkeys(map(kind_of_key, paths)))
+    return [name] if len(kinds) < 2 else [f"{name}: {kind}" for kind in kinds]
+
+
+def kind_of_key(path: str) -> str:
+    """A key without the component it is of, e.g. "mixture.*.amount"; the seeds are one kind."""
+    if path in SEEDS:
+        return "seed"
+    section, *inner = path.split(".")
+    name = inner[1] if section == "mixture" else inner[0]
+    return f"{section}.{'*.' if section == 'mixture' else ''}{ALIKE.get(name, name)}"
+
+
 def flat_recipe(recipe: Recipe) -> dict[str, Any]:
-    """A recipe's keys, but for its name and its grid."""
-    return flatten(recipe.model_dump(mode="json", exclude={"grid", "study"}))
+    """A recipe's keys that an axis may vary."""
+    return flatten(recipe.model_dump(mode="json", include={"mixture", "training", "adapter"}))
 
 
 def flatten(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -115,12 +204,24 @@ def flatten(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return flat
 
 
-def surplus(rows: Rows, others: Rows) -> dict[str, int]:
-    """How many rows there are per language beyond those that the others have as well, repetitions counted."""
-    keys, first, counts = np.unique(rows.keys, return_index=True, return_counts=True)
-    known, known_counts = np.unique(others.keys, return_counts=True)
-    _, ours, theirs = np.intersect1d(keys, known, assume_unique=True, return_indices=True)
+def surplus(one: Compared, other: Compared, component: str | None = None) -> dict[str, int]:
+    """How many rows per language one cell has beyond those that the other has as well, in one component or in all.
+
+    Repetitions count. Parts of the same rows are not looked into.
+    """
+    keys, languages = rows_apart(one, other, component)
+    others, _ = rows_apart(other, one, component)
+    different, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    known, known_counts = np.unique(others, return_counts=True)
+    _, ours, theirs = np.intersect1d(different, known, assume_unique=True, return_indices=True)
     counts[ours] -= known_counts[theirs]
     more = counts > 0
-    languages, places = np.unique(rows.languages[first[more]], return_inverse=True)
-    return dict(zip(languages.tolist(), np.bincount(places, counts[more]).astype(int).tolist(), strict=True))
+    names, places = np.unique(languages[first[more]], return_inverse=True)
+    return dict(zip(names.tolist(), np.bincount(places, counts[more]).astype(int).tolist(), strict=True))
+
+
+def rows_apart(one: Compared, other: Compared, component: str | None) -> tuple[Keys, NDArray[np.str_]]:
+    """The keys and languages of one cell's rows in those of its parts that the other does not have."""
+    parts = [part for part in one.parts if part not in other.parts and component in (None, part.component)]
+    places = np.concatenate([*(one.parts[part] for part in parts), np.empty(0, np.int64)])
+    return one.mixture.keys[places], one.mixture.languages[places]

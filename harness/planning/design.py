@@ -9,6 +9,7 @@ from typing import TypeAlias
 from eval.analysis.design import BASE, Curve, Design
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Source
+from harness.planning.contrast import SEEDS
 from harness.recipe.grid import Cell, is_number
 from harness.recipe.schema import Axis, Recipe
 
@@ -30,7 +31,7 @@ def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
     for cell in cells:
         name = setting_name(recipe, cell, seeds)
         settings[name] = (*settings.get(name, ()), cell.name)
-        for place in (cell.place, *cell.also):
+        for place in (each.place for each in (cell, *cell.also)):
             without_seed = {axis: value for axis, value in place.items() if axis not in seeds}
             if (name, without_seed) not in places:
                 places.append((name, without_seed))
@@ -51,6 +52,20 @@ def setting_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, Place]:
     }
 
 
+def other_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, list[Place]]:
+    """Setting → its values on each axis but those of seeds, at other places of the grid where it comes out the same."""
+    seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
+    known = setting_places(recipe, cells)
+    others: dict[str, list[Place]] = {}
+    for cell in cells:
+        name = setting_name(recipe, cell, seeds)
+        for other in cell.also:
+            place = {axis: value for axis, value in other.place.items() if axis not in seeds}
+            if place != known[name] and place not in others.setdefault(name, []):
+                others[name].append(place)
+    return others
+
+
 def setting_name(recipe: Recipe, cell: Cell, seeds: set[str]) -> str:
     """The cell's name without its seed, e.g. "amount-40" for "amount-40_seed-1"."""
     if not seeds:
@@ -61,7 +76,7 @@ def setting_name(recipe: Recipe, cell: Cell, seeds: set[str]) -> str:
 
 def is_seed(axis: Axis) -> bool:
     """Whether an axis repeats the same training under several seeds."""
-    return all(path == "training.seed" for path in axis.paths)
+    return all(path in SEEDS for path in axis.paths)
 
 
 def is_scale(axis: Axis) -> bool:

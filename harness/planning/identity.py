@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_mixes.mixture import Allotment
@@ -11,7 +12,7 @@ from data_mixes.tokens import Lengths
 from harness.planning.cells import examples_by_source, sources_of
 from harness.recipe.schema import Recipe
 from harness.recipe.section import Section
-from harness.runs.record import FIRST_VERSION
+from harness.runs.record import FIRST_VERSION, CellRun
 
 VERSION = FIRST_VERSION
 """Raised when the same identity comes to mean another experiment."""
@@ -29,18 +30,43 @@ NOT_DECIDING = {"checkpoint_every", "micro_batch", "max_length", "long_rows"}
 
 
 def cell_identity(
-    recipe: Recipe, model: str, dtype: str, allotments: Sequence[Allotment], lengths: Lengths
+    recipe: Recipe,
+    model: str,
+    dtype: str,
+    drawn_under: int | None,
+    allotments: Sequence[Allotment],
+    lengths: Lengths,
 ) -> dict[str, Any]:
-    """The identity of a cell: `model` identifies the base model, `lengths` are those of its rows in training order."""
+    """The identity of a cell: `model` identifies the base model, `lengths` are those of its rows in training order.
+
+    `drawn_under` is the `mixture.seed`; None in a study begun before there was one, whose identities do not state it.
+    """
+    drawn = {} if drawn_under is None else {"seed": drawn_under}
     return {
         "version": VERSION,
         "model": {"identity": model, "dtype": dtype},
         "adapter": deciding(recipe.adapter, FIRST_KEYS["adapter"]),
         "training": deciding(recipe.training, FIRST_KEYS["training"]),
-        "mixture": examples_by_source(allotments),
+        "mixture": drawn | examples_by_source(allotments),
         "sources": {name: recipe.known_sources[name].version for name in sorted(sources_of(allotments))},
         "rows": hashlib.sha256(lengths.content.tobytes()).hexdigest()[:16],
     }
+
+
+def alike(runs: Mapping[str, CellRun]) -> dict[str, str]:
+    """Cell → the one that comes out the same: it is trained alike on the same rows, whatever seed drew them.
+
+    That is the first of them that is begun, so that nothing is trained again when a grid grows; else the first.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, run in runs.items():
+        mixture = {key: count for key, count in run.identity["mixture"].items() if key != "seed"}
+        groups.setdefault(json.dumps({**run.identity, "mixture": mixture}, sort_keys=True), []).append(name)
+    same: dict[str, str] = {}
+    for names in groups.values():
+        first = next((name for name in names if len(names) > 1 and runs[name].record), names[0])
+        same |= {name: first for name in names if name != first}
+    return same
 
 
 def deciding(section: Section, first_keys: set[str]) -> dict[str, Any]:

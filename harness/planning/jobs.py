@@ -92,11 +92,7 @@ def write_rows(path: Path, rows: Iterator[tuple[Rendering, bool]]) -> None:
     ):
         while chunk := list(islice(rows, CHUNK)):
             ids = [row.prompt_ids + row.completion_ids for row, _ in chunk]
-            labels = [
-                [IGNORED] * len(row.prompt_ids)
-                + (row.completion_ids if supervised else [IGNORED] * len(row.completion_ids))
-                for row, supervised in chunk
-            ]
+            labels = [row.labels if supervised else [IGNORED] * row.tokens for row, supervised in chunk]
             writer.write_table(pa.table([ids, labels], schema=ROW_SCHEMA))
 
 

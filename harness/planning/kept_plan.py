@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from glob import glob
 from importlib.metadata import version
@@ -28,10 +28,11 @@ from harness.models.devices import machine
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount
 from harness.planning.design import design_of, groups_of
+from harness.planning.drawing import Drawing
 from harness.planning.plan import StudyPlan, TimeLeft, plan_of
 from harness.planning.references import references_of
 from harness.planning.work import StudyWork, work_of
-from harness.recipe.grid import Cell, cells_of
+from harness.recipe.grid import Cell, cells_of, joined
 from harness.recipe.load import load_recipe
 from harness.recipe.schema import Recipe
 from harness.results import Result
@@ -141,17 +142,19 @@ def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
     """The study as it was planned, or planned now; if `here` is wanted, on this machine. Raises UserError."""
     parsed, raw = load_recipe(recipe)
     folder = runs / parsed.study
-    key = plan_key(parsed, raw, folder)
-    kept = read_plan(folder, key, stated_model(parsed))
+    grid = cells_of(parsed, raw)
+    kept = read_plan(folder, plan_key(parsed, raw, folder, Drawing.of(grid, folder)), stated_model(parsed))
     if kept is None or (here and kept.machine != machine()):
         from harness.planning.study import Study
 
-        kept = keep_plan(Study(recipe, runs))
-    cells = cells_of(parsed, raw)
-    damage = damage_in(folder, [cell.name for cell in cells])
+        planned = just_planned(Study(recipe, runs))
+    else:
+        cells = joined(grid, {name: cell.name for cell in kept.overview.cells for name in cell.also})
+        planned = PlannedStudy(parsed, raw, cells, folder, kept)
+    damage = damage_in(folder, [cell.name for cell in planned.cells])
     for damaged in damage:
         say(f"{damaged}; harness run and harness eval set it aside and make it again")
-    return PlannedStudy(parsed, raw, cells, folder, kept, damage)
+    return replace(planned, damage=damage)
 
 
 def just_planned(study: Study) -> PlannedStudy:
@@ -177,7 +180,7 @@ def keep_plan(study: Study) -> KeptPlan:
     ids = {language: study.renderer.ids(texts) for language, texts in prompts.items()}
     kinds = {language: {token for text in each for token in text} for language, each in ids.items()}
     kept = KeptPlan(
-        key=plan_key(study.recipe, study.raw, study.folder),
+        key=plan_key(study.recipe, study.raw, study.folder, study.drawing),
         model_files=stated_model(study.recipe),
         model=study.model.identity,
         dtype=study.precision.dtype,
@@ -210,9 +213,9 @@ def jaccard(one: set[int], other: set[int]) -> float:
     return len(one & other) / len(one | other)
 
 
-def plan_key(recipe: Recipe, raw: Mapping[str, Any], folder: Path) -> str:
-    """A hash of all that a plan follows from: the recipe, files it names, the number format begun with, the code."""
-    begun = (read_json(StudyFolder(folder).study) or {}).get("dtype")
+def plan_key(recipe: Recipe, raw: Mapping[str, Any], folder: Path, drawing: Drawing) -> str:
+    """A hash of all that a plan follows from: the recipe, files it names, what the study began with, the code."""
+    begun = (read_json(StudyFolder(folder).study) or {}).get("dtype"), drawing.as_before
     code = [path for room in ROOMS for end in ("py", "yaml") for path in (CODE / room).rglob(f"*.{end}")]
     packages = [version(name) for name in DECIDING_PACKAGES]
     text = json.dumps([raw, begun, stated([*sorted(code), *inputs_of(recipe)]), packages], default=str, sort_keys=True)
@@ -243,3 +246,4 @@ def inputs_of(recipe: Recipe) -> Iterator[Path]:
     for pattern in patterns:
         yield from sorted(map(Path, glob(pattern.replace("{language}", "*"))))  # noqa: PTH207  # it may be absolute
     yield from (Path(each.file) for each in recipe.reference if is_file(Path(each.file)))
+    yield from map(Path, recipe.evaluation.code_files.values())

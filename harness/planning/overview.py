@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.console import duration, line, plain_table, say, show_table
+from harness.console import counted, duration, line, plain_table, say, show_table
 from harness.planning.plan import PlannedDifference, StudyPlan, TimeLeft
 from harness.runs.folder import StudyFolder
 
@@ -52,7 +52,14 @@ def show_plan(plan: StudyPlan) -> None:
         lengths.add_row(cell.name, cell.state, *figures)
     show_table(examples)
     show_table(lengths)
+    for cell in plan.cells:
+        if cell.also:
+            line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, done once")
     show_differences(plan.differences)
+    if plan.rows_drawn_under == "training.seed":
+        line("Rows drawn under training.seed, since this study was begun before there was a mixture.seed")
+    for shared in plan.items:
+        line(str(shared))
     show_left_out(plan)
     tested = ", ".join(dict.fromkeys(f"{each.task} ({each.items} items of {each.source})" for each in plan.evaluation))
     in_languages = " ".join(dict.fromkeys(each.language for each in plan.evaluation))
@@ -60,12 +67,17 @@ def show_plan(plan: StudyPlan) -> None:
     line(f"Generation by {plan.engine.version}: {plan.engine.reason}")
     if tested:
         line(f"Evaluation: {tested}, each in {in_languages}")
+        for each in {each.task: each for each in plan.evaluation}.values():
+            drawn = f"{each.samples} sampled at temperature {each.temperature:g}" if each.temperature else "greedy"
+            line(f"Completions of {each.task}: {drawn}, up to {each.max_tokens} tokens")
     for task in dict.fromkeys(each.task for each in plan.evaluation):
         there = {each.language for each in plan.evaluation if each.task == task}
         lacking = [language for language in plan.languages if language not in there]
         if lacking:
             line(f"Not tested in {task}, for want of rows: {' '.join(lacking)}")
     show_lm_eval(plan)
+    for note in plan.notes:
+        line(note)
     show_time(plan.time)
 
 
@@ -116,9 +128,17 @@ def show_differences(differences: Sequence[PlannedDifference]) -> None:
     for each in differences:
         rows = [f"+{count} {language}" for language, count in each.added.items()]
         rows += [f"-{count} {language}" for language, count in each.removed.items()]
-        warning = "" if each.one_factor else "  MORE THAN ONE FACTOR"
-        line(f"  {each.before} | {each.after}: {'; '.join(each.changes)}{warning}")
+        line(f"  {each.before} | {each.after}: {'; '.join(each.changes)}{more_than_one_factor(each)}")
         line(f"    rows {', '.join(rows) or 'the same'}; {each.steps[0]} → {each.steps[1]} steps")
+
+
+def more_than_one_factor(difference: PlannedDifference) -> str:
+    """A warning that names what changes besides one factor; nothing where one alone does."""
+    if difference.one_factor:
+        return ""
+    names = list(difference.factors) if len(difference.factors) > 1 else []
+    names += [f"{counted(rows, 'row')} of {name}" for name, rows in difference.untouched.items()]
+    return f"  MORE THAN ONE FACTOR: {', '.join(names)}"
 
 
 def show_left_out(plan: StudyPlan) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import computed_field
 
+from data_mixes.reading.table import TableSource
 from harness.models.engines import EngineChoice
 from harness.models.precision import Precision
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount, sources_of
 from harness.planning.contrast import Compared, neighbours
 from harness.planning.screening import Dropped
+from harness.planning.sharing import SharedItems, shared_items
 from harness.planning.testsets import tested_source
+from harness.recipe.own_code import code_of
 from harness.results import Answer, Result
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ class PlannedCell(Result):
     """A cell to the row."""
 
     name: str
+    also: tuple[str, ...]
+    """Names of other cells of the grid that come out as this one."""
     state: str
     """new, training, trained or diverged."""
     epochs: float
@@ -57,11 +63,16 @@ class PlannedDifference(Result):
     before: str
     after: str
     changes: tuple[str, ...]
+    factors: tuple[str, ...]
+    """The axes on which they differ; of one that sets keys of several kinds, each kind."""
     added: dict[str, int]
     """Rows that only the second cell has, per language."""
     removed: dict[str, int]
+    untouched: dict[str, int]
+    """Components of which rows come or go though none of these axes is of them, with the number of rows."""
     steps: tuple[int, int]
     one_factor: bool
+    """Whether they differ on one axis, in keys of one kind, and in no row of another component."""
 
 
 class SourceUsed(Result):
@@ -85,6 +96,11 @@ class TestedSet(Result):
     items: int
     shortened: int
     """Prompts whose text was shortened to prompts.max_tokens."""
+    max_tokens: int = 0
+    """The longest completion in tokens."""
+    samples: int = 1
+    """Completions of each prompt."""
+    temperature: float = 0.0
 
 
 class TestedByLmEval(Result):
@@ -142,11 +158,17 @@ class StudyPlan(Answer):
     """Seen, then unseen."""
     cells: tuple[PlannedCell, ...]
     differences: tuple[PlannedDifference, ...]
+    rows_drawn_under: Literal["mixture.seed", "training.seed"]
+    """training.seed in a study that was begun before there was a mixture.seed."""
+    items: tuple[SharedItems, ...]
+    """What the languages of each source share."""
     sources: tuple[SourceUsed, ...]
     dropped: tuple[Dropped, ...]
     """Rows that no cell trains on, being too long or tested on."""
     evaluation: tuple[TestedSet, ...]
     lm_eval: tuple[TestedByLmEval, ...]
+    notes: tuple[str, ...] = ()
+    """What else to know of how examples are put to the model."""
     time: TimeLeft = TimeLeft()
     cards: dict[str, tuple[CardRow, ...]] | None = None
     """What each cell's data is, where it was asked for."""
@@ -163,6 +185,7 @@ def plan_of(study: Study) -> StudyPlan:
         cells=tuple(
             PlannedCell(
                 name=plan.name,
+                also=plan.cell.names[1:],
                 state="new",
                 epochs=round(plan.epochs, 3),
                 steps=plan.steps,
@@ -173,18 +196,9 @@ def plan_of(study: Study) -> StudyPlan:
             )
             for plan in study.plans
         ),
-        differences=tuple(
-            PlannedDifference(
-                before=each.before,
-                after=each.after,
-                changes=tuple(map(str, each.changes)),
-                added=dict(each.added),
-                removed=dict(each.removed),
-                steps=each.steps,
-                one_factor=each.one_factor,
-            )
-            for each in neighbours([Compared(p.name, p.cell.recipe, p.mixture, p.steps) for p in study.plans])
-        ),
+        differences=tuple(differences_of(study)),
+        rows_drawn_under="training.seed" if study.drawing.as_before else "mixture.seed",
+        items=tuple(shared_items(study.recipe, study.plans)),
         sources=tuple(sources_used(study)),
         dropped=tuple(study.dropped),
         evaluation=tuple(
@@ -194,6 +208,9 @@ def plan_of(study: Study) -> StudyPlan:
                 source=tested_source(study.recipe, each.task).name,
                 items=len(each.examples),
                 shortened=study.shortened_tests[each.task, each.language],
+                max_tokens=each.max_tokens,
+                samples=each.samples,
+                temperature=each.temperature,
             )
             for each in study.evaluation_sets
         ),
@@ -210,7 +227,49 @@ def plan_of(study: Study) -> StudyPlan:
             )
             for each in study.lm_eval_sets
         ),
+        notes=(*code_notes(study), *conversation_notes(study)),
     )
+
+
+def code_notes(study: Study) -> list[str]:
+    """The files of Python code that the recipe names, which this and other commands run."""
+    return [f"Runs {path} ({code_of(path, where).digest}), as {where}.code says"
+            for where, path in study.recipe.evaluation.code_files.items()]  # fmt: skip
+
+
+def conversation_notes(study: Study) -> list[str]:
+    """How conversations are rendered and which of their turns are learned, and what tests do otherwise."""
+    used = sorted({name for plan in study.plans for name in sources_of(plan.allotments)})
+    sources = [study.recipe.known_sources[name] for name in used]
+    named = [each.name for each in sources if isinstance(each, TableSource) and each.columns.conversation]
+    if not named:
+        return []
+    prompts, chat = study.recipe.prompts, study.renderer.template is not None
+    form = "put to the chat template verbatim" if chat else "plain text in the words of their task, without a template"
+    turns = "every turn" if prompts.supervise == "every" else "the last turn"
+    notes = [f"Conversations of {', '.join(named)}: {form}; {turns} of the assistant is supervised "
+             f"(prompts.supervise: {prompts.supervise})"]  # fmt: skip
+    if chat and not prompts.verbatim and study.evaluation_sets:
+        notes.append("Test prompts stand in the words of their task, which conversations do not; "
+                     "prompts.words: none leaves these out")  # fmt: skip
+    return notes
+
+
+def differences_of(study: Study) -> Iterator[PlannedDifference]:
+    """In what neighbouring cells differ."""
+    compared = [Compared(plan.cell, plan.allotments, plan.mixture, plan.steps) for plan in study.plans]
+    for each in neighbours(compared, study.recipe.grid):
+        yield PlannedDifference(
+            before=each.before,
+            after=each.after,
+            changes=tuple(map(str, each.changes)),
+            factors=each.factors,
+            added=dict(each.added),
+            removed=dict(each.removed),
+            untouched=dict(each.untouched),
+            steps=each.steps,
+            one_factor=each.one_factor,
+        )
 
 
 def sources_used(study: Study) -> list[SourceUsed]:

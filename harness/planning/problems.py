@@ -10,6 +10,7 @@ from data_mixes.mixture import TOKEN_UNITS, BudgetError, allot
 from data_mixes.prompts import PromptError
 from data_mixes.source import Source, SourceError
 from harness.errors import Problem, UserError
+from harness.planning.drawing import Drawing
 from harness.recipe.grid import Cell
 from harness.recipe.schema import Recipe
 
@@ -62,7 +63,7 @@ def opening_problems(cells: Sequence[Cell]) -> list[Problem]:
     return problems
 
 
-def shortfalls(cell: Cell) -> list[Problem]:
+def shortfalls(cell: Cell, drawing: Drawing) -> list[Problem]:
     """Amounts that a source cannot serve, as far as can be told without a tokenizer."""
     components = cell.recipe.components
     if not any(component.amount or component.total for component in components):
@@ -70,7 +71,7 @@ def shortfalls(cell: Cell) -> list[Problem]:
     if any(component.unit in TOKEN_UNITS for component in components):
         return []
     try:
-        allot(components, cell.recipe.training.seed)
+        allot(components, drawing.orders(cell))
     except BudgetError as error:
         return budget_problems(error, cell.recipe)
     return []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from eval.scorers.metrics import metric_of
-from eval.tasks import TASKS
+from eval.tasks.task import Task
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.schema import Recipe, Reference
 from harness.table_files import read_table
@@ -29,7 +30,7 @@ def references_of(recipe: Recipe) -> pl.DataFrame:
     problems: list[Problem] = []
     for number, reference in enumerate(recipe.reference):
         try:
-            tables.append(read_reference(reference, f"reference.{number}"))
+            tables.append(read_reference(reference, f"reference.{number}", recipe.known_tasks))
         except UserError as error:
             problems += error.problems
     if problems:
@@ -37,9 +38,12 @@ def references_of(recipe: Recipe) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=COLUMNS), *tables])
 
 
-def read_reference(reference: Reference, where: str) -> pl.DataFrame:
+def read_reference(reference: Reference, where: str, tasks: Mapping[str, Task]) -> pl.DataFrame:
     """The rows that a reference picks from its table. Raises UserError."""
-    table = read_table(Path(reference.file))
+    try:
+        table = read_table(Path(reference.file))
+    except UserError as error:
+        raise UserError([Problem(f"{where}.file", problem.message) for problem in error.problems]) from None
     wanted = dict.fromkeys(("task", "language", "score", reference.x, *reference.where))
     missing = [name for name in wanted if name not in table.columns]
     if missing:
@@ -54,7 +58,7 @@ def read_reference(reference: Reference, where: str) -> pl.DataFrame:
         score=pl.col("score").cast(pl.Float64, strict=False),
         name=pl.lit(reference.name),
     ).drop_nulls()
-    picked = with_metric(picked).select(*COLUMNS)
+    picked = with_metric(picked, tasks).select(*COLUMNS)
     problems = picked_problems(picked, reference, where)
     if problems:
         raise UserError(problems)
@@ -78,9 +82,9 @@ def picked_problems(picked: pl.DataFrame, reference: Reference, where: str) -> l
     ]
 
 
-def with_metric(picked: pl.DataFrame) -> pl.DataFrame:
+def with_metric(picked: pl.DataFrame, tasks: Mapping[str, Task]) -> pl.DataFrame:
     """The rows of the harness's tasks with their metric; scores of instructions from 1 to 5 are a judge's ratings."""
     rated = (pl.col("score").min().over("task") >= 1) & (pl.col("score").max().over("task") <= RATING.best)
-    main = pl.col("task").replace_strict({name: task.metric for name, task in TASKS.items()}, default=None)
+    main = pl.col("task").replace_strict({name: task.metric for name, task in tasks.items()}, default=None)
     ratings = (pl.col("task") == "instructions") & rated
     return picked.with_columns(metric=pl.when(ratings).then(pl.lit("judge_rating")).otherwise(main)).drop_nulls()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data_mixes.example import Example
 from data_mixes.leakage import KINDS, Holdout, Kind, Leak
 from data_mixes.order import Keys
-from data_mixes.rows import Rows
+from data_mixes.rows import Rows, places_by_pool
 from data_mixes.source import Pool
 from data_mixes.tokens import Measures
 from eval.generation.requests import EvaluationSet
@@ -67,6 +67,8 @@ class Screening:
 
     def screen(self, cells: Sequence[tuple[Recipe, Rows]], measures: Measures) -> None:
         """Excludes the items of rows that may not be trained on. Raises UserError where such rows are refused."""
+        for pool, places in places_by_pool(rows for _, rows in cells):
+            measures.of(pool, places)  # all at once, rather than a few for every cell
         problems: list[Problem] = []
         wanted: dict[str, tuple[Pool, NDArray[np.int64], NDArray[np.int64]]] = {}
         for recipe, rows in cells:

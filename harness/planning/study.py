@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_mixes.mixture import allot, materialise
-from data_mixes.order import Keys
+from data_mixes.mixture import Orders, allot, materialise
 from data_mixes.prompts import PromptError, Renderer
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Measures, TokenStore
@@ -21,17 +20,19 @@ from harness.models.base import ModelFiles, find_model, load_config, load_tokeni
 from harness.models.devices import this_device
 from harness.models.engines import EngineChoice, engine_for
 from harness.models.judge import in_recipe, judge_study_problems, local_renderer
-from harness.models.precision import Precision, begin_in, study_precision
+from harness.models.precision import Precision, begin_in, note_in_study, study_precision
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
 from harness.planning.design import design_of, groups_of
-from harness.planning.identity import cell_identity
+from harness.planning.drawing import Drawing
+from harness.planning.identity import alike, cell_identity
+from harness.planning.lengths import NOTED, noted_lengths, with_lengths
 from harness.planning.lm_eval_sets import lm_eval_sets
 from harness.planning.problems import as_problems, gathered, opening_problems, shortfalls
 from harness.planning.references import references_of
 from harness.planning.screening import Dropped, Screening
 from harness.planning.testsets import evaluation_problems, evaluation_sets
-from harness.recipe.grid import Cell, cells_of, choose
+from harness.recipe.grid import Cell, cells_of, choose, joined
 from harness.recipe.load import load_recipe
 from harness.runs.damage import mend
 from harness.runs.record import open_cell, prepare_runs_folder
@@ -47,12 +48,13 @@ class Study:
 
     def __init__(self, recipe_path: Path, runs: Path) -> None:
         self.recipe, self.raw = load_recipe(recipe_path)
-        self.cells = cells_of(self.recipe, self.raw)
+        self.grid = cells_of(self.recipe, self.raw)
         self.runs = runs
         self.folder = runs / self.recipe.study
-        problems = opening_problems(self.cells) + evaluation_problems(self.recipe)
-        problems += judge_study_problems(self.recipe, [cell.name for cell in self.cells])
-        problems = problems or [problem for cell in self.cells for problem in shortfalls(cell)]
+        problems = opening_problems(self.grid) + evaluation_problems(self.recipe)
+        problems += judge_study_problems(self.recipe, [cell.name for cell in self.grid])
+        self.drawing = Drawing.of(self.grid, self.folder)
+        problems = problems or [problem for cell in self.grid for problem in shortfalls(cell, self.drawing)]
         if problems:
             raise UserError(list(dict.fromkeys(problems)))
         self.references = references_of(self.recipe)
@@ -83,13 +85,17 @@ class Study:
 
         Raises UserError if this one cannot go on.
         """
-        told = self.mend()
-        return told + begin_in(self.folder, self.precision, this_device())
+        told, noted = self.mend(), noted_lengths(self.folder)
+        lengths = {each.task: each.max_tokens for each in self.evaluation_sets}
+        told += begin_in(self.folder, self.precision, this_device())
+        if noted is not None:
+            note_in_study(self.folder, **{NOTED: lengths | noted})
+        return told
 
     def mend(self) -> list[str]:
         """Makes the folder, and sets damaged files aside; what to tell of them. Raises UserError where it cannot."""
         prepare_runs_folder(self.runs)
-        return mend(self.folder, [cell.name for cell in self.cells])
+        return mend(self.folder, [cell.name for cell in self.grid])
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -101,7 +107,14 @@ class Study:
         """How examples become token ids for this model."""
         prompts = self.recipe.prompts
         try:
-            return Renderer(self.tokenizer, prompts.chat_template, prompts.words, prompts.max_tokens)  # pyright: ignore[reportArgumentType]
+            return Renderer(
+                self.tokenizer,  # pyright: ignore[reportArgumentType]
+                prompts.chat_template,
+                self.recipe.words,
+                prompts.max_tokens,
+                verbatim=prompts.verbatim,
+                supervise=prompts.supervise,
+            )
         except PromptError as error:
             raise UserError([Problem("model.name", str(error))]) from None
 
@@ -115,10 +128,18 @@ class Study:
         """The rows' lengths in tokens."""
         return Measures(self.tokens)
 
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells to train: those of the grid, but that cells which come out alike are one."""
+        return [plan.cell for plan in self.plans]
+
     @cached_property
     def plans(self) -> list[CellPlan]:
-        """Every cell of the grid, planned. Raises UserError if a run folder holds another experiment."""
+        """Every cell to train, planned. Raises UserError if a run folder holds another experiment."""
         plans = gathered([partial(self._plan, draft) for draft in self._drafts])
+        same = alike({plan.name: plan.run for plan in plans})
+        by_name = {plan.name: plan for plan in plans}
+        plans = [replace(by_name[cell.name], cell=cell) for cell in joined(self.grid, same)]
         _ = self.shortened_tests  # a prompt that cannot be rendered is found before training
         if (judge := self.recipe.evaluation.judge) and judge.endpoint is None:
             local_renderer(judge, in_recipe)  # and a judge that cannot be talked to
@@ -144,8 +165,9 @@ class Study:
     def cards(self, cells: str | None = None) -> dict[str, list[dict[str, Any]]]:
         """The mixture cards of the chosen cells, by name."""
         chosen = {cell.name for cell in choose(self.cells, cells)}
-        return {plan.name: [asdict(row) for row in self._cards.card(plan.mixture)]
-                for plan in self.plans if plan.name in chosen}  # fmt: skip
+        mixtures = {plan.name: plan.mixture for plan in self.plans if plan.name in chosen}
+        self._cards.read(mixtures.values())
+        return {name: [asdict(row) for row in self._cards.card(mixture)] for name, mixture in mixtures.items()}
 
     @cached_property
     def _cards(self) -> Cards:
@@ -166,21 +188,22 @@ class Study:
     def _drafts(self) -> list[Draft]:
         """The cells' mixtures, without the items that screening excludes: from all cells alike, so that they nest."""
         while True:
-            drafts = gathered([partial(self._draft, cell, self._screening.excluded) for cell in self.cells])
+            drawing = self.drawing.without(self._screening.excluded)
+            drafts = gathered([partial(self._draft, cell, drawing.orders(cell)) for cell in self.grid])
             before = self._screening.count
             with as_problems(self.recipe):
                 self._screening.screen([(each.cell.recipe, each.mixture) for each in drafts], self.measures)
             if self._screening.count == before:
                 return drafts
 
-    def _draft(self, cell: Cell, excluded: dict[str, Keys]) -> Draft:
-        training, components = cell.recipe.training, cell.recipe.components
+    def _draft(self, cell: Cell, orders: Orders) -> Draft:
+        components = cell.recipe.components
         with as_problems(cell.recipe):
-            allotments = allot(components, training.seed, self.measures.costs, excluded)
+            allotments = allot(components, orders, self.measures.costs)
         if not any(each.examples for each in allotments):
             message = f"cell {cell.name!r} has no training rows: every budget is smaller than one row"
             raise UserError([Problem("mixture", message)])
-        return Draft(cell, tuple(allotments), materialise(allotments, components, training.seed, excluded))
+        return Draft(cell, tuple(allotments), materialise(allotments, components, orders, cell.recipe.training.seed))
 
     def _plan(self, draft: Draft) -> CellPlan:
         training = draft.cell.recipe.training
@@ -190,8 +213,9 @@ class Study:
             message = f"got {training.supervised_tokens}, which holds no whole row; raise it"
             raise UserError([Problem("training.supervised_tokens", message)])
         lengths = one_epoch.take(order)
+        drawn_under = None if self.drawing.as_before else self.drawing.seed(draft.cell)
         identity = cell_identity(
-            draft.cell.recipe, self.model.identity, self.precision.dtype, draft.allotments, lengths
+            draft.cell.recipe, self.model.identity, self.precision.dtype, drawn_under, draft.allotments, lengths
         )
         return CellPlan(
             cell=draft.cell,
@@ -208,7 +232,8 @@ class Study:
     def evaluation_sets(self) -> list[EvaluationSet]:
         """The same test items for every cell and in every language of the study."""
         with as_problems(self.recipe):
-            return evaluation_sets(self.recipe)
+            sets = evaluation_sets(self.recipe)
+            return with_lengths(self.recipe, self.folder, sets, self.renderer)
 
     @cached_property
     def lm_eval_sets(self) -> list[LmEvalSet]:

@@ -12,10 +12,13 @@ from data_mixes.example import Example, Exchange, Split
 from data_mixes.leakage import Holdout
 from data_mixes.order import seeded_order
 from data_mixes.source import Source, SourceError, common
+from data_mixes.templates.embedded import EmbeddedSource
 from eval.generation.requests import EvaluationSet
 from eval.scorers.answers import reference_value
+from eval.scorers.constraints import constraints_problem
 from eval.tasks import TASKS
-from harness.errors import Problem
+from eval.tasks.task import Task
+from harness.errors import Problem, UserError
 from harness.recipe.schema import FewShot, Recipe
 from harness.recipe.tested import tested_source_name
 
@@ -29,11 +32,22 @@ def evaluation_sets(recipe: Recipe) -> list[EvaluationSet]:
         source = tested_source(recipe, task)
         tested = tested_examples(recipe, source)
         shown = exemplars(recipe, source, tested, recipe.prompts.few_shot.get(task))
-        max_tokens = recipe.evaluation.max_tokens.get(task, TASKS[task].max_tokens)
-        stop = recipe.evaluation.stop.get(task)
+        decoding = recipe.evaluation.decoded(task)
+        max_tokens = decoding.max_tokens or recipe.known_tasks[task].max_tokens
         for language, examples in tested.items():
-            prompted = [replace(example, history=(*shown[language], *example.history)) for example in examples]
-            sets.append(EvaluationSet(task, language, tuple(prompted), max_tokens, stop))
+            prompted = tuple(
+                replace(
+                    example,
+                    history=(*shown[language], *example.history),
+                    system=example.system or decoding.system,
+                )
+                for example in examples
+            )
+            sets.append(
+                EvaluationSet(
+                    task, language, prompted, max_tokens, decoding.stop, decoding.temperature, decoding.samples
+                )
+            )
     return sets
 
 
@@ -145,6 +159,7 @@ def _problems_of(recipe: Recipe, task: str, source: Source) -> list[Problem]:
             if len(shown) < few_shot.shots:
                 message = f"got {few_shot.shots}, but {source.name} has {len(shown)} exemplars in {language!r}"
                 problems.append(Problem(f"prompts.few_shot.{task}.shots", message))
+    problems += scorer_problems(recipe.known_tasks[task], tested)
     judged = evaluation.judge is not None and task in evaluation.judge.tasks
     if task == "instructions" and not judged:
         problems += unscorable(source, tested)
@@ -161,11 +176,31 @@ def _problems_of(recipe: Recipe, task: str, source: Source) -> list[Problem]:
     return problems
 
 
+def scorer_problems(task: Task, tested: Mapping[str, Sequence[Example]]) -> list[Problem]:
+    """A scorer that fails on a test item's own target: said now, rather than once all is generated."""
+    if task.name in TASKS and task is TASKS[task.name]:
+        return []
+    try:
+        for examples in tested.values():
+            metrics = [score.metric for score in task.score(examples[0], examples[0].target)]
+            if metrics[:1] != [task.metric]:
+                message = f"its first score is by {metrics[0] if metrics else 'none'}, its metric is {task.metric}"
+                return [Problem(f"evaluation.tasks.{task.name}", message)]
+            if len(set(metrics)) < len(metrics):
+                message = (
+                    f"an item has several scores by one metric ({', '.join(metrics)}); give each a name of its own"
+                )
+                return [Problem(f"evaluation.tasks.{task.name}", message)]
+    except UserError as error:
+        return list(error.problems)
+    return []
+
+
 def unscorable(source: Source, tested: Mapping[str, Sequence[Example]]) -> list[Problem]:
     """Instructions that neither a program nor a judge can score: there would be completions, and no figure."""
     without = {language: sum(not example.constraints for example in examples) for language, examples in tested.items()}
     if not any(without.values()):
-        return []
+        return uncheckable(source, tested)
     if all(without[language] == len(examples) for language, examples in tested.items()):
         has = f"{source.name} has no constraints: instructions cannot be scored"
     else:
@@ -173,6 +208,20 @@ def unscorable(source: Source, tested: Mapping[str, Sequence[Example]]) -> list[
         has = f"{source.name} has test items without constraints ({counts}): they cannot be scored"
     fix = "add evaluation.judge or columns.constraints, or remove the task"
     return [Problem("evaluation.tasks", f"{has}; {fix}")]
+
+
+def uncheckable(source: Source, tested: Mapping[str, Sequence[Example]]) -> list[Problem]:
+    """Items whose constraints are wrong in themselves, or can never hold; of the embedded sources, tests say so."""
+    problems: list[Problem] = []
+    if isinstance(source, EmbeddedSource):
+        return problems
+    for language, examples in tested.items():
+        wrong = [(example.id, problem) for example in examples if (problem := constraints_problem(example.constraints))]
+        if wrong:
+            name, problem = wrong[0]
+            message = f"{source.name} has {len(wrong)} test items in {language!r} that cannot be scored, e.g. {name}"
+            problems.append(Problem("evaluation.tasks", f"{message}: {problem}; mend or remove them"))
+    return problems
 
 
 def is_number(answer: str | None) -> bool:

@@ -49,7 +49,10 @@ def work_of(study: Study) -> StudyWork:
     batches = [plan.cell.recipe.training.global_batch for plan in study.plans]
     processes = 1 if on_cpu() else processes_that_share(batches, gpu_count())
     prompts = [
-        (len(ids), tested.max_tokens) for tested in study.evaluation_sets for ids, _ in study.test_prompts(tested)
+        (len(ids), tested.max_tokens)
+        for tested in study.evaluation_sets
+        for ids, _ in study.test_prompts(tested)
+        for _ in range(tested.samples)
     ]
     return StudyWork(
         training={plan.name: training_work(plan, processes) for plan in study.plans},

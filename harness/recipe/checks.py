@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
-from data_mixes.languages import canonical, nearest, same_language
+from data_mixes.languages import canonical, same_language
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
 from eval.analysis.groups import GAP, PERFORMANCE, LanguageGroups
-from eval.scorers.language import IDENTIFIERS, available
-from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
-from harness.recipe.named_tasks import named_tasks, naming_problems
-from harness.recipe.schema import Ingredient, Judge, Recipe
+from harness.recipe.evaluation_checks import check_evaluation, check_judge
+from harness.recipe.named_tasks import named_tasks
+from harness.recipe.schema import Ingredient, Recipe
 from harness.recipe.source_settings import is_ready_made
-from harness.recipe.tested import own_tested_sources, tested_source_name
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -55,9 +52,9 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     problems += broken + _check_repetitions(recipe) + _check_prompts(recipe)
     if not broken:
         problems += (
-            _check_amounts(recipe) + _check_languages(recipe) + _check_mixture(recipe) + _check_evaluation(recipe)
+            _check_amounts(recipe) + _check_languages(recipe) + _check_mixture(recipe) + check_evaluation(recipe)
         )
-    problems += _check_judge(recipe)
+    problems += check_judge(recipe)
     training = recipe.training
     if sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1:
         message = "give one of epochs, steps and supervised_tokens: what all cells have in common"
@@ -81,8 +78,10 @@ def _check_sources(recipe: Recipe) -> list[Problem]:
             continue
         problems += [Problem(f"{where}.{key}", "missing; add this key") for key in ("task", "languages")
                      if getattr(given, key) is None]  # fmt: skip
-        if given.task is not None and given.task not in TASKS:
-            problems.append(Problem(f"{where}.task", f"no task {given.task!r}; {suggestion(given.task, TASKS)}"))
+        if given.task is not None and given.task not in recipe.known_tasks:
+            problems.append(
+                Problem(f"{where}.task", f"no task {given.task!r}; {suggestion(given.task, recipe.known_tasks)}")
+            )
         for place, language in enumerate(given.languages or ()):
             if not LANGUAGE.fullmatch(language):
                 message = f"got {language!r}; a language is named by its code, as in en, fr, zh"
@@ -188,11 +187,11 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
     lists: dict[str, tuple[str, ...]] = {
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
-        "evaluation.tasks": recipe.evaluation.tasks,
+        "evaluation.tasks": tuple(recipe.evaluation.tasks),
         "evaluation.lm_eval": tuple(name for name, _ in named_tasks(recipe).values()),
         "evaluation.judge.tasks": recipe.evaluation.judge.tasks if recipe.evaluation.judge else (),
     } | {f"languages.groups.{name}": members for name, members in recipe.languages.groups.items()}
-    for name, part in recipe.mixture.items():
+    for name, part in recipe.ingredients.items():
         for key in ("sources", "languages", "prompts_in", "answers_in"):
             lists[f"mixture.{name}.{key}"] = getattr(part, key) or ()
     return [
@@ -205,7 +204,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
 
 def _check_mixture(recipe: Recipe) -> list[Problem]:
     problems: list[Problem] = []
-    for name, part in recipe.mixture.items():
+    for name, part in recipe.ingredients.items():
         for place, source in enumerate(part.sources):
             where = f"mixture.{name}.sources.{place}"
             if source not in recipe.known_sources:
@@ -244,8 +243,8 @@ def _untrainable(recipe: Recipe, where: str, languages: Iterable[str]) -> list[P
 
 def _check_amounts(recipe: Recipe) -> list[Problem]:
     """Either amount or total, the keys that go with total, languages or pairs, and item policies that do not clash."""
-    problems: list[Problem] = []
-    for name, part in recipe.mixture.items():
+    problems = [] if recipe.ingredients else [Problem("mixture", "names no component; see recipes/quickstart.yaml")]
+    for name, part in recipe.ingredients.items():
         where = f"mixture.{name}"
         if (part.amount is None) == (part.total is None):
             message = "give either amount (per source and language) or total (per source, divided among languages)"
@@ -261,7 +260,7 @@ def _check_amounts(recipe: Recipe) -> list[Problem]:
         names = [variant.name for variant in part.variants]
         if part.shares is not None and set(part.shares) != set(names):
             problems.append(Problem(f"{where}.shares", f"name each of its languages once: {', '.join(names)}"))
-    parts = list(recipe.mixture.items())
+    parts = list(recipe.ingredients.items())
     for place, (name, part) in enumerate(parts):
         for other, earlier in parts[:place]:
             common = sorted(set(part.sources) & set(earlier.sources))
@@ -289,110 +288,20 @@ def _check_pairs(where: str, part: Ingredient) -> list[Problem]:
 def _check_prompts(recipe: Recipe) -> list[Problem]:
     """Words with their fields, for tasks that there are."""
     problems: list[Problem] = []
-    for task, words in recipe.prompts.words.items():
-        if task not in PROMPTS:
-            problems.append(Problem(f"prompts.words.{task}", f"no task {task!r}; {suggestion(task, PROMPTS)}"))
+    for task, words in recipe.prompts.own_words.items():
+        known = {**PROMPTS, **recipe.known_tasks}
+        if task not in known:
+            problems.append(Problem(f"prompts.words.{task}", f"no task {task!r}; {suggestion(task, known)}"))
         problems += [
             Problem(f"prompts.words.{task}.{language}", f"got {text!r}; it must hold the field {{prompt}} once")
             for language, text in words.items()
             if text.count("{prompt}") != 1
         ]
+    if recipe.prompts.verbatim and any(part.translate for part in recipe.ingredients.values()):
+        message = "got none, but a text to translate does not say into which language; leave out prompts.words"
+        problems.append(Problem("prompts.words", message))
     for task in recipe.prompts.few_shot:
         if task not in recipe.evaluation.tasks:
             message = f"{task!r} is not in evaluation.tasks; {suggestion(task, recipe.evaluation.tasks)}"
             problems.append(Problem("prompts.few_shot", message))
     return problems
-
-
-def _check_evaluation(recipe: Recipe) -> list[Problem]:
-    problems = naming_problems(recipe)
-    evaluation, sources = recipe.evaluation, recipe.known_sources
-    if not evaluation.tasks and not evaluation.lm_eval:
-        problems.append(Problem("evaluation", f"tests nothing; give tasks ({', '.join(TASKS)}), or lm_eval"))
-    for place, task in enumerate(evaluation.tasks):
-        if task not in TASKS:
-            problems.append(Problem(f"evaluation.tasks.{place}", f"no task {task!r}; {suggestion(task, TASKS)}"))
-            continue
-        source, where = tested_source_name(recipe, task), f"evaluation.sources.{task}"
-        own = own_tested_sources(recipe, task)
-        if len(own) > 1 and task not in evaluation.sources:
-            message = f"{' and '.join(own)} have {evaluation.split} rows for {task}; name the one to test on"
-            problems.append(Problem(where, f"{message}, as in sources: {{{task}: {own[0]}}}"))
-            continue
-        if source not in sources:
-            problems.append(Problem(where, f"no source {source!r}; {suggestion(source, sources)}"))
-            continue
-        if sources[source].task != task:
-            fitting = ", ".join(name for name, each in sources.items() if each.task == task)
-            message = f"{source!r} is a source for {sources[source].task}; for {task} there is {fitting}"
-            problems.append(Problem(where, message))
-            continue
-        for language in recipe.all_languages:
-            worded = nearest(language, [*PROMPTS[task], *recipe.prompts.words.get(task, {})]) is not None
-            if language in sources[source].languages and not worded:
-                message = f"no prompt for {task!r} in {language!r}; write one under prompts.words.{task}.{language}"
-                problems.append(Problem(f"evaluation.tasks.{place}", message))
-    problems += identifier_problems("evaluation.identifier", evaluation.identifier)
-    for key in (*evaluation.sources, *evaluation.max_tokens, *evaluation.stop):
-        if key not in evaluation.tasks:
-            message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"
-            problems.append(Problem("evaluation", message))
-    return problems
-
-
-def _check_judge(recipe: Recipe) -> list[Problem]:
-    judge, evaluation = recipe.evaluation.judge, recipe.evaluation
-    if judge is None:
-        return []
-    where = "evaluation.judge"
-    problems = [Problem(f"{where}.{key}", message) for key, message in judge_problems(judge)]
-    if judge.against == BASE and not evaluation.base:
-        message = "'base' is not evaluated: evaluation.base is false; set it to true, or name a cell"
-        problems.append(Problem(f"{where}.against", message))
-    for task in judge.tasks:
-        if task not in evaluation.tasks:
-            hint = suggestion(task, evaluation.tasks)
-            problems.append(Problem(f"{where}.tasks", f"{task!r} is not in evaluation.tasks; {hint}"))
-    return problems
-
-
-ONLY_BEHIND_AN_ENDPOINT = ("concurrency", "decoding", "price", "max_cost", "api_key_variable")
-
-
-def judge_problems(judge: Judge) -> list[tuple[str, str]]:
-    """What does not fit together in a judge's settings: the key and what is wrong with it."""
-    if judge.endpoint is None:
-        said = [key for key in ONLY_BEHIND_AN_ENDPOINT if key in judge.model_fields_set]
-        return [(key, "goes with an endpoint: a judge in our own engine costs nothing; remove it") for key in said]
-    problems: list[tuple[str, str]] = []
-    if problem := endpoint_problem(judge.endpoint):
-        problems.append(("endpoint", problem))
-    if judge.max_cost is not None and judge.price is None:
-        message = "missing; max_cost needs what tokens cost, input and output, in USD per million"
-        problems.append(("price", message))
-    return problems
-
-
-def endpoint_problem(url: str) -> str | None:
-    """What keeps a text from being the address of an OpenAI-compatible endpoint."""
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        whole, parts = False, None
-    if not whole or parts is None:
-        return f"got {url!r}; an endpoint is an address such as http://localhost:8000/v1"
-    if parts.path.rstrip("/").endswith("/completions"):
-        return f"got {url!r}; leave off /chat/completions: it is added to every request"
-    if parts.username or parts.query:
-        return "its address must hold no name, key or query; a key is read from the environment, see api_key_variable"
-    return None
-
-
-def identifier_problems(where: str, identifier: str) -> list[Problem]:
-    """What keeps a language identifier from being used."""
-    if identifier not in IDENTIFIERS:
-        return [Problem(where, f"no identifier {identifier!r}; {suggestion(identifier, IDENTIFIERS)}")]
-    if not available(identifier):
-        return [Problem(where, f"{identifier} is not installed: pip install '.[{identifier}]', or take py3langid")]
-    return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -27,8 +27,13 @@ class Cell:
     """Its value on each axis, where that is a number; else what the value is called."""
     labels: tuple[str, ...] = ()
     """What its value on each axis is called in its name."""
-    also: tuple[Mapping[str, float | str], ...] = ()
-    """Other places of the grid that come out as the same cell, as 0 of one mixture is 0 of another."""
+    also: tuple[Cell, ...] = ()
+    """Cells at other places of the grid that come out as this one, as 0 of one mixture is 0 of another."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its own name, and those of the other places."""
+        return (self.name, *(other.name for other in self.also))
 
 
 def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
@@ -66,7 +71,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
             continue
         same = names.setdefault(cell.model_dump_json(), name)
         if same != name:
-            cells[same] = replace(cells[same], also=(*cells[same].also, place))
+            cells[same] = replace(cells[same], also=(*cells[same].also, Cell(name, cell, place, labels)))
         else:
             cells[name] = Cell(name, cell, place, labels)
     if problems:
@@ -98,18 +103,35 @@ def _axis_problems(grid: Mapping[str, Axis]) -> list[Problem]:
     return problems
 
 
+def joined(cells: Sequence[Cell], same: Mapping[str, str]) -> list[Cell]:
+    """The cells without those that come out as another one, which then stands at their places too.
+
+    `same` maps the names of the former to those of the latter.
+    """
+    also: dict[str, tuple[Cell, ...]] = {}
+    for cell in cells:
+        if cell.name in same:
+            also[same[cell.name]] = (*also.get(same[cell.name], ()), replace(cell, also=()), *cell.also)
+    return [replace(cell, also=(*cell.also, *also.get(cell.name, ()))) for cell in cells if cell.name not in same]
+
+
+def name_of(cells: Sequence[Cell], name: str) -> str:
+    """The name that a cell is trained under, given any of its names; another name as it is."""
+    return next((cell.name for cell in cells if name in cell.names), name)
+
+
 def choose(cells: list[Cell], names: str | None) -> list[Cell]:
     """The cells of a comma-separated list, or all. Raises UserError for a name that is not there."""
     if names is None:
         return cells
-    by_name = {cell.name: cell for cell in cells}
+    by_name = {name: cell for cell in cells for name in cell.names}
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     problems = [
         Problem("--cells", f"no cell {name!r}; {suggestion(name, by_name)}") for name in wanted if name not in by_name
     ]
     if problems or not wanted:
         raise UserError(problems or [Problem("--cells", f"names no cell; {suggestion('', by_name)}")])
-    return [cell for cell in cells if cell.name in wanted]
+    return [cell for cell in cells if not set(wanted).isdisjoint(cell.names)]
 
 
 def _combinations(

@@ -18,7 +18,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from data_mixes.storage import expanded, is_file, is_folder
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import cross_check
-from harness.recipe.schema import Recipe
+from harness.recipe.own_code import files_named, own_source
+from harness.recipe.schema import Ingredient, Mixture, Recipe
 from harness.recipe.section import Section
 
 MIXES = Path(str(files("data_mixes"))) / "mixes"
@@ -30,7 +31,7 @@ LONGEST_QUOTE = 100
 
 def load_recipe(path: Path) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and its YAML as plain data. Raises UserError with every mistake found."""
-    raw = with_files(with_mix(read_yaml(path), path.parent), path.parent)
+    raw = with_own_sources(with_files(with_mix(read_yaml(path), path.parent), path.parent))
     return parse_recipe(raw), raw
 
 
@@ -85,6 +86,8 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         evaluation["lm_eval_folder"] = absolute(tasks)
         if not is_folder(Path(evaluation["lm_eval_folder"])):
             raise UserError([Problem("evaluation.lm_eval_folder", f"no folder {evaluation['lm_eval_folder']}")])
+    for settings in files_named(raw):
+        settings["code"] = absolute(settings["code"])
     prompts = raw.get("prompts")
     template = prompts.get("chat_template") if isinstance(prompts, dict) else None
     if isinstance(prompts, dict) and isinstance(template, str) and template.endswith(".jinja"):
@@ -93,6 +96,21 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         message = f"got {template[:60]!r}, which is no Jinja template; a file's name ends with .jinja"
         raise UserError([Problem("prompts.chat_template", message)])
     return raw
+
+
+def with_own_sources(raw: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with the sources that its own tasks' files describe, unless it describes them itself.
+
+    Their paths are meant from the folder of the task's file. Raises UserError for a file that cannot be run.
+    """
+    evaluation, sources = raw.get("evaluation"), raw.get("sources") or {}
+    tasks = evaluation.get("tasks") if isinstance(evaluation, dict) else None
+    for name, given in tasks.items() if isinstance(tasks, dict) and isinstance(sources, dict) else ():
+        code = given.get("code") if isinstance(given, dict) else None
+        described = own_source(str(name), code) if isinstance(code, str) else None
+        if described and code and described[0] not in sources:
+            sources = sources | with_files({"sources": dict([described])}, Path(code).parent)["sources"]
+    return raw | {"sources": sources} if sources else raw
 
 
 def as_yaml(raw: Mapping[str, Any]) -> str:
@@ -202,6 +220,8 @@ def _problem(details: Any) -> Problem:
     if details["type"] == "missing":
         return Problem(where, "missing; add this key")
     message = details["msg"].replace("Input should be", "should be")
+    for pydantics, ours in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
+        message = message.replace(pydantics, ours)
     return Problem(where, f"got {shortened(repr(details['input']))}; {message}")
 
 
@@ -214,7 +234,9 @@ def _keys_at(location: Sequence[str | int]) -> list[str]:
     """The keys allowed in the section at `location`."""
     kind: Any = Recipe
     for part in location:
-        if isinstance(kind, type) and issubclass(kind, Section):
+        if kind is Mixture and part not in Mixture.model_fields:
+            kind = Ingredient
+        elif isinstance(kind, type) and issubclass(kind, Section):
             kind = kind.model_fields[str(part)].annotation
         else:
             kind = get_args(kind)[-1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eval.interop.lm_eval_names import NamedTask, readings
-from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
 from harness.recipe.schema import Recipe
 
@@ -38,7 +37,7 @@ def naming_problems(recipe: Recipe) -> list[Problem]:
         if named.language not in recipe.all_languages:
             hint = suggestion(named.language, recipe.all_languages)
             problems.append(Problem(where, f"{named.language!r} is no language of the study; {hint}"))
-        if named.task in TASKS:
+        if named.task in recipe.known_tasks:
             message = f"{named.task!r} is a task of the harness's own; call it another name: {as_mapping(named)}"
             problems.append(Problem(where, message))
         before = taken.setdefault((named.task, named.language), name)

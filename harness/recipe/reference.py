@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -52,8 +52,11 @@ def table(path: str, section: type[Section]) -> str:
 def sections(path: str = "", section: type[Section] = Recipe) -> Iterator[tuple[str, type[Section]]]:
     """Each section with its key's path; `*` stands for a name of the user's own."""
     yield path, section
-    for name, field in section.model_fields.items():
-        for inner, own_name in nested(field.annotation):
+    keys = [(name, field.annotation) for name, field in section.model_fields.items()]
+    if section.model_config.get("extra") == "allow":
+        keys.append(("", get_type_hints(section)["__pydantic_extra__"]))
+    for name, annotation in keys:
+        for inner, own_name in nested(annotation):
             yield from sections(".".join(filter(None, (path, name, "*" if own_name else ""))), inner)
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from data_mixes.leakage import Kind
 from data_mixes.mixture import Component, ItemPolicy, Unit
 from data_mixes.pairs import Variant
+from data_mixes.prompts import Supervised
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
-from eval.scorers.language import Identifier
-from harness.recipe.section import Amount, Batch, PositiveInt, Section, Written
+from eval.tasks import TASKS
+from eval.tasks.task import Task
+from harness.recipe.evaluation_section import Evaluation
+from harness.recipe.own_code import own_metric, own_task, with_metrics
+from harness.recipe.section import Amount, Batch, PositiveInt, Section, Seed
 from harness.recipe.source_settings import SourceSettings
 
 LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
@@ -80,8 +84,9 @@ class Training(Section):
     """The longest row in tokens. Longer rows are refused or dropped, never cut."""
     long_rows: Literal["refuse", "drop"] = "refuse"
     """What happens to rows longer than `max_length`: an error, or the next row instead."""
-    seed: Amount = 0
-    """The seed of the order of rows, of the adapter's initial weights and of dropout."""
+    seed: Seed = 0
+    """The seed of the order in which rows are trained on, of the adapter's initial weights and of dropout. Which rows
+    there are is drawn under `mixture.seed`."""
     checkpoint_every: PositiveInt = 50
     """Steps between checkpoints. Not part of the fingerprint."""
 
@@ -149,6 +154,18 @@ class Ingredient(Section):
         return tuple(dict.fromkeys((*(self.languages or ()), *(self.prompts_in or ()), *(self.answers_in or ()))))
 
 
+class Mixture(Section):
+    """What cells train on: components by name, and the seed under which their rows are drawn.
+
+    Under another seed every component takes other rows of its sources; the counts are the same.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Ingredient]  # pyright: ignore[reportIncompatibleVariableOverride]
+    seed: Seed = 0
+    """The seed that draws the rows of all components from their sources."""
+
+
 class Axis(Section):
     """What varies over the grid: the key at `path`, or every key of several, takes each of the `values`."""
 
@@ -168,7 +185,7 @@ class FewShot(Section):
 
     shots: PositiveInt
     """How many exemplars."""
-    seed: Amount | None = None
+    seed: Seed | None = None
     """The seed that draws them; without it they are the source's first ones."""
 
 
@@ -177,12 +194,25 @@ class Prompts(Section):
 
     chat_template: str | None = None
     """A Jinja template, or the path of a `.jinja` file, in place of the model's own."""
-    words: dict[str, dict[str, str]] = {}
-    """The words around a prompt, by task and language; each holds `{prompt}` once."""
+    words: dict[str, dict[str, str]] | Literal["none"] = {}
+    """The words around a prompt, by task and language; each holds `{prompt}` once. With `none` prompts are put to the
+    model as they are. Conversations are in any case, where there is a chat template."""
+    supervise: Supervised = "last"
+    """Which of the assistant's turns in a conversation are learned: the `last`, or `every` one."""
     max_tokens: PositiveInt | None = None
     """The longest prompt in tokens; longer texts are shortened at their end, and counted."""
     few_shot: dict[str, FewShot] = {}
     """Exemplars before each test prompt, by task."""
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether prompts are put to the model as they are."""
+        return self.words == "none"
+
+    @property
+    def own_words(self) -> dict[str, dict[str, str]]:
+        """The recipe's own words, by task and language."""
+        return {} if isinstance(self.words, str) else self.words
 
 
 class Leakage(Section):
@@ -207,87 +237,6 @@ class Leakage(Section):
         """What becomes of a row that leaks in this way."""
         policies: dict[Kind, LeakagePolicy] = {"item": self.items, "text": self.text, "near": self.near}
         return policies[kind]
-
-
-NamesOrMapping: TypeAlias = Annotated[
-    Annotated[tuple[str, ...], Tag("tuple[str, ...]")] | Annotated[dict[str, dict[str, str]], Tag("dict[str, ...]")],
-    Discriminator(lambda given: "dict[str, ...]" if isinstance(given, dict) else "tuple[str, ...]"),
-]
-
-
-class Price(Section):
-    """What an endpoint's tokens cost, in USD per million."""
-
-    input: Annotated[float, Field(ge=0)]
-    """USD per million prompt tokens."""
-    output: Annotated[float, Field(ge=0)]
-    """USD per million reply tokens."""
-
-
-class Judge(Section):
-    """A model that rates the completions of tasks from 1 to 5, and compares them with those of another model.
-
-    Behind an `endpoint` it goes by its name there; without one it runs in our own engine, and is named as a base
-    model is. `max_cost`, in USD, is of all judgements together, those of earlier runs among them.
-    """
-
-    model: Annotated[str, Field(min_length=1)]
-    """The endpoint's name for the model; without an endpoint, a model as `model.name` has it."""
-    endpoint: str | None = None
-    """The address of a server with OpenAI's protocol."""
-    tasks: tuple[str, ...] = Field(default=("instructions",), min_length=1)
-    """The tasks whose completions are judged."""
-    against: str | None = None
-    """The model to compare with: `base` or a cell."""
-    max_tokens: Written = 512
-    """The longest reply in tokens."""
-    decoding: Literal["greedy", "own"] = "greedy"
-    """own: by the endpoint's own temperature, which models that reason let nobody set."""
-    concurrency: PositiveInt = 16
-    """How many requests are made at once."""
-    price: Price | None = None
-    """What the endpoint's tokens cost."""
-    max_cost: Annotated[float, Field(gt=0)] | None = None
-    """USD that all judgements together may cost."""
-    api_key_variable: Annotated[str, Field(min_length=1)] = "OPENAI_API_KEY"
-    """The environment variable that holds the key."""
-
-
-class Evaluation(Section):
-    """What every cell and the untuned base model are tested on."""
-
-    tasks: tuple[str, ...] = ()
-    """The tasks that every model is tested on."""
-    lm_eval: NamesOrMapping = ()
-    """Tasks of lm-evaluation-harness by name; or by a name for the task and the language each is in."""
-    lm_eval_folder: str | None = None
-    """A folder with tasks of your own for lm-evaluation-harness."""
-    sources: dict[str, str] = {}
-    """The source of the test items, by task."""
-    engine: Literal["auto", "vllm", "transformers"] = "auto"
-    """auto: vLLM where it is installed, else transformers."""
-    split: Literal["validation", "test"] = "test"
-    """The split that test items are taken from."""
-    primary: dict[str, str] = {}
-    """The group of languages that a task's main comparison is over, by task; `unseen` where none is named."""
-    items: PositiveInt = 100
-    """Test items per task and language: the same in every language, for every model."""
-    max_tokens: dict[str, Written] = {}
-    """The longest completion in tokens, by task."""
-    stop: dict[str, tuple[str, ...]] = {}
-    """Texts that end a completion, by task. Default: with a chat template none, so that only the end of turn does."""
-    identifier: Identifier = "py3langid"
-    """What identifies the language of completions."""
-    base: bool = True
-    """Whether the untuned base model is evaluated too."""
-    judge: Judge | None = None
-    """A model that judges completions."""
-
-    @field_validator("lm_eval", mode="before")
-    @classmethod
-    def _one_of_them(cls, given: Any) -> Any:
-        """A name alone is a list of one."""
-        return tuple([given] if isinstance(given, str) else given) if isinstance(given, str | list) else given
 
 
 class Reference(Section):
@@ -321,7 +270,7 @@ class Recipe(Section):
     """The languages of the study."""
     sources: dict[str, SourceSettings] = {}
     """Sources of your own, by name."""
-    mixture: dict[str, Ingredient] = Field(min_length=1)
+    mixture: Mixture
     """What cells train on: components by name, or the name of a mixture."""
     prompts: Prompts = Prompts()
     """How examples are put to the model."""
@@ -339,6 +288,35 @@ class Recipe(Section):
         """All sources that the recipe may name: its own, and the ready-made ones."""
         return SOURCES | {name: settings.made(name) for name, settings in self.sources.items()}
 
+    @cached_property
+    def known_tasks(self) -> dict[str, Task]:
+        """All tasks that the recipe may name: its own, and those of the harness; with its own metrics.
+
+        Raises UserError for a file of code that cannot be run.
+        """
+        given = self.evaluation.tasks
+        own = (
+            {name: own_task(name, task.code) for name, task in given.items() if task} if isinstance(given, dict) else {}
+        )
+        metrics = self.evaluation.metrics
+        return {
+            name: with_metrics(task, {key: own_metric(key, metric.code) for key, metric in metrics.items()
+                                      if name in metric.tasks})
+            for name, task in (TASKS | own).items()
+        }  # fmt: skip
+
+    @property
+    def words(self) -> dict[str, dict[str, str]]:
+        """The words around prompts, by task and language: the recipe's, and those of tasks of its own."""
+        own = {name: dict(task.prompts) for name, task in self.known_tasks.items() if task.prompts}
+        given = self.prompts.own_words
+        return {name: own.get(name, {}) | given.get(name, {}) for name in {**own, **given}}
+
+    @property
+    def ingredients(self) -> dict[str, Ingredient]:
+        """The components of the mixture, by name."""
+        return self.mixture.__pydantic_extra__
+
     @property
     def components(self) -> list[Component]:
         """The mixture in the words of `data_mixes`."""
@@ -355,7 +333,7 @@ class Recipe(Section):
                 items=part.items,
                 max_repeats=part.max_repeats,
             )
-            for name, part in self.mixture.items()
+            for name, part in self.ingredients.items()
         ]
 
     @property

@@ -22,6 +22,10 @@ Written = Annotated[int, Field(gt=0, le=1_000_000)]
 """Tokens of a completion."""
 
 
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What NumPy takes for a seed, and so does transformers."""
+
+
 class Section(BaseModel):
     """A part of a recipe: no unknown keys, no changes, no guessing of types."""
 

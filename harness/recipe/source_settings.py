@@ -37,6 +37,8 @@ class SourceColumns(Section):
     """Constraints that a program can check."""
     conversation: str | None = None
     """A conversation in place of prompt and target."""
+    cluster: str | None = None
+    """What items have in common, such as an article: they are resampled together, and n counts clusters."""
 
 
 class SourceSettings(Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from eval.tasks import TASKS
 from harness.recipe.schema import Recipe
 
 
@@ -17,7 +16,7 @@ def own_tested_sources(recipe: Recipe, task: str) -> list[str]:
 
 def trained_tested_sources(recipe: Recipe, task: str) -> list[str]:
     """The mixture's sources of a task with rows in the tested split."""
-    names = dict.fromkeys(name for part in recipe.mixture.values() for name in part.sources)
+    names = dict.fromkeys(name for part in recipe.ingredients.values() for name in part.sources)
     sources = {name: recipe.known_sources[name] for name in names if name in recipe.known_sources}
     return [name for name, source in sources.items() if source.task == task and source.has(recipe.evaluation.split)]
 
@@ -29,4 +28,4 @@ def tested_source_name(recipe: Recipe, task: str) -> str:
     for candidates in (own_tested_sources(recipe, task), trained_tested_sources(recipe, task)):
         if len(candidates) == 1:
             return candidates[0]
-    return TASKS[task].source
+    return recipe.known_tasks[task].source

@@ -9,6 +9,7 @@ import polars as pl
 
 from data_mixes.storage import DamagedError, read_sealed
 from eval.analysis.design import BASE
+from eval.finite import finite_scores
 from harness.errors import Problem, UserError
 from harness.planning.kept_plan import PlannedStudy
 from harness.runs.folder import StudyFolder
@@ -22,7 +23,7 @@ def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
     path = StudyFolder(study.folder).scores
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
-    scores = read_table(path)
+    scores = finite_scores(read_table(path))
     now = {plan.name: plan.run.record.get("adapter") for plan in study.plans} | {BASE: None}
     stored = scores.select("cell", "adapter").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, adapter in stored if cell not in now or now[cell] != adapter]

@@ -14,17 +14,20 @@ from data_mixes.storage import DamagedError, write_text
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE
+from eval.analysis.panel import CLUSTER
+from eval.analysis.selection import highest_settings
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
+from eval.finite import finite_table
 from eval.generation.generate import CANARY, kept_verdicts
-from eval.predictions_and_scores import cut_off_notes, endings
+from eval.predictions_and_scores import cut_off_notes, endings, first_samples
 from eval.report.files import write_report
 from eval.report.findings import sentences
 from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
 from harness.console import say
 from harness.errors import Problem, UserError
-from harness.planning.design import is_scale, setting_places, sources_of_transfer
+from harness.planning.design import is_scale, other_places, setting_places, sources_of_transfer
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
@@ -56,6 +59,8 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
         write_text(StudyFolder(study.folder).table("endings"), endings(predictions).write_csv())
     page = study_page(study, scores, stale, analysis, predictions)
     shown = write_report(study.folder, page)
+    for name, reason in shown.broken.items():
+        say(f"figures/{name} could not be drawn: {reason}")
     if console:
         print_tables(shown.primary, page.groups, console)
         say(f"report: {StudyFolder(study.folder).report}, scores: {path}")
@@ -73,16 +78,18 @@ class Analysis:
     summary: pl.DataFrame
     comparisons: pl.DataFrame
     curves: Sequence[CurveFinding]
+    highest: pl.DataFrame
     transfer: Transfer | None
     """Where settings are trained on two languages at least, each alone, or each beside the pivot."""
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """All but the summary, to be written beside the report; what is not there is empty."""
-        found = {"comparisons": self.comparisons, "curves": pl.DataFrame([as_row(each) for each in self.curves])}
+        curves = pl.DataFrame([as_row(each) for each in self.curves])
+        found = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest}
         for field in fields(Transfer):
             found[field.name] = pl.DataFrame() if self.transfer is None else getattr(self.transfer, field.name)
-        return found
+        return {name: finite_table(table) for name, table in found.items()}
 
 
 def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
@@ -92,11 +99,17 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
     sources = sources_of_transfer(trained, design, setting_places(study.recipe, study.cells), groups.pivot)
     transfer = Transfer.of(panels, sources, design) if are_several(sources) else None
     return Analysis(
-        summary=summarize(scores, groups, design),
-        comparisons=compare(panels, groups, design),
+        summary=finite_table(summarize(scores, groups, design)),
+        comparisons=finite_table(compare(panels, groups, design)),
         curves=curve_findings(panels, groups, design),
-        transfer=transfer and replace(transfer, transfer=with_tokens(study, transfer.transfer)),
+        highest=finite_table(highest_settings(panels, groups, design)),
+        transfer=transfer and finite_transfer(replace(transfer, transfer=with_tokens(study, transfer.transfer))),
     )
+
+
+def finite_transfer(transfer: Transfer) -> Transfer:
+    """The tables with blanks for figures that are no finite numbers."""
+    return Transfer(**{field.name: finite_table(getattr(transfer, field.name)) for field in fields(Transfer)})
 
 
 def are_several(sources: Sources) -> bool:
@@ -126,8 +139,9 @@ def study_page(
 ) -> Page:
     """All that the report shows."""
     groups, design, comparisons = study.groups, study.design, analysis.comparisons
+    seconds = training_seconds(study)
     told = sentences(
-        analysis.summary, comparisons, analysis.curves, groups, design, training_seconds(study), analysis.transfer
+        analysis.summary, comparisons, analysis.curves, groups, design, seconds, analysis.transfer, analysis.highest
     )
     return Page(
         study=study.recipe.study,
@@ -137,13 +151,17 @@ def study_page(
         cells=[cell_facts(plan) for plan in study.plans],
         settings=setting_places(study.recipe, study.cells),
         axis=axis_of_numbers(study.recipe),
+        also=other_places(study.recipe, study.cells),
         summary=analysis.summary,
         scores=scores,
-        predictions=predictions,
+        predictions=None if predictions is None else first_samples(predictions),
+        endings=None if predictions is None else endings(predictions),
         cards={cell.name: [asdict(row) for row in cell.card] for cell in study.kept.cells},
         provenance=page_provenance(study),
         recipe=as_yaml(study.raw),
-        notes=notes_on_cells(study, scores, stale) + ([] if predictions is None else cut_off_notes(predictions)),
+        notes=notes_on_cells(study, scores, stale)
+        + notes_on_clusters(scores)
+        + ([] if predictions is None else cut_off_notes(predictions)),
         sentences=told,
         comparisons=comparisons if len(comparisons) else None,
         transfer=analysis.transfer,
@@ -168,6 +186,20 @@ def axis_of_numbers(recipe: Recipe) -> str | None:
     return next((name for name, axis in recipe.grid.items() if is_scale(axis)), None)
 
 
+def notes_on_clusters(scores: pl.DataFrame) -> list[str]:
+    """Tasks whose items are in clusters, and how many these are."""
+    if CLUSTER not in scores.columns:
+        return []
+    known = scores.filter(pl.col(CLUSTER).is_not_null())
+    counts = known.group_by("task", maintain_order=True).agg(pl.col("item", CLUSTER).n_unique())
+    return [
+        f"{task}: the {items:,} items are of {clusters:,} clusters, such as templates; "
+        "intervals and tests take these for the sample, and n of differences counts them"
+        for task, items, clusters in counts.iter_rows()
+        if clusters < items
+    ]
+
+
 def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) -> list[str]:
     """Cells that the report has no scores of, and why."""
     notes: list[str] = []
@@ -176,6 +208,11 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
     diverged = [plan.name for plan in study.plans if plan.run.record.get("state") == "diverged"]
     if diverged:
         notes.append(f"diverged in training, and left out: {', '.join(diverged)}")
+    notes += [
+        f"{cell.name} is also {', '.join(cell.names[1:])}: the same training on the same rows, done once"
+        for cell in study.cells
+        if cell.also
+    ]
     scored = set(scores["cell"])
     missing = [cell.name for cell in study.cells if cell.name not in {*scored, *stale, *diverged}]
     if missing:

@@ -14,13 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from data_mixes.prompts import IGNORED as IGNORED
 from data_mixes.storage import DamagedError, read_sealed, sealed_file, write_sealed
 from harness.errors import Problem, UserError
 from harness.recipe.schema import Adapter, Training
 from harness.runs.folder import StudyFolder
 
-IGNORED = -100
-"""The label of a token that carries no loss."""
 ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
 
 

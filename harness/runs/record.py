@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,27 @@ def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
             [
                 Problem(
                     str(run.folder),
-                    f"holds another experiment of this name. Changed: {difference}. "
+                    f"holds another experiment of this name. Changed: {difference}. {cause_of(changed)}"
                     "Give the study another name, choose another --runs folder, or delete this one",
                 )
             ]
         )
     return run
+
+
+def cause_of(changed: Sequence[str]) -> str:
+    """What lies behind differences that do not say it themselves; empty for others."""
+    if any(each.startswith("mixture.seed was None") for each in changed):
+        return (
+            "It was begun before there was a mixture.seed, when training.seed drew the rows as well; "
+            "without mixture.seed in the recipe it goes on as it began. "
+        )
+    if all(each.startswith("rows ") for each in changed):
+        return (
+            "As many rows are taken from the same sources, but other ones: prompts, leakage, max_length or items "
+            "changed, or the grid has another language of a source whose languages share items. "
+        )
+    return ""
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
