@@ -35,6 +35,8 @@ DROPS, KEYS, ROWS = "drops.json", ".keys.npy", ".rows.npy"
 PROBLEM = "problem"
 FORMAT = "2"
 """Raised when the same tables come out as different rows."""
+CACHED = "sources-2"
+"""The cache's folder of sources; another one when what is kept beside the same rows changes."""
 CONVERSATIONS = "2"
 """The same, of conversations."""
 KEPT = pa.schema(
@@ -148,7 +150,7 @@ class TableSource(Source):
         group = language if self.apart else "all"
         clusters = self.columns.cluster
         kept = f"{self.name}-{self.version}" + (f"-{xxhash.xxh3_64_hexdigest(clusters.encode())}" if clusters else "")
-        folder = cache_folder() / "sources" / kept / split / group
+        folder = cache_folder() / CACHED / kept / split / group
         if folder.is_dir():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from harness.planning.plan import PlannedDifference, StudyPlan, TimeLeft
 from harness.runs.folder import StudyFolder
 
 
-def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bool) -> None:
-    """The mixture cards as tables, and as pictures in the study's folder."""
+def show_cards(
+    folder: Path, cards: Mapping[str, list[dict[str, Any]]], seeds: Mapping[str, int], quietly: bool
+) -> None:
+    """The mixture cards as tables, and as pictures in the study's folder; `seeds` are those that drew the rows."""
     if not cards:
         return
     from data_mixes.storage import write_text
@@ -25,7 +27,9 @@ def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bo
     for cell, card in cards.items():
         table = card_table(card)
         if not quietly:
-            shown = plain_table(f"mixture card: {cell}", table.columns[:2], table.columns[2:])
+            shown = plain_table(
+                f"mixture card: {cell}, rows drawn under seed {seeds[cell]}", table.columns[:2], table.columns[2:]
+            )
             for row in table.rows:
                 shown.add_row(*row)
             show_table(shown)
@@ -56,8 +60,13 @@ def show_plan(plan: StudyPlan) -> None:
         if cell.also:
             line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, done once")
     show_differences(plan.differences)
+    drawn, ordered = (
+        ", ".join(map(str, sorted({getattr(cell, name) for cell in plan.cells})))
+        for name in ("drawn_under", "ordered_under")
+    )
+    line(f"Seeds: rows drawn under {plan.rows_drawn_under} {drawn}; order and weights under training.seed {ordered}")
     if plan.rows_drawn_under == "training.seed":
-        line("Rows drawn under training.seed, since this study was begun before there was a mixture.seed")
+        line("This study was begun before there was a mixture.seed, and keeps its rows")
     for shared in plan.items:
         line(str(shared))
     show_left_out(plan)

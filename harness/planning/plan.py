@@ -54,6 +54,12 @@ class PlannedCell(Result):
     supervised_tokens: int
     counts: tuple[LanguageCount, ...]
     """Of one epoch, per task and language."""
+    drawn_under: int
+    """The seed under which its rows are drawn: mixture.seed, or see `rows_drawn_under`."""
+    ordered_under: int
+    """The seed of their order, of the initial weights and of dropout: training.seed."""
+    trained: tuple[str, ...]
+    """The languages that it is trained on, of prompts and of answers."""
     allotments: tuple[PlannedRows, ...]
 
 
@@ -192,6 +198,9 @@ def plan_of(study: Study) -> StudyPlan:
                 rows=len(plan.rows),
                 supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
                 counts=plan.counts,
+                drawn_under=study.drawing.seed(plan.cell),
+                ordered_under=plan.cell.recipe.training.seed,
+                trained=plan.trained_languages,
                 allotments=tuple(PlannedRows(**asdict(each), repeats=each.repeats) for each in plan.allotments),
             )
             for plan in study.plans
