@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from eval.scorers.language import Identifier
+from eval.scorers.identifiers import Identifier
+from eval.scorers.thoughts import THOUGHTS, Markers
 from harness.recipe.section import PositiveInt, Section, Written
 
 NamesOrMapping: TypeAlias = Annotated[
@@ -117,10 +118,17 @@ class Evaluation(Section):
     """How completions are written, by task."""
     identifier: Identifier = "py3langid"
     """What identifies the language of completions."""
+    thoughts: tuple[tuple[str, str], ...] = ()
+    """What opens and closes your model's thoughts, beside <think> and the like: they are set apart before scoring."""
     base: bool = True
     """Whether the untuned base model is evaluated too."""
     judge: Judge | None = None
     """A model that judges completions."""
+
+    @property
+    def thought_markers(self) -> Markers:
+        """What opens and closes thoughts: the recipe's own markers, and those of models in use."""
+        return (*self.thoughts, *THOUGHTS)
 
     def decoded(self, task: str) -> Decoding:
         """How completions of a task are written."""
