@@ -101,6 +101,41 @@ class TestedSet(Result):
     samples: int = 1
     """Completions of each prompt."""
     temperature: float = 0.0
+    clusters: int | None = None
+    """Of the items, such as their templates, where the source names them: what statistics take for the sample."""
+
+
+class PlannedDetectable(Result):
+    """What difference the study will find four times in five, in a task's primary group of languages."""
+
+    task: str
+    group: str
+    items: int
+    clusters: int | None
+    runs: int
+    """The fewest of a setting."""
+    from_base: float | None
+    """Between a setting and the base model, as tables show the metric."""
+    from_reference: float | None
+    """Between a setting and the one that it is compared with."""
+    pilot: str | None
+    """The earlier study whose scores this is reckoned from; else from assumptions."""
+    seeds: float
+    """The standard deviation between seeds."""
+    seeds_assumed: bool
+
+    def in_words(self) -> str:
+        """The figure in a line."""
+        against = {"against the base": self.from_base, "between mixtures": self.from_reference}
+        told = (
+            ", ".join(f"{figure:.1f} {words}" for words, figure in against.items() if figure is not None) or "nothing"
+        )
+        items = f"{self.items} items" + (
+            f" in {self.clusters} cluster{'s' * (self.clusters > 1)}" if self.clusters else ""
+        )
+        source = f"from the scores of {self.pilot}" if self.pilot else "from assumptions"
+        sample = f"{items}, {self.runs} run{'s' if self.runs > 1 else ''} per mixture, {source}"
+        return f"Detectable in {self.task}, {self.group}, four times in five after adjustment: {told} ({sample})"
 
 
 class TestedByLmEval(Result):
@@ -167,6 +202,8 @@ class StudyPlan(Answer):
     """Rows that no cell trains on, being too long or tested on."""
     evaluation: tuple[TestedSet, ...]
     lm_eval: tuple[TestedByLmEval, ...]
+    detectable: tuple[PlannedDetectable, ...] = ()
+    """By task, where `harness plan` reckons it."""
     notes: tuple[str, ...] = ()
     """What else to know of how examples are put to the model."""
     time: TimeLeft = TimeLeft()
@@ -211,6 +248,7 @@ def plan_of(study: Study) -> StudyPlan:
                 max_tokens=each.max_tokens,
                 samples=each.samples,
                 temperature=each.temperature,
+                clusters=len(named) if (named := {example.cluster for example in each.examples} - {None}) else None,
             )
             for each in study.evaluation_sets
         ),
