@@ -185,4 +185,4 @@ def test_translation_needs_words(recipe_data: dict[str, Any], tmp_path: Path) ->
     path = tmp_path / "recipe.yaml"
     path.write_text(as_yaml(recipe_data), encoding="utf-8")
     with pytest.raises(UserError, match=r"prompts.words: got none, but a text to translate"):
-        Study(path, tmp_path / "runs")
+        Study(path, tmp_path / "runs").check()

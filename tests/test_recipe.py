@@ -120,7 +120,7 @@ def test_a_mistake_is_named_with_its_path_and_the_fix(
 ) -> None:
     recipe = write_recipe(changed(recipe_data, path, value))
     with pytest.raises(UserError) as caught:
-        Study(recipe, tmp_path / "runs")
+        Study(recipe, tmp_path / "runs").check()
     assert any(message in str(problem) for problem in caught.value.problems), str(caught.value)
     assert not (tmp_path / "runs" / "small").exists()
 

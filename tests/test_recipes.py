@@ -36,7 +36,9 @@ def test_whatever_claims_something_of_mixtures_has_three_runs_of_each(path: Path
 
 def test_the_guides_script_mixes_have_its_groups() -> None:
     recipe, raw = load_recipe(REPOSITORY / "recipes" / "guide-scripts.yaml")
-    groups = groups_of(recipe).means()
+    cells = cells_of(recipe, raw)
+    trained = {cell.name: ("en", *cell.recipe.ingredients["others"].all_languages) for cell in cells}
+    groups = groups_of(recipe, trained, design_of(recipe, cells)).means()
     assert groups["Latin"] == ("es", "fr", "pt") and groups["non-Latin"] == ("ja", "zh", "ko", "ar")
     assert len(cells_of(recipe, raw)) == 3 * 8 * 3, "of which 2 × 3 come out as others (tests/test_alike.py)"
 

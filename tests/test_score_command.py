@@ -75,7 +75,7 @@ def test_the_users_mistakes_exit_with_2(tmp_path: Path) -> None:
         ((empty, "--task", "maths"), "--task: no task 'maths'; did you mean 'math'?"),
         (
             (write(tmp_path / "ok.jsonl", [GOOD]), "--task", "math", "--out", tmp_path / "no" / "out.jsonl"),
-            "No such file",
+            "--out: there is no folder",
         ),
     ):
         ran = harness("score", *arguments)

@@ -73,7 +73,7 @@ def test_too_few_exemplars_items_or_answers_are_errors(
     recipe_data["evaluation"] |= {"sources": {"math": "sums"}, "items": 5}
     recipe_data["prompts"] = {"few_shot": {"math": {"shots": 1}}}
     with pytest.raises(UserError) as caught:
-        Study(write_recipe(recipe_data), tmp_path / "runs")
+        Study(write_recipe(recipe_data), tmp_path / "runs").check()
     assert [str(problem) for problem in caught.value.problems] == [
         "evaluation.items: got 5, but sums has 4 test items; ask for 4 or fewer",
         "prompts.few_shot.math.shots: got 1, but sums has 0 exemplars in 'en'",

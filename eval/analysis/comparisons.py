@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -16,37 +16,49 @@ from eval.analysis.variance import RunVariance, run_variance
 
 COMPARISONS = {
     "task": pl.String, "metric": pl.String, "group": pl.String, "primary": pl.Boolean, "cell": pl.String,
-    "other": pl.String, "items": pl.Int64, "runs": pl.Int64, "difference": pl.Float64, "low": pl.Float64,
-    "high": pl.Float64, "p": pl.Float64, "p_adjusted": pl.Float64, "detectable": pl.Float64, "test": pl.String,
+    "other": pl.String, "languages": pl.String, "items": pl.Int64, "runs": pl.Int64, "difference": pl.Float64,
+    "low": pl.Float64, "high": pl.Float64, "p": pl.Float64, "p_adjusted": pl.Float64, "detectable": pl.Float64,
+    "test": pl.String,
 }  # fmt: skip
 
 
 def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> pl.DataFrame:
     """Every setting against its reference and the base in each group of languages; `panels` are `main_panels`.
 
-    Columns: task, metric, group, primary (whether the task's question is about this group), cell, other, items (or
-    clusters of them), runs, difference, low, high, p, p_adjusted, detectable, test. All comparisons of a task in one
-    group are a family, over which `p_adjusted` and `detectable` are adjusted. Groups hold each other's languages, and
-    are not adjusted for one another: those that are not primary are for exploring.
+    Columns: task, metric, group, primary (whether the task's question is about this group), cell, other, languages
+    (seen: by one of the two; unseen: by neither), items (or clusters of them), runs, difference, low, high, p,
+    p_adjusted, detectable, test. All comparisons of a task in one group are a family, over which `p_adjusted` and
+    `detectable` are adjusted. Groups hold each other's languages, and are not adjusted for one another: those that are
+    not primary are for exploring.
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
         there = design.there(panel)
         pairs = [(name, BASE) for name in there if name != BASE and BASE in there]
         pairs += [(name, other) for name in there if (other := design.references.get(name)) in there and other != name]
-        means = {name: members for name, members in groups.means().items() if set(members) <= set(panel.languages)}
         primary = groups.primary_of(panel.task)
-        for group, languages in means.items():
-            arms = {name: arm_of(panel, design, name, languages) for name in there}
-            between = pooled_runs(panel, design, languages)
-            figures = compare_family([(arms[name], arms[other]) for name, other in pairs], between, panel.clusters)
+        for group in groups.names:
+            compared = {pair: languages for pair in pairs if (languages := tested(panel, groups.of(*pair), group))}
+            own = {name: languages for name in there if (languages := tested(panel, groups.of(name), group))}
+            arms = [
+                (arm_of(panel, design, name, languages), arm_of(panel, design, other, languages))
+                for (name, other), languages in compared.items()
+            ]
+            between = run_variance(run_tables(panel, design, own))
+            figures = compare_family(arms, between, panel.clusters)
             rows += [
                 {"task": panel.task, "metric": panel.metric, "group": group, "primary": group == primary}
-                | {"cell": name, "other": other}
+                | {"cell": name, "other": other, "languages": " ".join(languages)}
                 | figures_of(found)
-                for (name, other), found in zip(pairs, figures, strict=True)
+                for ((name, other), languages), found in zip(compared.items(), figures, strict=True)
             ]
     return pl.DataFrame(rows, schema=COMPARISONS)
+
+
+def tested(panel: Panel, groups: LanguageGroups, group: str) -> tuple[str, ...]:
+    """The languages of a group, if all are tested; else none."""
+    languages = groups.means().get(group, ())
+    return languages if set(languages) <= set(panel.languages) else ()
 
 
 def figures_of(found: Difference) -> dict[str, object]:
@@ -62,12 +74,15 @@ def arm_of(panel: Panel, design: Design, name: str, languages: Sequence[str]) ->
 
 def pooled_runs(panel: Panel, design: Design, languages: Sequence[str]) -> RunVariance | None:
     """The variance between runs under other seeds, pooled over the settings; None where each has one run."""
-    return run_variance(run_tables(panel, design, languages))
+    return run_variance(run_tables(panel, design, dict.fromkeys(design.settings, languages)))
 
 
-def run_tables(panel: Panel, design: Design, languages: Sequence[str]) -> list[Floats]:
-    """What each item contributes to the mean of each run, of the settings with several runs that are scored whole."""
-    values = [panel.of(design.present(name, panel), languages) for name in design.settings]
+def run_tables(panel: Panel, design: Design, languages: Mapping[str, Sequence[str]]) -> list[Floats]:
+    """What each item contributes to the mean of each run, of the settings with several runs that are scored whole.
+
+    `languages` are those of each setting that counts.
+    """
+    values = [panel.of(design.present(name, panel), languages[name]) for name in design.settings if name in languages]
     several = [scores for scores in values if len(scores) > 1 and not np.isnan(contributions(scores)).any()]
     return [clustered(contributions(scores), panel.clusters) for scores in several]
 

@@ -119,7 +119,9 @@ def as_row(finding: CurveFinding) -> dict[str, Any]:
     return {name: getattr(finding, name) for name in names} | apart
 
 
-def _findings_of(panel: Panel, curve: Curve, groups: LanguageGroups, design: Design) -> Iterator[CurveFinding]:
+def _findings_of(panel: Panel, curve: Curve, study: LanguageGroups, design: Design) -> Iterator[CurveFinding]:
+    """Seen are the languages that some point of the curve is trained on."""
+    groups = study.of(*curve.settings)
     for name, members in groups.means().items():
         points = points_of(panel, curve, members, design) if set(members) <= set(panel.languages) else []
         if len(points) < 2:

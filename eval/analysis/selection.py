@@ -24,7 +24,9 @@ HIGHEST = {
 
 
 def highest_settings(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> pl.DataFrame:
-    """The highest of several settings in each task (of `main_panels`) and group; the base is none of them.
+    """The highest of several settings in each task (of `main_panels`) and group of languages that is the same for all.
+
+    The base is none of them.
 
     Columns: task, metric, group, cell, settings, runs (the fewest that a setting has), mean, mean_elsewhere (of the
     highest on one half of items and runs, measured on the other; see `eval.analysis.halves.highest`) with low and
@@ -33,7 +35,7 @@ def highest_settings(panels: Sequence[Panel], groups: LanguageGroups, design: De
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
-        for group, languages in groups.means().items():
+        for group, languages in groups.comparable().items():
             if set(languages) <= set(panel.languages):
                 rows += _row(panel, design, group, languages)
     return pl.DataFrame(rows, schema=HIGHEST)

@@ -32,7 +32,7 @@ def summarize(scores: pl.DataFrame, groups: LanguageGroups, design: Design | Non
     Columns: cell, runs, task, metric, main (whether the task is judged by the metric), group, kind (see `Kind`),
     languages, mean, low, high, scored, unscored, no_answer, version. The group `performance_to_pivot` is the mean
     over the other languages / the pivot's score of the same cell (arXiv 2504.16677, avg7 / English), and
-    `seen_minus_unseen` the difference of the two means.
+    `seen_minus_unseen` the difference of the two means. Seen and unseen are each cell's own, see `LanguageGroups.of`.
     """
     tallies, mains = counted(scores), main_metrics(scores)
     rows = [
@@ -73,7 +73,7 @@ def _summary_rows(
         if not runs:
             continue
         between = partial(pooled_runs, panel, design) if design and name in design.settings else None
-        for group, kind, languages, estimated in estimates(panel, runs, groups, between):
+        for group, kind, languages, estimated in estimates(panel, runs, groups.of(name), between):
             keys = [(run, panel.task, panel.metric, language) for run in runs for language in languages]
             counts = [tallies[key] for key in keys if key in tallies]
             yield {

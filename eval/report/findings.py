@@ -9,7 +9,7 @@ import polars as pl
 
 from eval.analysis.curves import CurveFinding
 from eval.analysis.design import BASE, Design
-from eval.analysis.groups import OTHERS, PERFORMANCE, SEEN, UNSEEN, LanguageGroups, language_name
+from eval.analysis.groups import HELD_OUT, OTHERS, PERFORMANCE, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
 from eval.analysis.stats import BY_FLIPS
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.analysis.variance import LEVEL
@@ -34,8 +34,8 @@ def sentences(
     highest = [
         _highest(str(task), group, part, comparisons, groups, design, selected)
         for (task,), part in summary.filter("main").group_by(["task"], maintain_order=True)
-        for group in dict.fromkeys((groups.primary_of(str(task)), *groups.named, SEEN, UNSEEN))
-        if group in groups.means()
+        for group in dict.fromkeys((groups.primary_of(str(task)), *groups.named, SEEN, UNSEEN, STUDY_SEEN, HELD_OUT))
+        if group in groups.comparable()
     ]
     donors = _donors(transfer) if transfer else ()
     return [*_seeds(comparisons), *filter(None, highest), *_curves(curves, groups), *donors, *_costs(seconds)]

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from data_mixes.json_text import json_text
-from eval.analysis.groups import OTHERS, SEEN, UNSEEN, language_name
+from eval.analysis.groups import HELD_OUT, OTHERS, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
 from eval.report.cards import card_table
 from eval.report.findings import duration
 from eval.report.gallery import Gallery, data_columns
@@ -68,7 +68,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
     return environment.get_template("page.html.jinja").render(
         page=page,
         groups=page.groups,
-        means=page.groups.means(),
+        means=own_languages(page.groups),
         style=Markup(_own("page.css")),
         scripts=scripts,
         policy=policy(scripts),
@@ -77,8 +77,8 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         best=best_by_task(best_cells(gallery.primary, page.groups, page.base)),
         best_groups=[
             name
-            for name in (page.groups.pivot, *page.groups.means())
-            if name in page.groups.all or name in (SEEN, UNSEEN, OTHERS, *page.groups.named)
+            for name in (page.groups.pivot, *page.groups.comparable())
+            if name in page.groups.all or name in (SEEN, UNSEEN, STUDY_SEEN, HELD_OUT, OTHERS, *page.groups.named)
         ],
         behind=tables_behind(page, gallery),
         comparisons=None if page.comparisons is None else comparison_table(page.comparisons, page.groups),
@@ -93,6 +93,11 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         browser=browser,
         islands=islands(page, gallery, [picture for _, picture in cards.values()], browser),
     )
+
+
+def own_languages(groups: LanguageGroups) -> dict[str, tuple[str, ...]]:
+    """Group → its languages, to stand below its heading; those of a cell's own groups are not the same in every row."""
+    return groups.comparable() | (dict.fromkeys((SEEN, UNSEEN), ("of each cell",)) if groups.differ else {})
 
 
 def training_time(page: Page) -> str:

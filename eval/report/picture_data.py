@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
-from eval.analysis.groups import SEEN, UNSEEN
+from eval.analysis.groups import SEEN, UNSEEN, Kind
 from eval.report.grid import Scale
 from eval.report.page import Page
 from eval.report.pictures import RIGHT, UNTOLD, WRONG
@@ -48,17 +48,20 @@ def places_of(page: Page, cell: str) -> list[Mapping[str, float | str]]:
 def figure_rows(page: Page, task: str) -> pl.DataFrame:
     """One row per metric, cell, group and place of the cell: the place, mean, interval, and change.
 
-    Changes are from what the cell is compared with.
+    Changes are from what the cell is compared with, in the same languages.
     """
     part = page.summary.filter(pl.col("task") == task)
-    compared = compared_with(page, part)
-    before = {(row["metric"], row["group"]): row["mean"] for row in part.filter(cell=compared).iter_rows(named=True)}
+    compared, means = compared_with(page, part), means_of(part)
+    before = {(row["metric"], row["group"]): row for row in part.filter(cell=compared).iter_rows(named=True)}
     rows: list[dict[str, Any]] = []
-    for row in part.filter(pl.col("cell").is_in(page.names)).iter_rows(named=True):
+    for row, place in rows_at_places(page, part.filter(pl.col("cell").is_in(page.names)), means):
         metric = unit_of(row["metric"], row["kind"])
         figure = Figure(row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"], metric)
-        earlier = before.get((row["metric"], row["group"]))
-        rows += [{
+        alike = before.get((row["metric"], row["group"]), {"languages": None})
+        earlier = alike["mean"] if alike["languages"] == row["languages"] else None
+        if earlier is None and row["kind"] == Kind.MEAN:
+            earlier = mean_over(means, compared, row["metric"], row["languages"].split())
+        rows.append({
             "metric": row["metric"],
             "cell": row["cell"],
             "group": row["group"],
@@ -71,8 +74,63 @@ def figure_rows(page: Page, task: str) -> pl.DataFrame:
             "shown": figure.text,
             "interval": figure.interval,
             "n": row["scored"],
-        } for place in places_of(page, row["cell"])]  # fmt: skip
+        })  # fmt: skip
     return pl.DataFrame(rows + published_rows(page, task), schema=FIGURES, orient="row")
+
+
+Means: TypeAlias = Mapping[tuple[str, str, str], float | None]
+"""Cell, metric and language → mean."""
+Row: TypeAlias = Mapping[str, Any]
+
+
+def means_of(part: pl.DataFrame) -> Means:
+    """The means of single languages in a part of a summary."""
+    single = part.filter(kind=Kind.LANGUAGE.value).select("cell", "metric", "group", "mean")
+    return {(cell, metric, language): mean for cell, metric, language, mean in single.iter_rows()}
+
+
+def mean_over(means: Means, cell: str, metric: str, languages: Sequence[str]) -> float | None:
+    """A cell's mean over languages, if it has one in each."""
+    each = [means.get((cell, metric, language)) for language in languages]
+    known = [mean for mean in each if mean is not None]
+    return sum(known) / len(known) if known and len(known) == len(each) else None
+
+
+def rows_at_places(page: Page, part: pl.DataFrame, means: Means) -> Iterator[tuple[Row, Mapping[str, float | str]]]:
+    """Each row of a summary at each place of its cell.
+
+    On a curve seen are the languages that some point of it is trained on, so that the point with nothing of them is
+    on it as well.
+    """
+    rows = list(part.iter_rows(named=True))
+    own = {(row["cell"], row["metric"], row["group"]): row for row in rows}
+    fixed = [row for row in rows if not page.groups.differ or row["group"] not in (SEEN, UNSEEN)]
+    yield from ((row, place) for row in fixed for place in places_of(page, row["cell"]))
+    if not page.groups.differ:
+        return
+    curves: dict[str, list[str]] = {}
+    for name in page.settings:
+        for place in places_of(page, name):
+            curves.setdefault(series_of(page, place), []).append(name)
+    groups = {series: page.groups.of(*names).means() for series, names in curves.items()}
+    for cell, metric in dict.fromkeys((row["cell"], row["metric"]) for row in rows):
+        for place in places_of(page, cell):
+            for group in (SEEN, UNSEEN):
+                known = [groups[series_of(page, place)]] if cell in page.settings else [*groups.values()]
+                wanted = {groups_there.get(group, ()) for groups_there in known}
+                if len(wanted) == 1 and (languages := wanted.pop()):
+                    row = own.get((cell, metric, group))
+                    if row is None or row["languages"].split() != [*languages]:
+                        row = made_row(cell, metric, group, languages, mean_over(means, cell, metric, languages))
+                    yield row, place
+
+
+def made_row(cell: str, metric: str, group: str, languages: Sequence[str], mean: float | None) -> Row:
+    """The row of a group that is not the cell's own: a mean without an interval."""
+    return {
+        "cell": cell, "metric": metric, "group": group, "kind": Kind.MEAN, "languages": " ".join(languages),
+        "mean": mean, "low": None, "high": None, "scored": None, "unscored": 0, "no_answer": 0,
+    }  # fmt: skip
 
 
 FIGURES: dict[str, Any] = {

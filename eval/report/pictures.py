@@ -384,7 +384,7 @@ def _as_spec(chart: Any, layout: dict[str, Any]) -> dict[str, Any]:
 
 def groups_shown(groups: LanguageGroups) -> tuple[str, ...]:
     """The columns that the overview is of."""
-    return tuple(name for name in (groups.pivot, SEEN, UNSEEN) if name in groups.means() or name in groups.all)
+    return tuple(name for name in (groups.pivot, SEEN, UNSEEN) if name in groups.names or name in groups.all)
 
 
 def _axis(scale: Scale) -> altair.X:

@@ -117,7 +117,7 @@ def metric_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence
 def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> TaskTable:
     """The table of one task and metric."""
     task, metric = part.select("task", "metric").row(0)
-    wanted = (*groups.all, *groups.means(), PERFORMANCE, GAP)
+    wanted = (*groups.all, *groups.names, PERFORMANCE, GAP)
     present = set(part["group"])
     columns = tuple(name for name in wanted if name in present)
     figures = {
@@ -147,10 +147,13 @@ def unit_of(metric: str, kind: str) -> Metric:
 
 
 def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | None) -> list[Best]:
-    """Per task, for English and each group, the trained cell with the highest mean; of equal ones the first."""
+    """Per task, for English and each group of the same languages, the trained cell with the highest mean.
+
+    Of equal ones it is the first.
+    """
     found: list[Best] = []
     for table in tables:
-        for group in (name for name in (groups.pivot, *groups.means()) if name in table.columns):
+        for group in (name for name in (groups.pivot, *groups.comparable()) if name in table.columns):
             figures = {cell: table.figure(cell, group) for cell in table.rows if cell != base}
             means = {cell: figure.mean for cell, figure in figures.items() if figure and figure.mean is not None}
             if not means:

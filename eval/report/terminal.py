@@ -14,9 +14,10 @@ from eval.report.tables import Figure, TaskTable
 
 def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: Console) -> None:
     """Prints a table per task, as narrow as it can be read: intervals below the means of groups."""
+    own = ", seen and unseen by each cell itself" if groups.differ else ""
     for table in tables:
         caption = (
-            f"{table.items} items per language; below: 95 % interval; * not trained on;\n"
+            f"{table.items} items per language; below: 95 % interval; * not trained on{own};\n"
             f"to {groups.pivot}: {groups.label(PERFORMANCE)}; {table.version}"
         )
         title = f"{table.task}: {table.title}"
@@ -34,22 +35,30 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
         columns = [column for column in table.columns if column not in (OTHERS, ALL, *groups.named, GAP)]
         for column in columns:
             heading = (
-                f"{column}*" if column in groups.unseen else {PERFORMANCE: f"to {groups.pivot}"}.get(column, column)
+                f"{column}*"
+                if column in groups.unseen
+                else {PERFORMANCE: f"to {groups.pivot}"}.get(column, groups.label(column))
             )
             shown.add_column(heading, justify="right", no_wrap=True)
         for cell, figures in table.rows.items():
             by_column = dict(zip(table.columns, figures, strict=True))
-            shown.add_row(cell, *(_text(by_column[column], column in groups.all) for column in columns))
+            texts = [_text(by_column[name], name in groups.all, starred(cell, name, groups)) for name in columns]
+            shown.add_row(cell, *texts)
         width = Console(width=10_000).measure(shown).maximum
         Console(file=console.file, width=max(console.width, width)).print(shown)
         for note in caveats(table, groups):
             console.print(f"  {note}", soft_wrap=True)
 
 
-def _text(figure: Figure | None, of_one_language: bool) -> str:
+def starred(cell: str, column: str, groups: LanguageGroups) -> str:
+    """The mark of a language that others are trained on, and this cell is not."""
+    return "*" if cell in groups.trained and column in groups.of(cell).unseen and column not in groups.unseen else ""
+
+
+def _text(figure: Figure | None, of_one_language: bool, mark: str) -> str:
     """The mean, and below it the interval if it is of a group."""
     if figure is None or of_one_language:
-        return figure.text if figure else ""
+        return f"{figure.text}{mark}" if figure and figure.text else ""
     return f"{figure.text}\n[dim]{figure.interval}[/dim]" if figure.text else ""
 
 

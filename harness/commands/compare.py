@@ -101,7 +101,7 @@ def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
     if problems:
         raise UserError(problems)
     chosen = scores.filter(pl.col("cell").is_in([one, other]))
-    rows = all_rows(chosen, main_panels(chosen), one, other, study.groups.all, study.groups.means())
+    rows = all_rows(chosen, main_panels(chosen), one, other, study.groups.all, study.groups.of(one, other).means())
     items = flips(study, chosen, one, other)
     path = StudyFolder(study.folder).comparisons / f"{one}--{other}.jsonl"
     write_text(path, "".join(item.model_dump_json() + "\n" for item in items))

@@ -66,6 +66,15 @@ class CellPlan:
         return self.cell.name
 
     @property
+    def trained_languages(self) -> tuple[str, ...]:
+        """The languages of the rows, of prompts and of answers, in the order of the recipe."""
+        known = {part.name: part.variants for part in self.cell.recipe.components}
+        taken = [variant for each in self.allotments if each.examples
+                 for variant in known[each.component] if variant.name == each.variant]  # fmt: skip
+        languages = {language for variant in taken for language in (variant.language, variant.prompt_language)}
+        return tuple(language for language in self.cell.recipe.languages.seen if language in languages)
+
+    @property
     def epochs(self) -> float:
         """How often the mixture is gone through."""
         return len(self.rows) / len(self.mixture)

@@ -98,6 +98,7 @@ def neighbours(cells: Sequence[Compared], grid: Mapping[str, Axis]) -> list[Diff
     alone, if there is any. A cell that stands for several places of the grid is a neighbour at each of them.
     """
     placed = [(number, cell) for number, each in enumerate(cells) for cell in (each.cell, *each.cell.also)]
+    recipes = [flat_recipe(cell.recipe) for _, cell in placed]
     owners, codes = np.array([number for number, _ in placed]), coded([cell for _, cell in placed], grid)
     differences: list[Difference] = []
     for number, after in enumerate(cells):
@@ -108,8 +109,9 @@ def neighbours(cells: Sequence[Compared], grid: Mapping[str, Axis]) -> list[Diff
             if pattern not in seen:
                 seen.add(pattern)
                 axes = [axis for axis, differ in zip(grid, differs.tolist(), strict=True) if differ]
-                pair = (placed[earlier][1], placed[later][1])
-                differences.append(difference(cells[owners[earlier]], after, pair, {axis: grid[axis] for axis in axes}))
+                changes = changes_of(recipes[earlier], recipes[later])
+                varied = {axis: grid[axis] for axis in axes}
+                differences.append(difference(cells[owners[earlier]], after, changes, varied))
     return differences
 
 
@@ -141,14 +143,17 @@ def coded(cells: Sequence[Cell], grid: Mapping[str, Axis]) -> NDArray[np.int32]:
     return codes
 
 
-def difference(before: Compared, after: Compared, places: tuple[Cell, Cell], axes: Mapping[str, Axis]) -> Difference:
-    """The difference of two cells at two places of the grid that differ on these axes."""
-    one, other = (flat_recipe(cell.recipe) for cell in places)
-    changes = tuple(
+def changes_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Change, ...]:
+    """The keys in which two flat recipes differ."""
+    return tuple(
         Change(path, one.get(path), other.get(path))
         for path in sorted({*one, *other})
         if one.get(path) != other.get(path)
     )
+
+
+def difference(before: Compared, after: Compared, changes: tuple[Change, ...], axes: Mapping[str, Axis]) -> Difference:
+    """The difference of two cells whose recipes differ in these keys, by these axes."""
     return Difference(
         before.cell.name,
         after.cell.name,
@@ -166,10 +171,10 @@ def untouched(before: Compared, after: Compared, paths: Sequence[str]) -> dict[s
     touched = {path.split(".")[1] for path in paths if path.startswith("mixture.")}
     if {"mixture", "mixture.seed"} & set(paths):
         return {}
+    apart = dict.fromkeys(part.component for part in before.parts.keys() ^ after.parts.keys())
     counts = {
         component: sum(surplus(before, after, component).values()) + sum(surplus(after, before, component).values())
-        for component in dict.fromkeys(part.component for part in (*before.parts, *after.parts))
-        if component not in touched
+        for component in sorted(apart.keys() - touched)
     }
     return {component: count for component, count in counts.items() if count}
 
@@ -210,6 +215,8 @@ def surplus(one: Compared, other: Compared, component: str | None = None) -> dic
     Repetitions count. Parts of the same rows are not looked into.
     """
     keys, languages = rows_apart(one, other, component)
+    if not len(keys):
+        return {}
     others, _ = rows_apart(other, one, component)
     different, first, counts = np.unique(keys, return_index=True, return_counts=True)
     known, known_counts = np.unique(others, return_counts=True)

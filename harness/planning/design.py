@@ -16,11 +16,16 @@ from harness.recipe.schema import Axis, Recipe
 Place: TypeAlias = Mapping[str, float | str]
 
 
-def groups_of(recipe: Recipe) -> LanguageGroups:
-    """The recipe's languages and their groups."""
+def groups_of(recipe: Recipe, trained: Mapping[str, Sequence[str]], design: Design) -> LanguageGroups:
+    """The recipe's languages and their groups; `trained` are the languages that each cell is trained on."""
     languages = recipe.languages
     named, primary = dict(languages.groups), dict(recipe.evaluation.primary)
-    return LanguageGroups(languages.seen, languages.unseen, named, languages.pivot, primary)
+    of_settings = {
+        setting: tuple(dict.fromkeys(language for run in runs for language in trained[run]))
+        for setting, runs in design.settings.items()
+    }
+    of_runs = {cell: tuple(each) for cell, each in trained.items()}
+    return LanguageGroups(languages.seen, languages.unseen, named, languages.pivot, primary, of_runs | of_settings)
 
 
 def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:

@@ -104,10 +104,10 @@ class PlannedStudy:
     damage: Sequence[Damage] = ()
     """Files that are not what was written."""
 
-    @property
+    @cached_property
     def groups(self) -> LanguageGroups:
-        """The languages and their groups."""
-        return groups_of(self.recipe)
+        """The languages and their groups, those that each cell is trained on among them."""
+        return groups_of(self.recipe, {cell.name: cell.trained for cell in self.kept.overview.cells}, self.design)
 
     @cached_property
     def design(self) -> Design:

@@ -54,6 +54,8 @@ class PlannedCell(Result):
     supervised_tokens: int
     counts: tuple[LanguageCount, ...]
     """Of one epoch, per task and language."""
+    trained: tuple[str, ...]
+    """The languages that it is trained on, of prompts and of answers."""
     allotments: tuple[PlannedRows, ...]
 
 
@@ -229,6 +231,7 @@ def plan_of(study: Study) -> StudyPlan:
                 rows=len(plan.rows),
                 supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
                 counts=plan.counts,
+                trained=plan.trained_languages,
                 allotments=tuple(PlannedRows(**asdict(each), repeats=each.repeats) for each in plan.allotments),
             )
             for plan in study.plans

@@ -13,7 +13,6 @@ from data_mixes.prompts import PromptError, Renderer
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Measures, TokenStore
 from eval.analysis.design import Design
-from eval.analysis.groups import LanguageGroups
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
 from harness.models.base import ModelFiles, find_model, load_tokenizer
@@ -23,7 +22,7 @@ from harness.models.judge import in_recipe, judge_study_problems, local_renderer
 from harness.models.precision import Precision, begin_in, note_in_study, study_precision
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
-from harness.planning.design import design_of, groups_of
+from harness.planning.design import design_of
 from harness.planning.drawing import Drawing
 from harness.planning.identity import alike, cell_identity
 from harness.planning.lengths import NOTED, noted_lengths, with_lengths
@@ -38,6 +37,7 @@ from harness.runs.damage import mend
 from harness.runs.record import open_cell, prepare_runs_folder
 
 if TYPE_CHECKING:
+    import polars as pl
     from transformers import PreTrainedTokenizerBase
 
     from eval.interop.lm_eval_tasks import LmEvalSet
@@ -47,23 +47,39 @@ class Study:
     """A recipe with its model and runs folder; everything costly is made when it is first asked for."""
 
     def __init__(self, recipe_path: Path, runs: Path) -> None:
+        """Reads the recipe, and nothing that it names. Raises UserError."""
         self.recipe, self.raw = load_recipe(recipe_path)
         self.grid = cells_of(self.recipe, self.raw)
         self.runs = runs
         self.folder = runs / self.recipe.study
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """The orders in which cells take rows, those that items are left out of aside."""
+        return Drawing.of(self.grid, self.folder)
+
+    @cached_property
+    def references(self) -> pl.DataFrame:
+        """Published scores to lay over the study's own. Raises UserError for a table that cannot be read."""
+        return references_of(self.recipe)
+
+    @cached_property
+    def model(self) -> ModelFiles:
+        """The base model. Raises UserError where it cannot be had."""
+        return find_model(self.recipe.model.name, self.recipe.model.revision)
+
+    def check(self) -> None:
+        """Opens all that the recipe names. Raises UserError with everything that cannot be opened, or is too small."""
+        if self._problems:
+            raise UserError(self._problems)
+        _ = self.references, self.model
+
+    @cached_property
+    def _problems(self) -> list[Problem]:
         problems = opening_problems(self.grid) + evaluation_problems(self.recipe)
         problems += judge_study_problems(self.recipe, [cell.name for cell in self.grid])
-        self.drawing = Drawing.of(self.grid, self.folder)
         problems = problems or [problem for cell in self.grid for problem in shortfalls(cell, self.drawing)]
-        if problems:
-            raise UserError(list(dict.fromkeys(problems)))
-        self.references = references_of(self.recipe)
-        self.model: ModelFiles = find_model(self.recipe.model.name, self.recipe.model.revision)
-
-    @property
-    def groups(self) -> LanguageGroups:
-        """The languages and their groups."""
-        return groups_of(self.recipe)
+        return list(dict.fromkeys(problems))
 
     @cached_property
     def design(self) -> Design:
@@ -94,6 +110,7 @@ class Study:
 
     def mend(self) -> list[str]:
         """Makes the folder, and sets damaged files aside; what to tell of them. Raises UserError where it cannot."""
+        self.check()
         prepare_runs_folder(self.runs)
         return mend(self.folder, [cell.name for cell in self.grid])
 
@@ -136,6 +153,7 @@ class Study:
     @cached_property
     def plans(self) -> list[CellPlan]:
         """Every cell to train, planned. Raises UserError if a run folder holds another experiment."""
+        self.check()
         plans = gathered([partial(self._plan, draft) for draft in self._drafts])
         same = alike({plan.name: plan.run for plan in plans})
         by_name = {plan.name: plan for plan in plans}

@@ -9,7 +9,7 @@ from data_mixes.languages import canonical, same_language
 from data_mixes.prompts import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
-from eval.analysis.groups import GAP, PERFORMANCE, LanguageGroups
+from eval.analysis.groups import GAP, HELD_OUT, PERFORMANCE, STUDY_SEEN, LanguageGroups
 from harness.errors import Problem, suggestion
 from harness.recipe.evaluation_checks import check_evaluation, check_judge
 from harness.recipe.named_tasks import named_tasks
@@ -157,7 +157,7 @@ def _check_groups(recipe: Recipe) -> list[Problem]:
     tested = recipe.all_languages
     given = recipe.languages
     known = LanguageGroups(given.seen, given.unseen, pivot=given.pivot)
-    names = {*tested, *known.means(), PERFORMANCE, GAP}
+    names = {*tested, *known.means(), PERFORMANCE, GAP, STUDY_SEEN, HELD_OUT}
     taken = names | {known.label(name) for name in names}
     problems = [
         Problem(f"languages.groups.{name}", f"{name!r} is a group or a language already; choose another name")
