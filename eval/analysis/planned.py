@@ -57,7 +57,7 @@ def observed(panel: Panel, design: Design, languages: Sequence[str], span: float
     names = design.there(panel)
     if BASE not in names:
         return None
-    tables = run_tables(panel, design, languages)
+    tables = run_tables(panel, design, dict.fromkeys(names, languages))
     between = run_variance(tables)
     base = arm_of(panel, design, BASE, languages)
     made = [contrast(arm_of(panel, design, name, languages), base, None, panel.clusters)

@@ -93,8 +93,8 @@ def _assumptions(figures: Iterable[PlannedDetectable]) -> list[str]:
     said: list[str] = []
     if any(figure.pilot is None for figure in figures):
         said.append(
-            f"assumed: scores vary as right and wrong answers do with {100 * SHARE:.0f} % right, nearly the most they can; a "
-            f"mixture changes single items by {100 * SETTINGS:g} points"
+            f"assumed: scores vary as right and wrong answers do with {100 * SHARE:.0f} % right, nearly the "
+            f"most they can; a mixture changes single items by {100 * SETTINGS:g} points"
         )
     if any(figure.seeds_assumed and figure.runs > 1 for figure in figures):
         said.append(f"assumed: seeds change a mean by {100 * SEEDS:.1f} % of the metric's range (standard deviation)")
