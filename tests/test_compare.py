@@ -76,6 +76,19 @@ def test_an_axis_over_unlike_keys_is_as_many_factors_though_their_values_agree(
     assert len(only.factors) == factors and only.one_factor == (factors == 1)
 
 
+def test_the_plan_says_which_seed_draws_the_rows_and_which_orders_them(
+    recipe_data: dict[str, Any], write_recipe: Any, tmp_path: Path
+) -> None:
+    recipe_data["mixture"]["seed"] = 7
+    recipe_data["grid"] = {"seed": {"path": "training.seed", "values": [0, 1]}}
+    recipe, runs = write_recipe(recipe_data), tmp_path / "runs"
+    shown = " ".join(harness("plan", recipe, "--runs", runs, "--card").stdout.split())
+    assert "Seeds: rows drawn under mixture.seed 7; order and weights under training.seed 0, 1" in shown
+    assert "mixture card: seed-1, rows drawn under seed 7" in shown
+    cells = json.loads(harness("plan", recipe, "--runs", runs, "--json").stdout)["cells"]
+    assert [(cell["drawn_under"], cell["ordered_under"]) for cell in cells] == [(7, 0), (7, 1)]
+
+
 def test_shares_and_the_languages_they_are_of_are_one_factor(recipe_data: dict[str, Any]) -> None:
     ways = {"one": {"fr": 1.0}, "both": {"fr": 1.0, "en": 2.0}}
     part = {"sources": ["notices"], "total": 6}

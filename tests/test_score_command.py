@@ -99,7 +99,8 @@ def test_instructions_say_what_is_wrong_with_their_constraints(tmp_path: Path) -
     assert [each.scores[0].value for each in found if isinstance(each, ScoredRow)] == [1.0, 0.0]
     problems = [each.problem for each in found if isinstance(each, BadRow)]
     assert "no constraint of kind 'rhymes'" in problems[0] and "contains is not complete" in problems[1]
-    assert problems[2] == problems[3] == "constraints missing, or not a list of objects"
+    assert problems[2] == problems[3]
+    assert problems[2].startswith("constraints missing, or not a list of objects; or instruction_id_list and kwargs")
 
 
 def test_language_of_answers_is_told_among_the_files_languages(tmp_path: Path) -> None:

@@ -381,6 +381,12 @@ def test_tabs_with_quotes_that_are_quoting_alone_are_read_without_them(lines: st
     assert read == [fields[0] for fields in csv.reader(io.StringIO(lines), delimiter="\t")]
 
 
+def test_columns_between_semicolons_are_told(tmp_path: Path) -> None:
+    made = written(tmp_path / "rows.csv", "text;short\na;b\n")
+    with pytest.raises(SourceError, match="separated by ';'; save it with commas"):
+        examples(made, "en")
+
+
 def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     made = written(tmp_path / "rows.csv", "text,short,text\na,b,c\n")
     with pytest.raises(SourceError, match="two columns called 'text'"):

@@ -85,7 +85,7 @@ def is_quoted(lines: Iterable[str], delimiter: str) -> bool:
             as_they_are = taken.split(delimiter)
             needed |= '""' in taken or "\n" in taken
             needed |= len(fields) == width != len(as_they_are)
-            quoted = {place for place, text in enumerate(as_they_are) if len(text) > 1 and text[0] == text[-1] == '"'}
+            quoted = {column for column, text in enumerate(as_they_are) if len(text) > 1 and text[0] == text[-1] == '"'}
             needed |= number == 0 and len(quoted) == len(fields)
             if number:
                 in_quotes = quoted if in_quotes is None else in_quotes & quoted

@@ -199,6 +199,8 @@ def require(path: Path | str, columns: Iterable[str], there: Sequence[str]) -> N
     """Raises FileError if a column is missing, with those that are there, or is there twice."""
     wanted = list(dict.fromkeys(columns))
     missing = [column for column in wanted if column not in there]
+    if missing and len(there) == 1 and ";" in there[0]:
+        raise FileError(f"{path}: its columns seem to be separated by ';'; save it with commas")
     if missing:
         names = ", ".join(map(repr, missing))
         raise FileError(f"{path} has no column {names}; its columns are: {', '.join(there) or 'none'}")

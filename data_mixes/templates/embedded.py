@@ -104,7 +104,7 @@ class EmbeddedPool(Pool):
 
     def examples(self, places: Sequence[int] | NDArray[Any]) -> list[Example]:
         """The rows at the places."""
-        return self.embedded.render([self.item_ids[place] for place in places], self.language)
+        return self.embedded.render([self.item_ids[index] for index in places], self.language)
 
 
 def split_of(item_id: str) -> Split:

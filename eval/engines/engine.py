@@ -102,5 +102,5 @@ class Engine(Protocol):
 
 def cut_at(text: str, stops: Sequence[str]) -> str:
     """The text up to the first of the stop texts in it."""
-    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    places = [position for stop in stops if (position := text.find(stop)) >= 0]
     return text[: min(places)] if places else text

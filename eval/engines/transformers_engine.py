@@ -88,7 +88,7 @@ class TransformersEngine:
         """How likely the completions are, one row at a time, without padding."""
         import torch
 
-        found: dict[int, Likelihood] = {}
+        likelihoods: dict[int, Likelihood] = {}
         for number, row in sorted(enumerate(rows), key=lambda pair: _sort_name(pair[1].adapter)):
             self._choose(row.adapter)
             ids = torch.tensor([[*row.prompt_ids, *row.completion_ids]], device=self._model.device)
@@ -97,8 +97,8 @@ class TransformersEngine:
                 logits = self._model(ids, **({"logits_to_keep": needed} if self._keeps_logits else {})).logits
             log_probs = torch.log_softmax(logits[0, -needed:-1].float(), -1)
             chosen = log_probs.gather(-1, ids[0, start:, None])[:, 0]
-            found[number] = Likelihood(tuple(chosen.tolist()), bool((chosen == log_probs.amax(-1)).all()))
-        return [found[number] for number in range(len(rows))]
+            likelihoods[number] = Likelihood(tuple(chosen.tolist()), bool((chosen == log_probs.amax(-1)).all()))
+        return [likelihoods[number] for number in range(len(rows))]
 
     def close(self) -> None:
         """Frees the model."""
@@ -148,7 +148,7 @@ class TransformersEngine:
 
     def _completion(self, ids: list[int], request: Request) -> Completion:
         """Cuts the row at the end of turn and the stop texts."""
-        length = next((place for place, token in enumerate(ids) if token in self._ends), None)
+        length = next((position for position, token in enumerate(ids) if token in self._ends), None)
         written = ids if length is None else ids[:length]
         while length is None and written and written[-1] == self._pad:
             written = written[:-1]  # what fills up a row that a stop text ended
@@ -171,7 +171,7 @@ def drawing(requests: Sequence[Request]) -> list[Any]:
     generators = [torch.Generator().manual_seed(request.seed or 0) for request in requests]
 
     def noisy(_: Any, logits: Any) -> Any:
-        exponential = [torch.empty(logits.shape[1]).exponential_(generator=each) for each in generators]
+        exponential = [torch.empty(logits.shape[1]).exponential_(generator=generator) for generator in generators]
         noise = -torch.log(torch.stack(exponential)).to(logits.device)
         return logits.float() / requests[0].temperature + noise
 

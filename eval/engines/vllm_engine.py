@@ -153,8 +153,8 @@ def finish_of(output: Any) -> str:
 
 def likelihood(tokens: Sequence[int], places: Sequence[Any]) -> Likelihood:
     """From vLLM's log-probabilities at each token's place: those of the token and of the likeliest one."""
-    chosen = [place[token].logprob for token, place in zip(tokens, places, strict=True)]
-    best = [max(each.logprob for each in place.values()) for place in places]
+    chosen = [options[token].logprob for token, options in zip(tokens, places, strict=True)]
+    best = [max(option.logprob for option in options.values()) for options in places]
     return Likelihood(tuple(chosen), chosen == best)
 
 

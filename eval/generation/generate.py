@@ -50,7 +50,7 @@ def generate(
     done, known = answers.completions, answers.likelihoods
     wanted: list[Prompted | Asked[Request]] = [*prompts, *evaluation.asked(Request)]
     rows = evaluation.asked(ScoredRow)
-    if all(each.key in done for each in wanted) and all(each.key in known for each in rows):
+    if all(question.key in done for question in wanted) and all(row.key in known for row in rows):
         return done
     settings = engine_settings(evaluation, prompts)
     tuned = [ModelUnderTest("", None), *(model for model in evaluation.models if model.adapter)]
@@ -70,13 +70,13 @@ def generate(
             pass_canary_gate(evaluation, engine, tuned, reference, say)
         say("generating")
         for chunk in pending_chunks(wanted, done, engine.chunk):
-            completions = engine.generate([each.request for each in chunk], progress)
-            found = {each.key: completion for each, completion in zip(chunk, completions, strict=True)}
-            store_chunk(evaluation.generations, found)
-            done.update(found)
+            completions = engine.generate([question.request for question in chunk], progress)
+            answered = {question.key: completion for question, completion in zip(chunk, completions, strict=True)}
+            store_chunk(evaluation.generations, answered)
+            done.update(answered)
         for chunk in pending_chunks(rows, known, engine.chunk):
-            likelihoods = engine.likelihoods([each.request for each in chunk])
-            scored = {each.key: likelihood for each, likelihood in zip(chunk, likelihoods, strict=True)}
+            likelihoods = engine.likelihoods([row.request for row in chunk])
+            scored = {row.key: likelihood for row, likelihood in zip(chunk, likelihoods, strict=True)}
             store_chunk(evaluation.likelihoods, scored)
             known.update(scored)
             progress(len(chunk))
@@ -88,7 +88,7 @@ def generate(
 def engine_settings(evaluation: Evaluation, prompts: Sequence[Prompted]) -> EngineSettings:
     """Settings that hold every adapter and the longest prompt with its completion."""
     canaries = canary_rows(evaluation, [ModelUnderTest("", None)])
-    longest = max(map(length, [*(each.request for each in prompts), *evaluation.questions, *canaries]))
+    longest = max(map(length, [*(prompt.request for prompt in prompts), *evaluation.questions, *canaries]))
     adapters = tuple({m.adapter.name: m.adapter for m in evaluation.models if m.adapter}.values())
     return EngineSettings(
         model=evaluation.model_settings["location"],
@@ -105,10 +105,10 @@ def canary_rows(evaluation: Evaluation, models: Sequence[ModelUnderTest]) -> lis
 
     In a study with none, a few of lm_eval's questions, the second half of each as a completion of the first.
     """
-    chosen = [each.examples[0] for each in spread(evaluation.evaluation_sets)]
+    chosen = [evaluation_set.examples[0] for evaluation_set in spread(evaluation.evaluation_sets)]
     rows = [(row.prompt_ids, row.completion_ids) for row in map(evaluation.renderer.render, chosen)]
     if not rows:
-        asked = [list(token_ids(each)) for each in spread(evaluation.questions)]
+        asked = [list(token_ids(question)) for question in spread(evaluation.questions)]
         rows = [(ids[: max(1, len(ids) // 2)], ids[max(1, len(ids) // 2) :]) for ids in asked]
     return [ScoredRow(tuple(prompt), tuple(end), model.adapter) for model in models for prompt, end in rows]
 
@@ -130,12 +130,12 @@ def pass_canary_gate(
     `models` begins with the base model; `reference` has the log-probabilities of `canary_rows`.
     Raises CanaryError.
     """
-    found = log_probs_of(engine.likelihoods(canary_rows(evaluation, models)))
-    rows = len(found) // len(models)
-    parts = [slice(place * rows, (place + 1) * rows) for place in range(len(models))]
+    of_engine = log_probs_of(engine.likelihoods(canary_rows(evaluation, models)))
+    rows = len(of_engine) // len(models)
+    parts = [slice(number * rows, (number + 1) * rows) for number in range(len(models))]
     base = parts[0]
     verdicts = {
-        model.name: judge(reference[base], reference[part], found[base], found[part])
+        model.name: judge(reference[base], reference[part], of_engine[base], of_engine[part])
         for model, part in zip(models[1:], parts[1:], strict=True)
     }
     record = {
@@ -166,4 +166,4 @@ def kept_verdicts(path: Path) -> dict[str, Any]:
 
 def log_probs_of(likelihoods: Sequence[Likelihood]) -> list[list[float]]:
     """The log-probabilities alone, per row and token."""
-    return [list(each.log_probs) for each in likelihoods]
+    return [list(likelihood.log_probs) for likelihood in likelihoods]

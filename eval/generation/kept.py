@@ -29,12 +29,14 @@ class Answers:
 
     def missing(self, asked: Sequence[Keyed]) -> int:
         """How many of the questions have no answer yet."""
-        return sum(each.key not in self.completions and each.key not in self.likelihoods for each in asked)
+        return sum(question.key not in self.completions and question.key not in self.likelihoods for question in asked)
 
 
 def store_chunk(folder: Path, answers: Mapping[str, Completion | Likelihood]) -> None:
     """Writes a chunk's answers as one file, named by its content, whole or not at all."""
-    text = "".join(json.dumps({"key": key} | asdict(each), ensure_ascii=False) + "\n" for key, each in answers.items())
+    text = "".join(
+        json.dumps({"key": key} | asdict(answer), ensure_ascii=False) + "\n" for key, answer in answers.items()
+    )
     name = hashlib.sha256("".join(answers).encode()).hexdigest()[:16]
     write_sealed(folder / f"{name}.jsonl", text)
 

@@ -148,12 +148,12 @@ class Evaluation:
             for question in self.questions
             if isinstance(question, kind)
         ]
-        return [Asked(question, key) for key, question in {self.key(each): each for each in put}.items()]
+        return [Asked(question, key) for key, question in {self.key(question): question for question in put}.items()]
 
     @property
     def languages(self) -> tuple[str, ...]:
         """All languages tested: those between which completions are told apart."""
-        return tuple(dict.fromkeys(each.language for each in self.evaluation_sets))
+        return tuple(dict.fromkeys(evaluation_set.language for evaluation_set in self.evaluation_sets))
 
     @property
     def generations(self) -> Path:
@@ -175,7 +175,7 @@ def seed_of(prompt_ids: Sequence[int], sample: int) -> int:
 def pending_chunks(asked: Sequence[AnyKeyed], done: Container[str], size: int) -> list[list[AnyKeyed]]:
     """The fixed chunks of all that is asked, less what is done."""
     chunks = (asked[start : start + size] for start in range(0, len(asked), size))
-    unfinished = ([each for each in chunk if each.key not in done] for chunk in chunks)
+    unfinished = ([question for question in chunk if question.key not in done] for chunk in chunks)
     return [chunk for chunk in unfinished if chunk]
 
 

@@ -100,7 +100,7 @@ def sample_rows(judged: pl.DataFrame, predictions: pl.DataFrame, cell: str) -> p
 
 
 def header(
-    origin: Origin, cell: str, adapter: str | None, task: str, rows: pl.DataFrame, found: EvalResults
+    origin: Origin, cell: str, adapter: str | None, task: str, rows: pl.DataFrame, outcome: EvalResults
 ) -> EvalLog:
     """A log without its samples: what was evaluated how, and what came out."""
     base = origin.base_identity
@@ -125,7 +125,7 @@ def header(
         packages=dict(origin.packages),
         metadata={"study": origin.study, "cell": cell},
     )
-    return EvalLog(status="success", eval=spec, results=found)
+    return EvalLog(status="success", eval=spec, results=outcome)
 
 
 def revision(git: str | None) -> EvalRevision | None:
@@ -182,7 +182,7 @@ def sample(row: Mapping[str, Any], model: str) -> EvalSample:
         target=row["reference"] or "",
         messages=[ChatMessageUser(content=asked), *([output.message] if output else [])],
         output=output or ModelOutput(),
-        scores={each["metric"]: score(each) for each in row["scores"]},
+        scores={outcome["metric"]: score(outcome) for outcome in row["scores"]},
         metadata={"language": row["language"], "item": row["item"], "tokens": row["tokens"]},
         error=None if generated else EvalError(message=NOT_GENERATED, traceback="", traceback_ansi=""),
     )
@@ -206,8 +206,10 @@ def write_log(path: Path, log: EvalLog, samples: Iterable[EvalSample]) -> None:
     """
     summaries: list[str] = []
     with whole_file(path) as unfinished, ZipFile(unfinished, "w", ZIP_DEFLATED) as archive:
-        for each in samples:
-            archive.writestr(f"samples/{each.id}_epoch_{each.epoch}.json", each.model_dump_json(exclude_none=True))
-            summaries.append(each.summary().model_dump_json(exclude_none=True))
+        for sample in samples:
+            archive.writestr(
+                f"samples/{sample.id}_epoch_{sample.epoch}.json", sample.model_dump_json(exclude_none=True)
+            )
+            summaries.append(sample.summary().model_dump_json(exclude_none=True))
         archive.writestr("summaries.json", f"[{','.join(summaries)}]")
         archive.writestr("header.json", log.model_dump_json(exclude_none=True))

@@ -31,19 +31,19 @@ def readings(name: str, languages: Sequence[str]) -> list[NamedTask]:
     "include_base_44_japanese" include_base_44 in ja. What is left of the name is the task.
     """
     parts: list[tuple[str, str]] = PARTS.findall(name)
-    found = [canonical(part) for _, part in parts]
+    codes = [canonical(part) for _, part in parts]
     scripts = [
-        place > 0 and found[place - 1] is not None and part.title() in Locale("en").scripts
-        for place, (_, part) in enumerate(parts)
+        number > 0 and codes[number - 1] is not None and part.title() in Locale("en").scripts
+        for number, (_, part) in enumerate(parts)
     ]
     read: list[NamedTask] = []
     for language in languages:
         code = canonical(language)
-        named = [code is not None and each == code for each in found]
+        named = [code is not None and other == code for other in codes]
         rest = [
             separator + part
-            for place, (separator, part) in enumerate(parts)
-            if not (named[place] or (scripts[place] and named[place - 1]))
+            for number, (separator, part) in enumerate(parts)
+            if not (named[number] or (scripts[number] and named[number - 1]))
         ]
         if any(named) and rest:
             read.append(NamedTask(name, "".join(rest).lstrip("_-"), language))

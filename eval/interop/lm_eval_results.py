@@ -36,15 +36,15 @@ def tables(
     predictions: list[dict[str, Any]] = []
     scores: list[dict[str, Any]] = []
     for model in evaluation.models:
-        for each in asked:
-            keys = [[evaluation.key(replace(one, adapter=model.adapter)) for one in part] for part in each.questions]
-            places = [place_of(each.named, item, model) for item in each.items]
+        for chosen in asked:
+            keys = [[evaluation.key(replace(one, adapter=model.adapter)) for one in part] for part in chosen.questions]
+            places = [place_of(chosen.named, item, model) for item in chosen.items]
             if all(key in answers for part in keys for key in part):
                 given = [[answers[key] for key in part] for part in keys]
-                rows = scored(each, given)
-                predictions += [place | row for place, row in zip(places, predicted(each, given), strict=True)]
+                rows = scored(chosen, given)
+                predictions += [place | row for place, row in zip(places, predicted(chosen, given), strict=True)]
             else:
-                rows = unscored(each, NOT_GENERATED)
+                rows = unscored(chosen, NOT_GENERATED)
             scores += [place | asdict(score) for place, row in zip(places, rows, strict=True) for score in row]
     texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
     return (
@@ -74,10 +74,10 @@ def scored(asked: LmEvalSet, given: Sequence[Sequence[Answer]]) -> list[list[Sco
     """Each doc's scores by lm_eval: the numbers whose mean is its figure, the task's first metric first."""
     try:
         with as_lm_eval_does():
-            found = figures(asked, given)
+            numbers = figures(asked, given)
     except Exception as error:  # a task's code: anything
         return unscored(asked, f"lm_eval cannot score it: {in_one_line(error)}")
-    return [row or missing for row, missing in zip(found, unscored(asked, NO_NUMBER), strict=True)]
+    return [row or missing for row, missing in zip(numbers, unscored(asked, NO_NUMBER), strict=True)]
 
 
 def figures(asked: LmEvalSet, given: Sequence[Sequence[Answer]]) -> list[list[Score]]:
@@ -90,29 +90,29 @@ def figures(asked: LmEvalSet, given: Sequence[Sequence[Answer]]) -> list[list[Sc
     asked.definition.apply_filters()
     for name in asked.instances[0].filtered_resps:
         for row, instances in zip(scores, by_doc(asked), strict=True):
-            found = [each.filtered_resps[name] for each in instances]
-            values = asked.definition.process_results(instances[0].doc, found)
+            responses = [instance.filtered_resps[name] for instance in instances]
+            values = asked.definition.process_results(instances[0].doc, responses)
             kept = {metric: value for metric, value in values.items() if metric not in left_out}
-            for metric in sorted(kept, key=lambda each: order.index(each) if each in order else len(order)):
+            for metric in sorted(kept, key=lambda metric: order.index(metric) if metric in order else len(order)):
                 if isinstance(kept[metric], int | float | np.number):
-                    row.append(one_score(asked, metric_name(metric, name), float(kept[metric]), found))
+                    row.append(one_score(asked, metric_name(metric, name), float(kept[metric]), responses))
     return scores
 
 
 def by_doc(asked: LmEvalSet) -> list[list[Instance]]:
     """The instances of each doc, in lm_eval's order."""
     grouped: list[list[Instance]] = [[] for _ in asked.items]
-    for instance in sorted(asked.instances, key=lambda each: each.idx):
+    for instance in sorted(asked.instances, key=lambda instance: instance.idx):
         assert instance.doc_id is not None
         grouped[instance.doc_id].append(instance)
     return grouped
 
 
-def one_score(asked: LmEvalSet, metric: str, value: float, found: Sequence[Any]) -> Score:
+def one_score(asked: LmEvalSet, metric: str, value: float, responses: Sequence[Any]) -> Score:
     """A figure of lm_eval's, with what its filters took for the answer where models write one."""
     if not math.isfinite(value):
         return Score(metric, None, asked.version, reason=NO_NUMBER)
-    answer = found[0] if isinstance(found[0], str) else None
+    answer = responses[0] if isinstance(responses[0], str) else None
     return Score(metric, value, asked.version, answer, reason=NO_ANSWER if answer == NO_MATCH else None)
 
 
@@ -120,7 +120,7 @@ def response(instance: Instance, answers: Sequence[Answer]) -> Any:
     """The answers as lm_eval wants them: a text, a log-probability, or one and whether it is greedy."""
     if instance.request_type == "generate_until":
         return completed(answers[0]).text
-    total = sum(sum(likely(each).log_probs) for each in answers)
+    total = sum(sum(likely(answer).log_probs) for answer in answers)
     return (total, likely(answers[0]).greedy) if instance.request_type == "loglikelihood" else total
 
 
@@ -138,17 +138,17 @@ def likely(answer: Answer) -> Likelihood:
 
 def predicted(asked: LmEvalSet, given: Sequence[Sequence[Answer]]) -> list[dict[str, Any]]:
     """Of each doc what was asked, and what the model wrote, or which option is likeliest to it."""
-    answers = {id(instance): each for instance, each in zip(asked.instances, given, strict=True)}
+    answers = {id(instance): replies for instance, replies in zip(asked.instances, given, strict=True)}
     rows: list[dict[str, Any]] = []
     for instances in by_doc(asked):
         first = instances[0]
-        options = [str(each.args[-1]).strip() for each in instances]
+        options = [str(instance.args[-1]).strip() for instance in instances]
         row: dict[str, Any] = {"prompt": first.args[0], "reference": reference(asked.definition, first.doc, options)}
         if first.request_type == "generate_until":
             written = completed(answers[id(first)][0])
             row |= {"completion": written.text, "tokens": written.tokens, "finish": written.finish}
         else:
-            row |= likeliest(options, [[likely(one) for one in answers[id(each)]] for each in instances])
+            row |= likeliest(options, [[likely(one) for one in answers[id(instance)]] for instance in instances])
         rows.append(row)
     return rows
 
@@ -156,7 +156,7 @@ def predicted(asked: LmEvalSet, given: Sequence[Sequence[Answer]]) -> list[dict[
 def likeliest(options: Sequence[str], given: Sequence[Sequence[Likelihood]]) -> dict[str, Any]:
     """The likeliest of the options, with the log-probabilities of all."""
     totals = [sum(sum(part.log_probs) for part in parts) for parts in given]
-    best = max(range(len(totals)), key=lambda place: totals[place])
+    best = max(range(len(totals)), key=lambda number: totals[number])
     shown = "; ".join(f"{option} {total:.4f}" for option, total in zip(options, totals, strict=True))
     tokens = sum(len(part.log_probs) for part in given[best])
     return {"completion": f"{options[best]} ({shown})", "tokens": tokens, "finish": "log-probabilities"}
@@ -166,5 +166,5 @@ def reference(definition: Definition, doc: Mapping[str, Any], options: Sequence[
     """What would be right: a text, or the option that is."""
     target = (definition.doc_to_text if getattr(definition, "multiple_input", 0) else definition.doc_to_target)(doc)
     chosen = target if isinstance(target, list) else [target]
-    named = [options[each] if isinstance(each, int) and each < len(options) else str(each) for each in chosen]
+    named = [options[option] if isinstance(option, int) and option < len(options) else str(option) for option in chosen]
     return " | ".join(named)

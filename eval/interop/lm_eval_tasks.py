@@ -83,7 +83,7 @@ class Catalogue:
         if name in self._known:
             return Path(self._known[name])
         if name in manager.task_index:
-            members = sorted(members_of(name, manager), key=lambda each: (not readings(each, languages), each))
+            members = sorted(members_of(name, manager), key=lambda member: (not readings(member, languages), member))
             shown = ", ".join(members[:SHOWN]) + (", …" if len(members) > SHOWN else "")
             raise LmEvalError(f"{name!r} is a group of {len(members)} tasks; name those you want: {shown}")
         near = difflib.get_close_matches(name, [*self.own, *self._known], n=SHOWN)
@@ -102,8 +102,8 @@ def members_of(name: str, manager: TaskManager) -> set[str]:
     if entry is None or name in manager.all_subtasks:
         return {name}
     listed = entry.cfg.get("task", []) if entry.cfg else entry.tags
-    inner = [each if isinstance(each, str) else each.get("task", each.get("group")) for each in listed]
-    return {member for each in inner if isinstance(each, str) for member in members_of(each, manager)}
+    inner = [entry if isinstance(entry, str) else entry.get("task", entry.get("group")) for entry in listed]
+    return {member for entry in inner if isinstance(entry, str) for member in members_of(entry, manager)}
 
 
 @contextmanager
@@ -124,10 +124,10 @@ def load(path: Path) -> Definition:
     """A task with its data. Raises LmEvalError if that cannot be had, or if the task is none for us."""
     try:
         with as_lm_eval_does():
-            found: dict[str, Definition] = {**TaskManager(include_defaults=False).load([str(path)])["tasks"]}
+            loaded: dict[str, Definition] = {**TaskManager(include_defaults=False).load([str(path)])["tasks"]}
     except Exception as error:  # a task's code and its data's: anything
         raise LmEvalError(f"lm_eval cannot load it: {in_one_line(error)}") from None
-    (definition,) = found.values()
+    (definition,) = loaded.values()
     if getattr(definition, "MULTIMODAL", False):
         raise LmEvalError("its prompts are not text alone")
     if getattr(definition, "UNSAFE_CODE", False):
@@ -167,19 +167,22 @@ def chosen_items(docs: Mapping[str, Sequence[Mapping[str, Any]]], limit: int) ->
     for columns in ITEM_COLUMNS:
         ids = {language: identities(of_language, columns) for language, of_language in docs.items()}
         first, *others = ids.values()
-        common = [each for each in first if all(each in other for other in others)]
+        common = [item for item in first if all(item in other for other in others)]
         if common and len(common) >= min(limit, *map(len, docs.values())):
             wanted = set(common[:limit])
-            return {language: {place: item for item, place in places.items() if item in wanted}
+            return {language: {position: item for item, position in places.items() if item in wanted}
                     for language, places in ids.items()}  # fmt: skip
-    return {language: {place: str(place) for place in range(min(limit, len(each)))} for language, each in docs.items()}
+    return {
+        language: {position: str(position) for position in range(min(limit, len(listed)))}
+        for language, listed in docs.items()
+    }
 
 
 def identities(docs: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> dict[str, int]:
     """Item → its place, by the columns; empty if they are not there, or tell no item from another."""
     if not all(column in doc for doc in docs for column in columns):
         return {}
-    places = {" ".join(str(doc[column]) for column in columns): place for place, doc in enumerate(docs)}
+    places = {" ".join(str(doc[column]) for column in columns): position for position, doc in enumerate(docs)}
     return places if len(places) == len(docs) else {}
 
 
@@ -217,13 +220,14 @@ class LmEvalSet:
     @property
     def texts(self) -> list[Example]:
         """What each doc says, as examples that training must not see: every field long enough to tell texts apart."""
-        docs: dict[int, Mapping[str, Any]] = {each.doc_id: each.doc for each in self.instances}  # pyright: ignore[reportAssignmentType]
+        docs: dict[int, Mapping[str, Any]] = {instance.doc_id: instance.doc for instance in self.instances}  # pyright: ignore[reportAssignmentType]
         return [
             Example(
-                id=f"{self.named.name}/{self.items[place]}", item_id=f"{VERSION}/{self.named.name}/{self.items[place]}",
+                id=f"{self.named.name}/{self.items[number]}",
+                item_id=f"{VERSION}/{self.named.name}/{self.items[number]}",
                 task=self.named.task, language=self.named.language, prompt=text, target="",
             )
-            for place, doc in docs.items()
+            for number, doc in docs.items()
             for text in doc.values()
             if isinstance(text, str) and len(text) >= TELLING
         ]  # fmt: skip
@@ -263,7 +267,7 @@ def ask(
         raise
     except Exception as error:  # a task's code: anything
         raise LmEvalError(f"lm_eval cannot build its prompts: {in_one_line(error)}") from None
-    in_order = tuple(items[place] for place in places)
+    in_order = tuple(items[position] for position in places)
     return LmEvalSet(named, definition, in_order, tuple(definition.instances), questions, encoder.cut)
 
 

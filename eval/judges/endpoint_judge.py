@@ -161,8 +161,8 @@ class EndpointJudge:
         self, client: AsyncOpenAI, waiting: Iterator[tuple[int, str]], arrived: Arrived, progress: Progress
     ) -> None:
         """Asks one question after the other, of those that no other worker has taken."""
-        for place, question in waiting:
-            arrived([(place, await self._reply(client, question))])
+        for number, question in waiting:
+            arrived([(number, await self._reply(client, question))])
             progress(1)
 
     async def _reply(self, client: AsyncOpenAI, question: str) -> Reply:

@@ -44,14 +44,14 @@ class EngineJudge:
         longest = self.context - self.max_tokens
         message = "judge failed: the question has {} tokens, and with {} for the reply the judge can read {}"
         too_long = [
-            (place, Reply(None, problem=message.format(len(ids), self.max_tokens, longest)))
-            for place, ids in enumerate(rendered)
+            (number, Reply(None, problem=message.format(len(ids), self.max_tokens, longest)))
+            for number, ids in enumerate(rendered)
             if len(ids) > longest
         ]
         if too_long:
             arrived(too_long)
             progress(len(too_long))
-        fitting = [(place, ids) for place, ids in enumerate(rendered) if len(ids) <= longest]
+        fitting = [(number, ids) for number, ids in enumerate(rendered) if len(ids) <= longest]
         if not fitting:
             return
         engine = self.start_engine(max(len(ids) for _, ids in fitting) + self.max_tokens)
@@ -63,8 +63,8 @@ class EngineJudge:
                 for (_, ids), completion in zip(chunk, completions, strict=True):
                     self.spending.count(len(ids), completion.tokens)
                 arrived(
-                    (place, Reply(completion.text, completion.finish, len(ids), completion.tokens))
-                    for (place, ids), completion in zip(chunk, completions, strict=True)
+                    (number, Reply(completion.text, completion.finish, len(ids), completion.tokens))
+                    for (number, ids), completion in zip(chunk, completions, strict=True)
                 )
         finally:
             engine.close()

@@ -144,18 +144,18 @@ class ReplyStore:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Reply]:
         """The replies there are, by key."""
-        found: dict[bytes, Reply] = {}
+        replies: dict[bytes, Reply] = {}
         for start in range(0, len(keys), BATCH):
             some = keys[start : start + BATCH]
             marks = ",".join("?" * len(some))
             query = f"SELECT key, reply, finish, prompt_tokens, completion_tokens FROM replies WHERE key IN ({marks})"
-            found |= {key: Reply(*columns) for key, *columns in self.connection.execute(query, some)}
-        return found
+            replies |= {key: Reply(*columns) for key, *columns in self.connection.execute(query, some)}
+        return replies
 
     def add(self, judge: str, replies: Mapping[bytes, Reply]) -> None:
         """Keeps replies, all of them or none."""
-        rows = [(key, judge, each.text, each.finish, each.prompt_tokens, each.completion_tokens)
-                for key, each in replies.items()]  # fmt: skip
+        rows = [(key, judge, reply.text, reply.finish, reply.prompt_tokens, reply.completion_tokens)
+                for key, reply in replies.items()]  # fmt: skip
         with self.connection:
             self.connection.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", rows)
 
@@ -172,21 +172,21 @@ def replies_of(
 
     A failure is not kept. `progress` is told of every different question. Raises JudgeError.
     """
-    keys = {each: key_of(judge, each) for each in questions}
+    keys = {question: key_of(judge, question) for question in questions}
     known = store.find(list(keys.values()))
-    replies = {each: known[key] for each, key in keys.items() if key in known}
+    replies = {question: known[key] for question, key in keys.items() if key in known}
     judge.spending.kept += sum(
-        (judge.spending.cost(each.prompt_tokens, each.completion_tokens) for each in replies.values()), Decimal(0)
+        (judge.spending.cost(reply.prompt_tokens, reply.completion_tokens) for reply in replies.values()), Decimal(0)
     )
-    missing = [each for each in keys if each not in replies]
+    missing = [question for question in keys if question not in replies]
     kept = len(replies)
     if kept:
         progress(kept)  # not of nothing: the time left is reckoned from the first progress on
 
     def arrived(pairs: Iterable[tuple[int, Reply]]) -> None:
-        found = {missing[place]: reply for place, reply in pairs}
-        store.add(judge.name, {keys[each]: reply for each, reply in found.items() if reply.text is not None})
-        replies.update(found)
+        new = {missing[number]: reply for number, reply in pairs}
+        store.add(judge.name, {keys[question]: reply for question, reply in new.items() if reply.text is not None})
+        replies.update(new)
 
     if missing:
         judge.ask(missing, arrived, progress)
@@ -225,8 +225,8 @@ class Judged:
 def questions_of(cases: Sequence[Case]) -> list[Question]:
     """All that the judge must be asked: a rating, and a comparison in both orders where there is an opponent."""
     return [
-        Question(place, metric, order, question(case, order))
-        for place, case in enumerate(cases)
+        Question(number, metric, order, question(case, order))
+        for number, case in enumerate(cases)
         for metric in metrics_of(case)
         for order in case.orders(metric)
     ]
@@ -241,15 +241,18 @@ def judge_cases(
     cases: Sequence[Case], questions: Sequence[Question], judge: Judge, store: ReplyStore, progress: Progress
 ) -> Judged:
     """The judge's scores of the cases from its replies to `questions_of(cases)`. Raises JudgeError."""
-    replies, kept = replies_of(judge, [each.text for each in questions], store, progress)
-    judgements = [Judgement(each, replies[each.text], verdict_of(each, replies[each.text])) for each in questions]
+    replies, kept = replies_of(judge, [question.text for question in questions], store, progress)
+    judgements = [
+        Judgement(question, replies[question.text], verdict_of(question, replies[question.text]))
+        for question in questions
+    ]
     verdicts: dict[tuple[int, str], list[Verdict]] = {}
-    for each in judgements:
-        verdicts.setdefault((each.question.place, each.question.metric), []).append(each.verdict)
+    for judgement in judgements:
+        verdicts.setdefault((judgement.question.place, judgement.question.metric), []).append(judgement.verdict)
     scorers = {RATING: score_rating, WIN_RATE: score_comparison}
     scores = [
-        [scorers[metric](case, verdicts.get((place, metric), []), version_of(judge)) for metric in metrics_of(case)]
-        for place, case in enumerate(cases)
+        [scorers[metric](case, verdicts.get((number, metric), []), version_of(judge)) for metric in metrics_of(case)]
+        for number, case in enumerate(cases)
     ]
     return Judged(scores, judgements, kept)
 

@@ -153,30 +153,30 @@ NOT_ONE = "more than one {}"
 
 def parse_rating(reply: str) -> int | str:
     """The rating that a reply ends with, 1 to 5; or, as text, why there is none."""
-    found = last_verdict(reply, ("rating", "score"))
-    if not found:
+    ratings = last_verdict(reply, ("rating", "score"))
+    if not ratings:
         return "no line with a rating"
-    if len(found) > 1:
+    if len(ratings) > 1:
         return NOT_ONE.format("rating")
-    match = RATED.fullmatch(found[0])
+    match = RATED.fullmatch(ratings[0])
     if match is None:
-        return f"no clear rating in {found[0].strip()[:60]!r}"
+        return f"no clear rating in {ratings[0].strip()[:60]!r}"
     rating, decimals, scale = match.groups()
     if int(decimals or 0) or (scale and int(scale) != HIGHEST) or not LOWEST <= int(rating) <= HIGHEST:
-        return f"{found[0].strip()[:60]!r} is not a whole number from {LOWEST} to {HIGHEST}"
+        return f"{ratings[0].strip()[:60]!r} is not a whole number from {LOWEST} to {HIGHEST}"
     return int(rating)
 
 
 def parse_verdict(reply: str) -> float | str:
     """WIN if the reply ends with A, LOSS if with B, TIE; or, as text, why there is no verdict."""
-    found = last_verdict(reply, ("verdict",))
-    if not found:
+    decisions = last_verdict(reply, ("verdict",))
+    if not decisions:
         return "no line with a verdict"
-    if len(found) > 1:
+    if len(decisions) > 1:
         return NOT_ONE.format("verdict")
-    match = DECIDED.fullmatch(found[0])
+    match = DECIDED.fullmatch(decisions[0])
     if match is None:
-        return f"no clear verdict in {found[0].strip()[:60]!r}"
+        return f"no clear verdict in {decisions[0].strip()[:60]!r}"
     letter, _, rest = match.groups()
     decided = letter.upper() if letter else "tie"
     if any(other.group() != decided for other in re.finditer(r"\b(?:A|B|tie)\b", rest or "")):
@@ -193,8 +193,8 @@ def last_verdict(reply: str, keys: Sequence[str]) -> list[str]:
     lines = [line for line in SENTENCE_THEN_VERDICT.sub("\n", said).splitlines() if line.strip()]
     block = re.search(r"```(?:json)?\s*(\{[^`]*\})\s*```$", said)
     for text in (said, block[1] if block else "", lines[-1] if lines else ""):
-        if (found := in_json(text, keys)) is not None:
-            return found
+        if (values := in_json(text, keys)) is not None:
+            return values
     for line in reversed(lines):
         match = VERDICT_LINE.fullmatch(line)
         if match and match["key"].lower() in keys and line.count('"') % 2 == 0:
@@ -210,8 +210,8 @@ def in_json(text: str, keys: Sequence[str]) -> list[str] | None:
         return None
     if not text.lstrip().startswith("{"):
         return None
-    found = {str(value) for key, value in pairs if key.lower() in keys}
-    return sorted(found) or None
+    values = {str(value) for key, value in pairs if key.lower() in keys}
+    return sorted(values) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +227,10 @@ def read(reply: str, order: Order, cut_off: bool) -> Verdict:
     """What a reply says of the response. Of one that was cut off, the line it was cut off in is left out."""
     if cut_off:
         reply = reply[: reply.rfind("\n") + 1]
-    found = parse_rating(reply) if order == "pointwise" else parse_verdict(reply)
-    if isinstance(found, str):
-        return Verdict(None, f"unparsable: {'cut off, with ' if cut_off else ''}{found}")
-    return Verdict(1 - found if order == "B/A" else float(found))
+    verdict = parse_rating(reply) if order == "pointwise" else parse_verdict(reply)
+    if isinstance(verdict, str):
+        return Verdict(None, f"unparsable: {'cut off, with ' if cut_off else ''}{verdict}")
+    return Verdict(1 - verdict if order == "B/A" else float(verdict))
 
 
 def score_rating(case: Case, verdicts: Sequence[Verdict], version: str) -> Score:
@@ -253,12 +253,14 @@ def score_comparison(case: Case, verdicts: Sequence[Verdict], version: str) -> S
     if not verdicts:
         reason = None if case.response.strip() else "empty response"
         return Score(WIN_RATE, plain_comparison(case), version, answer="plain without a judge", reason=reason)
-    problems = [f"{order}: {each.problem}" for order, each in zip(BOTH_ORDERS, verdicts, strict=True) if each.problem]
+    problems = [
+        f"{order}: {verdict.problem}" for order, verdict in zip(BOTH_ORDERS, verdicts, strict=True) if verdict.problem
+    ]
     if problems:
         return Score(WIN_RATE, None, version, reason="; ".join(problems))
-    values = {each.value for each in verdicts}
+    values = {verdict.value for verdict in verdicts}
     names = {WIN: "win", TIE: "tie", LOSS: "loss"}
-    answer = ", ".join(names[each.value] for each in verdicts if each.value is not None)
+    answer = ", ".join(names[verdict.value] for verdict in verdicts if verdict.value is not None)
     return Score(WIN_RATE, values.pop() if len(values) == 1 else TIE, version, answer=answer)
 
 

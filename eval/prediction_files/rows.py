@@ -16,6 +16,7 @@ from eval.judges.wording import Case
 from eval.prediction_files.file import BadRow, PredictionFile, Repeats, Row
 from eval.scorers.answers import reference_value
 from eval.scorers.constraints import constraints_problem
+from eval.scorers.ifeval import constraints_from_ifeval
 from eval.scorers.language import DEFAULT, Identifier
 from eval.scorers.locales import base_of
 from eval.scorers.score import Score
@@ -203,10 +204,15 @@ def _needs_texts(known: dict[str, Any]) -> str | None:
 
 
 def _needs_constraints(known: dict[str, Any]) -> str | None:
+    names, kwargs = known["instruction_id_list"], known["kwargs"]
+    if known["constraints"] is None and isinstance(names, list) and isinstance(kwargs, list):
+        known["constraints"] = constraints_from_ifeval(names, kwargs)
     constraints = known["constraints"]
     if not isinstance(constraints, list) or not all(isinstance(one, dict) for one in constraints):
-        return "constraints missing, or not a list of objects"
-    return constraints_problem(constraints) if constraints else None
+        return "constraints missing, or not a list of objects; or instruction_id_list and kwargs, as IFEval has them"
+    if not constraints:
+        return None
+    return constraints_problem(constraints, known["language"])
 
 
 def _needs_nothing(known: dict[str, Any]) -> str | None:
@@ -226,7 +232,7 @@ NEEDED: Mapping[ScoredTask, tuple[str, ...]] = {
     "math": (*EVERY_ROW, "reference"),
     "math-lm-eval": (*EVERY_ROW, "reference"),
     "summarization": (*EVERY_ROW, "reference"),
-    "instructions": (*EVERY_ROW, "constraints"),
+    "instructions": EVERY_ROW,
     "language": EVERY_ROW,
 }
 """The keys of which a file must have columns."""

@@ -148,7 +148,7 @@ SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], Among], Sequence[Score]]]
         row,
         lambda reference: score_summary(row["prediction"], reference, row["source"] or "", base_of(row["language"])),
     ),
-    "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"]),
+    "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"], row["language"]),
     "language": lambda row, among: score_language(
         row["prediction"], base_of(row["language"]), among.candidates, among.identifier
     ),

@@ -60,7 +60,7 @@ def with_finite_figures(page: Page) -> Page:
 
 def drawn(shown: Gallery) -> dict[str, bytes]:
     """Every picture as SVG, PNG and PDF, by file name; one that cannot be drawn is noted in `broken`."""
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for picture in (picture for pictures in shown.pictures.values() for picture in pictures):
         try:
             svg = as_svg(shown.whole(picture))
@@ -68,8 +68,8 @@ def drawn(shown: Gallery) -> dict[str, bytes]:
         except Exception as error:  # Vega's, whatever they are: the other pictures are worth having
             shown.broken[picture.name] = " ".join(str(error).split())[:300]
             continue
-        found |= {f"{picture.name}.{ending}": content for ending, content in files.items()}
-    return found
+        contents |= {f"{picture.name}.{ending}": content for ending, content in files.items()}
+    return contents
 
 
 def write_folder(folder: Path, contents: dict[str, bytes]) -> None:

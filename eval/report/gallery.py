@@ -64,50 +64,52 @@ class Gallery:
     def whole(self, picture: Picture) -> dict[str, Any]:
         """The picture as Vega-Lite with its data inside, of the metric it begins with alone."""
         data = self.data[picture.data]
-        metric = next((each["value"] for each in picture.spec.get("params", []) if each["name"] == "metric"), None)
+        metric = next(
+            (parameter["value"] for parameter in picture.spec.get("params", []) if parameter["name"] == "metric"), None
+        )
         rows = data if metric is None else data.filter(pl.col("metric") == metric)
         return picture.spec | {"datasets": {picture.data: rows.to_dicts()}}
 
 
 def gallery(page: Page) -> Gallery:
     """All tables and pictures of a study."""
-    found = Gallery(tuple(metric_tables(page.summary, page.groups, page.names)), {"": ()}, {})
+    shown = Gallery(tuple(metric_tables(page.summary, page.groups, page.names)), {"": ()}, {})
     grid = Grid(page.names, scale_of(page), tuple(dict.fromkeys(all_series(page))))
     groups = groups_shown(page.groups)
-    overview = overview_rows(page, found.primary, groups)
+    overview = overview_rows(page, shown.primary, groups)
     tasks = overview["task"].unique(maintain_order=True).to_list()
-    found.data["overview"] = overview
-    found.pictures[""] = (overview_picture(grid, set(overview["kind"]), groups, tasks),)
+    shown.data["overview"] = overview
+    shown.pictures[""] = (overview_picture(grid, set(overview["kind"]), groups, tasks),)
     losses = loss_rows(page)
     if losses.height:
-        found.data["losses"] = losses
-        found.pictures[""] += (
+        shown.data["losses"] = losses
+        shown.pictures[""] += (
             loss_picture(losses["cell"].unique(maintain_order=True).to_list(), grid.scale is not None),
         )
-    for table in found.primary:
-        found.pictures[table.task] = tuple(_of_task(found, page, table, grid))
-    return found
+    for table in shown.primary:
+        shown.pictures[table.task] = tuple(_of_task(shown, page, table, grid))
+    return shown
 
 
-def _of_task(found: Gallery, page: Page, table: TaskTable, grid: Grid) -> Iterator[Picture]:
+def _of_task(shown: Gallery, page: Page, table: TaskTable, grid: Grid) -> Iterator[Picture]:
     """The pictures of one task, as far as there is something to see in them; adds their data."""
     task, metric, languages = table.task, table.metric, headings(page, table)
     rows = figure_rows(page, task)
-    found.data[task] = rows
+    shown.data[task] = rows
     yield curves_picture(task, metric, grid, set(rows["kind"]), languages)
     compared = compared_with(page, page.summary.filter(pl.col("task") == task))
     yield heatmap_picture(task, metric, grid, table.labels, compared, reach_by_metric(rows))
-    pairs = pair_rows(found.of(task))
+    pairs = pair_rows(shown.of(task))
     if pairs.height:
-        found.data[f"{task}-pairs"] = pairs
+        shown.data[f"{task}-pairs"] = pairs
         yield scatter_picture(task, metric, grid)
-    passes = next((each for each in found.of(task) if each.metric == LANGUAGE_PASS), None)
+    passes = next((table for table in shown.of(task) if table.metric == LANGUAGE_PASS), None)
     if passes:
-        found.data[f"{task}-confusion"] = confusion_rows(passes, list(languages))
+        shown.data[f"{task}-confusion"] = confusion_rows(passes, list(languages))
         yield confusion_picture(task, grid, languages)
     matrix = pl.DataFrame() if page.transfer is None else transfer_rows(page.transfer.transfer.filter(task=task))
     if matrix.height:
-        found.data[f"{task}-transfer"] = matrix
+        shown.data[f"{task}-transfer"] = matrix
         sources, targets = (matrix[name].unique(maintain_order=True).to_list() for name in ("source", "target"))
         yield transfer_picture(task, sources, targets, reach_of(matrix))
 

@@ -125,35 +125,38 @@ def section(page: Page, gallery: Gallery, task: str) -> Section:
     tables = gallery.of(task)
     single = [tables[0].figure(cell, language) for cell in tables[0].rows for language in page.groups.all]
     figures = [figure for figure in single if figure]
-    no_answer, unscored = sum(each.no_answer for each in figures), sum(each.unscored for each in figures)
+    no_answer, unscored = sum(figure.no_answer for figure in figures), sum(figure.unscored for figure in figures)
     return Section(task, tables, gallery.pictures[task], no_answer, unscored)
 
 
-def best_by_task(found: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:
+def best_by_task(bests: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:
     """Task → group → the best cell."""
-    tasks = dict.fromkeys(each.task for each in found)
-    return {task: {each.group: each for each in found if each.task == task} for task in tasks}
+    tasks = dict.fromkeys(best.task for best in bests)
+    return {task: {best.group: best for best in bests if best.task == task} for task in tasks}
 
 
 def tables_behind(page: Page, gallery: Gallery) -> dict[str, TextTable]:
     """The figures of those pictures that are of no task's table, by the picture's name."""
-    found = {
+    tables = {
         "overview": overview_table(gallery.primary, groups_shown(page.groups), page.names),
         "losses": loss_table(page.cells),
     }
-    for picture in (each for pictures in gallery.pictures.values() for each in pictures):
+    for picture in (picture for pictures in gallery.pictures.values() for picture in pictures):
         if picture.name.endswith("-confusion"):
-            found[picture.name] = confusion_table(gallery.data[picture.data])
+            tables[picture.name] = confusion_table(gallery.data[picture.data])
         if picture.name.endswith("-transfer"):
-            found[picture.name] = transfer_table(gallery.data[picture.data])
-    return found
+            tables[picture.name] = transfer_table(gallery.data[picture.data])
+    return tables
 
 
 def islands(page: Page, gallery: Gallery, cards: Sequence[Picture], browser: Browsed) -> dict[str, Markup]:
     """Data for the page's scripts, by the id of the element that holds it."""
-    pictures = [*(picture for each in gallery.pictures.values() for picture in each), *cards]
+    pictures = [*(picture for shown in gallery.pictures.values() for picture in shown), *cards]
     held: dict[str, Any] = {
-        "charts": {each.name: {"spec": each.spec, "data": each.data, "is": each.description} for each in pictures},
+        "charts": {
+            picture.name: {"spec": picture.spec, "data": picture.data, "is": picture.description}
+            for picture in pictures
+        },
         "tables": data_columns(gallery.data),
         "themes": themes(),
         "index": browser_index(page, browser, {table.metric for table in gallery.tables}),
@@ -178,6 +181,6 @@ def browser_index(page: Page, browser: Browsed, metrics: set[str]) -> dict[str, 
             }
             for name, unit in units.items()
         },
-        "chunks": [{"name": each.name, "task": each.task, "language": each.language} for each in browser.chunks],
+        "chunks": [{"name": chunk.name, "task": chunk.task, "language": chunk.language} for chunk in browser.chunks],
         "folder": FOLDER,
     }

@@ -120,16 +120,16 @@ TOLD = [
 def _dots(grid: Grid, groups: Sequence[str] = ()) -> Any:
     """Points with their intervals, a line for each cell, or for each of its groups."""
     marks = _marks("group", groups) if groups else {}
-    place: dict[str, Any] = {"y": altair.Y("cell:N", title=None, sort=list(grid.cells))}
+    vertical: dict[str, Any] = {"y": altair.Y("cell:N", title=None, sort=list(grid.cells))}
     if groups:
-        place["yOffset"] = altair.YOffset("group:N", sort=list(groups))
+        vertical["yOffset"] = altair.YOffset("group:N", sort=list(groups))
     colour = {name: mark for name, mark in marks.items() if name == "color"}
     score = altair.X("mean:Q", title=None, scale=altair.Scale(zero=False))
     base = altair.Chart()
     spans = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-        x=altair.X("low:Q", title=None), x2="high:Q", **place, **colour
+        x=altair.X("low:Q", title=None), x2="high:Q", **vertical, **colour
     )
-    points = base.mark_point().encode(x=score, tooltip=TOLD, **place, **marks)
+    points = base.mark_point().encode(x=score, tooltip=TOLD, **vertical, **marks)
     height = {"step": 11, "for": "offset"} if groups else {"step": 16}
     return altair.layer(spans, points).properties(height=height)
 

@@ -116,9 +116,9 @@ def _chunk(task: str, language: str, items: pl.DataFrame, predictions: pl.DataFr
 
 def _aligned(ids: pl.DataFrame, table: pl.DataFrame, columns: list[str]) -> dict[str, list[Any]]:
     """The columns in the order of the ids, numbers to four decimals; a column without any entry is left out."""
-    found = ids.join(table.select("id", *columns), on="id", how="left", maintain_order="left").select(columns)
-    found = found.with_columns(pl.col(pl.Float64).round(4))
-    return {name: found[name].to_list() for name in columns if found[name].null_count() < found.height}
+    aligned = ids.join(table.select("id", *columns), on="id", how="left", maintain_order="left").select(columns)
+    aligned = aligned.with_columns(pl.col(pl.Float64).round(4))
+    return {name: aligned[name].to_list() for name in columns if aligned[name].null_count() < aligned.height}
 
 
 def safe(text: str) -> str:
@@ -126,7 +126,7 @@ def safe(text: str) -> str:
     return text.replace("<", "\\u003c")
 
 
-def scripts(found: Browsed) -> Iterator[tuple[str, str]]:
+def scripts(browser: Browsed) -> Iterator[tuple[str, str]]:
     """File name and text of every chunk to stand beside the page; none where they stand in it."""
-    if not found.inline:
-        yield from ((f"{chunk.name}.js", chunk.script) for chunk in found.chunks)
+    if not browser.inline:
+        yield from ((f"{chunk.name}.js", chunk.script) for chunk in browser.chunks)

@@ -151,7 +151,7 @@ def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | 
 
     Of equal ones it is the first.
     """
-    found: list[Best] = []
+    bests: list[Best] = []
     for table in tables:
         for group in (name for name in (groups.pivot, *groups.comparable()) if name in table.columns):
             figures = {cell: table.figure(cell, group) for cell in table.rows if cell != base}
@@ -162,8 +162,8 @@ def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | 
             figure = figures[best]
             assert figure is not None
             name = ALL_ALIKE if len(means) > 1 and len(set(means.values())) == 1 else best
-            found.append(Best(table.task, table.metric, group, name, figure, table.figure(base or "", group)))
-    return found
+            bests.append(Best(table.task, table.metric, group, name, figure, table.figure(base or "", group)))
+    return bests
 
 
 def metric_name(metric: str) -> str:

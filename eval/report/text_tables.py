@@ -24,7 +24,9 @@ def overview_table(tables: Sequence[TaskTable], groups: Sequence[str], cells: Se
     for cell in cells:
         figures = [table.figure(cell, group) for table, group in columns]
         if any(figures):
-            rows.append((cell, *(f"{each.text} ({each.interval})" if each and each.text else "" for each in figures)))
+            rows.append(
+                (cell, *(f"{figure.text} ({figure.interval})" if figure and figure.text else "" for figure in figures))
+            )
     return TextTable(("cell", *(f"{table.task}, {table.labels[group]}" for table, group in columns)), tuple(rows))
 
 
@@ -62,7 +64,7 @@ def transfer_table(rows: pl.DataFrame) -> TextTable:
 
 def transfer_tables(transfer: Transfer, languages: Sequence[str]) -> dict[str, TextTable]:
     """Title → what settings trained on one language each say, beside the matrix; none that is empty."""
-    found = {
+    tables = {
         "What each language trained on gives to others": _means_table(transfer.donors, "source"),
         "What each language gets from others trained on": _means_table(transfer.recipients, "target"),
         "Share of what training on the language itself gives": normalised_table(transfer.normalised, languages),
@@ -71,7 +73,7 @@ def transfer_tables(transfer: Transfer, languages: Sequence[str]) -> dict[str, T
             transfer.regimes, OF_MODELS in difference_headings(transfer.transfer)
         ),
     }
-    return {title: table for title, table in found.items() if table.rows}
+    return {title: table for title, table in tables.items() if table.rows}
 
 
 def _means_table(means: pl.DataFrame, by: str) -> TextTable:
@@ -215,14 +217,14 @@ def cost_table(cells: Sequence[CellFacts]) -> TextTable:
 
 def missing_table(scores: pl.DataFrame) -> TextTable:
     """What has no score, or the worst one because no answer was found, counted by task, metric and reason."""
-    place = ["task", "metric", "reason", "counted"]
+    key = ["task", "metric", "reason", "counted"]
     told = scores.filter(pl.col("value").is_null() | pl.col("reason").is_not_null()).select(
         "task", "metric", "language", "cell", pl.col("reason").fill_null("no reason given"),
         counted=pl.when(pl.col("value").is_null()).then(pl.lit("no: unscored")).otherwise(pl.lit("yes: as wrong")),
     )  # fmt: skip
     totals = _totals(scores)
     rows: list[tuple[str, ...]] = []
-    for (task, metric, reason, counted), part in told.partition_by(place, as_dict=True, maintain_order=True).items():
+    for (task, metric, reason, counted), part in told.partition_by(key, as_dict=True, maintain_order=True).items():
         count = f"{part.height:,} of {totals[task, metric]:,}"
         rows.append((str(task), metric_name(str(metric)), str(reason), str(counted), count,
                      tally(part["language"]), tally(part["cell"])))  # fmt: skip

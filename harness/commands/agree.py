@@ -46,8 +46,8 @@ def models_agree(files: Sequence[Path], columns: PairColumns, across: str) -> Mo
     def analysis(group: dict[str, str], part: pl.DataFrame) -> GroupAgreement:
         return GroupAgreement(group=group, **asdict(agreement(part, columns, across)))
 
-    found = by_group(file, pairs, columns.group, analysis)
-    return ModelsAgreement(transfer=columns.transfer, across=across, analyses=found)
+    analyses = by_group(file, pairs, columns.group, analysis)
+    return ModelsAgreement(transfer=columns.transfer, across=across, analyses=analyses)
 
 
 def show_agreement(data: ModelsAgreement) -> None:
@@ -59,20 +59,20 @@ def show_agreement(data: ModelsAgreement) -> None:
             for language, means in ranking.means.items():
                 table.add_row(language, *(f"{means[model]:+.3g}" for model in part.models))
             show_table(table)
-            for each in ranking.between:
-                line(f"  {name}, {each.one} and {each.other}: {tau_in_words(each)}")
+            for pair in ranking.between:
+                line(f"  {name}, {pair.one} and {pair.other}: {tau_in_words(pair)}")
             if not ranking.between:
                 line(f"  {name}: {len(ranking.means)} languages have no order to agree on")
             if len(ranking.between) > 1 and ranking.tau is not None:
                 line(f"  {name}, mean over pairs of {data.across}s: τ {ranking.tau:.2f}")
 
 
-def tau_in_words(found: Tau) -> str:
+def tau_in_words(tau: Tau) -> str:
     """A rank correlation with its p-value, and how many languages it is of."""
     from eval.analysis.stats import LEVEL
     from eval.report.text_tables import p_value
 
-    if found.tau is None:
-        return f"τ undefined, one ranks all {found.languages} languages alike"
-    few = f"; it cannot be below {found.least_p:.2g}" if found.least_p > LEVEL else ""
-    return f"τ {found.tau:.2f} (p {p_value(found.p)}{few}), {found.languages} languages"
+    if tau.tau is None:
+        return f"τ undefined, one ranks all {tau.languages} languages alike"
+    few = f"; it cannot be below {tau.least_p:.2g}" if tau.least_p > LEVEL else ""
+    return f"τ {tau.tau:.2f} (p {p_value(tau.p)}{few}), {tau.languages} languages"

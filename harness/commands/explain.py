@@ -54,7 +54,7 @@ def explain_transfer(file: Path, covariates: Sequence[str], columns: PairColumns
     columns = grouped(columns, table)
     problems = [] if covariates else [Problem("--on", f"got none; give columns, or {', '.join(COVARIATES)}")]
     taken = {columns.source, columns.target, columns.transfer, *columns.group}
-    free = [name for name, each in zip(table.columns, table, strict=True) if name not in taken and is_numeric(each)]
+    free = [name for name, column in zip(table.columns, table, strict=True) if name not in taken and is_numeric(column)]
     problems += [problem for name in computed for problem in covariate_problems(name, free)]
     pairs = checked(file, table, columns, given, problems)
     pairs = with_covariates(pairs, computed, columns.source, columns.target)
@@ -62,9 +62,9 @@ def explain_transfer(file: Path, covariates: Sequence[str], columns: PairColumns
     def analysis(group: dict[str, str], part: pl.DataFrame) -> GroupExplanation:
         return GroupExplanation(group=group, **asdict(explain(part, columns, covariates)))
 
-    found = by_group(file, pairs, columns.group, analysis)
+    analyses = by_group(file, pairs, columns.group, analysis)
     origins = {name: origin(name) if name in computed else "the table" for name in covariates}
-    return TransferExplanation(transfer=columns.transfer, covariates=origins, analyses=found)
+    return TransferExplanation(transfer=columns.transfer, covariates=origins, analyses=analyses)
 
 
 def is_numeric(column: pl.Series) -> bool:
@@ -86,10 +86,10 @@ def show_explanation(data: TransferExplanation) -> None:
     for title, part in shown_parts(data.transfer, data.analyses):
         line(title)
         table = plain_table("", ("covariate",), ("per SD", "p (QAP)", "p (Holm)", "alone: Spearman", "p (QAP)"))
-        for each in part.effects:
-            p_values = [f"{p:.4f}" for p in (each.p, each.p_adjusted, each.p_alone)]
-            effect, alone = f"{each.coefficient:+.3g}", f"{each.spearman:+.2f}"
-            table.add_row(each.covariate, effect, *p_values[:2], alone, p_values[2])
+        for effect in part.effects:
+            p_values = [f"{p:.4f}" for p in (effect.p, effect.p_adjusted, effect.p_alone)]
+            slope, alone = f"{effect.coefficient:+.3g}", f"{effect.spearman:+.2f}"
+            table.add_row(effect.covariate, slope, *p_values[:2], alone, p_values[2])
         show_table(table)
         sides = ", ".join(
             f"{len(names)} {side} ({' '.join(names)})"

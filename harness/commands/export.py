@@ -75,13 +75,13 @@ def origin_of(study: PlannedStudy) -> Origin:
     """What the logs say of where they come from; packages and commit are those of the export."""
     from eval.interop.inspect_logs import Origin
 
-    evaluation, tasks, found = study.recipe.evaluation, study.recipe.known_tasks, provenance()
+    evaluation, tasks, versions = study.recipe.evaluation, study.recipe.known_tasks, provenance()
     return Origin(
         study=study.recipe.study,
         base_identity=study.kept.model,
         created=datetime.fromtimestamp(StudyFolder(study.folder).scores.stat().st_mtime, UTC),
-        packages=found["packages"],
-        git=found["git"],
+        packages=versions["packages"],
+        git=versions["git"],
         sources={name: evaluation.sources.get(name, task.source) for name, task in tasks.items()},
         max_tokens={name: evaluation.decoded(name).max_tokens or task.max_tokens for name, task in tasks.items()},
         stop={name: evaluation.decoded(name).stop or () for name in tasks},

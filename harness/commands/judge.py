@@ -56,14 +56,16 @@ def judge_file(file: Path, out: Path | None, options: Mapping[str, Any]) -> Judg
         raise UserError([Problem(str(file), "holds no row that can be judged")])
     judge = made_judge(given, lambda: (engine_for("auto"), precision_for(this_device()).dtype), on_command_line)
     judged = put_to(judge, [row.case for row in good], on_command_line)
-    found = iter(judged.scores)
-    scored = [row if isinstance(row, BadRow) else scored_row(row, next(found)) for row in rows]
+    scores = iter(judged.scores)
+    scored = [row if isinstance(row, BadRow) else scored_row(row, next(scores)) for row in rows]
     tallies = Tallies()
     for row in scored:
         tallies.add(row)
     if out:
         write_rows(
-            out, scored, [(good[each.question.place].line, judgement_row(judge, each)) for each in judged.judgements]
+            out,
+            scored,
+            [(good[judgement.question.place].line, judgement_row(judge, judgement)) for judgement in judged.judgements],
         )
     return JudgedFile(**tallies.as_data(), judging=judging_summary(judge, judged))
 
@@ -91,12 +93,14 @@ def judge_settings(options: Mapping[str, Any]) -> settings.Judge:
     try:
         given = settings.Judge(**{key: value for key, value in options.items() if value is not None})
     except ValidationError as error:
-        found = [(str(each["loc"][0]), f"got {each['input']!r}; {each['msg']}") for each in error.errors()]
+        problems = [
+            (str(problem["loc"][0]), f"got {problem['input']!r}; {problem['msg']}") for problem in error.errors()
+        ]
     else:
-        found = judge_problems(given)
-        if not found:
+        problems = judge_problems(given)
+        if not problems:
             return given
-    raise UserError([Problem(on_command_line(key), message) for key, message in found])
+    raise UserError([Problem(on_command_line(key), message) for key, message in problems])
 
 
 def write_rows(out: Path, rows: Sequence[ScoredRow | BadRow], judgements: Iterable[tuple[int, dict[str, Any]]]) -> None:
@@ -108,9 +112,9 @@ def write_rows(out: Path, rows: Sequence[ScoredRow | BadRow], judgements: Iterab
     for line, judgement in judgements:
         by_place.setdefault((line, judgement["metric"]), []).append(judgement)
     written = [
-        each | {"judgements": by_place.get((row.line, each["metric"]), [])}
+        output | {"judgements": by_place.get((row.line, output["metric"]), [])}
         for row in rows
-        for each in output_rows(RATING, row)
+        for output in output_rows(RATING, row)
     ]
     try:
         write_text(out, "".join(json_text(row) + "\n" for row in written))

@@ -65,7 +65,7 @@ PairGroup = Annotated[
 
 def names_in(given: str) -> tuple[str, ...]:
     """What a list with commas names."""
-    return tuple(filter(None, (each.strip() for each in given.split(","))))
+    return tuple(filter(None, (name.strip() for name in given.split(","))))
 
 
 def _print_version(wanted: bool) -> None:

@@ -27,4 +27,6 @@ def plan_study(recipe: Path, runs: Path, cells: str | None, card: bool, as_json:
         print(plan.model_copy(update={"cards": cards} if card else {}).as_json())
     else:
         show_plan(plan)
-    show_cards(study.folder, {cell: [asdict(row) for row in card] for cell, card in cards.items()}, quietly=as_json)
+    rows = {cell: [asdict(row) for row in card] for cell, card in cards.items()}
+    seeds = {cell.name: cell.drawn_under for cell in plan.cells}
+    show_cards(study.folder, rows, seeds, quietly=as_json)

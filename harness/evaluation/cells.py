@@ -88,7 +88,9 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
         },
         identifier=study.recipe.evaluation.identifier,
         tasks=study.recipe.known_tasks,
-        questions=[question for each in study.lm_eval_sets for part in each.questions for question in part],
+        questions=[
+            question for lm_eval_set in study.lm_eval_sets for part in lm_eval_set.questions for question in part
+        ],
     )
 
 
@@ -124,7 +126,7 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
     mains = main_metrics_of(study)
     write_table(files.scores, with_main(scores, mains))
     if study.recipe.evaluation.judge:
-        judged, judgements = judge_study(study, [each for each in prompts if not each.sample], completions)
+        judged, judgements = judge_study(study, [prompt for prompt in prompts if not prompt.sample], completions)
         write_table(files.judgements, judgements)
         split = split_scores(pl.concat([scores, judged]), RATING)
         main = pl.col("metric") == RATING + SWITCH_AWARE
@@ -134,7 +136,10 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
 
 def main_metrics_of(study: Study) -> dict[str, str]:
     """Task → the metric that it is judged by: its own, lm_eval's first, or a judge's rating (arXiv 2504.16677)."""
-    mains = {each.task: study.recipe.known_tasks[each.task].metric for each in study.evaluation_sets}
+    mains = {
+        evaluation_set.task: study.recipe.known_tasks[evaluation_set.task].metric
+        for evaluation_set in study.evaluation_sets
+    }
     for asked in study.lm_eval_sets:
         mains.setdefault(asked.named.task, asked.metric)
     judge = study.recipe.evaluation.judge

@@ -45,7 +45,10 @@ def put_to(judge: Judge, cases: Sequence[Case], where: Where) -> Judged:
     questions = questions_of(cases)
     path = cache_folder() / "judge" / "replies.sqlite"
     try:
-        with ReplyStore.opened(path) as store, progress("judging", len({each.text for each in questions})) as bar:
+        with (
+            ReplyStore.opened(path) as store,
+            progress("judging", len({question.text for question in questions})) as bar,
+        ):
             judged = judge_cases(cases, questions, judge, store, bar.advance)
     except JudgeError as error:
         raise UserError([Problem(where("endpoint"), str(error))]) from None
@@ -76,15 +79,17 @@ class JudgingSummary(Result):
 
 def judging_summary(judge: Judge, judged: Judged) -> JudgingSummary:
     """What was asked and what came of it."""
-    different = {each.question.text: each for each in judged.judgements}.values()
+    different = {judgement.question.text: judgement for judgement in judged.judgements}.values()
     spending = judge.spending
     return JudgingSummary(
         judge=version_of(judge),
         questions=len(different),
         kept=judged.kept,
-        unparsable=sum(each.reply.text is not None and each.verdict.problem is not None for each in different),
-        failed=sum(each.reply.text is None for each in different),
-        problems=dict(Counter(filter(None, (each.verdict.problem for each in different))).most_common()),
+        unparsable=sum(
+            judgement.reply.text is not None and judgement.verdict.problem is not None for judgement in different
+        ),
+        failed=sum(judgement.reply.text is None for judgement in different),
+        problems=dict(Counter(filter(None, (judgement.verdict.problem for judgement in different))).most_common()),
         prompt_tokens=spending.prompt_tokens,
         reply_tokens=spending.completion_tokens,
         usd=float(spending.spent) if spending.price else None,
@@ -130,28 +135,32 @@ def judge_study(
     if given.against is not None:
         given = given.model_copy(update={"against": name_of(study.cells, given.against)})
     judge = made_judge(given, lambda: (study.engine, study.precision.dtype), in_recipe)
-    wanted = [each for each in prompts if each.example.task in given.tasks]
-    written = [each for each in wanted if each.key in completions]
-    opponents = {key_of(each.example): completions[each.key].text for each in written
-                 if each.model.name == given.against}  # fmt: skip
+    wanted = [prompt for prompt in prompts if prompt.example.task in given.tasks]
+    written = [prompt for prompt in wanted if prompt.key in completions]
+    opponents = {key_of(prompt.example): completions[prompt.key].text for prompt in written
+                 if prompt.model.name == given.against}  # fmt: skip
     cases = [
         Case(
-            instruction=instruction_of(study, each.example),
-            response=completions[each.key].text,
-            language=each.example.language,
-            reference=each.example.target,
-            opponent=opponents.get(key_of(each.example)) if each.model.name != given.against else None,
+            instruction=instruction_of(study, prompt.example),
+            response=completions[prompt.key].text,
+            language=prompt.example.language,
+            reference=prompt.example.target,
+            opponent=opponents.get(key_of(prompt.example)) if prompt.model.name != given.against else None,
         )
-        for each in written
+        for prompt in written
     ]
     judged = put_to(judge, cases, in_recipe)
-    found = iter(judged.scores)
+    judged_scores = iter(judged.scores)
     rows = [
-        place_of(each) | asdict(score)
-        for each in wanted
-        for score in with_unscored(next(found) if each.key in completions else [], each, given, version_of(judge))
+        place_of(prompt) | asdict(score)
+        for prompt in wanted
+        for score in with_unscored(
+            next(judged_scores) if prompt.key in completions else [], prompt, given, version_of(judge)
+        )
     ]
-    judgements = [place_of(written[each.question.place]) | judgement_row(judge, each) for each in judged.judgements]
+    judgements = [
+        place_of(written[judgement.question.place]) | judgement_row(judge, judgement) for judgement in judged.judgements
+    ]
     return pl.DataFrame(rows, schema=SCORES_SCHEMA), pl.DataFrame(judgements, schema=JUDGEMENTS_SCHEMA)
 
 
@@ -160,13 +169,13 @@ def key_of(example: Example) -> Key:
     return example.task, example.language, example.id
 
 
-def with_unscored(scores: Sequence[Score], each: Prompted, given: settings.Judge, version: str) -> list[Score]:
+def with_unscored(scores: Sequence[Score], prompt: Prompted, given: settings.Judge, version: str) -> list[Score]:
     """A prediction's scores, with unscored ones for what could not be put to the judge."""
-    found = {score.metric: score for score in scores}
+    scored = {score.metric: score for score in scores}
     missing = {RATING: NOT_GENERATED}
-    if given.against is not None and each.model.name != given.against:
-        missing[WIN_RATE] = f"{given.against}: {NOT_GENERATED}" if found else NOT_GENERATED
-    return [found.get(metric) or Score(metric, None, version, reason=reason) for metric, reason in missing.items()]
+    if given.against is not None and prompt.model.name != given.against:
+        missing[WIN_RATE] = f"{given.against}: {NOT_GENERATED}" if scored else NOT_GENERATED
+    return [scored.get(metric) or Score(metric, None, version, reason=reason) for metric, reason in missing.items()]
 
 
 def instruction_of(study: Study, example: Example) -> str:
@@ -178,16 +187,16 @@ def instruction_of(study: Study, example: Example) -> str:
     return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content'].strip()}" for turn in turns)
 
 
-def judgement_row(judge: Judge, each: Judgement) -> dict[str, Any]:
+def judgement_row(judge: Judge, judgement: Judgement) -> dict[str, Any]:
     """A question and its reply as plain data."""
     return {
-        "metric": each.question.metric,
-        "order": each.question.order,
+        "metric": judgement.question.metric,
+        "order": judgement.question.order,
         "judge": judge.name,
         "wording": VERSION,
-        "question": each.question.text,
-        "reply": each.reply.text,
-        "finish": each.reply.finish if each.reply.text is not None else None,
-        "verdict": each.verdict.value,
-        "problem": each.verdict.problem,
+        "question": judgement.question.text,
+        "reply": judgement.reply.text,
+        "finish": judgement.reply.finish if judgement.reply.text is not None else None,
+        "verdict": judgement.verdict.value,
+        "problem": judgement.verdict.problem,
     }

@@ -49,9 +49,9 @@ def processes_asked_for(command: list[str]) -> int:
     """The --num_processes of an `accelerate launch` command line; 1 if it is none, or does not say."""
     from accelerate.commands.launch import launch_command_parser
 
-    for place, word in enumerate(command):
-        if word == "accelerate.commands.launch" or (word == "launch" and command[place - 1].endswith("accelerate")):
-            return launch_command_parser().parse_args(command[place + 1 :]).num_processes or 1
+    for position, word in enumerate(command):
+        if word == "accelerate.commands.launch" or (word == "launch" and command[position - 1].endswith("accelerate")):
+            return launch_command_parser().parse_args(command[position + 1 :]).num_processes or 1
     return 1
 
 

@@ -49,8 +49,8 @@ def locate_model(name: str, where: str) -> tuple[str, str | None]:
     if name not in PACKAGED and folder.is_dir():
         _weights(folder, where)
         return str(folder.resolve()), None
-    found = find_model(name, None, where)
-    return found.location, found.revision
+    model = find_model(name, None, where)
+    return model.location, model.revision
 
 
 def load_tokenizer(

@@ -117,7 +117,7 @@ def located(given: settings.Judge, where: Where) -> tuple[str, str | None]:
         return locate_model(given.model, where("model"))
     except UserError as error:
         hint = f"a model behind an endpoint needs {where('endpoint')}"
-        raise UserError([Problem(each.where, f"{each.message}; {hint}") for each in error.problems]) from None
+        raise UserError([Problem(problem.where, f"{problem.message}; {hint}") for problem in error.problems]) from None
 
 
 def context_of(location: str, revision: str | None) -> int:

@@ -47,6 +47,7 @@ def _figure(
     return PlannedDetectable(
         task=task,
         group=group,
+        where=study.groups.phrase(group),
         items=items,
         clusters=clusters if clusters < items else None,
         runs=min(runs.values()),

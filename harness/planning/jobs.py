@@ -46,10 +46,10 @@ def write_jobs(study: Study, plans: Sequence[CellPlan]) -> None:
     name = f"rows-{hashlib.sha256(repr(list(places)).encode()).hexdigest()[:16]}.arrow"
     path = StudyFolder(study.folder).rows / name
     if not is_whole(path):
-        rows = (row for plan, each in zip(plans, placed, strict=True) for row in fresh_rows(study, plan, each))
+        rows = (row for plan, taken in zip(plans, placed, strict=True) for row in fresh_rows(study, plan, taken))
         write_rows(path, rows)
-    for plan, each in zip(plans, placed, strict=True):
-        job_of(study, plan, name).write(study.folder, each.order)
+    for plan, taken in zip(plans, placed, strict=True):
+        job_of(study, plan, name).write(study.folder, taken.order)
 
 
 def place_rows(plan: CellPlan, places: dict[tuple[int, bool], int]) -> Placed:
@@ -60,19 +60,19 @@ def place_rows(plan: CellPlan, places: dict[tuple[int, bool], int]) -> Placed:
     """
     training = plan.cell.recipe.training
     order = np.array(batches_by_length(plan.lengths.tokens.tolist(), training.global_batch), dtype=np.int64)
-    found: list[int] = []
+    numbers: list[int] = []
     fresh: list[int] = []
     for row, key in zip(order.tolist(), plan.lengths.content[order].tolist(), strict=True):
         if (key, True) not in places:
             fresh.append(row)
-        found.append(places.setdefault((key, True), len(places)))
+        numbers.append(places.setdefault((key, True), len(places)))
     filler = None
     if fillers := -len(order) % training.global_batch:
         shortest = int(order[np.argmin(plan.lengths.tokens[order])])
         key = (int(plan.lengths.content[shortest]), False)
         filler = None if key in places else shortest
-        found += [places.setdefault(key, len(places))] * fillers
-    return Placed(np.array(found, dtype=np.int32), np.array(fresh, dtype=np.int64), filler)
+        numbers += [places.setdefault(key, len(places))] * fillers
+    return Placed(np.array(numbers, dtype=np.int32), np.array(fresh, dtype=np.int64), filler)
 
 
 def fresh_rows(study: Study, plan: CellPlan, placed: Placed) -> Iterator[tuple[Rendering, bool]]:
@@ -123,6 +123,6 @@ def job_of(study: Study, plan: CellPlan, rows: str) -> CellJob:
         supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
         recorded={
             "prompts": study.renderer.template_hash,
-            "sources": sorted({part.origin_name for each in recipe.components for part in each.sources}),
+            "sources": sorted({part.origin_name for component in recipe.components for part in component.sources}),
         },
     )

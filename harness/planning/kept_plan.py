@@ -175,10 +175,10 @@ def keep_plan(study: Study) -> KeptPlan:
     """Keeps the plan of a study. Raises UserError if it cannot be planned."""
     cards = study.cards()
     prompts: dict[str, list[str]] = {}
-    for each in study.evaluation_sets:
-        prompts.setdefault(each.language, []).extend(example.prompt for example in each.examples)
+    for evaluation_set in study.evaluation_sets:
+        prompts.setdefault(evaluation_set.language, []).extend(example.prompt for example in evaluation_set.examples)
     ids = {language: study.renderer.ids(texts) for language, texts in prompts.items()}
-    kinds = {language: {token for text in each for token in text} for language, each in ids.items()}
+    kinds = {language: {token for text in tokens for token in text} for language, tokens in ids.items()}
     kept = KeptPlan(
         key=plan_key(study.recipe, study.raw, study.folder, study.drawing),
         model_files=stated_model(study.recipe),
@@ -186,9 +186,11 @@ def keep_plan(study: Study) -> KeptPlan:
         dtype=study.precision.dtype,
         dtype_reason=study.precision.reason,
         prompts=study.renderer.template_hash,
-        items=sum(len(each.examples) for each in study.evaluation_sets)
-        + sum(len(each.items) for each in study.lm_eval_sets),
-        fertility={name: sum(map(len, each)) / sum(map(len, prompts[name])) for name, each in ids.items()},
+        items=sum(len(evaluation_set.examples) for evaluation_set in study.evaluation_sets)
+        + sum(len(lm_eval_set.items) for lm_eval_set in study.lm_eval_sets),
+        fertility={
+            name: sum(map(len, of_language)) / sum(map(len, prompts[name])) for name, of_language in ids.items()
+        },
         token_overlap={one: {other: jaccard(kinds[one], kinds[other]) for other in kinds} for one in kinds},
         machine=machine(),
         overview=plan_of(study),
@@ -245,5 +247,5 @@ def inputs_of(recipe: Recipe) -> Iterator[Path]:
     patterns = [path for settings in recipe.sources.values() for path in (settings.files or {}).values()]
     for pattern in patterns:
         yield from sorted(map(Path, glob(pattern.replace("{language}", "*"))))  # noqa: PTH207  # it may be absolute
-    yield from (Path(each.file) for each in recipe.reference if Path(each.file).is_file())
+    yield from (Path(reference.file) for reference in recipe.reference if Path(reference.file).is_file())
     yield from map(Path, recipe.evaluation.code_files.values())

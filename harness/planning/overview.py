@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from harness.planning.plan import PlannedDifference, StudyPlan, TimeLeft
 from harness.runs.folder import StudyFolder
 
 
-def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bool) -> None:
-    """The mixture cards as tables, and as pictures in the study's folder."""
+def show_cards(
+    folder: Path, cards: Mapping[str, list[dict[str, Any]]], seeds: Mapping[str, int], quietly: bool
+) -> None:
+    """The mixture cards as tables, and as pictures in the study's folder; `seeds` are those that drew the rows."""
     if not cards:
         return
     from data_mixes.storage import write_text
@@ -26,7 +28,9 @@ def show_cards(folder: Path, cards: dict[str, list[dict[str, Any]]], quietly: bo
     for cell, card in cards.items():
         table = card_table(card)
         if not quietly:
-            shown = plain_table(f"mixture card: {cell}", table.columns[:2], table.columns[2:])
+            shown = plain_table(
+                f"mixture card: {cell}, rows drawn under seed {seeds[cell]}", table.columns[:2], table.columns[2:]
+            )
             for row in table.rows:
                 shown.add_row(*row)
             show_table(shown)
@@ -40,13 +44,13 @@ def show_plan(plan: StudyPlan) -> None:
     languages = sorted({count.language for cell in plan.cells for count in cell.counts})
     examples = plain_table(f"{plan.study}: training examples", ("cell", "task"), (*languages, "tokens", "supervised"))
     for cell in plan.cells:
-        for place, task in enumerate(sorted({count.task for count in cell.counts})):
+        for position, task in enumerate(sorted({count.task for count in cell.counts})):
             counts = {count.language: count for count in cell.counts if count.task == task}
             amounts = [str(counts[language].examples) if language in counts else "" for language in languages]
             totals = [
                 f"{sum(getattr(count, key) for count in counts.values()):,}" for key in ("tokens", "supervised_tokens")
             ]
-            examples.add_row("" if place else cell.name, task, *amounts, *totals)
+            examples.add_row("" if position else cell.name, task, *amounts, *totals)
     lengths = plain_table("", ("cell", "state"), ("epochs", "steps", "rows", "supervised tokens"))
     for cell in plan.cells:
         figures = (f"{cell.epochs:g}", f"{cell.steps:,}", f"{cell.rows:,}", f"{cell.supervised_tokens:,}")
@@ -57,22 +61,35 @@ def show_plan(plan: StudyPlan) -> None:
         if cell.also:
             line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, done once")
     show_differences(plan.differences)
+    drawn, ordered = (
+        ", ".join(map(str, sorted({getattr(cell, name) for cell in plan.cells})))
+        for name in ("drawn_under", "ordered_under")
+    )
+    line(f"Seeds: rows drawn under {plan.rows_drawn_under} {drawn}; order and weights under training.seed {ordered}")
     if plan.rows_drawn_under == "training.seed":
-        line("Rows drawn under training.seed, since this study was begun before there was a mixture.seed")
+        line("This study was begun before there was a mixture.seed, and keeps its rows")
     for shared in plan.items:
         line(str(shared))
     show_left_out(plan)
-    tested = ", ".join(dict.fromkeys(f"{each.task} ({each.items} items of {each.source})" for each in plan.evaluation))
-    in_languages = " ".join(dict.fromkeys(each.language for each in plan.evaluation))
+    tested = ", ".join(
+        dict.fromkeys(
+            f"{tested_set.task} ({tested_set.items} items of {tested_set.source})" for tested_set in plan.evaluation
+        )
+    )
+    in_languages = " ".join(dict.fromkeys(tested_set.language for tested_set in plan.evaluation))
     line(f"Base model {plan.model}, in {plan.precision.dtype}: {plan.precision.reason}")
     line(f"Generation by {plan.engine.version}: {plan.engine.reason}")
     if tested:
         line(f"Evaluation: {tested}, each in {in_languages}")
-        for each in {each.task: each for each in plan.evaluation}.values():
-            drawn = f"{each.samples} sampled at temperature {each.temperature:g}" if each.temperature else "greedy"
-            line(f"Completions of {each.task}: {drawn}, up to {each.max_tokens} tokens")
-    for task in dict.fromkeys(each.task for each in plan.evaluation):
-        there = {each.language for each in plan.evaluation if each.task == task}
+        for tested_set in {tested_set.task: tested_set for tested_set in plan.evaluation}.values():
+            drawn = (
+                f"{tested_set.samples} sampled at temperature {tested_set.temperature:g}"
+                if tested_set.temperature
+                else "greedy"
+            )
+            line(f"Completions of {tested_set.task}: {drawn}, up to {tested_set.max_tokens} tokens")
+    for task in dict.fromkeys(tested_set.task for tested_set in plan.evaluation):
+        there = {tested_set.language for tested_set in plan.evaluation if tested_set.task == task}
         lacking = [language for language in plan.languages if language not in there]
         if lacking:
             line(f"Not tested in {task}, for want of rows: {' '.join(lacking)}")
@@ -104,16 +121,16 @@ def show_time(left: TimeLeft) -> None:
 
 def show_lm_eval(plan: StudyPlan) -> None:
     """The tasks of lm_eval that models are tested on, what of their metrics is no figure of items, and what was cut."""
-    for task in dict.fromkeys(each.task for each in plan.lm_eval):
-        parts = [each for each in plan.lm_eval if each.task == task]
-        named = ", ".join(f"{each.language} ({each.name}, {each.items} items)" for each in parts)
+    for task in dict.fromkeys(part.task for part in plan.lm_eval):
+        parts = [part for part in plan.lm_eval if part.task == task]
+        named = ", ".join(f"{part.language} ({part.name}, {part.items} items)" for part in parts)
         line(f"Evaluation by lm_eval: {task}, {parts[0].metric}, in {named}")
-        lacking = [language for language in plan.languages if language not in {each.language for each in parts}]
+        lacking = [language for language in plan.languages if language not in {part.language for part in parts}]
         if lacking:
             line(f"Not tested in {task}, no task of lm_eval being named for it: {' '.join(lacking)}")
-        if left_out := list(dict.fromkeys(metric for each in parts for metric in each.left_out)):
+        if left_out := list(dict.fromkeys(metric for part in parts for metric in part.left_out)):
             line(f"Left out of {task}, not being means over items: {', '.join(left_out)}")
-        if cut := [f"{each.shortened} {each.language}" for each in parts if each.shortened]:
+        if cut := [f"{part.shortened} {part.language}" for part in parts if part.shortened]:
             line(f"Questions of {task} longer than the model takes, cut from the left: {', '.join(cut)}")
 
 
@@ -121,17 +138,18 @@ def show_differences(differences: Sequence[PlannedDifference]) -> None:
     """What differs between neighbouring cells, and a warning where it is more than one factor."""
     if not differences:
         return
-    several = sum(not each.one_factor for each in differences)
+    several = sum(not difference.one_factor for difference in differences)
     if len(differences) == 1:
         line(f"Neighbouring cells: one pair differs, in {'more than one factor' if several else 'one factor'}.")
     else:
         verdict = f"{several} of them in more than one factor" if several else "each in one factor"
         line(f"Neighbouring cells: {len(differences)} pairs differ, {verdict}.")
-    for each in differences:
-        rows = [f"+{count} {language}" for language, count in each.added.items()]
-        rows += [f"-{count} {language}" for language, count in each.removed.items()]
-        line(f"  {each.before} | {each.after}: {'; '.join(each.changes)}{more_than_one_factor(each)}")
-        line(f"    rows {', '.join(rows) or 'the same'}; {each.steps[0]} → {each.steps[1]} steps")
+    for difference in differences:
+        rows = [f"+{count} {language}" for language, count in difference.added.items()]
+        rows += [f"-{count} {language}" for language, count in difference.removed.items()]
+        changes = "; ".join(difference.changes)
+        line(f"  {difference.before} | {difference.after}: {changes}{more_than_one_factor(difference)}")
+        line(f"    rows {', '.join(rows) or 'the same'}; {difference.steps[0]} → {difference.steps[1]} steps")
 
 
 def more_than_one_factor(difference: PlannedDifference) -> str:
@@ -148,21 +166,25 @@ def show_left_out(plan: StudyPlan) -> None:
     for source in plan.sources:
         if source.report:
             line(f"{source.name}: rows left out when read: {source.report}")
-    for each in plan.dropped:
-        count = f"rows of {each.source} in {each.language}: {each.count}"
-        shown = f", e.g. {each.examples[0]}" if each.examples else ""
-        line(f"Dropped, others taken instead: {count}, {each.reason}{shown}")
-    cut = [f"{each.shortened} {each.task} {each.language}" for each in plan.evaluation if each.shortened]
+    for drop in plan.dropped:
+        count = f"rows of {drop.source} in {drop.language}: {drop.count}"
+        shown = f", e.g. {drop.examples[0]}" if drop.examples else ""
+        line(f"Dropped, others taken instead: {count}, {drop.reason}{shown}")
+    cut = [
+        f"{tested_set.shortened} {tested_set.task} {tested_set.language}"
+        for tested_set in plan.evaluation
+        if tested_set.shortened
+    ]
     if cut:
         line(f"Test prompts shortened to prompts.max_tokens: {', '.join(cut)}")
     for cell in plan.cells:
-        short = [f"{each.shortened} {each.task} {each.language}" for each in cell.counts if each.shortened]
+        short = [f"{count.shortened} {count.task} {count.language}" for count in cell.counts if count.shortened]
         if short:
             line(f"{cell.name}: texts shortened to prompts.max_tokens: {', '.join(short)}")
-        nothing = [f"{each.source} {each.variant}" for each in cell.allotments if not each.examples]
+        nothing = [f"{allotment.source} {allotment.variant}" for allotment in cell.allotments if not allotment.examples]
         if nothing:
             line(f"{cell.name}: the budget holds no whole row of {', '.join(nothing)}")
-        again = [f"{each.source} {each.variant} up to {each.repeats} times"
-                 for each in cell.allotments if each.repeats > 1]  # fmt: skip
+        again = [f"{allotment.source} {allotment.variant} up to {allotment.repeats} times"
+                 for allotment in cell.allotments if allotment.repeats > 1]  # fmt: skip
         if again:
             line(f"{cell.name}: rows repeated: {', '.join(again)}")

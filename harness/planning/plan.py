@@ -54,6 +54,10 @@ class PlannedCell(Result):
     supervised_tokens: int
     counts: tuple[LanguageCount, ...]
     """Of one epoch, per task and language."""
+    drawn_under: int
+    """The seed under which its rows are drawn: mixture.seed, or see `rows_drawn_under`."""
+    ordered_under: int
+    """The seed of their order, of the initial weights and of dropout: training.seed."""
     trained: tuple[str, ...]
     """The languages that it is trained on, of prompts and of answers."""
     allotments: tuple[PlannedRows, ...]
@@ -112,6 +116,8 @@ class PlannedDetectable(Result):
 
     task: str
     group: str
+    where: str
+    """The group in words."""
     items: int
     clusters: int | None
     runs: int
@@ -137,7 +143,7 @@ class PlannedDetectable(Result):
         )
         source = f"from the scores of {self.pilot}" if self.pilot else "from assumptions"
         sample = f"{items}, {self.runs} run{'s' if self.runs > 1 else ''} per mixture, {source}"
-        return f"Detectable in {self.task}, {self.group}, four times in five after adjustment: {told} ({sample})"
+        return f"Detectable in {self.task}, {self.where}, four times in five after adjustment: {told} ({sample})"
 
 
 class TestedByLmEval(Result):
@@ -231,8 +237,12 @@ def plan_of(study: Study) -> StudyPlan:
                 rows=len(plan.rows),
                 supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
                 counts=plan.counts,
+                drawn_under=study.drawing.seed(plan.cell),
+                ordered_under=plan.cell.recipe.training.seed,
                 trained=plan.trained_languages,
-                allotments=tuple(PlannedRows(**asdict(each), repeats=each.repeats) for each in plan.allotments),
+                allotments=tuple(
+                    PlannedRows(**asdict(allotment), repeats=allotment.repeats) for allotment in plan.allotments
+                ),
             )
             for plan in study.plans
         ),
@@ -241,35 +251,40 @@ def plan_of(study: Study) -> StudyPlan:
         items=tuple(shared_items(study.recipe, study.plans)),
         sources=tuple(sources_used(study)),
         dropped=tuple(study.dropped),
-        evaluation=tuple(
-            TestedSet(
-                task=each.task,
-                language=each.language,
-                source=tested_source(study.recipe, each.task).name,
-                items=len(each.examples),
-                shortened=study.shortened_tests[each.task, each.language],
-                max_tokens=each.max_tokens,
-                samples=each.samples,
-                temperature=each.temperature,
-                clusters=len(named) if (named := {example.cluster for example in each.examples} - {None}) else None,
-            )
-            for each in study.evaluation_sets
-        ),
+        evaluation=tuple(tested_sets(study)),
         lm_eval=tuple(
             TestedByLmEval(
-                task=each.named.task,
-                language=each.named.language,
-                items=len(each.items),
-                name=each.named.name,
-                metric=each.metric,
-                left_out=tuple(each.left_out),
-                shortened=each.cut,
-                version=each.version,
+                task=lm_eval_set.named.task,
+                language=lm_eval_set.named.language,
+                items=len(lm_eval_set.items),
+                name=lm_eval_set.named.name,
+                metric=lm_eval_set.metric,
+                left_out=tuple(lm_eval_set.left_out),
+                shortened=lm_eval_set.cut,
+                version=lm_eval_set.version,
             )
-            for each in study.lm_eval_sets
+            for lm_eval_set in study.lm_eval_sets
         ),
         notes=(*code_notes(study), *conversation_notes(study)),
     )
+
+
+def tested_sets(study: Study) -> list[TestedSet]:
+    """The test items of each task and language."""
+    return [
+        TestedSet(
+            task=tested.task,
+            language=tested.language,
+            source=tested_source(study.recipe, tested.task).name,
+            items=len(tested.examples),
+            shortened=study.shortened_tests[tested.task, tested.language],
+            max_tokens=tested.max_tokens,
+            samples=tested.samples,
+            temperature=tested.temperature,
+            clusters=len({example.cluster for example in tested.examples} - {None}) or None,
+        )
+        for tested in study.evaluation_sets
+    ]
 
 
 def code_notes(study: Study) -> list[str]:
@@ -282,7 +297,7 @@ def conversation_notes(study: Study) -> list[str]:
     """How conversations are rendered and which of their turns are learned, and what tests do otherwise."""
     used = sorted({name for plan in study.plans for name in sources_of(plan.allotments)})
     sources = [study.recipe.known_sources[name] for name in used]
-    named = [each.name for each in sources if isinstance(each, TableSource) and each.columns.conversation]
+    named = [source.name for source in sources if isinstance(source, TableSource) and source.columns.conversation]
     if not named:
         return []
     prompts, chat = study.recipe.prompts, study.renderer.template is not None
@@ -299,17 +314,17 @@ def conversation_notes(study: Study) -> list[str]:
 def differences_of(study: Study) -> Iterator[PlannedDifference]:
     """In what neighbouring cells differ."""
     compared = [Compared(plan.cell, plan.allotments, plan.mixture, plan.steps) for plan in study.plans]
-    for each in neighbours(compared, study.recipe.grid):
+    for difference in neighbours(compared, study.recipe.grid):
         yield PlannedDifference(
-            before=each.before,
-            after=each.after,
-            changes=tuple(map(str, each.changes)),
-            factors=each.factors,
-            added=dict(each.added),
-            removed=dict(each.removed),
-            untouched=dict(each.untouched),
-            steps=each.steps,
-            one_factor=each.one_factor,
+            before=difference.before,
+            after=difference.after,
+            changes=tuple(map(str, difference.changes)),
+            factors=difference.factors,
+            added=dict(difference.added),
+            removed=dict(difference.removed),
+            untouched=dict(difference.untouched),
+            steps=difference.steps,
+            one_factor=difference.one_factor,
         )
 
 
@@ -319,12 +334,12 @@ def sources_used(study: Study) -> list[SourceUsed]:
     sources = [study.recipe.known_sources[name] for name in used]
     return [
         SourceUsed(
-            name=each.name,
-            version=each.version,
-            origin=each.origin_name,
+            name=source.name,
+            version=source.version,
+            origin=source.origin_name,
             dropped={str(reason): count for reason, count in drops.counts.items()},
             report=str(drops),
         )
-        for each in sources
-        for drops in [each.drops("train")]
+        for source in sources
+        for drops in [source.drops("train")]
     ]

@@ -192,6 +192,6 @@ def _keys_at(location: Sequence[str | int]) -> list[str]:
             kind = kind.model_fields[str(part)].annotation
         else:
             kind = get_args(kind)[-1]
-        sections = [each for each in get_args(kind) if isinstance(each, type) and issubclass(each, Section)]
+        sections = [section for section in get_args(kind) if isinstance(section, type) and issubclass(section, Section)]
         kind = sections[0] if sections and type(None) in get_args(kind) else kind
     return list(getattr(kind, "model_fields", {}))

@@ -22,7 +22,8 @@ def named_tasks(recipe: Recipe) -> dict[str, tuple[str, list[NamedTask]]]:
             for language, name in by_language.items()
         }
     return {
-        f"evaluation.lm_eval.{place}": (name, readings(name, recipe.all_languages)) for place, name in enumerate(given)
+        f"evaluation.lm_eval.{number}": (name, readings(name, recipe.all_languages))
+        for number, name in enumerate(given)
     }
 
 

@@ -34,7 +34,9 @@ class SourceColumns(Section):
     answer: str | None = None
     """The final number of a math problem."""
     constraints: str | None = None
-    """Constraints that a program can check."""
+    """Constraints that a program can check, as a JSON list; or IFEval's `instruction_id_list`."""
+    kwargs: str | None = None
+    """IFEval's `kwargs`, where constraints are its `instruction_id_list`."""
     conversation: str | None = None
     """A conversation in place of prompt and target."""
     cluster: str | None = None
@@ -80,7 +82,7 @@ def split_paths(path: str) -> dict[Split, str]:
         return {"train": path}
     splits: tuple[Split, ...] = ("train", "validation", "test")
     paths: dict[Split, str] = {split: path.replace("{split}", split) for split in splits}
-    there: dict[Split, str] = {split: each for split, each in paths.items() if glob(each.replace("{language}", "*"))}  # noqa: PTH207  # the pattern may be absolute
+    there: dict[Split, str] = {split: path for split, path in paths.items() if glob(path.replace("{language}", "*"))}  # noqa: PTH207  # the pattern may be absolute
     return there or paths
 
 

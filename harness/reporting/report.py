@@ -85,11 +85,11 @@ class Analysis:
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """All but the summary, to be written beside the report; what is not there is empty."""
-        curves = pl.DataFrame([as_row(each) for each in self.curves])
-        found = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest}
+        curves = pl.DataFrame([as_row(curve) for curve in self.curves])
+        tables = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest}
         for field in fields(Transfer):
-            found[field.name] = pl.DataFrame() if self.transfer is None else getattr(self.transfer, field.name)
-        return {name: finite_table(table) for name, table in found.items()}
+            tables[field.name] = pl.DataFrame() if self.transfer is None else getattr(self.transfer, field.name)
+        return {name: finite_table(table) for name, table in tables.items()}
 
 
 def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
@@ -173,7 +173,7 @@ def training_seconds(study: PlannedStudy) -> dict[str, float]:
     """Setting → the mean seconds that its runs took to train, where that is recorded of all of them."""
     recorded = {plan.name: plan.run.record.get("seconds") for plan in study.plans}
     taken = {name: [recorded.get(run) for run in runs] for name, runs in study.design.settings.items()}
-    return {name: sum(filter(None, each)) / len(each) for name, each in taken.items() if all(each)}
+    return {name: sum(filter(None, values)) / len(values) for name, values in taken.items() if all(values)}
 
 
 def trained_on(plan: PlannedCell) -> dict[tuple[str, str], int]:
@@ -255,21 +255,21 @@ def cell_facts(plan: PlannedCell) -> CellFacts:
 
 def page_provenance(study: PlannedStudy) -> dict[str, str]:
     """Versions, states and fingerprints, for the foot of the page: of the report, then of each cell."""
-    found = provenance()
+    versions = provenance()
     verdicts = kept_verdicts(StudyFolder(study.folder).evaluation / CANARY)
     return {
         "base model": f"{study.kept.model}, in {study.kept.dtype}: {study.kept.dtype_reason}",
         "engine": (read_json(StudyFolder(study.folder).study) or {}).get("engine", "not recorded"),
         "prompts": study.kept.prompts,
-        "report made": f"{found['time']}, {code_and_machine(found)}",
-        "packages": ", ".join(f"{name} {number}" for name, number in found["packages"].items()),
+        "report made": f"{versions['time']}, {code_and_machine(versions)}",
+        "packages": ", ".join(f"{name} {number}" for name, number in versions["packages"].items()),
     } | {plan.name: provenance_of(plan, verdicts) for plan in study.plans}
 
 
-def code_and_machine(found: Mapping[str, Any]) -> str:
+def code_and_machine(versions: Mapping[str, Any]) -> str:
     """The state of the code, the Python and the machine of a provenance."""
-    code = f"code {found['git']}" if found["git"] else "not a git checkout"
-    return f"{code}, Python {found['python']}, {found['machine']}, {found['cores']} cores"
+    code = f"code {versions['git']}" if versions["git"] else "not a git checkout"
+    return f"{code}, Python {versions['python']}, {versions['machine']}, {versions['cores']} cores"
 
 
 def provenance_of(plan: PlannedCell, canary: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ def weights_of(model: Any) -> Weights:
     """The weights of a causal model of transformers; looking up an embedding is no arithmetic."""
     table, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     tables = table.numel() + (head.numel() if head is not table else 0)
-    return Weights(sum(each.numel() for each in model.parameters()) - tables, head.numel())
+    return Weights(sum(weight.numel() for weight in model.parameters()) - tables, head.numel())
 
 
 def model_flops_utilization(
