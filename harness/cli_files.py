@@ -9,10 +9,14 @@ import typer
 
 from harness.commands.options import (
     PAIRS,
+    Among,
+    IdentifierName,
     Json,
     PairGroup,
+    Rule,
     SourceColumn,
     TargetColumn,
+    Thoughts,
     TransferColumn,
     names_in,
 )
@@ -37,9 +41,10 @@ def score(
     group: Annotated[
         str, typer.Option(metavar="COLUMN,…", help="Columns of which each combination is scored apart: model,run.")
     ] = "",
-    identifier: Annotated[
-        str, typer.Option(metavar="NAME", help="What tells languages: py3langid, or fasttext (lid.176).")
-    ] = "py3langid",
+    among: Among = None,
+    identifier: IdentifierName = None,
+    rule: Rule = "harness",
+    thoughts: Thoughts = None,
     processes: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes.", show_default="cores")] = None,
 ) -> None:
     """Score predictions made anywhere, per language. Bad rows are reported by line and touch no other.
@@ -47,23 +52,27 @@ def score(
     A row holds id, language and prediction; for math a reference number, for summarization a reference text
     and if you like the source text, for instructions constraints. math-lm-eval is math with the scores of
     lm-evaluation-harness beside ours. Of several references, a list, the best scores count. Other columns are passed
-    on to the scores. Of rows with the same id, language and group the first counts.
+    on to the scores. Of rows with the same id, language and group the first counts. Thoughts and blocks of code are
+    set apart before anything is scored.
 
     Examples:
 
         harness score predictions.jsonl --task math --out scores.jsonl
 
         harness score summaries.csv --task summarization --column prediction=output --group model --json > scores.json
+
+        harness score answers.jsonl --task language --among en,es,fr,another
     """
     with reporting_mistakes():
-        from harness.commands.score import score_predictions
+        from harness.commands.score import closed_set_note, score_predictions, score_settings
         from harness.prediction_files import show_scores
 
-        data = score_predictions(file, task, out, processes, identifier, column or (), names_in(group))
+        settings = score_settings(among, identifier, rule, thoughts or ())
+        data = score_predictions(file, task, out, processes, settings, column or (), names_in(group))
         if as_json:
             print(data.as_json())
         else:
-            show_scores(task, data)
+            show_scores(task, data, closed_set_note(task, settings))
 
 
 @app.command(rich_help_panel=PANEL)

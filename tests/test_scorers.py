@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from eval.scorers.answers import score_answer
 from eval.scorers.constraints import score_constraints
-from eval.scorers.language import identify, score_language
+from eval.scorers.identifiers import identify
+from eval.scorers.language import score_language
 from eval.scorers.summaries import rouge_l, rouge_n, score_chrf, score_rouge_l
 from eval.scorers.words import words
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from eval.scorers.language import DEFAULT, knows
+from eval.scorers.identifiers import DEFAULT, knows
 from eval.scorers.typography import plain
 
 FieldCheck: TypeAlias = Callable[[Any], str | None]

@@ -19,10 +19,10 @@ from eval.scorers.constraint_fields import (
     is_text,
     language_problem,
 )
+from eval.scorers.identifiers import VERSION as LANGUAGE_VERSION
+from eval.scorers.identifiers import identify, same
 from eval.scorers.ifeval import IFEVAL, RESPONSE_LANGUAGE
 from eval.scorers.ifeval import VERSION as IFEVAL_VERSION
-from eval.scorers.language import VERSION as LANGUAGE_VERSION
-from eval.scorers.language import identify, same
 from eval.scorers.score import Score
 from eval.scorers.typography import is_bullet, is_quoted, list_number, plain
 

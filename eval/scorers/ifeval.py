@@ -15,7 +15,7 @@ from typing import Any
 import regex
 
 from eval.scorers.constraint_fields import FieldCheck, Kind, Spec, at_least, is_list_of_texts, is_text, one_of
-from eval.scorers.language import DEFAULT, identify, knows, same
+from eval.scorers.identifiers import DEFAULT, identify, knows, same
 from eval.scorers.locales import base_of
 from eval.scorers.sentences import UNMARKED, count_sentences
 from eval.scorers.sentences import VERSION as SENTENCES_VERSION

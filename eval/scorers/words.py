@@ -77,6 +77,11 @@ def folded_text(text: str, language: str) -> str:
     return APOSTROPHE.sub(lambda mark: LETTER if is_letter and mark["within"] else " ", folded)
 
 
+def segments(text: str, language: str) -> Iterable[str]:
+    """A text as the segmenter of zh, ja or th cuts it: all of it, as it is written."""
+    return SEGMENTERS[language](text)
+
+
 def tokenizer_name(language: str) -> str:
     """What `words` splits a language by, with its version."""
     return NAMES.get(base_of(language), f"unicode-words-{unicodedata.unidata_version}")

@@ -63,6 +63,40 @@ PairGroup = Annotated[
 ]
 
 
+Among = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LANG,…",
+        help="Languages that an answer may be in beside its own; another: any other.",
+        show_default="en,another",
+    ),
+]
+
+
+IdentifierName = Annotated[
+    str | None,
+    typer.Option(
+        "--identifier",
+        metavar="NAME",
+        help="What tells languages: py3langid, or fasttext (lid.176).",
+        show_default="py3langid",
+    ),
+]
+
+
+Rule = Annotated[str, typer.Option(metavar="NAME", help="harness; or benchmark: the language confusion benchmark's.")]
+
+
+Thoughts = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="'OPEN CLOSE'",
+        help="What opens and closes your model's thoughts, beside <think> and the like.",
+        show_default=False,
+    ),
+]
+
+
 def names_in(given: str) -> tuple[str, ...]:
     """What a list with commas names."""
     return tuple(filter(None, (name.strip() for name in given.split(","))))
