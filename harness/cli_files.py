@@ -31,7 +31,9 @@ PREDICTIONS = "Predictions, one a row: .jsonl, .json, .csv, .tsv or .parquet, al
 @app.command(rich_help_panel=PANEL)
 def score(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=PREDICTIONS)],
-    task: Annotated[str, typer.Option(help="math, math-lm-eval, summarization, instructions or language.")],
+    task: Annotated[
+        str, typer.Option(help="math, math-lm-eval, summarization, summarization-xl-sum, instructions or language.")
+    ],
     out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where each row's scores go.")] = None,
     as_json: Json = False,
     column: Annotated[

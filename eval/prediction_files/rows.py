@@ -22,8 +22,10 @@ from eval.scorers.language import ANOTHER
 from eval.scorers.score import Score
 from eval.scorers.thoughts import THOUGHTS, Markers
 
-ScoredTask: TypeAlias = Literal["math", "math-lm-eval", "summarization", "instructions", "language"]
-"""math-lm-eval is math with lm-evaluation-harness's scores beside ours."""
+ScoredTask: TypeAlias = Literal[
+    "math", "math-lm-eval", "summarization", "summarization-xl-sum", "instructions", "language"
+]
+"""math-lm-eval is math with lm-evaluation-harness's scores beside ours, summarization-xl-sum has XL-Sum's ROUGE."""
 
 
 SCORED_TASKS: tuple[str, ...] = get_args(ScoredTask)
@@ -221,6 +223,7 @@ REQUIREMENTS: Mapping[ScoredTask, Callable[[dict[str, Any]], str | None]] = {
     "math": _needs_numbers,
     "math-lm-eval": _needs_numbers,
     "summarization": _needs_texts,
+    "summarization-xl-sum": _needs_texts,
     "instructions": _needs_constraints,
     "language": _needs_nothing,
 }
@@ -230,6 +233,7 @@ NEEDED: Mapping[ScoredTask, tuple[str, ...]] = {
     "math": (*EVERY_ROW, "reference"),
     "math-lm-eval": (*EVERY_ROW, "reference"),
     "summarization": (*EVERY_ROW, "reference"),
+    "summarization-xl-sum": (*EVERY_ROW, "reference"),
     "instructions": EVERY_ROW,
     "language": EVERY_ROW,
 }

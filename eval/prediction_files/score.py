@@ -36,6 +36,7 @@ from eval.scorers.metrics import metric_of
 from eval.scorers.score import Score
 from eval.scorers.summaries import score_summary
 from eval.scorers.thoughts import answer_text
+from eval.scorers.xl_sum_rouge import score_as_xl_sum
 
 Result = TypeVar("Result")
 
@@ -152,6 +153,13 @@ SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], ScoreSettings], Sequence[
         row,
         lambda reference: score_summary(row["prediction"], reference, row["source"] or "", base_of(row["language"])),
     ),
+    "summarization-xl-sum": lambda row, _: best_of(
+        row,
+        lambda reference: [
+            *score_summary(row["prediction"], reference, row["source"] or "", base_of(row["language"])),
+            *score_as_xl_sum(row["prediction"], reference, base_of(row["language"])),
+        ],
+    ),
     "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"], row["language"]),
     "language": lambda row, settings: (
         score_as_benchmark(row["written"], row["language"])
@@ -166,6 +174,7 @@ MAIN: Mapping[ScoredTask, str] = {
     "math": "accuracy",
     "math-lm-eval": "accuracy",
     "summarization": "rouge_l",
+    "summarization-xl-sum": "rouge_l",
     "instructions": "prompt_pass",
     "language": "language_pass",
 }

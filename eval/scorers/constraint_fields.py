@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from eval.scorers.identifiers import DEFAULT, knows
+from eval.scorers.locales import base_of
 from eval.scorers.typography import plain
 
 FieldCheck: TypeAlias = Callable[[Any], str | None]
@@ -76,4 +77,5 @@ def language_problem(spec: Spec, _: str) -> str | None:
         return f"code {code!r} is not among {', '.join(among)}"
     if len(set(among)) < 2:
         return "among must name another language than code"
-    return None if knows(DEFAULT, code) else f"{DEFAULT} does not know the language {code!r}"
+    told = knows(DEFAULT, code) and code == base_of(code)  # it tells languages apart, not their regions
+    return None if told else f"{DEFAULT} does not know the language {code!r}"

@@ -111,9 +111,11 @@ def _jieba() -> Any:
 
 @lru_cache(maxsize=1)
 def _fugashi() -> Any:
-    from fugashi import Tagger  # pyright: ignore[reportAttributeAccessIssue]
+    from fugashi import GenericTagger  # pyright: ignore[reportAttributeAccessIssue]
+    from unidic_lite import DICDIR
 
-    return Tagger("-Owakati")
+    # a Tagger would take the package unidic if it is there, whose dictionary has to be downloaded
+    return GenericTagger(f'-Owakati -r "{DICDIR}/mecabrc" -d "{DICDIR}"')
 
 
 SEGMENTERS: dict[str, Callable[[str], Iterable[str]]] = {"zh": _chinese, "ja": _japanese, "th": _thai}

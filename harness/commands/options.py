@@ -30,6 +30,17 @@ Processes = Annotated[
 Card = Annotated[bool, typer.Option("--card", help="Also the mixture card of each cell: what its data is.")]
 
 
+Pilot = Annotated[
+    Path | None,
+    typer.Option(
+        "--pilot",
+        metavar="RECIPE",
+        help="An earlier study, whose scores say how much scores vary.",
+        show_default="assumptions",
+    ),
+]
+
+
 PAIRS = typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, a pair of languages a row.")
 
 
