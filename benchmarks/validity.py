@@ -1,6 +1,6 @@
 """Do the statistics hold what they promise? Simulated studies of right and wrong answers, whose truth is known.
 
-    python benchmarks/validity.py [STUDIES] [differences|curves|transfer]
+    python benchmarks/validity.py [STUDIES] [differences|curves|transfer|planned]
 
 A study has a base and eight amounts, each trained under 1, 3 or 5 seeds, and 50 or 250 items in three languages. Items,
 items in a language, items under a setting, seeds, and an item under a seed all have effects of their own.
@@ -28,6 +28,7 @@ from eval.analysis.families import Arm, compare_family
 from eval.analysis.groups import OTHERS, LanguageGroups
 from eval.analysis.halves import highest
 from eval.analysis.panel import Panel
+from eval.analysis.planned import assumed, detectable
 from eval.analysis.stats import Difference, contributions
 from eval.analysis.transfer import Source, Transfer
 from eval.analysis.variance import Floats, run_variance
@@ -65,6 +66,13 @@ def studies(condition: Condition, count: int, gain: float = 0.0, mean: float = 0
         share = share + luck
         share[-1] += gain / 100
         yield (rng.random(share.shape) < np.clip(share, 0.005, 0.995)).astype(np.float64)
+
+
+def panel_of_amounts(study: Floats) -> tuple[Panel, Design]:
+    """A study of a base and amounts as a panel in English, French and Japanese, in which a setting is an amount."""
+    panel, design = panel_of_curve(study[1:])
+    values = np.concatenate([panel.values, study[0][:1]])
+    return Panel("math", "accuracy", (*panel.runs, BASE), GROUPS.all, values), design
 
 
 def compared(study: Floats, draws: int = DRAWS) -> list[Difference]:
@@ -211,6 +219,20 @@ def print_transfer(count: int) -> None:
         print(f"| {runs} | {seeds:g} | {' | '.join(shares)} |", flush=True)
 
 
+def print_planned(count: int) -> None:
+    """The table of what `harness plan` prints from its assumptions, and the power there."""
+    print("| runs | seeds, points | items | planned, points | power |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    for runs, items in ((1, 50), (1, 250), (3, 50), (3, 250), (5, 50), (5, 250)):
+        condition = Condition(runs, 1.6 if runs > 1 else 0.0, items)
+        settings = {str(place): runs for place in range(AMOUNTS)}
+        figure = detectable(settings, dict.fromkeys([*settings][1:], "0"), True, items, assumed(LANGUAGES))
+        gain = 100 * (figure.from_reference or np.nan)
+        found = [compared(study)[-1] for study in studies(condition, count, gain=gain, seed=2)]
+        power = np.mean([(each.p_adjusted or 0) < 0.05 for each in found])
+        print(f"| {runs} | {condition.seeds:g} | {items} | {gain:.1f} | {100 * power:.0f} % |", flush=True)
+
+
 def print_curves(count: int) -> None:
     """The table of curves."""
     print(
@@ -239,6 +261,11 @@ def print_differences(count: int) -> None:
 
 if __name__ == "__main__":
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    tables = {"differences": print_differences, "curves": print_curves, "transfer": print_transfer}
+    tables = {
+        "differences": print_differences,
+        "curves": print_curves,
+        "transfer": print_transfer,
+        "planned": print_planned,
+    }
     for table in sys.argv[2:] or tables:
         tables[table](wanted)

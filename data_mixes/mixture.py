@@ -340,15 +340,12 @@ def epochs_of(rows: Rows, seed: int) -> Iterator[NDArray[np.int64]]:
         yield seeded_order(rows.keys, f"epoch {seed} {epoch}")
 
 
-def batches_by_length(lengths: Sequence[int], global_batch: int) -> list[int]:
+def batches_by_length(lengths: NDArray[np.int64], global_batch: int) -> NDArray[np.int64]:
     """An order of rows in which each global batch holds the same rows, sorted by length.
 
     A gradient step sums over its global batch, so the order within it does not touch the result,
     and micro-batches of rows of like length waste little on padding. A last batch that is not
     full stays as it is.
     """
-    order: list[int] = []
-    for start in range(0, len(lengths), global_batch):
-        batch = range(start, min(start + global_batch, len(lengths)))
-        order += sorted(batch, key=lambda index: (lengths[index], index))
-    return order
+    batches = np.arange(len(lengths)) // global_batch
+    return np.lexsort((lengths, batches))

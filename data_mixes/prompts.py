@@ -18,11 +18,12 @@ from itertools import accumulate
 from typing import Any, Literal, Protocol, TypeAlias
 
 from babel import Locale, UnknownLocaleError
-from jinja2 import TemplateError
 from ruamel.yaml import YAML
 
+from data_mixes import limits
 from data_mixes.example import Example
 from data_mixes.languages import nearest
+from data_mixes.limits import template_problem
 
 _TEXT = (files("data_mixes") / "prompts.yaml").read_text(encoding="utf-8")
 _FILE = YAML(typ="safe", pure=True).load(_TEXT)
@@ -307,7 +308,27 @@ class Renderer:
         return task_prompt(replace(example, prompt=prompt), self.words)
 
     def _chat(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
+        _ = self._tried
         try:
+            return self._templated(turns, add_generation_prompt)
+        except PromptError:
+            raise
+        except Exception as error:  # templates are programs, and raise whatever
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise PromptError(f"the chat template refuses a user's turn and its answer: {reason}") from None
+
+    @cached_property
+    def _tried(self) -> None:
+        """Tries the template on a word. Raises PromptError for one that no prompt should be put into."""
+        texts = self.template.values() if isinstance(self.template, dict) else [self.template or ""]
+        turns = [{"role": "user", "content": "?"}]
+        if problem := template_problem(list(texts), lambda: self._templated(turns, True)):
+            raise PromptError(f"the chat template {problem}")
+
+    def _templated(self, turns: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        """The turns in the template. Raises PromptError after a while, and whatever the template does."""
+        late = PromptError(f"the chat template is not done with a prompt in {limits.SECONDS:.0f} s; mend its loops")
+        with limits.within_seconds(limits.SECONDS, late):
             return self.tokenizer.apply_chat_template(
                 turns,
                 chat_template=self.chat_template,
@@ -315,8 +336,6 @@ class Renderer:
                 add_generation_prompt=add_generation_prompt,
                 **NO_TODAY,
             )
-        except (TemplateError, TypeError, ValueError) as error:
-            raise PromptError(f"the chat template refuses a user's turn and its answer: {error}") from None
 
 
 def with_system_in_prompt(example: Example) -> Example:

@@ -26,6 +26,30 @@ def cache_folder() -> Path:
         return Path(tempfile.gettempdir()) / "transfer-study-harness"
 
 
+def expanded(name: str) -> Path:
+    """The path that a user means by a name: with ~ as a home folder, or as it is where there is no such home."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder; one that no file system can hold, for its length or a NUL, does not."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a regular file, no device, pipe or folder."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def whole_file(path: Path) -> Generator[Path]:
     """A path beside `path` to write to; the file is renamed to `path` when the block ends, and removed if it raises."""

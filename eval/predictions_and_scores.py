@@ -8,13 +8,14 @@ from typing import Any
 
 import polars as pl
 
+from eval.answer_language import AnswerLanguages
 from eval.engines.engine import END_OF_TURN, LENGTH, STOP_TEXT, Completion
 from eval.finite import finite_scores
 from eval.generation.requests import Evaluation, Prompted
-from eval.scorers.language import score_language
 from eval.scorers.samples import SAMPLE, over_samples
 from eval.scorers.score import Score
 from eval.scorers.split import split_scores
+from eval.scorers.thoughts import answer_text
 
 NOT_GENERATED = "not generated"
 
@@ -75,18 +76,20 @@ def scores_table(
     """One row per model, example and metric; `value` is null where there is no score, and `reason` says why.
 
     A task's own metrics come first, then whether a completion is in the language of its example, and the
-    task's main metric split by that. Of several completions of an example the value is their mean; see `over_samples`.
+    task's main metric split by that. Thoughts and code are set apart before all of them. Of several completions of an
+    example the value is their mean; see `over_samples`.
     """
     rows: list[dict[str, Any]] = []
     sampled = any(each.sample for each in prompts)
+    languages = AnswerLanguages((each.example for each in prompts), evaluation.candidates, evaluation.identifier)
     for each in prompts:
         task = evaluation.tasks[each.example.task]
         scores: Sequence[Score] = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
         if each.key in completions:
-            text, language = completions[each.key].text, each.example.language
+            answer = answer_text(completions[each.key].text, evaluation.thoughts)
             scores = [
-                *task.score(each.example, text),
-                *score_language(text, language, evaluation.languages, evaluation.identifier),
+                *task.score(each.example, answer),
+                *languages.score(each.example, answer),
             ]
         rows += [place_of(each, sampled) | asdict(score) for score in scores]
     texts = dict.fromkeys(("adapter", "cluster", "answer", "reason"), pl.String)

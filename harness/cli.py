@@ -12,6 +12,7 @@ from harness.commands.options import (
     Card,
     Cells,
     Json,
+    Pilot,
     Processes,
     RecipeFile,
     Runs,
@@ -34,9 +35,16 @@ def options(version: Version = False) -> None:
 
 @app.command()
 def plan(
-    recipe: RecipeFile, runs: Runs = Path("runs"), card: Card = False, cells: Cells = None, as_json: Json = False
+    recipe: RecipeFile,
+    runs: Runs = Path("runs"),
+    card: Card = False,
+    cells: Cells = None,
+    pilot: Pilot = None,
+    as_json: Json = False,
 ) -> None:
-    """Show every cell: exact examples, tokens and steps, and how cells differ. Loads no model.
+    """Show every cell: exact examples, tokens and steps, in what cells differ, and what differences will be detected.
+
+    Loads no model.
 
     Examples:
 
@@ -47,7 +55,7 @@ def plan(
     with reporting_mistakes():
         from harness.commands.plan import plan_study
 
-        plan_study(recipe, runs, cells, card, as_json)
+        plan_study(recipe, runs, cells, card, as_json, pilot)
 
 
 @app.command()

@@ -9,10 +9,14 @@ import typer
 
 from harness.commands.options import (
     PAIRS,
+    Among,
+    IdentifierName,
     Json,
     PairGroup,
+    Rule,
     SourceColumn,
     TargetColumn,
+    Thoughts,
     TransferColumn,
     names_in,
 )
@@ -27,7 +31,9 @@ PREDICTIONS = "Predictions, one per row: .jsonl, .json, .csv, .tsv or .parquet, 
 @app.command(rich_help_panel=PANEL)
 def score(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=PREDICTIONS)],
-    task: Annotated[str, typer.Option(help="math, math-lm-eval, summarization, instructions or language.")],
+    task: Annotated[
+        str, typer.Option(help="math, math-lm-eval, summarization, summarization-xl-sum, instructions or language.")
+    ],
     out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where each row's scores go.")] = None,
     as_json: Json = False,
     column: Annotated[
@@ -37,33 +43,38 @@ def score(
     group: Annotated[
         str, typer.Option(metavar="COLUMN,…", help="Score each combination of these columns separately: model,run.")
     ] = "",
-    identifier: Annotated[
-        str, typer.Option(metavar="NAME", help="The language identifier: py3langid, or fasttext (lid.176).")
-    ] = "py3langid",
+    among: Among = None,
+    identifier: IdentifierName = None,
+    rule: Rule = "harness",
+    thoughts: Thoughts = None,
     processes: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes.", show_default="cores")] = None,
 ) -> None:
     """Score predictions from any program, per language. Bad rows are reported by line and do not affect the others.
 
-    A row holds id, language and prediction; for math a reference number, for summarization a reference text and
-    optionally the source text, for instructions constraints. math-lm-eval is math with the scores of
-    lm-evaluation-harness beside ours. A reference may be a list: the best score counts. Other columns are passed
-    on to the scores. Of rows with the same id, language and group the first counts.
+    A row holds id, language and prediction; for math a reference number, for summarization a reference text
+    and optionally the source text, for instructions constraints. math-lm-eval is math with the scores of
+    lm-evaluation-harness beside ours. Of several references, a list, the best scores count. Other columns are passed
+    on to the scores. Of rows with the same id, language and group the first counts. Thoughts and blocks of code are
+    set apart before anything is scored.
 
     Examples:
 
         harness score predictions.jsonl --task math --out scores.jsonl
 
         harness score summaries.csv --task summarization --column prediction=output --group model --json > scores.json
+
+        harness score answers.jsonl --task language --among en,es,fr,another
     """
     with reporting_mistakes():
-        from harness.commands.score import score_predictions
+        from harness.commands.score import closed_set_note, score_predictions, score_settings
         from harness.prediction_files import show_scores
 
-        data = score_predictions(file, task, out, processes, identifier, column or (), names_in(group))
+        settings = score_settings(among, identifier, rule, thoughts or ())
+        data = score_predictions(file, task, out, processes, settings, column or (), names_in(group))
         if as_json:
             print(data.as_json())
         else:
-            show_scores(task, data)
+            show_scores(task, data, closed_set_note(task, settings))
 
 
 @app.command(rich_help_panel=PANEL)

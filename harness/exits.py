@@ -22,6 +22,8 @@ from harness.interrupts import STOPPED, answering_interrupts, is_quiet
 
 FULL = ("no space left on device", "database or disk is full", "disk quota exceeded", "file write failed")
 """What libraries say in errors that are not OSError when a disk is full: safetensors, SQLite, torch."""
+NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "not enough memory")
+"""The same of memory."""
 OF_THE_MACHINE = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EIO,
     errno.ENAMETOOLONG, errno.EMFILE, errno.EFBIG, errno.ELOOP,
@@ -78,7 +80,7 @@ def reason_in_words(error: Exception) -> str | None:
     """Damage, a full or unwritable disk, or too little memory, in a line; None for any other error."""
     if isinstance(error, DamagedError):
         return f"{error}; harness run and harness eval set it aside and make it again"
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "out of memory; close other programs, or use a machine with more"
     if is_full(error):
         return f"no space left on the disk{where_of(error)}; free some, then run the same command again"
@@ -87,6 +89,13 @@ def reason_in_words(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
         return f"{error.filename or 'a file'}: {error.strerror or error}"
     return None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says, in whatever way, that there is too little memory, the machine's or a GPU's."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
 
 
 def is_full(error: Exception) -> bool:

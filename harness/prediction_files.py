@@ -102,12 +102,14 @@ class FileScores(Answer):
     bad: tuple[BadRowFound, ...]
 
 
-def show_scores(title: str, scores: FileScores) -> None:
-    """A table, of each group where there are some, and the versions of the scorers."""
+def show_scores(title: str, scores: FileScores, note: str | None = None) -> None:
+    """A table, of each group where there are some, a note if any, and the versions of the scorers."""
     parts = [(part.group, part.languages) for part in scores.groups] or [({}, scores.languages)]
     for group, languages in parts:
         show_languages(", ".join((title, *(f"{name} {value}" for name, value in group.items()))), languages)
     figures = (figures for _, languages in parts for metrics in languages.values() for figures in metrics.values())
+    if note:
+        line(note)
     line(f"versions: {'; '.join(filter(None, dict.fromkeys(one.version for one in figures)))}")
 
 

@@ -86,6 +86,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.max_tokens": ({"math": 9}, RESUMED),
     "evaluation.decoding": ({"math": {"stop": ["###"]}}, RESUMED),
     "evaluation.identifier": ("fasttext", RESUMED),
+    "evaluation.thoughts": ([["<plan>", "</plan>"]], RESUMED),
     "evaluation.base": (False, RESUMED),
     "evaluation.judge": ({"model": "m", "endpoint": "http://localhost:1/v1"}, RESUMED),
 }

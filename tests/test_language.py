@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from eval.scorers.language import IDENTIFIERS, Identifier, by_script, identify, score_language
+from eval.scorers.identifiers import IDENTIFIERS, Identifier, identify
+from eval.scorers.language import ANOTHER, score_language
 from eval.scorers.split import split_scores
 
 STUDY = ["ar", "en", "es", "fr", "ja", "ko", "pt", "zh"]
@@ -45,11 +46,54 @@ def test_norwegian_is_not_a_wrong_language_for_being_called_danish(identifier: I
     assert score_language(SENTENCES["en"], "nb", ["da", "en", "nb"], identifier)[0].value == 0.0
 
 
-def test_short_texts_of_all_scripts_are_told_by_those_that_cldr_knows() -> None:
-    study = ["en", "kk", "am", "bo", "sr", "yue"]
-    verdicts = {("иә", "kk"): None, ("да", "sr"): None, ("da", "sr"): None, ("አዎ", "am"): True, ("ཨིན།", "bo"): True,
-                ("係", "yue"): True, ("yes", "kk"): None, ("yes", "bo"): False, ("ναι", "en"): False}  # fmt: skip
-    assert {key: by_script(*key, study) for key in verdicts} == verdicts
+def test_short_answers_are_skipped_in_all_scripts_alike() -> None:
+    short = {
+        "ja": "はい、そうです",
+        "ko": "네",
+        "ar": "نعم",
+        "fr": "oui",
+        "zh": "猫",
+        "th": "ใช่",
+        "bo": "ཨིན།",
+        "en": "はい",
+    }
+    for language, text in short.items():
+        scores = score_language(text, language, STUDY)
+        assert [score.value for score in scores] == [None, None] and scores[0].reason, language
+    assert score_language("はい", "ja", STUDY)[0].reason == "too short to tell"
+
+
+SENTENCES_ELSEWHERE = [
+    "Il gatto dorme ogni giorno sul tavolo della cucina",
+    "Domani il museo sarà aperto dalle nove alle sei",
+    "Non so quando torneranno a casa i bambini",
+    "Die Katze schläft jeden Tag auf dem Küchentisch",
+    "El gat dorm cada dia damunt la taula de la cuina",
+    "Кошка каждый день спит на кухонном столе",
+    "Kočka spí každý den na kuchyňském stole",
+]
+
+
+@pytest.mark.parametrize("text", SENTENCES_ELSEWHERE)
+def test_an_answer_in_a_language_that_nobody_named_fails_unless_the_set_is_closed(text: str) -> None:
+    assert score_language(text, "es", [*STUDY, ANOTHER])[0].value == 0.0
+    closed = score_language(text, "es", ["es", "zh"])[0]
+    assert closed.value == (0.0 if text.startswith("К") else 1.0), "it is nearer to Spanish than to Chinese"
+
+
+@pytest.mark.parametrize("identifier", IDENTIFIERS)
+def test_what_is_right_stays_right_among_all_languages(identifier: Identifier) -> None:
+    for language, text in SENTENCES.items():
+        assert score_language(text, language, ["en", ANOTHER], identifier)[0].value == 1.0, language
+
+
+def test_a_language_written_in_other_letters_than_the_code_says_fails() -> None:
+    def passed(text: str, language: str) -> float | None:
+        return score_language(text, language, ["en", ANOTHER])[0].value
+
+    latin, cyrillic = "Mačka spava svaki dan na kuhinjskom stolu", "Мачка спава сваки дан на кухињском столу"
+    assert (passed(latin, "sr-Latn"), passed(cyrillic, "sr-Latn"), passed(cyrillic, "sr")) == (1.0, 0.0, 1.0)
+    assert passed("O gato dorme todos os dias em cima da mesa", "pt-BR") == 1.0
 
 
 def test_a_language_that_the_identifier_does_not_know_is_unscored() -> None:

@@ -73,3 +73,23 @@ def test_scripts_are_languages_apart(
 ) -> None:
     recipe, _ = load_recipe(write_recipe(study_of(["zh", "sr"], ["zh-Hant", "sr-Latn"], recipe_data, tmp_path)))
     assert recipe.all_languages == ("zh", "sr", "zh-Hant", "sr-Latn")
+
+
+@pytest.mark.parametrize("key", ["prompts_in", "answers_in"])
+def test_an_alias_of_a_pair_s_language_is_refused_by_its_name(
+    key: str, recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    data = study_of(["en", "he"], [], recipe_data, tmp_path)
+    languages = {"prompts_in": ["en"], "answers_in": ["en"]} | {key: ["iw"]}
+    data["mixture"] = {"all": {"sources": ["mine"], "amount": 1} | languages}
+    with pytest.raises(UserError, match=rf"mixture\.all\.{key}\.0: 'iw' is another code of 'he'; write that"):
+        load_recipe(write_recipe(data))
+
+
+def test_an_alias_of_an_lm_eval_task_s_language_is_refused_by_its_name(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    data = study_of(["en", "he"], [], recipe_data, tmp_path)
+    data["evaluation"]["lm_eval"] = {"belebele": {"iw": "belebele_heb_Hebr"}}
+    with pytest.raises(UserError, match=r"evaluation\.lm_eval\.belebele\.iw: 'iw' is another code of 'he'; write that"):
+        load_recipe(write_recipe(data))

@@ -80,3 +80,20 @@ def test_without_scores_report_and_compare_say_what_to_run(made_before: tuple[Pa
     for command in (["report", recipe], ["compare", recipe, "amount-3", "amount-0"]):
         done = harness(*command, "--runs", runs)
         assert done.returncode == 2 and "no scores yet; run: harness eval RECIPE" in done.stderr, done.stderr
+
+
+def test_the_plan_says_what_will_be_detected_and_a_pilot_takes_the_place_of_assumptions(
+    made_before: tuple[Path, Path], tmp_path: Path
+) -> None:
+    recipe, runs = made_before
+    (figure,) = json.loads(harness("plan", recipe, "--runs", runs, "--json").stdout)["detectable"]
+    assert (figure["task"], figure["pilot"], figure["runs"]) == ("math", None, 1)
+    assert figure["from_base"] > 5 and figure["from_reference"] > 5 and figure["seeds_assumed"]
+    shown = " ".join(harness("plan", recipe, "--runs", runs).stdout.split())
+    assert "Detectable in math, " in shown and "four times in five after adjustment: " in shown
+    assert "against the base" in shown and "between mixtures" in shown and "from assumptions" in shown
+    assert "one run per mixture: this is of the trained models" in shown
+    planned = json.loads(harness("plan", recipe, "--runs", runs, "--pilot", recipe, "--json").stdout)["detectable"]
+    assert [each["task"] for each in planned] == ["math"] and planned[0]["pilot"] in ("small", None)
+    refused = harness("plan", recipe, "--runs", tmp_path / "none", "--pilot", recipe)
+    assert refused.returncode == 2 and "--pilot" in refused.stderr and "has no scores under" in refused.stderr

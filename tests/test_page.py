@@ -169,7 +169,7 @@ def test_what_sources_say_of_transfer_is_listed(report: Path, open_page: Open) -
     assert [row[:3] for row in rows] == [
         ["math", "en", "fr ja ar"], ["math", "fr", "en ja ar"], ["math", "ja", "en fr ar"]
     ]  # fmt: skip
-    assert rows[0][3:5] == ["base", "+19.4"] and " to +" in rows[0][5] and rows[0][6:] == ["< 0.001", "40"]
+    assert rows[0][3:5] == ["base", "+19.4"] and " to +" in rows[0][5] and rows[0][6:] == ["< 0.001 *", "40"]
     assert recipients.locator("tbody tr").count() == 4 and apart.locator("tbody tr").count() == 3
     assert shares.locator("thead th").all_inner_texts() == ["task", "cell", "en", "fr", "ja"]
     assert shares.locator("tbody tr").first.inner_text().split("\t")[2] == "", "English itself"

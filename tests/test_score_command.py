@@ -14,7 +14,8 @@ from eval.prediction_files.rows import ScoredRow
 from eval.prediction_files.score import score_file
 from eval.prediction_files.tally import Tallies
 from eval.scorers.answers import final_answer, score_answer
-from eval.scorers.language import by_script, language_confusion_pass_rate, score_language
+from eval.scorers.language import score_language
+from eval.scorers.language_confusion import language_confusion_pass_rate
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
 from eval.scorers.summaries import score_summary
 from tests.support import harness
@@ -99,10 +100,11 @@ def test_instructions_say_what_is_wrong_with_their_constraints(tmp_path: Path) -
     assert [each.scores[0].value for each in found if isinstance(each, ScoredRow)] == [1.0, 0.0]
     problems = [each.problem for each in found if isinstance(each, BadRow)]
     assert "no constraint of kind 'rhymes'" in problems[0] and "contains is not complete" in problems[1]
-    assert problems[2] == problems[3] == "constraints missing, or not a list of objects"
+    assert problems[2] == problems[3]
+    assert problems[2].startswith("constraints missing, or not a list of objects; or instruction_id_list and kwargs")
 
 
-def test_language_of_answers_is_told_among_the_files_languages(tmp_path: Path) -> None:
+def test_language_of_answers_is_told_row_by_row(tmp_path: Path) -> None:
     rows = {
         "fr": ["Le chat dort sur la table de la cuisine.", "The cat sleeps on the kitchen table today."],
         "ja": ["猫は台所のテーブルの上で寝ています。", "猫は kitchen のテーブルの上で寝ています。"],
@@ -120,13 +122,56 @@ def test_language_of_answers_is_told_among_the_files_languages(tmp_path: Path) -
     assert (data["en"]["language_pass"]["scored"], data["en"]["language_pass"]["unscored"]) == (1, 2)
 
 
-def test_short_answers_are_judged_by_script_or_not_at_all() -> None:
-    study = ["ar", "en", "es", "fr", "ja", "ko", "pt", "zh"]
-    verdicts = {
-        ("はい", "ja"): True, ("네", "ko"): True, ("نعم", "ar"): True, ("yes", "ar"): False, ("はい", "en"): False,
-        ("oui", "fr"): None, ("猫", "zh"): None, ("18", "zh"): None, ("猫です", "zh"): False,
-    }  # fmt: skip
-    assert {key: by_script(*key, study) for key in verdicts} == verdicts
+def test_no_other_row_changes_the_language_of_an_answer(tmp_path: Path) -> None:
+    italian = {"id": 1, "language": "es", "prediction": "Il gatto dorme ogni giorno sul tavolo della cucina"}
+    english = {"id": 2, "language": "es", "prediction": "The cat sleeps on the kitchen table every day"}
+    rows = [italian, english, {"id": 3, "language": "it", "prediction": italian["prediction"]}]
+    alone = [next(iter(score_file(PredictionFile(write(tmp_path / "one.jsonl", [row])), "language"))) for row in rows]
+    together = list(score_file(PredictionFile(write(tmp_path / "all.jsonl", rows)), "language"))
+    values = [row.scores[0].value for row in together if isinstance(row, ScoredRow)]
+    assert values == [0.0, 0.0, 1.0]
+    assert [row.scores for row in alone if isinstance(row, ScoredRow)] == [
+        row.scores for row in together if isinstance(row, ScoredRow)
+    ]
+
+
+def test_among_says_what_a_pass_means(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", [
+        {"id": 1, "language": "es", "prediction": "Il gatto dorme ogni giorno sul tavolo della cucina"}
+    ])  # fmt: skip
+    closed = harness("score", path, "--task", "language", "--among", "es,zh")
+    assert "nearer to its language than to the others" in closed.stdout
+    assert "nearer" not in harness("score", path, "--task", "language").stdout
+    for options, said in (
+        (["--among", "iw"], "'iw' is another code of 'he'; write that"),
+        (["--among", "xx"], "py3langid knows no language 'xx'"),
+        (["--among", ","], "names no language"),
+        (["--rule", "bench"], "no rule 'bench'; did you mean 'benchmark'?"),
+        (["--rule", "benchmark", "--among", "en"], "does not go with --rule benchmark"),
+        (["--rule", "benchmark", "--identifier", "py3langid"], "does not go with --rule benchmark"),
+        (["--thoughts", "<r>"], "got '<r>'; give an opening and a closing text"),
+    ):
+        refused = harness("score", path, "--task", "language", *options)
+        assert refused.returncode == 2 and said in refused.stderr, refused.stderr
+
+
+def test_thoughts_and_code_are_set_apart_for_every_scorer(tmp_path: Path) -> None:
+    thoughts = "<think>\nThe user wants a sentence in French, so let me write one.\n</think>\n"
+    answer = "Le chat dort sur la table de la cuisine."
+    row = {"id": 1, "language": "fr", "reference": answer, "constraints": [{"kind": "lines", "count": 1}]}
+    code = "\n```python\nprint('the cat sleeps on the kitchen table')\n```\n"
+    for task in ("summarization", "instructions", "language"):
+        for written in (thoughts + answer, answer + code, thoughts + answer + code):
+            path = write(tmp_path / "rows.jsonl", [row | {"prediction": written}])
+            (scored,) = score_file(PredictionFile(path), task)
+            assert isinstance(scored, ScoredRow) and scored.scores[0].value == 1.0, (task, written)
+    own = write(tmp_path / "own.jsonl", [row | {"prediction": f"[[The user wants French.]]{answer}"}])
+    out = tmp_path / "scores.jsonl"
+    for options, value in ([], 0.0), (["--thoughts", "[[ ]]"], 1.0):
+        harness("score", own, "--task", "instructions", "--out", out, *options)
+        assert json.loads(out.read_text().splitlines()[0])["value"] == 1.0
+        harness("score", own, "--task", "summarization", "--out", out, *options)
+        assert (json.loads(out.read_text().splitlines()[0])["value"] == 1.0) is (value == 1.0)
 
 
 def test_every_line_must_be_in_the_language() -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from eval.scorers.answers import score_answer
 from eval.scorers.constraints import score_constraints
-from eval.scorers.language import identify, score_language
+from eval.scorers.identifiers import identify
+from eval.scorers.language import score_language
 from eval.scorers.summaries import rouge_l, rouge_n, score_chrf, score_rouge_l
 from eval.scorers.words import words
 
@@ -96,25 +97,25 @@ def test_an_empty_reference_is_unscored_not_zero() -> None:
     ],
 )  # fmt: skip
 def test_constraints(spec: dict, right: str, wrong: str) -> None:
-    assert [score.value for score in score_constraints(right, [spec])] == [1.0] * 4
-    failed = score_constraints(wrong, [spec])[0]
+    assert [score.value for score in score_constraints(right, [spec], "en")] == [1.0] * 4
+    failed = score_constraints(wrong, [spec], "en")[0]
     assert failed.value == 0.0 and failed.answer == f"failed: {spec['kind']}"
-    assert score_constraints("", [spec])[0].value == 0.0
+    assert score_constraints("", [spec], "en")[0].value == 0.0
 
 
 def test_every_constraint_must_hold_and_none_is_unscored() -> None:
     specs = [{"kind": "uppercase"}, {"kind": "contains", "text": "A"}]
-    assert score_constraints("AB", specs)[0].value == 1.0
-    assert [score.value for score in score_constraints("B", specs)] == [0.0, 0.5, 0.0, 0.5]
-    assert all(score.value is None and score.reason == "nothing to check" for score in score_constraints("B", []))
-    (unknown, *_) = score_constraints("B", [{"kind": "rhymes"}])
+    assert score_constraints("AB", specs, "en")[0].value == 1.0
+    assert [score.value for score in score_constraints("B", specs, "en")] == [0.0, 0.5, 0.0, 0.5]
+    assert all(score.value is None and score.reason == "nothing to check" for score in score_constraints("B", [], "en"))
+    (unknown, *_) = score_constraints("B", [{"kind": "rhymes"}], "en")
     assert unknown.value is None and unknown.reason.startswith("no constraint of kind 'rhymes'")
 
 
 def test_loose_means_without_a_first_or_last_line_or_asterisks() -> None:
     spec = [{"kind": "equals", "text": "A B"}]
     for prediction in ("Sure:\nA B", "A B\nBye", "Sure:\nA B\nBye", "**A B**"):
-        strict, _, loose, _ = (score.value for score in score_constraints(prediction, spec))
+        strict, _, loose, _ = (score.value for score in score_constraints(prediction, spec, "en"))
         assert (strict, loose) == (0.0, 1.0), prediction
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from data_mixes.prompts import task_prompt
 from data_mixes.templates.embedded import EmbeddedSource, split_of
-from eval.scorers.language import identify
+from eval.scorers.identifiers import identify
 from eval.tasks import TASKS
 from tests.support import embedded
 

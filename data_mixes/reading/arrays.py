@@ -1,4 +1,4 @@
-"""One large JSON array, read item by item."""
+"""Lines and the items of a JSON array, one by one, none so long that it would fill the memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ CHARACTERS = 1 << 16
 """How much of a JSON array is read at a time."""
 LONGEST_TOKEN = 16
 """Characters that may be missing at the end of a text for a token such as -Infinity or an escape to be complete."""
+LONGEST_ROW = 1 << 26
+"""Characters of a line, or of an item of an array: a small packed file may unpack to a line that fills the memory."""
 WHITE_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class TooLongError(ValueError):
+    """A line or an item that no row of text comes near to."""
 
 
 def array_items(file: IO[str]) -> Iterator[Any]:
@@ -42,11 +48,23 @@ def array_items(file: IO[str]) -> Iterator[Any]:
             if not more:
                 raise ValueError(f"it ends within or after item {items + 1}, without ]")
             text, position = text[position:] + more, 0
+            if len(text) > LONGEST_ROW:
+                raise TooLongError(f"item {items + 1} is longer than {LONGEST_ROW:,} characters")
             continue
         yield item
         items, position = items + 1, end + 1
         if follows == "]":
             return
+
+
+def lines_of(file: IO[str]) -> Iterator[str]:
+    """The lines of a text file. Raises TooLongError for one that is longer than any row may be."""
+    number = 1
+    while line := file.readline(LONGEST_ROW + 1):
+        if len(line) > LONGEST_ROW:
+            raise TooLongError(f"line {number} is longer than {LONGEST_ROW:,} characters")
+        yield line
+        number += 1
 
 
 def after_space(text: str, position: int) -> int:

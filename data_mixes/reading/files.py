@@ -14,6 +14,7 @@ from data_mixes.reading.readers import places, read_file
 from data_mixes.reading.records import plain_suffix
 from data_mixes.reading.table import LANGUAGE, Columns, TableSource
 from data_mixes.source import Drops, SourceError
+from data_mixes.storage import sha256_of
 
 READING = {".csv": 2, ".json": 2, ".tsv": 3}
 """How often the reading of a kind of file has changed so that its rows may be others."""
@@ -68,9 +69,11 @@ class FileSource(TableSource):
         for split in sorted(self.files):
             for language, path in self.paths(split, self.languages):
                 try:
-                    with path.open("rb") as opened:
-                        content = hashlib.file_digest(opened, "sha256").hexdigest()
-                except OSError as error:
-                    raise SourceError(self.name, f"cannot read {path}: {error.strerror}") from None
+                    if path.exists() and not path.is_file():  # a pipe or a device could last for ever
+                        raise OSError("it is no regular file")
+                    content = sha256_of(path)
+                except (OSError, ValueError) as error:  # ValueError: a NUL in a name
+                    reason = getattr(error, "strerror", None) or error
+                    raise SourceError(self.name, f"cannot read {path}: {reason}") from None
                 digest.update(json.dumps([split, language, path.name, content]).encode())
         return digest.hexdigest()

@@ -18,6 +18,7 @@ from data_mixes.reading.readers import LINE, as_text, read_file
 from data_mixes.reading.records import FileError, place_word, require
 from data_mixes.reading.table import LANGUAGE, NO_NAMES, Columns, TableSource
 from data_mixes.source import Drops, SourceError
+from data_mixes.storage import expanded, is_folder
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 BATCH = 16_384
@@ -61,8 +62,8 @@ class HubSource(TableSource):
     @cached_property
     def _folder_here(self) -> Path | None:
         """The repository, if it is a local folder."""
-        folder = Path(self.repository).expanduser()
-        return folder if folder.is_dir() else None
+        folder = expanded(self.repository)
+        return folder if is_folder(folder) else None
 
     @cached_property
     def _commit(self) -> str:

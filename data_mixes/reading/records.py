@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_mixes.reading.arrays import array_items
+from data_mixes.reading.arrays import TooLongError, array_items, lines_of
 from data_mixes.reading.delimited import NOT_CLOSED, is_quoted, records
 
 BATCH = 16_384
@@ -63,10 +63,14 @@ def read_records(path: Path, needed: Sequence[str] = (), header: bool = True) ->
     if reader is None:
         got = f"a {plain_suffix(path)} file" if plain_suffix(path) else "a file without a suffix"
         raise FileError(f"{path}: got {got}; allowed: {', '.join(READERS)}")
+    if path.exists() and not path.is_file():  # to open a pipe or a device could last for ever
+        raise FileError(f"cannot read {path}: it is no regular file")
     try:
         yield from reader(path, needed, header)
     except UnicodeDecodeError:
         raise FileError(f"{path} {NOT_UTF8}") from None
+    except TooLongError as error:
+        raise FileError(f"{path}: {error}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
     except pa.ArrowInvalid as error:
@@ -78,7 +82,7 @@ def json_lines(path: Path, needed: Sequence[str], header: bool) -> Iterator[Reco
 
     def rows() -> Iterator[Record]:
         with opened(path) as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(lines_of(file), 1):
                 if line.strip():
                     yield Record(number, number, as_row(parsed(line)))
 
@@ -108,7 +112,7 @@ def json_array(path: Path, needed: Sequence[str], header: bool) -> Iterator[Reco
 
     try:
         yield from with_columns(path, needed, rows())
-    except (FileError, UnicodeDecodeError):
+    except (FileError, TooLongError, UnicodeDecodeError):
         raise
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
@@ -124,14 +128,14 @@ def comma_separated(path: Path, needed: Sequence[str], header: bool) -> Iterator
 def tab_separated(path: Path, needed: Sequence[str], header: bool) -> Iterator[Record]:
     """A TSV file; quotes around fields are undone where the whole file is written with them, else kept as text."""
     with opened(path) as file:
-        quoted = is_quoted(file, "\t")
+        quoted = is_quoted(lines_of(file), "\t")
     return separated(path, needed, header, "\t", quoted)
 
 
 def separated(path: Path, needed: Sequence[str], header: bool, delimiter: str, quoted: bool) -> Iterator[Record]:
     """Fields between delimiters."""
     with opened(path) as file:
-        lines = records(file, delimiter, quoted)
+        lines = records(lines_of(file), delimiter, quoted)
         first_line, first = next(lines, (1, []))
         if first is None:
             raise FileError(f"{path} line {first_line}: {NOT_CLOSED}")

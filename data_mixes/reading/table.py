@@ -59,6 +59,9 @@ class Columns:
     language: str | None = None
     answer: str | None = None
     constraints: str | None = None
+    """A JSON list of constraints; or IFEval's `instruction_id_list`, where `kwargs` is named too."""
+    kwargs: str | None = None
+    """IFEval's arguments of its instructions."""
     conversation: str | None = None
     cluster: str | None = None
     """The same for items that have something in common beyond one item: a template, an article, a conversation."""
@@ -114,6 +117,8 @@ class TableSource(Source):
         """A hash of content and columns."""
         columns = asdict(self.columns)
         del columns["cluster"]  # it changes no row, but only how sure one is of what was tested on them
+        if not columns["kwargs"]:
+            del columns["kwargs"]  # sources made before it existed keep their version
         decided_by: list[Any] = [FORMAT, self.origin(), self.name, self.languages, columns]
         if self.columns.conversation:
             decided_by.append(CONVERSATIONS)
@@ -203,7 +208,10 @@ class TableSource(Source):
         if columns.language is None:
             fields["language"] = pa.array([language] * table.num_rows, TEXT)
         if columns.constraints:
-            valid = [json_list(text) for text in fields["constraints"].to_pylist()]
+            valid = list(map(json_list, fields["constraints"].to_pylist()))
+            if columns.kwargs:
+                both = zip(fields["constraints"].to_pylist(), fields["kwargs"].to_pylist(), strict=True)
+                valid = [ifeval_list(names, kwargs) for names, kwargs in both]
             fields["constraints"] = pa.array([text if ok else None for text, ok in valid], TEXT)
             faults = ["constraints are not a JSON list of objects" if not ok else None for _, ok in valid]
             fields["problem"] = compute.coalesce(fields["problem"], pa.array(faults, TEXT))
@@ -246,6 +254,18 @@ def checked(table: pa.Table, places: str, required: Sequence[str], languages: Se
                 drops.add(why, [f"{places} {table[PLACE][int(row)].as_py()}"])
             bad |= fresh
     return table.filter(pa.array(~bad)) if bad.any() else table
+
+
+def ifeval_list(names: str | None, kwargs: str | None) -> tuple[str | None, bool]:
+    """IFEval's names of instructions and their arguments as a JSON list of constraints, and whether they can be one."""
+    try:
+        pairs = list(zip(json.loads(names or "[]"), json.loads(kwargs or "[]"), strict=True))
+        constraints = [
+            {key: value for key, value in given.items() if value is not None} | {"kind": name} for name, given in pairs
+        ]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return names, False
+    return json.dumps(constraints, ensure_ascii=False) if constraints else None, True
 
 
 def json_list(text: str | None) -> tuple[str | None, bool]:

@@ -20,7 +20,7 @@ import polars as pl
 from babel.core import get_global
 from numpy.typing import NDArray
 
-from eval.scorers.language import script_of
+from eval.scorers.scripts import script_of
 
 
 class Features(NamedTuple):

@@ -12,7 +12,9 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from data_mixes.example import Example
 from data_mixes.prompts import Renderer
 from eval.engines.engine import Adapter, Engine, EngineSettings, Request, ScoredRow
-from eval.scorers.language import Identifier
+from eval.scorers.identifiers import Identifier
+from eval.scorers.language import ANOTHER
+from eval.scorers.thoughts import THOUGHTS, Markers
 from eval.tasks import TASKS
 from eval.tasks.task import Task
 
@@ -100,6 +102,8 @@ class Evaluation:
     """location, revision, dtype, trust_remote_code: the same for both engines."""
     identifier: Identifier
     """What tells the languages of completions."""
+    thoughts: Markers = THOUGHTS
+    """What opens and closes thoughts in completions."""
     tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
     """The tasks by name."""
     questions: Sequence[Question] = ()
@@ -151,9 +155,9 @@ class Evaluation:
         return [Asked(question, key) for key, question in {self.key(question): question for question in put}.items()]
 
     @property
-    def languages(self) -> tuple[str, ...]:
-        """All languages tested: those between which completions are told apart."""
-        return tuple(dict.fromkeys(evaluation_set.language for evaluation_set in self.evaluation_sets))
+    def candidates(self) -> tuple[str, ...]:
+        """What a completion's language may be: one of those tested, English, or another."""
+        return tuple(dict.fromkeys((*(tested.language for tested in self.evaluation_sets), "en", ANOTHER)))
 
     @property
     def generations(self) -> Path:

@@ -12,8 +12,20 @@ from data_mixes.reading.records import Record, place_word, plain_suffix, read_re
 
 LINE = "@line"
 """Stands for a column with the number of each row."""
-KEYS = ("id", "language", "prediction", "prompt", "reference", "opponent", "source", "constraints")
+KEYS = (
+    "id",
+    "language",
+    "prediction",
+    "prompt",
+    "reference",
+    "opponent",
+    "source",
+    "constraints",
+    "instruction_id_list",
+    "kwargs",
+)
 """What rows of predictions may hold."""
+LISTS = ("reference", "constraints", "instruction_id_list", "kwargs")
 TEXT_ALONE = (".csv", ".tsv")
 """Kinds of files in which lists are written as JSON."""
 
@@ -81,7 +93,7 @@ class PredictionFile:
         if self._column("id") == LINE:
             known["id"] = record.number
         if text_alone:
-            known |= {key: as_list(known[key]) for key in ("reference", "constraints")}
+            known |= {key: as_list(known[key]) for key in LISTS}
         return known
 
     def _others(self, values: dict[str, Any]) -> dict[str, Any]:

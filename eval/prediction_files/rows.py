@@ -16,12 +16,16 @@ from eval.judges.wording import Case
 from eval.prediction_files.file import BadRow, PredictionFile, Repeats, Row
 from eval.scorers.answers import reference_value
 from eval.scorers.constraints import constraints_problem
-from eval.scorers.language import DEFAULT, Identifier
-from eval.scorers.locales import base_of
+from eval.scorers.identifiers import DEFAULT, Identifier
+from eval.scorers.ifeval import constraints_from_ifeval
+from eval.scorers.language import ANOTHER
 from eval.scorers.score import Score
+from eval.scorers.thoughts import THOUGHTS, Markers
 
-ScoredTask: TypeAlias = Literal["math", "math-lm-eval", "summarization", "instructions", "language"]
-"""math-lm-eval is math with lm-evaluation-harness's scores beside ours."""
+ScoredTask: TypeAlias = Literal[
+    "math", "math-lm-eval", "summarization", "summarization-xl-sum", "instructions", "language"
+]
+"""math-lm-eval is math with lm-evaluation-harness's scores beside ours, summarization-xl-sum has XL-Sum's ROUGE."""
 
 
 SCORED_TASKS: tuple[str, ...] = get_args(ScoredTask)
@@ -45,12 +49,21 @@ class ScoredRow:
     """Columns that scoring does not read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Among:
-    """The languages between which answers are told apart, where the task is to tell, and by what."""
+Rule: TypeAlias = Literal["harness", "benchmark"]
+"""Whose rule tells the language of answers: ours, or the language confusion benchmark's."""
+RULES: tuple[Rule, ...] = get_args(Rule)
 
-    candidates: tuple[str, ...] = ()
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """What the scores of a row depend on beside the row: on no other row of the file."""
+
+    candidates: tuple[str, ...] = ("en", ANOTHER)
+    """The languages that an answer may be in beside the one expected."""
     identifier: Identifier = DEFAULT
+    rule: Rule = "harness"
+    thoughts: Markers = THOUGHTS
+    """What opens and closes a model's thoughts, which are set apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +74,6 @@ class CaseRow:
     id: Any
     case: Case
     others: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-def among_of(file: PredictionFile, task: ScoredTask, identifier: Identifier) -> Among:
-    """The languages of a file, where the task is to tell them apart. Raises FileError."""
-    languages = tuple(dict.fromkeys(map(base_of, languages_of(file)))) if task == "language" else ()
-    return Among(languages, identifier)
-
-
-def languages_of(file: PredictionFile) -> tuple[str, ...]:
-    """The languages that occur in a file: those between which answers are told apart."""
-    rows = (checked(row) for row in file.rows(EVERY_ROW))
-    return tuple(sorted({row.known["language"] for row in rows if isinstance(row, Row)}))
 
 
 def checked(row: Row | BadRow) -> Row | BadRow:
@@ -203,10 +204,15 @@ def _needs_texts(known: dict[str, Any]) -> str | None:
 
 
 def _needs_constraints(known: dict[str, Any]) -> str | None:
+    names, kwargs = known["instruction_id_list"], known["kwargs"]
+    if known["constraints"] is None and isinstance(names, list) and isinstance(kwargs, list):
+        known["constraints"] = constraints_from_ifeval(names, kwargs)
     constraints = known["constraints"]
     if not isinstance(constraints, list) or not all(isinstance(one, dict) for one in constraints):
-        return "constraints missing, or not a list of objects"
-    return constraints_problem(constraints) if constraints else None
+        return "constraints missing, or not a list of objects; or instruction_id_list and kwargs, as IFEval has them"
+    if not constraints:
+        return None
+    return constraints_problem(constraints, known["language"])
 
 
 def _needs_nothing(known: dict[str, Any]) -> str | None:
@@ -217,6 +223,7 @@ REQUIREMENTS: Mapping[ScoredTask, Callable[[dict[str, Any]], str | None]] = {
     "math": _needs_numbers,
     "math-lm-eval": _needs_numbers,
     "summarization": _needs_texts,
+    "summarization-xl-sum": _needs_texts,
     "instructions": _needs_constraints,
     "language": _needs_nothing,
 }
@@ -226,7 +233,8 @@ NEEDED: Mapping[ScoredTask, tuple[str, ...]] = {
     "math": (*EVERY_ROW, "reference"),
     "math-lm-eval": (*EVERY_ROW, "reference"),
     "summarization": (*EVERY_ROW, "reference"),
-    "instructions": (*EVERY_ROW, "constraints"),
+    "summarization-xl-sum": (*EVERY_ROW, "reference"),
+    "instructions": EVERY_ROW,
     "language": EVERY_ROW,
 }
 """The keys of which a file must have columns."""

@@ -19,37 +19,40 @@ from eval.prediction_files.file import BadRow, PredictionFile, Repeats, Row
 from eval.prediction_files.rows import (
     NEEDED,
     REQUIREMENTS,
-    Among,
     ScoredRow,
     ScoredTask,
-    among_of,
+    ScoreSettings,
     bad,
     checked,
 )
 from eval.prediction_files.tally import Tallies
 from eval.scorers.answers import score_answer
 from eval.scorers.constraints import score_constraints
-from eval.scorers.language import DEFAULT, Identifier, score_language
+from eval.scorers.language import score_language
+from eval.scorers.language_confusion import score_as_benchmark
 from eval.scorers.lm_eval_mgsm import score_as_lm_eval
 from eval.scorers.locales import base_of
 from eval.scorers.metrics import metric_of
 from eval.scorers.score import Score
 from eval.scorers.summaries import score_summary
+from eval.scorers.thoughts import answer_text
+from eval.scorers.xl_sum_rouge import score_as_xl_sum
 
 Result = TypeVar("Result")
 
 CHUNK = 1000
+DEFAULT = ScoreSettings()
 
 
 def score_file(
     file: PredictionFile,
     task: ScoredTask,
     processes: int | None = None,
-    identifier: Identifier = DEFAULT,
+    settings: ScoreSettings = DEFAULT,
     repeats: Repeats | None = None,
 ) -> Iterator[ScoredRow | BadRow]:
     """The rows of a file in their order. Raises FileError for a file that cannot be read."""
-    score = partial(score_rows, task, among_of(file, task, identifier))
+    score = partial(score_rows, task, settings)
     for rows in in_chunks(file.rows(NEEDED[task], repeats), score, processes):
         yield from rows
 
@@ -58,11 +61,11 @@ def score_to_text(
     file: PredictionFile,
     task: ScoredTask,
     processes: int | None = None,
-    identifier: Identifier = DEFAULT,
+    settings: ScoreSettings = DEFAULT,
     repeats: Repeats | None = None,
 ) -> Iterator[tuple[str, Tallies]]:
     """Chunk by chunk the scores as JSON lines, and their tallies: what processes hand over fastest."""
-    score = partial(rows_to_text, task, among_of(file, task, identifier), file.group)
+    score = partial(rows_to_text, task, settings, file.group)
     return in_chunks(file.rows(NEEDED[task], repeats), score, processes)
 
 
@@ -84,22 +87,22 @@ def in_chunks(
 
 
 def rows_to_text(
-    task: ScoredTask, among: Among, group: Sequence[str], rows: Sequence[Row | BadRow]
+    task: ScoredTask, settings: ScoreSettings, group: Sequence[str], rows: Sequence[Row | BadRow]
 ) -> tuple[str, Tallies]:
     """The scores of some rows as JSON lines, and their tallies."""
     tallies, text = Tallies(tuple(group)), list[str]()
-    for row in score_rows(task, among, rows):
+    for row in score_rows(task, settings, rows):
         tallies.add(row)
         text += [json_text(score) + "\n" for score in output_rows(MAIN[task], row)]
     return "".join(text), tallies
 
 
-def score_rows(task: ScoredTask, among: Among, rows: Iterable[Row | BadRow]) -> list[ScoredRow | BadRow]:
+def score_rows(task: ScoredTask, settings: ScoreSettings, rows: Iterable[Row | BadRow]) -> list[ScoredRow | BadRow]:
     """The scores of some rows."""
-    return [score_row(task, among, row) for row in rows]
+    return [score_row(task, settings, row) for row in rows]
 
 
-def score_row(task: ScoredTask, among: Among, given: Row | BadRow) -> ScoredRow | BadRow:
+def score_row(task: ScoredTask, settings: ScoreSettings, given: Row | BadRow) -> ScoredRow | BadRow:
     """One row's scores, or why it has none."""
     row = checked(given)
     if isinstance(row, BadRow):
@@ -107,7 +110,9 @@ def score_row(task: ScoredTask, among: Among, given: Row | BadRow) -> ScoredRow 
     problem = REQUIREMENTS[task](row.known)
     if problem:
         return bad(row, problem)
-    scores = SCORERS[task](row.known, among)
+    written = row.known["prediction"]
+    known = row.known | {"written": written, "prediction": answer_text(written, settings.thoughts)}
+    scores = SCORERS[task](known, settings)
     return ScoredRow(row.line, row.known["id"], row.known["language"], tuple(scores), row.others)
 
 
@@ -133,7 +138,7 @@ def rank(score: Score) -> float:
     return -math.inf if score.value is None else score.value
 
 
-SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], Among], Sequence[Score]]] = {
+SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], ScoreSettings], Sequence[Score]]] = {
     "math": lambda row, _: best_of(
         row, lambda reference: [score_answer(row["prediction"], reference, row["language"])]
     ),
@@ -141,24 +146,35 @@ SCORERS: Mapping[ScoredTask, Callable[[dict[str, Any], Among], Sequence[Score]]]
         row,
         lambda reference: [
             score_answer(row["prediction"], reference, row["language"]),
-            *score_as_lm_eval(row["prediction"], reference, base_of(row["language"])),
+            *score_as_lm_eval(row["written"], reference, base_of(row["language"])),
         ],
     ),
     "summarization": lambda row, _: best_of(
         row,
         lambda reference: score_summary(row["prediction"], reference, row["source"] or "", base_of(row["language"])),
     ),
-    "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"]),
-    "language": lambda row, among: score_language(
-        row["prediction"], base_of(row["language"]), among.candidates, among.identifier
+    "summarization-xl-sum": lambda row, _: best_of(
+        row,
+        lambda reference: [
+            *score_summary(row["prediction"], reference, row["source"] or "", base_of(row["language"])),
+            *score_as_xl_sum(row["prediction"], reference, base_of(row["language"])),
+        ],
+    ),
+    "instructions": lambda row, _: score_constraints(row["prediction"], row["constraints"], row["language"]),
+    "language": lambda row, settings: (
+        score_as_benchmark(row["written"], row["language"])
+        if settings.rule == "benchmark"
+        else score_language(row["prediction"], row["language"], settings.candidates, settings.identifier)
     ),
 }
+"""Task → its scores of a row: `prediction` is what was answered, `written` all that was written."""
 
 
 MAIN: Mapping[ScoredTask, str] = {
     "math": "accuracy",
     "math-lm-eval": "accuracy",
     "summarization": "rouge_l",
+    "summarization-xl-sum": "rouge_l",
     "instructions": "prompt_pass",
     "language": "language_pass",
 }

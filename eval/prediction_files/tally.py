@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 from eval.analysis.stats import LEVEL, wilson
 from eval.prediction_files.file import BadRow
 from eval.prediction_files.rows import ScoredRow
-from eval.scorers.language import language_confusion_pass_rate
+from eval.scorers.language_confusion import language_confusion_pass_rate
 from eval.scorers.metrics import metric_of
 from eval.scorers.score import Score
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from eval.scorers.language import DEFAULT, knows
+from eval.scorers.identifiers import DEFAULT, knows
+from eval.scorers.locales import base_of
 from eval.scorers.typography import plain
 
 FieldCheck: TypeAlias = Callable[[Any], str | None]
 Spec: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of constraint: how it is checked, what its fields must hold, and what else may be wrong with it."""
+
+    holds: Callable[[str, Spec, str], bool]
+    """Whether it holds of a text in a language; all texts are in the form of `typography.plain`."""
+    fields: Mapping[str, FieldCheck]
+    problem: Callable[[Spec, str], str | None] = lambda spec, language: None
+    """Why it cannot be checked in a language, though its fields are right."""
 
 
 def is_text(value: Any) -> str | None:
@@ -48,11 +61,21 @@ def is_order(items: Any) -> str | None:
     return f"can never occur once each: {inside[0][0]!r} is in {inside[0][1]!r}" if inside else None
 
 
-def language_problem(spec: Spec) -> str | None:
+def one_of(*allowed: str) -> FieldCheck:
+    """One of some texts."""
+
+    def check(value: Any) -> str | None:
+        return None if value in allowed else f"must be {' or '.join(map(repr, allowed))}, not {value!r}"
+
+    return check
+
+
+def language_problem(spec: Spec, _: str) -> str | None:
     """Whether a language can be told from those that it is to be told from."""
     code, among = spec["code"], spec["among"]
     if code not in among:
         return f"code {code!r} is not among {', '.join(among)}"
     if len(set(among)) < 2:
         return "among must name another language than code"
-    return None if knows(DEFAULT, code) else f"{DEFAULT} does not know the language {code!r}"
+    told = knows(DEFAULT, code) and code == base_of(code)  # it tells languages apart, not their regions
+    return None if told else f"{DEFAULT} does not know the language {code!r}"

@@ -6,12 +6,12 @@ A constraint is an object with a `kind`: one of ours, in `KINDS`, or one of IFEv
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
 from eval.scorers.constraint_fields import (
     FieldCheck,
+    Kind,
     Spec,
     at_least,
     is_list_of_texts,
@@ -19,39 +19,34 @@ from eval.scorers.constraint_fields import (
     is_text,
     language_problem,
 )
-from eval.scorers.language import VERSION as LANGUAGE_VERSION
-from eval.scorers.language import identify, same
+from eval.scorers.identifiers import VERSION as LANGUAGE_VERSION
+from eval.scorers.identifiers import identify, same
+from eval.scorers.ifeval import IFEVAL, RESPONSE_LANGUAGE
+from eval.scorers.ifeval import VERSION as IFEVAL_VERSION
 from eval.scorers.score import Score
 from eval.scorers.typography import is_bullet, is_quoted, list_number, plain
 
 METRIC = "prompt_pass"
 METRICS = (METRIC, "instruction_pass", "prompt_pass_loose", "instruction_pass_loose")
-VERSION = f"constraints/3+{LANGUAGE_VERSION}"
+VERSION = f"constraints/4+{IFEVAL_VERSION}+{LANGUAGE_VERSION}"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of constraint: how it is checked, what its fields must hold, and what else may be wrong with it."""
+def score_constraints(prediction: str, constraints: Sequence[Spec], language: str) -> list[Score]:
+    """Whether a prediction to an item in a language fulfils its constraints.
 
-    holds: Callable[[str, Spec], bool]
-    """Whether it holds of a text without spaces at its ends; both are in the form of `typography.plain`."""
-    fields: Mapping[str, FieldCheck]
-    problem: Callable[[Spec], str | None] = lambda spec: None
-
-
-def score_constraints(prediction: str, constraints: Sequence[Spec]) -> list[Score]:
-    """IFEval's four levels (arXiv 2311.07911), the strict prompt level first.
+    The scores are IFEval's four levels (arXiv 2311.07911), the strict prompt level first.
 
     `prompt_pass` is 1 if every constraint holds, `instruction_pass` the share of those that hold. `…_loose` are the
     same, where a constraint holds if it does of the prediction without asterisks, its first line, its last, or any of
     these. Unscored where there is nothing to check, or what is asked for can never be.
     """
-    problem = constraints_problem(constraints)
+    problem = constraints_problem(constraints, language)
+    language = answer_language(constraints, language)
     if problem:
         return [Score(metric, None, VERSION, reason=problem) for metric in METRICS]
     variants = loosened(prediction)
-    strict = [spec["kind"] for spec in constraints if not _holds(prediction, spec)]
-    loose = [spec["kind"] for spec in constraints if not any(_holds(variant, spec) for variant in variants)]
+    strict = [spec["kind"] for spec in constraints if not _holds(prediction, spec, language)]
+    loose = [spec["kind"] for spec in constraints if not any(_holds(variant, spec, language) for variant in variants)]
     scores: list[Score] = []
     for (prompt, instruction), failed in zip((METRICS[:2], METRICS[2:]), (strict, loose), strict=True):
         answer = f"failed: {', '.join(failed)}" if failed else None
@@ -60,15 +55,22 @@ def score_constraints(prediction: str, constraints: Sequence[Spec]) -> list[Scor
     return scores
 
 
-def constraints_problem(constraints: Sequence[Spec]) -> str | None:
+def answer_language(constraints: Sequence[Spec], language: str) -> str:
+    """The language that the answer to an item in a language is to be in: another one if a constraint says so."""
+    asked = [spec.get("language") for spec in constraints if spec.get("kind") == RESPONSE_LANGUAGE]
+    return asked[0] if asked and isinstance(asked[0], str) else language
+
+
+def constraints_problem(constraints: Sequence[Spec], language: str) -> str | None:
     """Why constraints cannot be checked: there are none, one is wrong in itself, or two exclude each other."""
     if not constraints:
         return "nothing to check"
-    problems = [problem for spec in constraints if (problem := constraint_problem(spec))]
-    return "; ".join(problems) or contradiction([_in_one_form(spec) for spec in constraints])
+    language = answer_language(constraints, language)
+    problems = [problem for spec in constraints if (problem := constraint_problem(spec, language))]
+    return "; ".join(problems) or contradiction([_in_one_form(spec) for spec in constraints], language)
 
 
-def constraint_problem(spec: Spec) -> str | None:
+def constraint_problem(spec: Spec, language: str) -> str | None:
     """Why a constraint cannot be checked: its kind is not known, or a field is missing or wrong."""
     kind = KINDS.get(spec["kind"]) if isinstance(spec.get("kind"), str) else None
     if kind is None:
@@ -78,23 +80,23 @@ def constraint_problem(spec: Spec) -> str | None:
             return f"constraint {spec['kind']} is not complete: {name} is missing"
         if problem := check(spec[name]):
             return f"constraint {spec['kind']}: {name} {problem}"
-    problem = kind.problem(spec)
+    problem = kind.problem(spec, language)
     return f"constraint {spec['kind']}: {problem}" if problem else None
 
 
-def contradiction(constraints: Sequence[Spec]) -> str | None:
+def contradiction(constraints: Sequence[Spec], language: str) -> str | None:
     """Why no text can fulfil all of the constraints, where that is plain to see; their texts are in one form."""
     for one, other in permutations(constraints, 2):
-        if _exclude_each_other(one, other):
+        if _exclude_each_other(one, other, language):
             return f"constraints {one['kind']} and {other['kind']} can never hold together"
     return None
 
 
-def _exclude_each_other(one: Spec, other: Spec) -> bool:
+def _exclude_each_other(one: Spec, other: Spec, language: str) -> bool:
     demanded = _demanded(other)
     match one["kind"], other["kind"]:
         case _, "equals":
-            return not _holds(other["text"], one)
+            return not _holds(other["text"], one, language)
         case "excludes", _:
             return any(one["text"] in text for text in demanded)
         case "occurs", "occurs":
@@ -129,10 +131,10 @@ def loosened(prediction: str) -> list[str]:
     return list(dict.fromkeys(text for variant in cut for text in (variant, variant.replace("*", ""))))
 
 
-def _holds(text: str, spec: Spec) -> bool:
-    """Whether a constraint holds; none holds of nothing."""
-    text = plain(text).strip()
-    return bool(text) and KINDS[spec["kind"]].holds(text, _in_one_form(spec))
+def _holds(text: str, spec: Spec, language: str) -> bool:
+    """Whether a constraint holds of an answer in a language; none holds of nothing."""
+    text = plain(text)
+    return bool(text.strip()) and KINDS[spec["kind"]].holds(text, _in_one_form(spec), language)
 
 
 def _in_one_form(spec: Spec) -> dict[str, Any]:
@@ -154,21 +156,21 @@ def _squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
-def _in_order(text: str, spec: Spec) -> bool:
+def _in_order(text: str, spec: Spec, _: str) -> bool:
     """Whether all items occur once each and in this order."""
     places = [text.find(item) for item in spec["items"]]
     return -1 not in places and places == sorted(places) and all(text.count(item) == 1 for item in spec["items"])
 
 
-def _bullets(text: str, spec: Spec) -> bool:
+def _bullets(text: str, spec: Spec, _: str) -> bool:
     return len(_lines(text)) == spec["count"] and all(map(is_bullet, _lines(text)))
 
 
-def _numbered(text: str, spec: Spec) -> bool:
+def _numbered(text: str, spec: Spec, _: str) -> bool:
     return [list_number(line) for line in _lines(text)] == list(range(1, int(spec["count"]) + 1))
 
 
-def _in_language(text: str, spec: Spec) -> bool:
+def _in_language(text: str, spec: Spec, _: str) -> bool:
     likeliest = identify(text, spec["among"])
     return likeliest is not None and same(likeliest, spec["code"])
 
@@ -179,18 +181,18 @@ DEMANDING = ("equals", "contains", "starts_with", "ends_with", "quoted")
 """Kinds whose text must be in the completion."""
 CASES: Mapping[str, Callable[[str], str]] = {"uppercase": str.upper, "lowercase": str.lower}
 KINDS: dict[str, Kind] = {
-    "equals": Kind(lambda text, spec: _squeezed(text) == _squeezed(spec["text"]), TEXT),
-    "lines": Kind(lambda text, spec: len(_lines(text)) == spec["count"], COUNT),
+    "equals": Kind(lambda text, spec, _: _squeezed(text) == _squeezed(spec["text"]), TEXT),
+    "lines": Kind(lambda text, spec, _: len(_lines(text)) == spec["count"], COUNT),
     "bullets": Kind(_bullets, COUNT),
     "numbered": Kind(_numbered, COUNT),
     "in_order": Kind(_in_order, {"items": is_order}),
-    "contains": Kind(lambda text, spec: spec["text"] in text, TEXT),
-    "excludes": Kind(lambda text, spec: spec["text"] not in text, TEXT),
-    "starts_with": Kind(lambda text, spec: text.startswith(spec["text"].lstrip()), TEXT),
-    "ends_with": Kind(lambda text, spec: text.endswith(spec["text"].rstrip()), TEXT),
-    "quoted": Kind(lambda text, spec: is_quoted(spec["text"].strip(), text), TEXT),
-    "uppercase": Kind(lambda text, spec: text == text.upper() and text != text.lower(), {}),
-    "lowercase": Kind(lambda text, spec: text == text.lower() and text != text.upper(), {}),
-    "occurs": Kind(lambda text, spec: text.count(spec["text"]) == spec["count"], {**TEXT, "count": at_least(0)}),
+    "contains": Kind(lambda text, spec, _: spec["text"] in text, TEXT),
+    "excludes": Kind(lambda text, spec, _: spec["text"] not in text, TEXT),
+    "starts_with": Kind(lambda text, spec, _: text.lstrip().startswith(spec["text"].lstrip()), TEXT),
+    "ends_with": Kind(lambda text, spec, _: text.rstrip().endswith(spec["text"].rstrip()), TEXT),
+    "quoted": Kind(lambda text, spec, _: is_quoted(spec["text"].strip(), text), TEXT),
+    "uppercase": Kind(lambda text, spec, _: text == text.upper() and text != text.lower(), {}),
+    "lowercase": Kind(lambda text, spec, _: text == text.lower() and text != text.upper(), {}),
+    "occurs": Kind(lambda text, spec, _: text.count(spec["text"]) == spec["count"], {**TEXT, "count": at_least(0)}),
     "language": Kind(_in_language, {"code": is_text, "among": is_list_of_texts}, language_problem),
-}
+} | IFEVAL

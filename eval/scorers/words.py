@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from importlib.metadata import version
+from itertools import accumulate
 from typing import Any
 
 import regex
@@ -23,6 +24,7 @@ TOKEN = regex.compile(
     rf"[[{UNSPACED}]&&[\p{{L}}\p{{N}}]]\p{{M}}*|[[\p{{L}}\p{{N}}]--[{UNSPACED}]][[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}]]*",
     regex.VERSION1,
 )
+RUN = regex.compile(r"[\w\p{M}]+")
 WORDLIKE = regex.compile(r"[\p{L}\p{N}]")
 DOTTED = ("az", "tr")
 """Languages in which I is the capital of ı, and İ that of i."""
@@ -75,6 +77,11 @@ def folded_text(text: str, language: str) -> str:
     return APOSTROPHE.sub(lambda mark: LETTER if is_letter and mark["within"] else " ", folded)
 
 
+def segments(text: str, language: str) -> Iterable[str]:
+    """A text as the segmenter of zh, ja or th cuts it: all of it, as it is written."""
+    return SEGMENTERS[language](text)
+
+
 def tokenizer_name(language: str) -> str:
     """What `words` splits a language by, with its version."""
     return NAMES.get(base_of(language), f"unicode-words-{unicodedata.unidata_version}")
@@ -104,9 +111,11 @@ def _jieba() -> Any:
 
 @lru_cache(maxsize=1)
 def _fugashi() -> Any:
-    from fugashi import Tagger  # pyright: ignore[reportAttributeAccessIssue]
+    from fugashi import GenericTagger  # pyright: ignore[reportAttributeAccessIssue]
+    from unidic_lite import DICDIR
 
-    return Tagger("-Owakati")
+    # a Tagger would take the package unidic if it is there, whose dictionary has to be downloaded
+    return GenericTagger(f'-Owakati -r "{DICDIR}/mecabrc" -d "{DICDIR}"')
 
 
 SEGMENTERS: dict[str, Callable[[str], Iterable[str]]] = {"zh": _chinese, "ja": _japanese, "th": _thai}
@@ -115,3 +124,39 @@ NAMES = {
     "ja": f"fugashi-{version('fugashi')}+unidic-lite-{version('unidic-lite')}",
     "th": f"newmm-{version('pythainlp')}",
 }
+
+
+UNSEGMENTED = frozenset(("bo", "dz", "km", "lo", "mnw", "my", "shn", "wuu", "yue"))
+"""Languages without spaces between words of which no segmenter is here: `words` gives their letters."""
+
+
+def count_words(text: str, language: str) -> int:
+    r"""The number of words as IFEval counts them: runs of \w, to which marks belong; of a segmenter if there is one."""
+    segmented = base_of(language) in SEGMENTERS
+    return len(words(text, language)) if segmented else len(RUN.findall(UNSEEN.sub("", text)))
+
+
+def has_word(word: str, text: str, language: str) -> bool:
+    """Whether a word, or several in a row, is in a text as a whole word, in upper or lower case."""
+    asked, written = folded_text(word, base_of(language)), folded_text(text, base_of(language))
+    if base_of(language) not in SEGMENTERS or written.isascii():
+        return regex.search(rf"(?<![\w\p{{M}}]){regex.escape(asked.strip())}(?![\w\p{{M}}])", written) is not None
+    return any(True for _ in _places(asked, written, language))
+
+
+def begins_with_word(text: str, word: str, language: str) -> bool:
+    """Whether the first word of a text is this one, in upper or lower case, in a language with a segmenter."""
+    asked, written = folded_text(word, base_of(language)), folded_text(text, base_of(language))
+    return 0 in _places(asked, regex.sub(r"^[\p{P}\p{S}\s]+", "", written), language)
+
+
+def _places(word: str, text: str, language: str) -> Iterator[int]:
+    """Where a word begins in a text without its spaces, at and up to a boundary of the segmenter."""
+    pieces = ["".join(piece.split()) for piece in SEGMENTERS[base_of(language)](text)]
+    joined, asked = "".join(pieces), "".join(word.split())
+    boundaries = {0, *accumulate(map(len, pieces))}
+    place = joined.find(asked)
+    while place >= 0:
+        if place in boundaries and place + len(asked) in boundaries:
+            yield place
+        place = joined.find(asked, place + 1)

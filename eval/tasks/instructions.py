@@ -12,7 +12,7 @@ from eval.tasks.task import Task
 
 def score(example: Example, completion: str) -> Sequence[Score]:
     """Whether the completion fulfils every constraint of the example."""
-    return constraints.score_constraints(completion, example.constraints)
+    return constraints.score_constraints(completion, example.constraints, example.language)
 
 
 INSTRUCTIONS = Task("instructions", "instructions", 48, ("\n\n",), constraints.METRIC, constraints.VERSION, score)

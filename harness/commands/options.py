@@ -30,6 +30,17 @@ Processes = Annotated[
 Card = Annotated[bool, typer.Option("--card", help="Also show each cell's mixture card, which describes its data.")]
 
 
+Pilot = Annotated[
+    Path | None,
+    typer.Option(
+        "--pilot",
+        metavar="RECIPE",
+        help="An earlier study, whose scores say how much scores vary.",
+        show_default="assumptions",
+    ),
+]
+
+
 PAIRS = typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, one pair of languages per row.")
 
 
@@ -48,6 +59,40 @@ PairGroup = Annotated[
         metavar="COLUMN,…",
         help="Analyse each combination of these columns separately.",
         show_default="source_task, beside, task and metric, where they are",
+    ),
+]
+
+
+Among = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LANG,…",
+        help="Languages that an answer may be in beside its own; another: any other.",
+        show_default="en,another",
+    ),
+]
+
+
+IdentifierName = Annotated[
+    str | None,
+    typer.Option(
+        "--identifier",
+        metavar="NAME",
+        help="What tells languages: py3langid, or fasttext (lid.176).",
+        show_default="py3langid",
+    ),
+]
+
+
+Rule = Annotated[str, typer.Option(metavar="NAME", help="harness; or benchmark: the language confusion benchmark's.")]
+
+
+Thoughts = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="'OPEN CLOSE'",
+        help="What opens and closes your model's thoughts, beside <think> and the like.",
+        show_default=False,
     ),
 ]
 

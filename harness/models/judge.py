@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from data_mixes.prompts import PromptError, Renderer
 from eval.analysis.design import BASE
@@ -19,7 +19,7 @@ from eval.judges.judge import (
 )
 from harness.console import say
 from harness.errors import Problem, UserError, suggestion
-from harness.models.base import find_model, load_tokenizer, locate_model
+from harness.models.base import find_model, load_config, load_tokenizer, locate_model
 from harness.models.engines import EngineChoice
 from harness.recipe import evaluation_section as settings
 from harness.recipe.schema import Recipe
@@ -122,7 +122,5 @@ def located(given: settings.Judge, where: Where) -> tuple[str, str | None]:
 
 def context_of(location: str, revision: str | None) -> int:
     """How many tokens a model can read and write together; without end for one that has no positions."""
-    from transformers import AutoConfig
-
-    config: Any = AutoConfig.from_pretrained(location, revision=revision)
+    config = load_config(location, revision)
     return int(getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)

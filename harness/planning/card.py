@@ -14,7 +14,7 @@ from data_mixes.order import Keys, key_of
 from data_mixes.rows import Rows, places_by_pool
 from data_mixes.source import Pool
 from data_mixes.tokens import BATCH, Measures
-from eval.scorers.language import identify
+from eval.scorers.identifiers import identify
 
 FEWEST_LETTERS = 20
 """The language of texts with fewer letters, such as "3 × 12 = 36", is not identified."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +13,13 @@ from numpy.typing import NDArray
 from data_mixes.mixture import Allotment, epochs_of
 from data_mixes.rows import Rows
 from data_mixes.tokens import Lengths
+from harness.errors import Problem, UserError
 from harness.recipe.grid import Cell
 from harness.recipe.schema import Training
 from harness.runs.record import CellRun
 
-if TYPE_CHECKING:
-    pass
+MOST_ROWS, MOST_EPOCHS = 100_000_000, 10_000
+"""What a cell may train on, epochs counted: a plan holds some 60 bytes of memory for each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +95,20 @@ def examples_by_source(allotments: Sequence[Allotment]) -> dict[str, int]:
 
 
 def training_order(mixture: Rows, lengths: Lengths, training: Training) -> NDArray[np.int64]:
-    """Which rows a cell is trained on: whole epochs, so many steps, or as many rows as fit in the tokens."""
+    """Which rows a cell is trained on: whole epochs, so many steps, or as many rows as fit in the tokens.
+
+    Raises UserError for more rows than can be planned.
+    """
     tokens = training.supervised_tokens
     wanted = training.global_batch * training.steps if training.steps else len(mixture) * (training.epochs or 1)
     one_epoch = int(lengths.supervised_tokens.sum())
     rounds = math.ceil(wanted / len(mixture)) if tokens is None else tokens // one_epoch + 1
+    if rounds > MOST_EPOCHS or rounds * len(mixture) > MOST_ROWS:
+        key = "steps" if training.steps else "epochs" if tokens is None else "supervised_tokens"
+        rows = rounds * len(mixture)
+        message = f"got {getattr(training, key):,}, which is {rounds:,} epochs and {rows:,} rows of a cell"
+        most = f"at most {MOST_EPOCHS:,} epochs and {MOST_ROWS:,} rows can be planned"
+        raise UserError([Problem(f"training.{key}", f"{message}; {most}")])
     order = np.concatenate(list(islice(epochs_of(mixture, training.seed), rounds)))
     if tokens is None:
         return order[:wanted]

@@ -59,7 +59,7 @@ def place_rows(plan: CellPlan, places: dict[tuple[int, bool], int]) -> Placed:
     as many rows, and accelerate repeats none to make it so.
     """
     training = plan.cell.recipe.training
-    order = np.array(batches_by_length(plan.lengths.tokens.tolist(), training.global_batch), dtype=np.int64)
+    order = batches_by_length(plan.lengths.tokens, training.global_batch)
     numbers: list[int] = []
     fresh: list[int] = []
     for row, key in zip(order.tolist(), plan.lengths.content[order].tolist(), strict=True):

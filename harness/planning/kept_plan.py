@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from pydantic import ValidationError
 
-from data_mixes.storage import DamagedError, read_sealed, write_sealed
+from data_mixes.storage import DamagedError, expanded, is_file, is_folder, read_sealed, write_sealed
 from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
 from harness.console import say
@@ -231,8 +231,8 @@ def stated(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
 
 def stated_model(recipe: Recipe) -> str | None:
     """A hash of what is known of a model's folder; None where the model is no folder, or not on this machine."""
-    folder = Path(recipe.model.name).expanduser()
-    if not folder.is_dir():
+    folder = expanded(recipe.model.name)
+    if not is_folder(folder):
         return None
     return hashlib.sha256(json.dumps(stated(sorted(folder.iterdir()))).encode()).hexdigest()[:32]
 
@@ -241,11 +241,11 @@ def inputs_of(recipe: Recipe) -> Iterator[Path]:
     """The files on this machine that a recipe names beside its model: sources, tables, tasks."""
     folders = [recipe.evaluation.lm_eval_folder, *(settings.hub for settings in recipe.sources.values())]
     for name in filter(None, folders):
-        folder = Path(name).expanduser()
-        if folder.is_dir():
+        folder = expanded(name)
+        if is_folder(folder):
             yield from sorted(path for path in folder.rglob("*") if path.is_file())
     patterns = [path for settings in recipe.sources.values() for path in (settings.files or {}).values()]
     for pattern in patterns:
         yield from sorted(map(Path, glob(pattern.replace("{language}", "*"))))  # noqa: PTH207  # it may be absolute
-    yield from (Path(reference.file) for reference in recipe.reference if Path(reference.file).is_file())
+    yield from (Path(reference.file) for reference in recipe.reference if is_file(Path(reference.file)))
     yield from map(Path, recipe.evaluation.code_files.values())

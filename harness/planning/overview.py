@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.console import counted, duration, line, plain_table, say, show_table
+from harness.planning.detectable import show_detectable
 from harness.planning.plan import PlannedDifference, StudyPlan, TimeLeft
 from harness.runs.folder import StudyFolder
 
@@ -92,6 +93,7 @@ def show_plan(plan: StudyPlan) -> None:
         lacking = [language for language in plan.languages if language not in there]
         if lacking:
             line(f"Not tested in {task}, which has no test rows for them: {' '.join(lacking)}")
+    show_detectable(plan)
     show_lm_eval(plan)
     for note in plan.notes:
         line(note)

@@ -107,6 +107,43 @@ class TestedSet(Result):
     samples: int = 1
     """Completions of each prompt."""
     temperature: float = 0.0
+    clusters: int | None = None
+    """Of the items, such as their templates, where the source names them: what statistics take for the sample."""
+
+
+class PlannedDetectable(Result):
+    """What difference the study will find four times in five, in a task's primary group of languages."""
+
+    task: str
+    group: str
+    where: str
+    """The group in words."""
+    items: int
+    clusters: int | None
+    runs: int
+    """The fewest of a setting."""
+    from_base: float | None
+    """Between a setting and the base model, as tables show the metric."""
+    from_reference: float | None
+    """Between a setting and the one that it is compared with."""
+    pilot: str | None
+    """The earlier study whose scores this is reckoned from; else from assumptions."""
+    seeds: float
+    """The standard deviation between seeds."""
+    seeds_assumed: bool
+
+    def in_words(self) -> str:
+        """The figure in a line."""
+        against = {"against the base": self.from_base, "between mixtures": self.from_reference}
+        told = (
+            ", ".join(f"{figure:.1f} {words}" for words, figure in against.items() if figure is not None) or "nothing"
+        )
+        items = f"{self.items} items" + (
+            f" in {self.clusters} cluster{'s' * (self.clusters > 1)}" if self.clusters else ""
+        )
+        source = f"from the scores of {self.pilot}" if self.pilot else "from assumptions"
+        sample = f"{items}, {self.runs} run{'s' if self.runs > 1 else ''} per mixture, {source}"
+        return f"Detectable in {self.task}, {self.where}, four times in five after adjustment: {told} ({sample})"
 
 
 class TestedByLmEval(Result):
@@ -173,6 +210,8 @@ class StudyPlan(Answer):
     """Rows that no cell trains on, being too long or tested on."""
     evaluation: tuple[TestedSet, ...]
     lm_eval: tuple[TestedByLmEval, ...]
+    detectable: tuple[PlannedDetectable, ...] = ()
+    """By task, where `harness plan` reckons it."""
     notes: tuple[str, ...] = ()
     """Further notes on how examples are put to the model."""
     time: TimeLeft = TimeLeft()
@@ -212,19 +251,7 @@ def plan_of(study: Study) -> StudyPlan:
         items=tuple(shared_items(study.recipe, study.plans)),
         sources=tuple(sources_used(study)),
         dropped=tuple(study.dropped),
-        evaluation=tuple(
-            TestedSet(
-                task=tested.task,
-                language=tested.language,
-                source=tested_source(study.recipe, tested.task).name,
-                items=len(tested.examples),
-                shortened=study.shortened_tests[tested.task, tested.language],
-                max_tokens=tested.max_tokens,
-                samples=tested.samples,
-                temperature=tested.temperature,
-            )
-            for tested in study.evaluation_sets
-        ),
+        evaluation=tuple(tested_sets(study)),
         lm_eval=tuple(
             TestedByLmEval(
                 task=lm_eval_set.named.task,
@@ -240,6 +267,24 @@ def plan_of(study: Study) -> StudyPlan:
         ),
         notes=(*code_notes(study), *conversation_notes(study)),
     )
+
+
+def tested_sets(study: Study) -> list[TestedSet]:
+    """The test items of each task and language."""
+    return [
+        TestedSet(
+            task=tested.task,
+            language=tested.language,
+            source=tested_source(study.recipe, tested.task).name,
+            items=len(tested.examples),
+            shortened=study.shortened_tests[tested.task, tested.language],
+            max_tokens=tested.max_tokens,
+            samples=tested.samples,
+            temperature=tested.temperature,
+            clusters=len({example.cluster for example in tested.examples} - {None}) or None,
+        )
+        for tested in study.evaluation_sets
+    ]
 
 
 def code_notes(study: Study) -> list[str]:

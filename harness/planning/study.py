@@ -15,7 +15,7 @@ from data_mixes.tokens import Measures, TokenStore
 from eval.analysis.design import Design
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
-from harness.models.base import ModelFiles, find_model, load_tokenizer
+from harness.models.base import ModelFiles, find_model, load_config, load_tokenizer
 from harness.models.devices import this_device
 from harness.models.engines import EngineChoice, engine_for
 from harness.models.judge import in_recipe, judge_study_problems, local_renderer
@@ -258,11 +258,5 @@ class Study:
         """What lm_eval's tasks ask of every model. Raises UserError for tasks that cannot be had."""
         if not self.recipe.evaluation.lm_eval:
             return []
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(  # pyright: ignore[reportUnknownMemberType]
-            self.model.location,
-            revision=self.model.revision,
-            trust_remote_code=self.recipe.model.trust_remote_code,
-        )
+        config = load_config(self.model.location, self.model.revision, self.recipe.model.trust_remote_code)
         return lm_eval_sets(self.recipe, self.renderer, config)

@@ -216,7 +216,8 @@ def uncheckable(source: Source, tested: Mapping[str, Sequence[Example]]) -> list
     if isinstance(source, EmbeddedSource):
         return problems
     for language, examples in tested.items():
-        wrong = [(example.id, problem) for example in examples if (problem := constraints_problem(example.constraints))]
+        problems_of = {example.id: constraints_problem(example.constraints, language) for example in examples}
+        wrong = [(name, problem) for name, problem in problems_of.items() if problem]
         if wrong:
             name, problem = wrong[0]
             message = f"{source.name} has {len(wrong)} test items in {language!r} that cannot be scored, e.g. {name}"

@@ -68,7 +68,7 @@ def training_work(plan: CellPlan, processes: int) -> TrainingWork:
     """The micro-batches of one process, each padded to its longest row."""
     training = plan.cell.recipe.training
     rows = micro_batch_of(training, processes)
-    order = np.array(batches_by_length(plan.lengths.tokens.tolist(), training.global_batch))
+    order = batches_by_length(plan.lengths.tokens, training.global_batch)
     tokens = plan.lengths.tokens[order]
     starts = np.arange(0, len(tokens), rows)
     padded = int(np.maximum.reduceat(tokens, starts).sum()) * rows

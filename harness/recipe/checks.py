@@ -149,7 +149,19 @@ def _check_codes(recipe: Recipe) -> list[Problem]:
             for place, code in enumerate(settings.languages or ())
             if canonical(code) != code and code not in known
         ]
-    return problems
+    given = {
+        f"mixture.{name}.{key}.{place}": code
+        for name, part in recipe.ingredients.items()
+        for key, codes in (("prompts_in", part.prompts_in), ("answers_in", part.answers_in))
+        for place, code in enumerate(codes or ())
+    }
+    by_task = recipe.evaluation.lm_eval if isinstance(recipe.evaluation.lm_eval, dict) else {}
+    given |= {f"evaluation.lm_eval.{task}.{code}": code for task, names in by_task.items() for code in names}
+    return problems + [
+        Problem(where, f"{code!r} is another code of {canonical(code)!r}; write that")
+        for where, code in given.items()
+        if canonical(code) != code and code not in known
+    ]
 
 
 def _check_groups(recipe: Recipe) -> list[Problem]:

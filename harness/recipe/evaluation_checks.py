@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from data_mixes.languages import nearest
 from data_mixes.prompts import PROMPTS
 from eval.analysis.design import BASE
-from eval.scorers.language import IDENTIFIERS, available
+from eval.scorers.identifiers import IDENTIFIERS, available
 from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
 from harness.recipe.evaluation_section import Judge

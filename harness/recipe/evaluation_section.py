@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from eval.scorers.language import Identifier
-from harness.recipe.section import PositiveInt, Section
+from eval.scorers.identifiers import Identifier
+from eval.scorers.thoughts import THOUGHTS, Markers
+from harness.recipe.section import PositiveInt, Section, Written
 
 NamesOrMapping: TypeAlias = Annotated[
     Annotated[tuple[str, ...], Tag("tuple[str, ...]")] | Annotated[dict[str, dict[str, str]], Tag("dict[str, ...]")],
@@ -39,7 +40,7 @@ class Judge(Section):
     """The tasks whose completions are judged."""
     against: str | None = None
     """The model to compare with: `base` or a cell."""
-    max_tokens: PositiveInt = 512
+    max_tokens: Written = 512
     """The longest reply in tokens."""
     decoding: Literal["greedy", "own"] = "greedy"
     """own: by the endpoint's own temperature, which models that reason let nobody set."""
@@ -78,7 +79,7 @@ NamesOrOwnTasks: TypeAlias = Annotated[
 class Decoding(Section):
     """How completions of a task are written."""
 
-    max_tokens: PositiveInt | None = None
+    max_tokens: Written | None = None
     """The longest completion in tokens. Default: one and a half times the longest reference of the test items."""
     stop: tuple[str, ...] | None = None
     """Texts that end a completion. Default: the task's own; none with a chat template, where the end of turn does."""
@@ -111,16 +112,23 @@ class Evaluation(Section):
     """The group of languages that a task's main comparison is over, by task; `unseen` where none is named."""
     items: PositiveInt = 100
     """Test items per task and language: the same in every language, for every model."""
-    max_tokens: dict[str, PositiveInt] = {}
+    max_tokens: dict[str, Written] = {}
     """The longest completion in tokens, by task; the same as `decoding.TASK.max_tokens`."""
     decoding: dict[str, Decoding] = {}
     """How completions are written, by task."""
     identifier: Identifier = "py3langid"
     """What identifies the language of completions."""
+    thoughts: tuple[tuple[str, str], ...] = ()
+    """What opens and closes your model's thoughts, beside <think> and the like: they are set apart before scoring."""
     base: bool = True
     """Whether the untuned base model is evaluated too."""
     judge: Judge | None = None
     """A model that judges completions."""
+
+    @property
+    def thought_markers(self) -> Markers:
+        """What opens and closes thoughts: the recipe's own markers, and those of models in use."""
+        return (*self.thoughts, *THOUGHTS)
 
     def decoded(self, task: str) -> Decoding:
         """How completions of a task are written."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
@@ -13,6 +15,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from data_mixes.storage import expanded, is_file, is_folder
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import cross_check
 from harness.recipe.own_code import files_named, own_source
@@ -20,6 +23,10 @@ from harness.recipe.schema import Ingredient, Mixture, Recipe
 from harness.recipe.section import Section
 
 MIXES = Path(str(files("data_mixes"))) / "mixes"
+LARGEST_FILE = 1_000_000
+"""Bytes of a recipe, a mix or a chat template; characters of a recipe in which each alias is written out."""
+LONGEST_QUOTE = 100
+"""Characters of a wrong value that an error repeats."""
 
 
 def load_recipe(path: Path) -> tuple[Recipe, dict[str, Any]]:
@@ -37,7 +44,7 @@ def with_mix(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     if not isinstance(name, str):
         return raw
     path = folder / name if name.endswith((".yaml", ".yml")) else MIXES / f"{Path(name).name}.yaml"
-    if not path.is_file():
+    if not is_file(path):
         named = sorted(file.stem for file in MIXES.glob("*.yaml"))
         raise UserError([Problem("mixture", f"no mix {name!r}; {suggestion(name, named)}, or the path of a YAML file")])
     mix = with_files(read_yaml(path), path.parent)
@@ -60,7 +67,7 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Paths of files made absolute, and a chat template's file read: they are meant from where they are written."""
 
     def absolute(path: Any) -> Any:
-        return str((folder / Path(path).expanduser()).absolute()) if isinstance(path, str) else path
+        return str((folder / expanded(path)).absolute()) if isinstance(path, str) else path
 
     sources = raw.get("sources")
     for settings in sources.values() if isinstance(sources, dict) else ():
@@ -68,7 +75,7 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
             named = isinstance(given, dict)
             settings["files"] = {split: absolute(path) for split, path in given.items()} if named else absolute(given)
         hub = settings.get("hub") if isinstance(settings, dict) else None
-        if isinstance(hub, str) and hub and (hub.startswith((".", "/", "~")) or (folder / hub).is_dir()):
+        if isinstance(hub, str) and hub and (hub.startswith((".", "/", "~")) or is_folder(folder / hub)):
             settings["hub"] = absolute(hub)
     references = raw.get("reference")
     for reference in references if isinstance(references, list) else ():
@@ -77,17 +84,14 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     evaluation = raw.get("evaluation")
     if isinstance(evaluation, dict) and isinstance(tasks := evaluation.get("lm_eval_folder"), str):
         evaluation["lm_eval_folder"] = absolute(tasks)
-        if not Path(evaluation["lm_eval_folder"]).is_dir():
+        if not is_folder(Path(evaluation["lm_eval_folder"])):
             raise UserError([Problem("evaluation.lm_eval_folder", f"no folder {evaluation['lm_eval_folder']}")])
     for settings in files_named(raw):
         settings["code"] = absolute(settings["code"])
     prompts = raw.get("prompts")
     template = prompts.get("chat_template") if isinstance(prompts, dict) else None
     if isinstance(prompts, dict) and isinstance(template, str) and template.endswith(".jinja"):
-        try:
-            prompts["chat_template"] = (folder / template).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError([Problem("prompts.chat_template", f"cannot read {folder / template}: {error}")]) from None
+        prompts["chat_template"] = read_text(folder / template, "prompts.chat_template", "the chat template")
     elif isinstance(template, str) and "{{" not in template:
         message = f"got {template[:60]!r}, which is no Jinja template; a file's name ends with .jinja"
         raise UserError([Problem("prompts.chat_template", message)])
@@ -121,21 +125,63 @@ def as_yaml(raw: Mapping[str, Any]) -> str:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML 1.2 file that holds a mapping; duplicate keys and other tags are refused."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UserError([Problem(str(path), f"cannot read the recipe: {reason}")]) from None
+    text = read_text(path, str(path), "the recipe")
     try:
         raw = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise UserError([Problem(str(path), f"not valid YAML: {error.problem}{line}")]) from None
-    except (YAMLError, RecursionError, ValueError) as error:
-        raise UserError([Problem(str(path), f"not valid YAML: {error}")]) from None
+    except RecursionError:
+        raise UserError([Problem(str(path), "is nested too deeply; a recipe has some six levels")]) from None
+    except YAMLError as error:
+        raise UserError([Problem(str(path), f"not valid YAML: {shortened(str(error), 300)}")]) from None
+    except Exception as error:  # a value that does not fit its tag, as !!bool maybe: KeyError, ValueError and others
+        message = f"not valid YAML: a tag such as !!bool or !!int has a value that does not fit it ({error!r})"
+        raise UserError([Problem(str(path), shortened(message, 300))]) from None
     if not isinstance(raw, dict):
         raise UserError([Problem(str(path), "a recipe is a mapping of keys; see recipes/quickstart.yaml")])
+    characters = 0
+    for entry in entries_of(raw):
+        characters += 1 + (len(entry) if isinstance(entry, str) else 0)
+        if characters > LARGEST_FILE:
+            message = f"with every alias (*name) written out it has more than {LARGEST_FILE:,} characters"
+            raise UserError([Problem(str(path), f"{message}; make it smaller")])
     return raw
+
+
+def read_text(path: Path, where: str, what: str) -> str:
+    """The text of a file that a user names. Raises UserError for one that is no regular file, or too large."""
+    try:
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "a device or a pipe"
+            raise UserError([Problem(where, f"cannot read {what}: {path} is {kind}; name a file")])
+        if path.stat().st_size > LARGEST_FILE:
+            message = f"cannot read {what}: {path} has {path.stat().st_size:,} bytes, and at most {LARGEST_FILE:,}"
+            raise UserError([Problem(where, f"{message} are read; data belongs in files of its own")])
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a NUL
+        reason = getattr(error, "strerror", None)
+        reason = reason or ("not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error))
+        raise UserError([Problem(where, f"cannot read {what} {shortened(str(path))}: {reason}")]) from None
+
+
+def entries_of(data: Any) -> Iterator[Any]:
+    """Everything in plain data, keys among it; what stands in several places, as often as it stands there."""
+    pending = [data]
+    while pending:
+        entry = pending.pop()
+        yield entry
+        if isinstance(entry, dict):
+            pending += [*entry.keys(), *entry.values()]
+        elif isinstance(entry, list):
+            pending += entry
+
+
+def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """A text with an ellipsis in place of what is beyond its longest length."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def parse_recipe(raw: Mapping[str, Any]) -> Recipe:
@@ -162,6 +208,8 @@ REFUSED_KEYS = {
 
 def _problem(details: Any) -> Problem:
     """A pydantic error in the words of this program."""
+    if details["type"] == "json_invalid":  # the only text that JSON can hold and pydantic cannot
+        return Problem("recipe", "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character")
     location = _without_branches(details["loc"])
     where = ".".join(map(str, location))
     if details["type"] == "extra_forbidden":
@@ -174,7 +222,7 @@ def _problem(details: Any) -> Problem:
     message = details["msg"].replace("Input should be", "should be")
     for pydantics, ours in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
         message = message.replace(pydantics, ours)
-    return Problem(where, f"got {details['input']!r}; {message}")
+    return Problem(where, f"got {shortened(repr(details['input']))}; {message}")
 
 
 def _without_branches(location: tuple[str | int, ...]) -> tuple[str | int, ...]:

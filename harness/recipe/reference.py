@@ -87,7 +87,7 @@ def kind(schema: dict[str, Any]) -> str:
     if schema.get("type") == "object":
         values = schema.get("additionalProperties")
         return f"names with {kind(values)}" if isinstance(values, dict) else "names"
-    bounds = [f"{word} {schema[name]:g}" for name, word in BOUNDS.items() if name in schema]
+    bounds = [f"{word} {schema[name]:.12g}" for name, word in BOUNDS.items() if name in schema]
     named = str(schema.get("type", "anything"))
     return " ".join([WORDS.get(named, named), *bounds])
 

@@ -17,7 +17,7 @@ from eval.tasks import TASKS
 from eval.tasks.task import Task
 from harness.recipe.evaluation_section import Evaluation
 from harness.recipe.own_code import own_metric, own_task, with_metrics
-from harness.recipe.section import Amount, PositiveInt, Section, Seed
+from harness.recipe.section import Amount, Batch, PositiveInt, Section, Seed
 from harness.recipe.source_settings import SourceSettings
 
 LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
@@ -66,8 +66,8 @@ class Training(Section):
     """How many optimizer steps to train, whatever the size of the mixture."""
     supervised_tokens: PositiveInt | None = None
     """How many tokens that carry a loss to train on."""
-    global_batch: PositiveInt = 16
-    """Rows per optimizer step, over all processes."""
+    global_batch: Batch = 16
+    """Rows per optimizer step, over all processes; at most 65,536."""
     micro_batch: PositiveInt = 8
     """The most rows in one forward pass. Not part of the fingerprint."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4

@@ -6,10 +6,20 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PositiveInt = Annotated[int, Field(gt=0)]
+LARGEST = 2**31 - 1
+"""What libraries that count in 32 bits can take."""
+PositiveInt = Annotated[int, Field(gt=0, le=LARGEST)]
 
 
-Amount = Annotated[int, Field(ge=0)]
+Amount = Annotated[int, Field(ge=0, le=LARGEST)]
+
+
+Batch = Annotated[int, Field(gt=0, le=65_536)]
+"""Rows of a step; a batch is filled up to this size however few rows there are."""
+
+
+Written = Annotated[int, Field(gt=0, le=1_000_000)]
+"""Tokens of a completion."""
 
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]

@@ -34,7 +34,9 @@ class SourceColumns(Section):
     answer: str | None = None
     """The final number of a math problem."""
     constraints: str | None = None
-    """Constraints that a program can check."""
+    """Constraints that a program can check, as a JSON list; or IFEval's `instruction_id_list`."""
+    kwargs: str | None = None
+    """IFEval's `kwargs`, where constraints are its `instruction_id_list`."""
     conversation: str | None = None
     """A conversation in place of prompt and target."""
     cluster: str | None = None

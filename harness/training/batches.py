@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def micro_batch_of(training: Training, processes: int) -> int:
     """The rows of a forward pass: as many as the recipe allows that divide each process's share of a global batch."""
-    micro_batch = training.micro_batch
+    micro_batch = min(training.micro_batch, training.global_batch // processes)
     while training.global_batch % (micro_batch * processes):
         micro_batch -= 1
     return micro_batch

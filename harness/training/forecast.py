@@ -84,7 +84,7 @@ def models_left(study: PlannedStudy, plans: list[PlannedCell]) -> float:
     there: dict[tuple[str, str | None], int] = {}
     if path.is_file():
         with suppress(pl.exceptions.PolarsError, OSError):  # a damaged table is reported elsewhere and remade
-            counts = pl.read_parquet(path, columns=["cell", "adapter"]).group_by("cell", "adapter").len()
+            counts = pl.read_parquet(path, columns=["cell", "adapter"], glob=False).group_by("cell", "adapter").len()
             there = {(cell, adapter): count for cell, adapter, count in counts.iter_rows()}
     models: list[tuple[str, str | None]] = [(BASE, None)] if study.recipe.evaluation.base else []
     models += [(plan.name, plan.run.record.get("adapter")) for plan in plans]

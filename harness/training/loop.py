@@ -17,7 +17,8 @@ from transformers.utils import logging as transformers_logging
 from data_mixes.storage import checksum_file
 from harness.console import BarProgress, LineProgress, counted, progress, say, waiting
 from harness.errors import Problem, UserError
-from harness.models.base import load_tokenizer
+from harness.exits import is_out_of_memory
+from harness.models.base import cannot_load, load_tokenizer
 from harness.models.devices import on_cpu
 from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob, read_job
@@ -143,12 +144,17 @@ def clean_up(run: CellRun) -> None:
 
 def load_base_model(job: CellJob) -> Any:
     """The base model on this process's device, frozen, from safetensors alone."""
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        job.location,
-        revision=job.revision,
-        dtype=getattr(torch, job.dtype),
-        trust_remote_code=job.trust_remote_code,
-        use_safetensors=True,
-    )
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            job.location,
+            revision=job.revision,
+            dtype=getattr(torch, job.dtype),
+            trust_remote_code=job.trust_remote_code,
+            use_safetensors=True,
+        )
+    except Exception as error:  # broken weights make it raise whatever
+        if is_out_of_memory(error):
+            raise
+        raise cannot_load("weights", job.location, error) from None
     model.requires_grad_(False)
     return model.to(PartialState().device)

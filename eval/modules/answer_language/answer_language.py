@@ -10,11 +10,13 @@ from typing import Any
 import datasets
 import evaluate
 
-from eval.scorers.language import language_confusion_pass_rate, score_language
+from eval.scorers.language import ANOTHER, score_language
+from eval.scorers.language_confusion import language_confusion_pass_rate
 
 DESCRIPTION = """Line pass rate, word pass rate and their harmonic mean, the language confusion pass rate
 (arXiv 2406.20052). `references` are the codes of the languages expected; `candidates` those it may be instead,
-by default all that are expected."""
+by default English and, with "another", any other that the identifier knows."""
+DEFAULT_CANDIDATES = ("en", ANOTHER)
 
 
 class AnswerLanguage(evaluate.Metric):
@@ -32,7 +34,7 @@ class AnswerLanguage(evaluate.Metric):
     def _compute(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, predictions: list[str], references: list[str], candidates: list[str] | None = None
     ) -> dict[str, Any]:
-        among = candidates or sorted(set(references))
+        among = candidates or DEFAULT_CANDIDATES
         found: dict[str, list[float]] = {"language_pass": [], "word_pass": []}
         for prediction, expected in zip(predictions, references, strict=True):
             for score in score_language(prediction, expected, among):
