@@ -47,14 +47,14 @@ def test_without_vllm_a_study_is_evaluated_by_transformers(
     """As on a Mac: of the base model, and said in the plan, in the study's file and on the way."""
     from harness.evaluation.cells import evaluate_cells
     from harness.planning.overview import show_plan
-    from harness.planning.plan import TimeLeft, plan_of
+    from harness.planning.plan import plan_of
     from harness.planning.study import Study
     from harness.runs.record import read_json
 
     monkeypatch.setattr(engines, "vllm_available", lambda: False)
     recipe_data["evaluation"]["engine"] = "auto"
     study = Study(write_recipe(recipe_data), tmp_path / "runs")
-    show_plan(plan_of(study, TimeLeft()))
+    show_plan(plan_of(study))
     assert "Generation by transformers" in (said := capsys.readouterr().out) and "vLLM is not installed" in said
     assert study.engine.start.__self__.name == "transformers"
     evaluate_cells(study, None)

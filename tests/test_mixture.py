@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from itertools import islice
 from typing import Any
 
@@ -151,10 +152,12 @@ def test_components_that_meet_take_different_rows() -> None:
 
 @given(st.integers(0, 10**6), st.dictionaries(st.text(min_size=1), st.floats(0.001, 1000), min_size=1))
 def test_a_total_is_divided_without_rest(total: int, weights: dict[str, float]) -> None:
+    """By the method of Sainte-Laguë: no row would be better placed with another, whatever the sizes."""
     counts = apportion(total, weights)
     assert sum(counts.values()) == total
-    whole = sum(weights.values())
-    assert all(abs(counts[name] - total * weight / whole) < 1 + 1e-6 * total for name, weight in weights.items())
+    exact = {name: Fraction(weight) for name, weight in weights.items()}
+    last = max((2 * counts[name] - 1) / weight for name, weight in exact.items())
+    assert last <= min((2 * counts[name] + 1) / weight for name, weight in exact.items())
 
 
 @given(
