@@ -134,9 +134,9 @@ def test_status_and_report_say_it_and_go_on_with_the_rest(finished: Path, tmp_pa
     [
         ("amount-3/adapter/adapter_model.safetensors", flipped, "train: 1 cell"),
         ("amount-3/record.json", garbage, "train: 1 cell"),
-        ("chunk", half, "every cell is trained already"),
-        ("scores.parquet", folder, "every cell is trained already"),
-        ("study.json", empty, "every cell is trained already"),
+        ("chunk", half, "every cell is already trained"),
+        ("scores.parquet", folder, "every cell is already trained"),
+        ("study.json", empty, "every cell is already trained"),
     ],
 )
 def test_run_makes_again_what_was_damaged_and_nothing_else(

@@ -75,7 +75,7 @@ def test_what_a_study_was_begun_with_holds_on_every_machine(tmp_path: Path, monk
     on(H100, monkeypatch)
     assert study_precision(tmp_path, "auto") == begun == begun_precision(tmp_path)
     (note,) = begin_in(tmp_path, begun, H100)
-    assert "float32" in note and "this device would take bfloat16" in note
+    assert "float32" in note and "this device supports bfloat16" in note
 
 
 def test_runs_made_before_there_was_a_choice_keep_their_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_run_again_it_does_nothing_twice_and_says_so(study: tuple[Path, Path, st
     scores = (runs / "small" / "scores.parquet").read_bytes()
     again = harness("run", recipe, "--runs", runs)
     assert again.returncode == 0
-    assert "every cell is trained already" in again.stderr
+    assert "every cell is already trained" in again.stderr
     assert f"{ROWS} predictions wanted, all there already" in again.stderr
     assert (runs / "small" / "scores.parquet").read_bytes() == scores
 

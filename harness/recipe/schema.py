@@ -26,7 +26,7 @@ LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
 class Model(Section):
     """The base model: a packaged name, a folder with safetensors, or a Hugging Face id.
 
-    `dtype: auto` is bfloat16 if the device that starts the study supports it, else float32.
+    `dtype: auto` is bfloat16 if the device that starts the study computes in it, else float32.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Model(Section):
     """The commit or branch of a Hugging Face id; a branch is resolved to a commit."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """The number format of training and of every engine. `auto` is bfloat16 if the device that starts the study
-    supports it, else float32."""
+    computes in it, else float32."""
     trust_remote_code: bool = False
     """Whether to run Python code that comes with the model. Only for models you trust."""
 
