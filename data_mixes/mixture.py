@@ -170,7 +170,7 @@ class Orders:
             return ()
         variants = self.sharing(source)
         fewer = len(common_items(source, variants)) < len(variant.pool(source, "train").items)
-        return tuple(each.name for each in variants) if fewer else ()
+        return tuple(variant.name for variant in variants) if fewer else ()
 
 
 @lru_cache(maxsize=64)

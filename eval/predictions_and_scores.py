@@ -25,18 +25,18 @@ def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Comple
 
     Where there are several completions of an example, each has a row, with its number in the column `sample`.
     """
-    sampled = any(each.sample for each in prompts)
+    sampled = any(prompt.sample for prompt in prompts)
     rows = [
-        place_of(each, sampled)
+        place_of(prompt, sampled)
         | {
-            "prompt": each.example.prompt,
-            "reference": each.example.target,
-            "completion": completions[each.key].text,
-            "tokens": completions[each.key].tokens,
-            "finish": completions[each.key].finish,
+            "prompt": prompt.example.prompt,
+            "reference": prompt.example.target,
+            "completion": completions[prompt.key].text,
+            "tokens": completions[prompt.key].tokens,
+            "finish": completions[prompt.key].finish,
         }
-        for each in prompts
-        if each.key in completions
+        for prompt in prompts
+        if prompt.key in completions
     ]
     return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("adapter", "cluster"), pl.String))
 
@@ -80,26 +80,26 @@ def scores_table(
     example the value is their mean; see `over_samples`.
     """
     rows: list[dict[str, Any]] = []
-    sampled = any(each.sample for each in prompts)
-    languages = AnswerLanguages((each.example for each in prompts), evaluation.candidates, evaluation.identifier)
-    for each in prompts:
-        task = evaluation.tasks[each.example.task]
+    sampled = any(prompt.sample for prompt in prompts)
+    languages = AnswerLanguages((prompt.example for prompt in prompts), evaluation.candidates, evaluation.identifier)
+    for prompt in prompts:
+        task = evaluation.tasks[prompt.example.task]
         scores: Sequence[Score] = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
-        if each.key in completions:
-            answer = answer_text(completions[each.key].text, evaluation.thoughts)
+        if prompt.key in completions:
+            answer = answer_text(completions[prompt.key].text, evaluation.thoughts)
             scores = [
-                *task.score(each.example, answer),
-                *languages.score(each.example, answer),
+                *task.score(prompt.example, answer),
+                *languages.score(prompt.example, answer),
             ]
-        rows += [place_of(each, sampled) | asdict(score) for score in scores]
+        rows += [place_of(prompt, sampled) | asdict(score) for score in scores]
     texts = dict.fromkeys(("adapter", "cluster", "answer", "reason"), pl.String)
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
-    mains = {each.task: evaluation.tasks[each.task].metric for each in evaluation.evaluation_sets}
+    mains = {tested.task: evaluation.tasks[tested.task].metric for tested in evaluation.evaluation_sets}
     split = [split_scores(table.filter(pl.col("task") == name), metric) for name, metric in mains.items()]
     table = finite_scores(pl.concat([table, *split]))
     if not sampled:
         return table
-    several = pl.col("task").is_in([each.task for each in evaluation.evaluation_sets if each.samples > 1])
+    several = pl.col("task").is_in([tested.task for tested in evaluation.evaluation_sets if tested.samples > 1])
     parts = table.filter(~several).drop(SAMPLE), over_samples(table.filter(several), mains)
     return pl.concat(parts)
 
@@ -109,17 +109,17 @@ def first_samples(predictions: pl.DataFrame) -> pl.DataFrame:
     return predictions.filter(pl.col(SAMPLE) == 0).drop(SAMPLE) if SAMPLE in predictions.columns else predictions
 
 
-def place_of(each: Prompted, sampled: bool = False) -> dict[str, Any]:
+def place_of(prompt: Prompted, sampled: bool = False) -> dict[str, Any]:
     """Which model and example a row is of; the adapter's name tells a cell from one trained anew.
 
     Items of one cluster, such as a template, are not independent.
     """
-    return ({SAMPLE: each.sample} if sampled else {}) | {
-        "cell": each.model.name,
-        "adapter": each.model.adapter.name if each.model.adapter else None,
-        "task": each.example.task,
-        "language": each.example.language,
-        "item": each.example.item_id,
-        "id": each.example.id,
-        "cluster": each.example.cluster,
+    return ({SAMPLE: prompt.sample} if sampled else {}) | {
+        "cell": prompt.model.name,
+        "adapter": prompt.model.adapter.name if prompt.model.adapter else None,
+        "task": prompt.example.task,
+        "language": prompt.example.language,
+        "item": prompt.example.item_id,
+        "id": prompt.example.id,
+        "cluster": prompt.example.cluster,
     }

@@ -36,7 +36,9 @@ def read_tables(files: Sequence[Path]) -> list[pl.DataFrame]:
 
 def grouped(columns: PairColumns, table: pl.DataFrame) -> PairColumns:
     """The columns with a study's own groups, as far as they are there, if none were named."""
-    return columns if columns.group else replace(columns, group=tuple(each for each in GROUP if each in table.columns))
+    if columns.group:
+        return columns
+    return replace(columns, group=tuple(column for column in GROUP if column in table.columns))
 
 
 def checked(

@@ -85,9 +85,9 @@ def ranking(pairs: pl.DataFrame, by: str, transfer: str, across: str) -> Ranking
         means.setdefault(str(language), {})[str(model)] = mean
     means = dict(sorted(means.items(), key=lambda item: -float(np.mean([*item[1].values()]))))
     models = [str(model) for model in pairs[across].unique(maintain_order=True)]
-    between = tuple(rank_correlations({model: {language: each[model] for language, each in means.items()}
+    between = tuple(rank_correlations({model: {language: of_models[model] for language, of_models in means.items()}
                                        for model in models}))  # fmt: skip
-    known = [each.tau for each in between if each.tau is not None]
+    known = [pair.tau for pair in between if pair.tau is not None]
     return Ranking(means, float(np.mean(known)) if known else None, between)
 
 

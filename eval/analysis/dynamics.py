@@ -56,7 +56,7 @@ def continual(
     Raises ValueError for an array that is not square, or figures that are not one per language.
     """
     stages = scores.shape[-1]
-    lengths = {len(each) for each in (random, alone) if each is not None}
+    lengths = {len(scores_of) for scores_of in (random, alone) if scores_of is not None}
     if scores.shape[-2:] != (stages, stages) or lengths - {stages}:
         raise ValueError(f"got scores of shape {scores.shape}, and {sorted(lengths)} figures; N × N and N are wanted")
     later, trained = range(1, stages), np.diagonal(scores, axis1=-2, axis2=-1)

@@ -198,7 +198,7 @@ class Layout:
         giving, taking = set(sources), set(targets)
         roles = tuple(tuple(sorted(role)) for role in (giving & taking, giving - taking, taking - giving))
         number = {language: place for place, language in enumerate(chain(*roles))}
-        rows, columns = ([number[each] for each in side] for side in (sources, targets))
+        rows, columns = ([number[language] for language in side] for side in (sources, targets))
         return cls(roles, np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64))
 
     @property
@@ -245,7 +245,7 @@ def permuted(sizes: Sequence[int], most: int) -> tuple[Integers, bool]:
     """Permutations of the numbers from 0, each group of so many among themselves: as `Layout.permuted`."""
     groups = [np.arange(end - size, end) for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
     if prod(factorial(size) for size in sizes) <= most:
-        return np.array([list(chain(*each)) for each in product(*map(permutations, groups))]), True
+        return np.array([list(chain(*orders)) for orders in product(*map(permutations, groups))]), True
     rng = np.random.default_rng(SEED)
     drawn = [rng.permuted(np.tile(group, (most, 1)), axis=1) for group in groups]
     return np.vstack([np.concatenate(groups), np.hstack(drawn)]), False
@@ -261,7 +261,7 @@ def _partial_correlations(y: Floats, x: Floats, others: Floats, there: NDArray[n
     products = (others[:, :, None] * others[:, None, :]).reshape(len(y), width * width)
     inverse = np.linalg.pinv((weights @ products).reshape(-1, width, width), rcond=1e-12, hermitian=True)
     with_x, with_y = x @ others, weights @ (others * y[:, None])
-    explaining_x, explaining_y = (np.einsum("pi,pij->pj", each, inverse) for each in (with_x, with_y))
+    explaining_x, explaining_y = (np.einsum("pi,pij->pj", products, inverse) for products in (with_x, with_y))
     all_x, all_y = (x * x).sum(axis=1), weights @ (y * y)
     left_x, left_y = all_x - (explaining_x * with_x).sum(axis=1), all_y - (explaining_y * with_y).sum(axis=1)
     defined = (left_x > 1e-12 * all_x) & (left_y > 1e-12 * all_y) & (there.sum(axis=1) > width + 1)

@@ -86,7 +86,7 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
     for name in (name for name in BASELINES if columns.stages and name in table.columns):
         table, wrong = as_numbers(table, name)
         problems += wrong
-    lacking = [each for each in groups.all if each not in set(table[columns.language].to_list())]
+    lacking = [language for language in groups.all if language not in set(table[columns.language].to_list())]
     if lacking:
         there = ", ".join(table[columns.language].unique().sort().cast(pl.String))
         problems.append(f"no rows in {', '.join(lacking)}; the languages are {there}")
@@ -159,8 +159,8 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
         "points": len(amounts),
         "summary": summary.to_dicts(),
         "curves": [
-            {key: value for key, value in asdict(each).items() if key not in ("curve", "task", "metric")}
-            for each in curve_findings(main_panels(scores), groups, design)
+            {key: value for key, value in asdict(finding).items() if key not in ("curve", "task", "metric")}
+            for finding in curve_findings(main_panels(scores), groups, design)
         ],
     }
     if columns.x in CHECKPOINTS:
@@ -170,7 +170,7 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
         baselines = {name: _baseline(part, name, columns) for name in BASELINES}
         estimates = continual_estimates(panel, names[-len(columns.stages) :], columns.stages, baselines)
         found["stages"] = dict(zip(columns.stages, amounts[-len(columns.stages) :], strict=True))
-        found["continual"] = {name: asdict(each) for name, each in estimates.items()}
+        found["continual"] = {name: asdict(estimate) for name, estimate in estimates.items()}
     return found
 
 
@@ -181,15 +181,15 @@ def stage_problems(table: pl.DataFrame, columns: Columns) -> list[str]:
         return []
     values, languages = table[columns.x].unique().sort(), set(table[columns.language])
     problems = ["stages are of one run; add " + columns.run + " to --group"] if columns.run else []
-    problems += [f"no rows in {each}, in which a stage trained" for each in columns.stages if each not in languages]
+    problems += [f"no rows in {stage}, in which a stage trained" for stage in columns.stages if stage not in languages]
     if len(values) not in (wanted, wanted + 1):
         listed = ", ".join(f"{value:g}" for value in values)
         problems.append(f"column {columns.x!r} has {len(values)} values ({listed}); {wanted} stages take {wanted}, "
                         f"or {wanted + 1} with the scores before them")  # fmt: skip
     for name in (name for name in BASELINES if name in table.columns):
         known = set(table.filter(pl.col(name).is_not_null())[columns.language])
-        problems += [f"column {name!r} is blank in {each}; fill it, or leave it out"
-                     for each in columns.stages if each in languages - known]  # fmt: skip
+        problems += [f"column {name!r} is blank in {stage}; fill it, or leave it out"
+                     for stage in columns.stages if stage in languages - known]  # fmt: skip
     return problems
 
 

@@ -111,7 +111,7 @@ def gains_tested(
         here = f" in {' '.join(languages)}"
         pairs.append((replace(one, name=one.name + here), replace(other, name=other.name + here)))
     found = compare_family(pairs, [pools[languages] for _, languages in asked], panel.clusters)
-    return [{name: getattr(each, name) for name in FIGURES} for each in found]
+    return [{name: getattr(figure, name) for name in FIGURES} for figure in found]
 
 
 def gains_of(panel: Panel, sources: Sources, design: Design) -> dict[tuple[str, str], Floats]:
@@ -132,11 +132,11 @@ def tested(gains: Sequence[Floats], clusters: Codes | None) -> list[dict[str, ob
 
 def figures_of(found: Sequence[Difference]) -> list[dict[str, object]]:
     """The columns `FIGURES` of a family of differences; Holm's method holds however these depend on one another."""
-    adjusted = holm([each.p for each in found])
+    adjusted = holm([figure.p for figure in found])
     return [
-        {"items": each.items, "runs": each.runs, "difference": each.difference, "low": each.low, "high": each.high,
-         "p": each.p, "p_adjusted": p, "test": each.test}
-        for each, p in zip(found, adjusted, strict=True)
+        {"items": figure.items, "runs": figure.runs, "difference": figure.difference, "low": figure.low,
+         "high": figure.high, "p": figure.p, "p_adjusted": p, "test": figure.test}
+        for figure, p in zip(found, adjusted, strict=True)
     ]  # fmt: skip
 
 
@@ -172,8 +172,8 @@ def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.D
 
 def alone(sources: Sources) -> dict[str, Source]:
     """The sources that one setting alone is trained on: of its task, language and pivot beside it."""
-    kinds = [each[:3] for each in sources.values()]
-    return {cell: each for cell, each in sources.items() if kinds.count(each[:3]) == 1}
+    kinds = [source[:3] for source in sources.values()]
+    return {cell: source for cell, source in sources.items() if kinds.count(source[:3]) == 1}
 
 
 def trimmed(one: Floats, other: Floats) -> tuple[Floats, Floats]:

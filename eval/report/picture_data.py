@@ -91,9 +91,9 @@ def means_of(part: pl.DataFrame) -> Means:
 
 def mean_over(means: Means, cell: str, metric: str, languages: Sequence[str]) -> float | None:
     """A cell's mean over languages, if it has one in each."""
-    each = [means.get((cell, metric, language)) for language in languages]
-    known = [mean for mean in each if mean is not None]
-    return sum(known) / len(known) if known and len(known) == len(each) else None
+    all_means = [means.get((cell, metric, language)) for language in languages]
+    known = [mean for mean in all_means if mean is not None]
+    return sum(known) / len(known) if known and len(known) == len(all_means) else None
 
 
 def rows_at_places(page: Page, part: pl.DataFrame, means: Means) -> Iterator[tuple[Row, Mapping[str, float | str]]]:

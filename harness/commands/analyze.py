@@ -166,12 +166,12 @@ def show_analysis(analyses: TableAnalyses, groups: LanguageGroups) -> None:
             line(f"  {curve_in_words(curve, x, groups)}")
         if part.stages:
             line(f"  stages: {', '.join(f'{name} at {x} {value:g}' for name, value in part.stages.items())}")
-        for name, each in (part.continual or {}).items():
-            line(f"  {CONTINUAL[name]}: {interval_text(each) or 'undefined, as scores are missing'}")
-        for each in part.dynamics or ():
-            if each.learn_step is not None:
-                lost = "" if each.forgetting is None else f", {each.forgetting:.3f} forgotten since the best"
-                line(f"  {groups.label(each.group)}: learned at {x} {each.learn_step:g}{lost}")
+        for name, figure in (part.continual or {}).items():
+            line(f"  {CONTINUAL[name]}: {interval_text(figure) or 'undefined, as scores are missing'}")
+        for learned in part.dynamics or ():
+            if learned.learn_step is not None:
+                lost = "" if learned.forgetting is None else f", {learned.forgetting:.3f} forgotten since the best"
+                line(f"  {groups.label(learned.group)}: learned at {x} {learned.learn_step:g}{lost}")
 
 
 def curve_in_words(curve: CurveFigures, x: str, groups: LanguageGroups) -> str:

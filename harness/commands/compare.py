@@ -189,22 +189,24 @@ def compared_rows(
     means = {name: members for name, members in groups.items() if set(members) <= set(panel.languages)}
     rows: list[ComparedRow] = []
     for family in (single, means):
-        arms = [tuple(Arm(cell, panel.of((cell,), each)) for cell in (one, other)) for each in family.values()]
-        found = compare_family([(first, second) for first, second in arms], None, panel.clusters)
-        for name, each in zip(family, found, strict=True):
+        arms = [
+            tuple(Arm(cell, panel.of((cell,), languages)) for cell in (one, other)) for languages in family.values()
+        ]
+        figures = compare_family([(first, second) for first, second in arms], None, panel.clusters)
+        for name, figure in zip(family, figures, strict=True):
             rows.append(
                 ComparedRow(
                     task=panel.task,
                     metric=panel.metric,
                     version=version,
                     group=name,
-                    items=each.items,
-                    difference=each.difference,
-                    low=each.low,
-                    high=each.high,
-                    p=each.p,
-                    p_adjusted=each.p_adjusted,
-                    detectable=each.detectable,
+                    items=figure.items,
+                    difference=figure.difference,
+                    low=figure.low,
+                    high=figure.high,
+                    p=figure.p,
+                    p_adjusted=figure.p_adjusted,
+                    detectable=figure.detectable,
                 )
             )
     return rows
@@ -244,7 +246,7 @@ def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -
     before = ""
     for row in data.differences:
         factor = metric_of(row.metric).factor
-        known = [f"{factor * each:+.1f}" for each in (row.difference, row.low, row.high) if each is not None]
+        known = [f"{factor * share:+.1f}" for share in (row.difference, row.low, row.high) if share is not None]
         interval = f"{known[1]} to {known[2]}" if len(known) == 3 else ""
         words = (row.task, row.metric) if row.task != before else ("", "")
         p_values = (p_value(row.p), p_value(row.p_adjusted))

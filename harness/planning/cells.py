@@ -69,8 +69,8 @@ class CellPlan:
     def trained_languages(self) -> tuple[str, ...]:
         """The languages of the rows, of prompts and of answers, in the order of the recipe."""
         known = {part.name: part.variants for part in self.cell.recipe.components}
-        taken = [variant for each in self.allotments if each.examples
-                 for variant in known[each.component] if variant.name == each.variant]  # fmt: skip
+        taken = [variant for allotment in self.allotments if allotment.examples
+                 for variant in known[allotment.component] if variant.name == allotment.variant]  # fmt: skip
         languages = {language for variant in taken for language in (variant.language, variant.prompt_language)}
         return tuple(language for language in self.cell.recipe.languages.seen if language in languages)
 
@@ -82,15 +82,15 @@ class CellPlan:
 
 def sources_of(allotments: Sequence[Allotment]) -> set[str]:
     """The names of the sources that rows are taken from."""
-    return {each.source for each in allotments}
+    return {allotment.source for allotment in allotments}
 
 
 def examples_by_source(allotments: Sequence[Allotment]) -> dict[str, int]:
     """Source and variant → examples, whatever the components are called."""
     totals: dict[str, int] = {}
-    for each in allotments:
-        place = f"{each.source}/{each.variant}"
-        totals[place] = totals.get(place, 0) + each.examples
+    for allotment in allotments:
+        pool = f"{allotment.source}/{allotment.variant}"
+        totals[pool] = totals.get(pool, 0) + allotment.examples
     return totals
 
 

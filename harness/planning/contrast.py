@@ -72,11 +72,11 @@ class Compared:
     @cached_property
     def parts(self) -> dict[Part, NDArray[np.int64]]:
         """The rows of each part: their places in the mixture."""
-        filled = [each for each in self.allotments if each.examples]
+        filled = [allotment for allotment in self.allotments if allotment.examples]
         keys, parts = mixed(self.mixture.keys, "rows alike"), dict[Part, NDArray[np.int64]]()
-        for number, each in enumerate(filled):
+        for number, allotment in enumerate(filled):
             places = np.flatnonzero(self.mixture.pool == number)
-            parts[Part(each.component, each.source, each.variant, int(keys[places].sum()))] = places
+            parts[Part(allotment.component, allotment.source, allotment.variant, int(keys[places].sum()))] = places
         return parts
 
 
@@ -97,7 +97,7 @@ def neighbours(cells: Sequence[Compared], grid: Mapping[str, Axis]) -> list[Diff
     Cells come in the order of the axes, so the nearest earlier cell on each axis is one that differs on that axis
     alone, if there is any. A cell that stands for several places of the grid is a neighbour at each of them.
     """
-    placed = [(number, cell) for number, each in enumerate(cells) for cell in (each.cell, *each.cell.also)]
+    placed = [(number, cell) for number, compared in enumerate(cells) for cell in (compared.cell, *compared.cell.also)]
     recipes = [flat_recipe(cell.recipe) for _, cell in placed]
     owners, codes = np.array([number for number, _ in placed]), coded([cell for _, cell in placed], grid)
     differences: list[Difference] = []
@@ -125,7 +125,7 @@ def nearest(owners: NDArray[np.int64], codes: NDArray[np.int32], number: int) ->
     if not len(before):
         return
     differs = [before != codes[later] for later in places]
-    counts = np.stack([each.sum(axis=1) for each in differs])
+    counts = np.stack([differing.sum(axis=1) for differing in differs])
     for later, differ, count in zip(places.tolist(), differs, counts, strict=True):
         seen: set[bytes] = set()
         for earlier in np.flatnonzero(count == counts.min())[::-1].tolist():
@@ -181,7 +181,7 @@ def untouched(before: Compared, after: Compared, paths: Sequence[str]) -> dict[s
 
 def factors_of(name: str, axis: Axis, changes: Sequence[Change]) -> list[str]:
     """The axis, or each kind of key that it changes where it changes several."""
-    paths = [each.path for each in changes if any(f"{each.path}.".startswith(f"{path}.") for path in axis.paths)]
+    paths = [change.path for change in changes if any(f"{change.path}.".startswith(f"{path}.") for path in axis.paths)]
     kinds = list(dict.fromkeys(map(kind_of_key, paths)))
     return [name] if len(kinds) < 2 else [f"{name}: {kind}" for kind in kinds]
 

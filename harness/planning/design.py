@@ -24,7 +24,7 @@ def groups_of(recipe: Recipe, trained: Mapping[str, Sequence[str]], design: Desi
         setting: tuple(dict.fromkeys(language for run in runs for language in trained[run]))
         for setting, runs in design.settings.items()
     }
-    of_runs = {cell: tuple(each) for cell, each in trained.items()}
+    of_runs = {cell: tuple(tasks) for cell, tasks in trained.items()}
     return LanguageGroups(languages.seen, languages.unseen, named, languages.pivot, primary, of_runs | of_settings)
 
 
@@ -36,7 +36,7 @@ def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
     for cell in cells:
         name = setting_name(recipe, cell, seeds)
         settings[name] = (*settings.get(name, ()), cell.name)
-        for place in (each.place for each in (cell, *cell.also)):
+        for place in (named.place for named in (cell, *cell.also)):
             without_seed = {axis: value for axis, value in place.items() if axis not in seeds}
             if (name, without_seed) not in places:
                 places.append((name, without_seed))
@@ -121,7 +121,7 @@ def sources_of_transfer(
             found[setting] = Source(*next(iter(counts)))
         elif len(tasks) == 1 and len(counts) == 2 and len(languages) == 1:
             (task,), (language,) = tasks, languages
-            alone = [name for name, each in rows.items() if set(each) == {(task, pivot)}]
+            alone = [name for name, trained_on in rows.items() if set(trained_on) == {(task, pivot)}]
             share = counts[task, language] / sum(counts.values())
             found[setting] = Source(task, language, pivot, share, _nearest(setting, alone, places) or BASE)
     return found

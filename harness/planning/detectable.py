@@ -22,8 +22,10 @@ def detectable_of(study: PlannedStudy, pilot: PlannedStudy | None) -> tuple[Plan
     for an earlier study without scores.
     """
     tested = study.kept.overview.evaluation
-    tasks = dict.fromkeys(each.task for each in tested)
-    figures = (_figure(study, pilot, task, [each for each in tested if each.task == task]) for task in tasks)
+    tasks = dict.fromkeys(tested_set.task for tested_set in tested)
+    figures = (
+        _figure(study, pilot, task, [tested_set for tested_set in tested if tested_set.task == task]) for task in tasks
+    )
     return tuple(figure for figure in figures if figure)
 
 
@@ -33,12 +35,12 @@ def _figure(
     metric = metric_of(study.recipe.known_tasks[task].metric)
     group = study.groups.primary_of(task)
     languages = study.groups.means().get(group, ())
-    there = [each for each in tested if each.language in languages]
+    there = [tested_set for tested_set in tested if tested_set.language in languages]
     if not there or metric.best == float("inf"):
         return None
-    span, items = metric.best - metric.worst, min(each.items for each in there)
-    clusters = min((each.clusters for each in there if each.clusters), default=items)
-    earlier = _observed(pilot, task, [each.language for each in there], span) if pilot else None
+    span, items = metric.best - metric.worst, min(tested_set.items for tested_set in there)
+    clusters = min((tested_set.clusters for tested_set in there if tested_set.clusters), default=items)
+    earlier = _observed(pilot, task, [tested_set.language for tested_set in there], span) if pilot else None
     variances = earlier or of_clusters(assumed(len(there), span), items, clusters)
     runs = {name: len(members) for name, members in study.design.settings.items()}
     found = detectable(runs, study.design.references, study.recipe.evaluation.base, clusters, variances)

@@ -31,15 +31,15 @@ def with_lengths(
     of the user's own have the length that their file gives.
     """
     lengths = noted_lengths(folder)
-    free = [task for task in {each.task: each for each in sets}
+    free = [task for task in {tested.task: tested for tested in sets}
             if task in TASKS and recipe.evaluation.decoded(task).max_tokens is None]  # fmt: skip
     if lengths is None:
         return list(sets)
     for task in free:
         if task not in lengths:
-            targets = [example.target for each in sets if each.task == task for example in each.examples]
+            targets = [example.target for tested in sets if tested.task == task for example in tested.examples]
             lengths[task] = length_for(TASKS[task].max_tokens, renderer.ids(targets))
-    return [replace(each, max_tokens=lengths[each.task]) if each.task in free else each for each in sets]
+    return [replace(tested, max_tokens=lengths[tested.task]) if tested.task in free else tested for tested in sets]
 
 
 def length_for(least: int, references: Sequence[Sequence[int]]) -> int:

@@ -51,7 +51,9 @@ def opening_problems(cells: Sequence[Cell]) -> list[Problem]:
     wanted: dict[str, tuple[Source, set[str]]] = {}
     for component in [component for cell in cells for component in cell.recipe.components]:
         for source in component.sources:
-            languages = {language for each in component.variants for language in (each.language, each.prompt_language)}
+            languages = {
+                language for variant in component.variants for language in (variant.language, variant.prompt_language)
+            }
             wanted.setdefault(source.name, (source, set()))[1].update(filter(None, languages))
     problems: list[Problem] = []
     for name, (source, languages) in wanted.items():
@@ -80,8 +82,8 @@ def shortfalls(cell: Cell, drawing: Drawing) -> list[Problem]:
 def budget_problems(error: BudgetError, recipe: Recipe) -> list[Problem]:
     """The budgets that cannot be served, at their keys, with what their source had to leave out."""
     problems: list[Problem] = []
-    for each in error.shortfalls:
-        left_out = str(recipe.known_sources[each.source].drops("train"))
-        note = f" ({each.source} left out when read: {left_out})" if left_out else ""
-        problems.append(Problem(f"mixture.{each.component}", f"{each}{note}"))
+    for shortfall in error.shortfalls:
+        left_out = str(recipe.known_sources[shortfall.source].drops("train"))
+        note = f" ({shortfall.source} left out when read: {left_out})" if left_out else ""
+        problems.append(Problem(f"mixture.{shortfall.component}", f"{shortfall}{note}"))
     return problems

@@ -102,7 +102,7 @@ class Study:
         Raises UserError if this one cannot go on.
         """
         told, noted = self.mend(), noted_lengths(self.folder)
-        lengths = {each.task: each.max_tokens for each in self.evaluation_sets}
+        lengths = {tested.task: tested.max_tokens for tested in self.evaluation_sets}
         told += begin_in(self.folder, self.precision, this_device())
         if noted is not None:
             note_in_study(self.folder, **{NOTED: lengths | noted})
@@ -167,8 +167,8 @@ class Study:
     def shortened_tests(self) -> dict[tuple[str, str], int]:
         """Task and language → how many test prompts were shortened to prompts.max_tokens."""
         return {
-            (each.task, each.language): sum(cut > 0 for _, cut in self.test_prompts(each))
-            for each in self.evaluation_sets
+            (tested.task, tested.language): sum(cut > 0 for _, cut in self.test_prompts(tested))
+            for tested in self.evaluation_sets
         }
 
     def test_prompts(self, tested: EvaluationSet) -> list[tuple[list[int], int]]:
@@ -178,7 +178,10 @@ class Study:
     @cached_property
     def _test_prompts(self) -> dict[tuple[str, str], list[tuple[list[int], int]]]:
         with as_problems(self.recipe):
-            return {(each.task, each.language): self.renderer.prompts(each.examples) for each in self.evaluation_sets}
+            return {
+                (tested.task, tested.language): self.renderer.prompts(tested.examples)
+                for tested in self.evaluation_sets
+            }
 
     def cards(self, cells: str | None = None) -> dict[str, list[dict[str, Any]]]:
         """The mixture cards of the chosen cells, by name."""
@@ -199,7 +202,7 @@ class Study:
 
     @cached_property
     def _screening(self) -> Screening:
-        texts = [text for each in self.lm_eval_sets for text in each.texts]
+        texts = [text for lm_eval_set in self.lm_eval_sets for text in lm_eval_set.texts]
         return Screening(self.recipe, self.evaluation_sets, texts)
 
     @cached_property
@@ -210,7 +213,7 @@ class Study:
             drafts = gathered([partial(self._draft, cell, drawing.orders(cell)) for cell in self.grid])
             before = self._screening.count
             with as_problems(self.recipe):
-                self._screening.screen([(each.cell.recipe, each.mixture) for each in drafts], self.measures)
+                self._screening.screen([(draft.cell.recipe, draft.mixture) for draft in drafts], self.measures)
             if self._screening.count == before:
                 return drafts
 
@@ -218,7 +221,7 @@ class Study:
         components = cell.recipe.components
         with as_problems(cell.recipe):
             allotments = allot(components, orders, self.measures.costs)
-        if not any(each.examples for each in allotments):
+        if not any(allotment.examples for allotment in allotments):
             message = f"cell {cell.name!r} has no training rows: every budget is smaller than one row"
             raise UserError([Problem("mixture", message)])
         return Draft(cell, tuple(allotments), materialise(allotments, components, orders, cell.recipe.training.seed))

@@ -37,7 +37,7 @@ def check_evaluation(recipe: Recipe) -> list[Problem]:
             problems.append(Problem(where, f"no source {source!r}; {suggestion(source, sources)}"))
             continue
         if sources[source].task != task:
-            fitting = ", ".join(name for name, each in sources.items() if each.task == task)
+            fitting = ", ".join(name for name, source in sources.items() if source.task == task)
             message = f"{source!r} is a source for {sources[source].task}; for {task} there is {fitting}"
             problems.append(Problem(where, message))
             continue

@@ -155,5 +155,5 @@ def files_named(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The settings of a recipe's plain data that name a file of code."""
     evaluation = raw.get("evaluation")
     named = [evaluation.get(key) for key in ("tasks", "metrics")] if isinstance(evaluation, dict) else []
-    settings = [given for each in named if isinstance(each, dict) for given in each.values()]
+    settings = [given for entry in named if isinstance(entry, dict) for given in entry.values()]
     return [given for given in settings if isinstance(given, dict) and isinstance(given.get("code"), str)]

@@ -93,12 +93,12 @@ def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
 
 def cause_of(changed: Sequence[str]) -> str:
     """What lies behind differences that do not say it themselves; empty for others."""
-    if any(each.startswith("mixture.seed was None") for each in changed):
+    if any(change.startswith("mixture.seed was None") for change in changed):
         return (
             "It was begun before there was a mixture.seed, when training.seed drew the rows as well; "
             "without mixture.seed in the recipe it goes on as it began. "
         )
-    if all(each.startswith("rows ") for each in changed):
+    if all(change.startswith("rows ") for change in changed):
         return (
             "As many rows are taken from the same sources, but other ones: prompts, leakage, max_length or items "
             "changed, or the grid has another language of a source whose languages share items. "
