@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -42,10 +43,10 @@ def _scorer(name: str) -> Any:
         version("multilingual-rouge")
     except PackageNotFoundError:
         return "XL-Sum's program is not installed: pip install '.[xl-sum]'"
-    from multilingual_rouge.rouge_scorer import RougeScorer
-
     try:
         with warnings.catch_warnings(action="ignore"):
-            return RougeScorer(list(METRICS.values()), use_stemmer=True, lang=name)
+            return import_module("multilingual_rouge.rouge_scorer").RougeScorer(
+                list(METRICS.values()), use_stemmer=True, lang=name
+            )
     except LookupError:
         return f"NLTK's stop words, which XL-Sum's {name} needs, are not here: python -m nltk.downloader stopwords"
