@@ -96,6 +96,7 @@ MISTAKES = [
     ("model.name", "gemma-3-270", "did you mean 'gemma-3-270m'?"),
     ("model.trust_remote_code", "yes", "model.trust_remote_code: got 'yes'"),
     ("training.learning_rate", float("inf"), "training.learning_rate: got "),
+    ("sources", {"own": {"task": "math", "files": "own.csv", "columns": {"prompt": ""}}}, "sources.own.columns.prompt: got ''"),
     ("evaluation.judge", {"modell": "x"}, "evaluation.judge.modell: unknown key; did you mean 'model'?"),
     ("evaluation.judge", {"endpoint": "http://localhost:8000/v1"}, "evaluation.judge.model: missing; add this key"),
     ("evaluation.judge", {"model": "x", "endpoint": "localhost:8000/v1"}, "evaluation.judge.endpoint: got 'localhost:8000/v1'; an endpoint is an address such as http"),

@@ -71,6 +71,22 @@ def test_figures_are_shown_in_their_metrics_unit() -> None:
     assert share.title == "accuracy (of answers in the right language) × 100"
 
 
+def test_figures_across_languages_carry_a_caution_where_words_are_cut_differently() -> None:
+    languages = (("en", 0.3), ("ja", 0.2))
+    rouge, alone, accuracy = metric_tables(
+        summary(
+            *(("a", "rouge_l", language, mean) for language, mean in (*languages, ("performance_to_pivot", 0.7))),
+            *(("a", "rouge_2", language, mean) for language, mean in languages),
+            *(("a", "accuracy", language, mean) for language, mean in (*languages, ("performance_to_pivot", 0.7))),
+        ),
+        GROUPS,
+        ["a"],
+    )
+    assert "not on one scale; read performance to English only as differences between settings" in rouge.caution
+    assert alone.caution == accuracy.caution == ""
+    assert rouge.caution in latex_table(rouge, "study", ())
+
+
 def test_the_best_cell_is_a_trained_one_with_a_score_and_the_first_of_equals() -> None:
     found = metric_tables(
         summary(

@@ -20,6 +20,7 @@ def latex_table(table: TaskTable, study: str, unseen: Sequence[str]) -> str:
         f"{table.items} items per language unless n says otherwise"
         + (f"; {escaped(', '.join(unseen))} not trained on" if unseen else "")
         + f". Scorer: {versions}."
+        + (f" {escaped(table.caution)}." if table.caution else "")
     )
     lines = [
         r"\begin{table}",

@@ -72,6 +72,18 @@ class TaskTable:
         factor = metric_of(self.metric).factor
         return f"{metric_name(self.metric)} × {factor:g}" if factor != 1 else metric_name(self.metric)
 
+    @property
+    def caution(self) -> str:
+        """What to heed where figures of different languages are set against each other; blank where they may be."""
+        compared = [self.labels[column] for column in (PERFORMANCE, GAP) if column in self.columns]
+        if not compared or not self.metric.startswith(CUT_BY_LANGUAGE):
+            return ""
+        return (
+            f"{metric_name(self.metric)} depends on how a language is cut into words or characters, so figures of "
+            "different languages are not on one scale; "
+            f"read {' and '.join(compared)} only as differences between settings"
+        )
+
     def count(self, figure: Figure) -> str:
         """ "n=9" where a figure rests on fewer predictions, or more, than there are items in its languages."""
         return "" if figure.scored == self.items * figure.languages else f"n={figure.scored:,}"
@@ -79,6 +91,10 @@ class TaskTable:
     def figure(self, cell: str, column: str) -> Figure | None:
         """The figure of a cell in a column, if there is one."""
         return self.rows[cell][self.columns.index(column)] if cell in self.rows and column in self.columns else None
+
+
+CUT_BY_LANGUAGE = ("rouge", "chrf")
+"""How the names of metrics begin whose units differ by language."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,8 @@ def counted(count: int, name: str) -> str:
 
 
 def caveats(table: TaskTable, groups: LanguageGroups) -> list[str]:
-    """What is unscored, and what counts as wrong because no answer was found in it."""
-    notes: list[str] = []
+    """What is not on one scale, what is unscored, and what counts as wrong because no answer was found in it."""
+    notes = [table.caution] if table.caution else []
     for cell, figures in table.rows.items():
         paired = zip(table.columns, figures, strict=True)
         single = [figure for column, figure in paired if figure and column in groups.all]

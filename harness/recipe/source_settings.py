@@ -17,29 +17,31 @@ from data_mixes.source import Source
 from data_mixes.sources import SOURCES
 from harness.recipe.section import Section
 
+ColumnName = Annotated[str, Field(min_length=1)]
+
 
 class SourceColumns(Section):
     """Which columns of a data set hold what; see data_mixes.reading.table.Columns."""
 
-    prompt: str = "prompt"
+    prompt: ColumnName = "prompt"
     """The prompt, or the text to summarize."""
-    target: str = "target"
+    target: ColumnName = "target"
     """The completion to learn, or the reference."""
-    id: str | None = None
+    id: ColumnName | None = None
     """The row's id; by default a hash of its text."""
-    item: str | None = None
+    item: ColumnName | None = None
     """What translations of one item share."""
-    language: str | None = None
+    language: ColumnName | None = None
     """The row's language, where a file holds several."""
-    answer: str | None = None
+    answer: ColumnName | None = None
     """The final number of a math problem."""
-    constraints: str | None = None
+    constraints: ColumnName | None = None
     """Constraints that a program can check, as a JSON list; or IFEval's `instruction_id_list`."""
-    kwargs: str | None = None
+    kwargs: ColumnName | None = None
     """IFEval's `kwargs`, where constraints are its `instruction_id_list`."""
-    conversation: str | None = None
+    conversation: ColumnName | None = None
     """A conversation in place of prompt and target."""
-    cluster: str | None = None
+    cluster: ColumnName | None = None
     """What items have in common, such as an article: they are resampled together, and n counts clusters."""
 
 
