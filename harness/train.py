@@ -28,8 +28,8 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> 
 
         accelerate launch --cpu --num_processes 2 harness/train.py recipes/quickstart.yaml --cells amount-20
     """
-    start_missing_processes()
     with reporting_mistakes():
+        start_missing_processes()
         with waiting("loading PyTorch and TRL"):
             from harness.training.loop import start_process, train_jobs
             from harness.training.planned import train_recipe

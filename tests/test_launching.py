@@ -4,8 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from harness.errors import UserError
+from harness.executors import local
 from harness.executors.local import processes_asked_for
 from harness.training.batches import divisors_of
+
+
+@pytest.mark.parametrize("devices", ["cores", "GPUs"])
+def test_more_processes_than_the_machine_has_room_for_are_refused(
+    devices: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "on_cpu", lambda: devices == "cores")
+    monkeypatch.setattr(local, "gpu_count", lambda: 2)
+    monkeypatch.setattr(local.os, "cpu_count", lambda: 2)
+    local.check_processes("--processes", 2)
+    with pytest.raises(UserError, match=f"--processes: got 256, but this machine has 2 {devices}; ask for 2 or fewer"):
+        local.check_processes("--processes", 256)
+    monkeypatch.setenv(local.FORCE, "1")
+    local.check_processes("--processes", 256)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from harness.console import counted, duration, output, say, waiting
+from harness.executors.local import check_processes, launch_training
 from harness.planning.jobs import write_jobs
 from harness.planning.kept_plan import just_planned, planned_study
 from harness.planning.overview import show_plan
@@ -20,6 +21,8 @@ from harness.training.forecast import time_left, training_in_words
 
 def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None) -> None:
     """Takes the chosen cells through all phases, and says how long each took. Raises UserError, and typer.Exit."""
+    if processes:
+        check_processes("--processes", processes)
     times: dict[str, float] = {}
     with timed("plan", times), waiting("planning"):
         study = Study(recipe, runs)
@@ -33,8 +36,6 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
     with timed("train", times):
         pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
         if pending:
-            from harness.executors.local import launch_training
-
             say(f"train: {counted(len(pending), 'cell')}{training_in_words(left)}")
             write_jobs(study, pending)
             if status := launch_training(study.folder, [plan.name for plan in pending], processes):

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import psutil
 
-from harness.errors import INTERRUPTED
+from harness.errors import INTERRUPTED, Problem, UserError
 from harness.interrupts import GRACE, QUIET
 from harness.models.devices import gpu_count, on_cpu
 from harness.runs.job import read_job
 from harness.training.batches import processes_that_share
+
+FORCE = "HARNESS_FORCE_PROCESSES"
+"""The variable of the environment that lets more processes start than there are GPUs or cores."""
 
 
 def start_missing_processes() -> None:
@@ -25,16 +28,32 @@ def start_missing_processes() -> None:
     Without GPUs, `accelerate launch --num_processes 2` (1.15) starts a single process and says nothing.
     torchrun starts the processes then; accelerate finds them by its environment, with gloo between them.
     A process that stays alone takes one GPU: TRL refuses to spread one process over several.
+    Raises UserError for more processes than this machine has room for.
     """
     os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe's dtype counts, not a saved configuration
     if "WORLD_SIZE" in os.environ:
         return
     wanted = processes_asked_for(parent_command())
+    check_processes("--num_processes", wanted)
     if wanted > 1 and on_cpu():
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(wanted)]
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // wanted)))
         os.execv(sys.executable, [*torchrun, *sys.argv])
     os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
+def check_processes(option: str, wanted: int) -> None:
+    """Raises UserError for more processes than this machine has GPUs, or cores where it has none.
+
+    Each holds a model of its own: too many leave a machine without memory, and it stands still before anything fails.
+    """
+    if wanted <= 1 or os.environ.get(FORCE):
+        return
+    there = (os.cpu_count() or 1) if on_cpu() else gpu_count()
+    if wanted > there:
+        kind = ("core" if on_cpu() else "GPU") + ("s" if there != 1 else "")
+        message = f"got {wanted}, but this machine has {there} {kind}; ask for {there} or fewer, or set {FORCE}=1"
+        raise UserError([Problem(option, message)])
 
 
 def parent_command() -> list[str]:
