@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from tests.support import embedded, small_recipe
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes test: their threads would wait for one another
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 settings.register_profile("machines-are-noisy", deadline=None)
