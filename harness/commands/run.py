@@ -26,10 +26,9 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
     times: dict[str, float] = {}
     with timed("plan", times), waiting("planning"):
         study = Study(recipe, runs)
-        for damage in study.mend():
-            say(damage)
         chosen = {cell.name for cell in choose(study.cells, cells)}
-        study.begin()
+        for note in study.begin():
+            say(note)
         planned = just_planned(study)
         left = time_left(planned, cells, measure_again=True)
         show_plan(planned.overview(chosen, left))
