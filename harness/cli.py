@@ -16,6 +16,7 @@ from harness.commands.options import (
     Processes,
     RecipeFile,
     Runs,
+    Verbose,
     Version,
 )
 from harness.exits import reporting_mistakes
@@ -40,6 +41,7 @@ def plan(
     card: Card = False,
     cells: Cells = None,
     pilot: Pilot = None,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Show every cell: exact examples, tokens and steps, in what cells differ, and what differences will be detected.
@@ -55,7 +57,7 @@ def plan(
     with reporting_mistakes():
         from harness.commands.plan import plan_study
 
-        plan_study(recipe, runs, cells, card, as_json, pilot)
+        plan_study(recipe, runs, cells, card, as_json, pilot, verbose)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -160,6 +160,29 @@ def is_first_process() -> bool:
 def counted(number: int, thing: str) -> str:
     """A number of things in words: "1 cell", "3 cells"."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def in_groups(messages: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Messages about things of a name, equal ones in one line: "amount-0, amount-20 and 94 others: trained already"."""
+    names: dict[str, list[str]] = {}
+    for name, message in messages:
+        names.setdefault(message, []).append(name)
+    return (f"{some_of(named)}: {message}" for message, named in names.items())
+
+
+def some_of(names: Sequence[str], most: int = 4) -> str:
+    """Names, and how many others there are."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} others"
+
+
+def size(of_bytes: int) -> str:
+    """Bytes in the unit that suits: "3.2 MB"."""
+    unit, name = next(
+        (unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if of_bytes >= unit or name == "kB"
+    )
+    return f"{of_bytes / unit:,.1f} {name}"
 
 
 def duration(seconds: float) -> str:

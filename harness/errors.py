@@ -24,8 +24,9 @@ class Problem:
 class UserError(Exception):
     """Mistakes that the user can mend; the programs print them and exit with status 2."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
+    def __init__(self, problems: Sequence[Problem], unchecked: str = "") -> None:
+        """`unchecked` says what could not be looked at because of these problems."""
+        self.problems, self.unchecked = tuple(problems), unchecked
         super().__init__("\n".join(map(str, problems)))
 
 

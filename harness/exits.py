@@ -42,6 +42,8 @@ def reporting_mistakes() -> Generator[None]:
     except UserError as error:
         for problem in error.problems if is_first_process() else ():
             say(f"error: {problem}")
+        if error.unchecked and is_first_process():
+            say(f"Not checked before this is mended: {error.unchecked}")
         raise typer.Exit(2) from None
     except CanaryError as error:
         say(f"error: {error}")

@@ -224,7 +224,7 @@ def test_the_command_writes_what_is_evaluated_and_names_what_is_not(
     assert done.returncode == 0, done.stderr
     folder = runs / "small" / "exports" / "inspect"
     assert [path.name for path in folder.iterdir()] == ["base_math.eval"], "amount-3's scores are of another adapter"
-    assert "amount-0 is not evaluated" in done.stderr and "amount-3 has scores of another adapter only" in done.stderr
+    assert "amount-0: not evaluated" in done.stderr and "amount-3: scores of another adapter only" in done.stderr
     assert f"logs: 1, samples: 12; to look at them: inspect view --log-dir {folder}" in done.stderr
 
 

@@ -55,13 +55,14 @@ def test_generation_is_of_every_model_that_lacks_it(study: PlannedStudy) -> None
 
 def test_pace_times_work(study: PlannedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[Any] = []
-    pace = Pace(training=2.0, reading=0.5, writing=3.0)
+    pace = Pace(training=2.0, reading=0.5, writing=3.0, adapter=800)
     monkeypatch.setattr("harness.training.probe.measure", lambda *of: (measured.append(of), pace)[1])
     left = time_left(study, None)
     work = study.kept.work
     assert left.training == pytest.approx(2.0 * sum(cell.micro_batches for cell in work.training.values()))
     assert left.generation == pytest.approx(3 * (0.5 * work.generation.tokens + 3.0 * work.generation.new_tokens / 16))
     assert left.total == pytest.approx(left.training + left.generation + STARTS)
+    assert left.disk == 4 * (800 + 800 + 3 * 3 * 800), "two adapters, and three checkpoints of one with two moments"
     assert left.emulation is None and left.total_in_float32 == left.total
     one = time_left(study, "amount-0")
     assert one.training < left.training and one.generation == pytest.approx(left.generation * 2 / 3)
@@ -74,7 +75,9 @@ def test_pace_times_work(study: PlannedStudy, monkeypatch: pytest.MonkeyPatch) -
 def test_a_pace_of_something_else_is_not_used(
     change: str, study: PlannedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.training.probe.measure", lambda *_: Pace(training=2.0, reading=0.5, writing=3.0))
+    monkeypatch.setattr(
+        "harness.training.probe.measure", lambda *_: Pace(training=2.0, reading=0.5, writing=3.0, adapter=800)
+    )
     time_left(study, None)
     assert kept_pace(study)
     other = {"key": "another"} if change == "plan" else {"machine": "another"}
@@ -91,7 +94,7 @@ def test_emulated_bfloat16_takes_as_many_times_as_long(
 
     def pace(config: Any, dtype: str, *_: Any) -> Pace:
         measured.append(dtype)
-        return Pace(2.0, 0.0, 0.0)
+        return Pace(2.0, 0.0, 0.0, 800)
 
     monkeypatch.setattr("harness.training.probe.measure", pace)
     monkeypatch.setattr(forecasts, "this_device", lambda: Device("cpu", "old", False))
@@ -128,3 +131,4 @@ def test_any_family_can_be_measured(family: str) -> None:
     config = AutoConfig.for_model(family, **sizes, num_key_value_heads=2, head_dim=16, vocab_size=100, pad_token_id=0)
     pace = measure(config, "float32", "cpu", Adapter(), Shape(2, 16, 4), 16)
     assert pace.training > 0 and pace.reading > 0 and pace.writing > 0
+    assert pace.adapter == 8 * 6 * (4 * (32 + 32) + 3 * (32 + 64)), "of all layers, though four are measured"

@@ -134,7 +134,8 @@ def test_all_mistakes_are_told_at_once_with_exit_2(
     wrong = changed(wrong, "adapter.modules_to_save", ["lm_head"])
     run = harness("plan", write_recipe(wrong), "--runs", tmp_path)
     assert run.returncode == 2
-    lines = run.stderr.strip().splitlines()
+    *lines, rest = run.stderr.strip().splitlines()
+    assert rest.startswith("Not checked before this is mended: ")
     assert len(lines) == 3 and all(line.startswith("error: ") for line in lines), run.stderr
     assert "Traceback" not in run.stderr
 

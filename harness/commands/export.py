@@ -13,7 +13,7 @@ import polars as pl
 from eval.analysis.design import BASE
 from eval.analysis.summary import summarize
 from eval.predictions_and_scores import first_samples
-from harness.console import progress, say
+from harness.console import in_groups, progress, say
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
 from harness.recipe.grid import choose
@@ -63,11 +63,10 @@ def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:
     scores = current.filter(pl.col("cell").is_in([BASE, *names]))
     if scores.is_empty():
         raise UserError([Problem(str(path), "no scores of the chosen cells; run: harness eval RECIPE")])
-    there = set(scores["cell"])
-    for name in names:
-        if name not in there:
-            reason = "has scores of another adapter only" if name in stale else "is not evaluated"
-            say(f"{name} {reason}, so not exported; run: harness eval RECIPE")
+    reasons = {True: "scores of another adapter only", False: "not evaluated"}
+    left_out = [(name, reasons[name in stale]) for name in names if name not in set(scores["cell"])]
+    for told in in_groups(left_out):
+        say(f"{told}, so not exported; run: harness eval RECIPE")
     return scores
 
 

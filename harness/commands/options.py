@@ -30,6 +30,9 @@ Processes = Annotated[
 Card = Annotated[bool, typer.Option("--card", help="Also show each cell's mixture card, which describes its data.")]
 
 
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every cell, and every pair of neighbouring cells.")]
+
+
 Pilot = Annotated[
     Path | None,
     typer.Option(

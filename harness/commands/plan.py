@@ -12,7 +12,9 @@ from harness.recipe.grid import choose
 from harness.training.forecast import time_left
 
 
-def plan_study(recipe: Path, runs: Path, cells: str | None, card: bool, as_json: bool, pilot: Path | None) -> None:
+def plan_study(
+    recipe: Path, runs: Path, cells: str | None, card: bool, as_json: bool, pilot: Path | None, verbose: bool
+) -> None:
     """Prints the plan of the chosen cells, and their mixture cards if they are wanted; `pilot` is an earlier recipe.
 
     Raises UserError.
@@ -26,7 +28,7 @@ def plan_study(recipe: Path, runs: Path, cells: str | None, card: bool, as_json:
     if as_json:
         print(plan.model_copy(update={"cards": cards} if card else {}).as_json())
     else:
-        show_plan(plan)
+        show_plan(plan, verbose)
     rows = {cell: [asdict(row) for row in card] for cell, card in cards.items()}
     seeds = {cell.name: cell.drawn_under for cell in plan.cells}
     show_cards(study.folder, rows, seeds, quietly=as_json)

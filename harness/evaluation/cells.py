@@ -20,7 +20,7 @@ from eval.predictions_and_scores import cut_off_notes, predictions_table, scores
 from eval.scorers.main_metric import with_main
 from eval.scorers.metrics import SWITCH_AWARE
 from eval.scorers.split import split_scores
-from harness.console import progress, say
+from harness.console import in_groups, progress, say
 from harness.errors import Problem, UserError
 from harness.evaluation.judged import judge_study
 from harness.models.precision import note_in_study
@@ -35,9 +35,13 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     """Generates what is missing for the chosen trained cells and the base, then scores all there is."""
     chosen = {cell.name for cell in choose(study.cells, cells)}
     trained = [plan for plan in study.plans if plan.run.trained]
-    for plan in study.plans:
-        if plan.name in chosen and plan not in trained:
-            say(f"{plan.name}: {plan.run.record.get('state', 'not trained')}, so not evaluated")
+    not_trained = [
+        (plan.name, f"{plan.run.record.get('state', 'not trained')}, so not evaluated")
+        for plan in study.plans
+        if plan.name in chosen and plan not in trained
+    ]
+    for told in in_groups(not_trained):
+        say(told)
     everything = describe_evaluation(study, trained)
     wanted = replace(everything, models=[model for model in everything.models if model.name in {*chosen, BASE}])
     if not wanted.models:

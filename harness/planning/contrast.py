@@ -43,6 +43,8 @@ class Difference:
     before: str
     after: str
     changes: tuple[Change, ...]
+    axes: tuple[str, ...]
+    """On which they differ."""
     factors: tuple[str, ...]
     """The axes on which they differ; of one that sets keys of several kinds, each kind."""
     added: Mapping[str, int]
@@ -158,6 +160,7 @@ def difference(before: Compared, after: Compared, changes: tuple[Change, ...], a
         before.cell.name,
         after.cell.name,
         changes,
+        tuple(axes),
         tuple(factor for name, axis in axes.items() for factor in factors_of(name, axis, changes)),
         added=surplus(after, before),
         removed=surplus(before, after),

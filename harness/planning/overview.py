@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.console import counted, duration, line, plain_table, say, show_table
+from harness.console import counted, duration, in_groups, line, plain_table, say, show_table, size
 from harness.planning.detectable import show_detectable
-from harness.planning.plan import PlannedDifference, StudyPlan, TimeLeft
+from harness.planning.plan import PlannedCell, PlannedDifference, StudyPlan, TimeLeft
 from harness.runs.folder import StudyFolder
+
+FEW = 12
+"""As many cells have a line of their own each."""
 
 
 def show_cards(
@@ -39,28 +43,102 @@ def show_cards(
     say(f"pictures and figures: {cards_folder}")
 
 
-def show_plan(plan: StudyPlan) -> None:
-    """The plan: examples per cell, task and language; then what each cell comes to, and how they differ."""
+def show_plan(plan: StudyPlan, verbose: bool = False) -> None:
+    """What the cells come to, how they differ, what they are tested on and the time; every cell if `verbose`.
+
+    A grid of more than `FEW` cells is shown by its axes.
+    """
+    every = verbose or len(plan.cells) <= FEW
+    if every:
+        show_cells(plan)
+    show_totals(plan)
+    show_axes(plan)
+    if every:
+        for cell in plan.cells:
+            if cell.also:
+                line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, run once")
+    show_differences(plan.differences, verbose)
+    if not verbose and (len(plan.cells) > FEW or plan.differences):
+        line("Every cell and every pair of neighbours: harness plan RECIPE -v")
+    show_seeds(plan)
+    for shared in plan.items:
+        line(str(shared))
+    show_left_out(plan)
+    line(f"Base model {plan.model}, in {plan.precision.dtype}: {plan.precision.reason}")
+    line(f"Generation by {plan.engine.version}: {plan.engine.reason}")
+    show_evaluation(plan)
+    show_detectable(plan)
+    show_lm_eval(plan)
+    for note in plan.notes:
+        line(note)
+    show_time(plan.time)
+
+
+def show_cells(plan: StudyPlan) -> None:
+    """Each cell: its examples by task and language, then what they come to."""
     languages = sorted({count.language for cell in plan.cells for count in cell.counts})
     examples = plain_table(f"{plan.study}: training examples", ("cell", "task"), (*languages, "tokens", "supervised"))
     for cell in plan.cells:
         for position, task in enumerate(sorted({count.task for count in cell.counts})):
             counts = {count.language: count for count in cell.counts if count.task == task}
             amounts = [str(counts[language].examples) if language in counts else "" for language in languages]
-            totals = [
+            sums = [
                 f"{sum(getattr(count, key) for count in counts.values()):,}" for key in ("tokens", "supervised_tokens")
             ]
-            examples.add_row("" if position else cell.name, task, *amounts, *totals)
+            examples.add_row("" if position else cell.name, task, *amounts, *sums)
     lengths = plain_table("", ("cell", "state"), ("epochs", "steps", "rows", "supervised tokens"))
     for cell in plan.cells:
         figures = (f"{cell.epochs:g}", f"{cell.steps:,}", f"{cell.rows:,}", f"{cell.supervised_tokens:,}")
         lengths.add_row(cell.name, cell.state, *figures)
     show_table(examples)
     show_table(lengths)
-    for cell in plan.cells:
-        if cell.also:
-            line(f"{cell.name} is also {', '.join(cell.also)}: the same training on the same rows, run once")
-    show_differences(plan.differences)
+
+
+def show_totals(plan: StudyPlan) -> None:
+    """What all cells come to, epochs counted, and what single ones do."""
+    states = Counter(cell.state for cell in plan.cells)
+    known = ", ".join(f"{count:,} {state}" for state, count in states.items())
+    keys = ("steps", "rows", "tokens", "supervised_tokens")
+    table = plain_table(f"{plan.study}: {counted(len(plan.cells), 'cell')} ({known})", ("",),
+                        tuple(key.replace("_", " ") for key in keys))  # fmt: skip
+    table.add_row("in all", *(f"{sum(getattr(cell, key) for cell in plan.cells):,}" for key in keys))
+    table.add_row("each", *(span(getattr(cell, key) for cell in plan.cells) for key in keys))
+    show_table(table)
+
+
+def span(numbers: Iterable[int]) -> str:
+    """The least and the most of some numbers: "3–8"."""
+    ordered = sorted(numbers)
+    least, most = ordered[0], ordered[-1]
+    return f"{least:,}" if least == most else f"{least:,}–{most:,}"
+
+
+def show_axes(plan: StudyPlan) -> None:
+    """A line for each axis: the keys that it sets, its values, and what comes and goes along it."""
+    if not plan.axes:
+        return
+    table = plain_table("", ("axis", "sets", "values", "from one to the next"), ())
+    for axis in plan.axes:
+        along = [difference for difference in plan.differences if difference.axes == (axis.name,)]
+        table.add_row(axis.name, ", ".join(axis.paths), ", ".join(axis.values), ", ".join(rows_along(along)))
+    show_table(table)
+
+
+def rows_along(differences: Sequence[PlannedDifference]) -> list[str]:
+    """The rows that come and go between neighbours on one axis: ["+8 es"], or ["+20–40 en", "−20–40 es"]."""
+    if not differences:
+        return ["no neighbours on this axis alone"]
+    told = [
+        f"{sign}{span(rows)} {language}"
+        for sign, counts in (("+", "added"), ("-", "removed"))
+        for language in dict.fromkeys(name for difference in differences for name in getattr(difference, counts))
+        for rows in [[getattr(difference, counts).get(language, 0) for difference in differences]]
+    ]
+    return told or ["the same rows"]
+
+
+def show_seeds(plan: StudyPlan) -> None:
+    """The seeds that draw rows, and those of their order and the weights."""
     drawn, ordered = (
         ", ".join(map(str, sorted({getattr(cell, name) for cell in plan.cells})))
         for name in ("drawn_under", "ordered_under")
@@ -68,17 +146,16 @@ def show_plan(plan: StudyPlan) -> None:
     line(f"Seeds: rows drawn under {plan.rows_drawn_under} {drawn}; order and weights under training.seed {ordered}")
     if plan.rows_drawn_under == "training.seed":
         line("This study was begun before there was a mixture.seed, and keeps its rows")
-    for shared in plan.items:
-        line(str(shared))
-    show_left_out(plan)
+
+
+def show_evaluation(plan: StudyPlan) -> None:
+    """What models are tested on, how they write, and where there are no test rows."""
     tested = ", ".join(
         dict.fromkeys(
             f"{tested_set.task} ({tested_set.items} items of {tested_set.source})" for tested_set in plan.evaluation
         )
     )
     in_languages = " ".join(dict.fromkeys(tested_set.language for tested_set in plan.evaluation))
-    line(f"Base model {plan.model}, in {plan.precision.dtype}: {plan.precision.reason}")
-    line(f"Generation by {plan.engine.version}: {plan.engine.reason}")
     if tested:
         line(f"Evaluation: {tested}, each in {in_languages}")
         for tested_set in {tested_set.task: tested_set for tested_set in plan.evaluation}.values():
@@ -93,11 +170,6 @@ def show_plan(plan: StudyPlan) -> None:
         lacking = [language for language in plan.languages if language not in there]
         if lacking:
             line(f"Not tested in {task}, which has no test rows for them: {' '.join(lacking)}")
-    show_detectable(plan)
-    show_lm_eval(plan)
-    for note in plan.notes:
-        line(note)
-    show_time(plan.time)
 
 
 def show_time(left: TimeLeft) -> None:
@@ -110,6 +182,8 @@ def show_time(left: TimeLeft) -> None:
             f"generation {duration(left.generation)} at most, starts and report {duration(left.starts)} "
             f"(measured on {left.device} in {left.probe:.0f} s)"
         )
+        if left.disk:
+            line(f"Disk: about {size(left.disk)} for adapters, and for the checkpoints of one cell while it trains")
         if left.emulation:
             line(
                 f"bfloat16 is emulated by this processor: a product takes {left.emulation:.0f} times as long as in "
@@ -134,22 +208,24 @@ def show_lm_eval(plan: StudyPlan) -> None:
             line(f"Questions of {task} longer than the model takes, cut from the left: {', '.join(cut)}")
 
 
-def show_differences(differences: Sequence[PlannedDifference]) -> None:
-    """What differs between neighbouring cells, and a warning where it is more than one factor."""
+def show_differences(differences: Sequence[PlannedDifference], verbose: bool) -> None:
+    """Whether neighbouring cells differ in one factor; those that differ in more, or all of them if `verbose`."""
     if not differences:
         return
-    several = sum(not difference.one_factor for difference in differences)
+    several = [difference for difference in differences if not difference.one_factor]
     if len(differences) == 1:
         line(f"Neighbouring cells: one pair differs, in {'more than one factor' if several else 'one factor'}.")
     else:
-        verdict = f"{several} of them in more than one factor" if several else "each in one factor"
+        verdict = f"{len(several)} of them in more than one factor" if several else "each in one factor"
         line(f"Neighbouring cells: {len(differences)} pairs differ, {verdict}.")
-    for difference in differences:
+    for difference in differences if verbose else several[:FEW]:
         rows = [f"+{count} {language}" for language, count in difference.added.items()]
         rows += [f"-{count} {language}" for language, count in difference.removed.items()]
         changes = "; ".join(difference.changes)
         line(f"  {difference.before} | {difference.after}: {changes}{more_than_one_factor(difference)}")
         line(f"    rows {', '.join(rows) or 'the same'}; {difference.steps[0]} → {difference.steps[1]} steps")
+    if not verbose and len(several) > FEW:
+        line(f"  and {len(several) - FEW} more pairs in more than one factor")
 
 
 def more_than_one_factor(difference: PlannedDifference) -> str:
@@ -177,14 +253,19 @@ def show_left_out(plan: StudyPlan) -> None:
     ]
     if cut:
         line(f"Test prompts shortened to prompts.max_tokens: {', '.join(cut)}")
-    for cell in plan.cells:
-        short = [f"{count.shortened} {count.task} {count.language}" for count in cell.counts if count.shortened]
-        if short:
-            line(f"{cell.name}: texts shortened to prompts.max_tokens: {', '.join(short)}")
-        nothing = [f"{allotment.source} {allotment.variant}" for allotment in cell.allotments if not allotment.examples]
-        if nothing:
-            line(f"{cell.name}: the budget holds no whole row of {', '.join(nothing)}")
-        again = [f"{allotment.source} {allotment.variant} up to {allotment.repeats} times"
-                 for allotment in cell.allotments if allotment.repeats > 1]  # fmt: skip
-        if again:
-            line(f"{cell.name}: rows repeated: {', '.join(again)}")
+    for told in in_groups((cell.name, told) for cell in plan.cells for told in left_out_of(cell)):
+        line(told)
+
+
+def left_out_of(cell: PlannedCell) -> Iterator[str]:
+    """Rows of a cell that are not trained on as they are."""
+    short = [f"{count.shortened} {count.task} {count.language}" for count in cell.counts if count.shortened]
+    if short:
+        yield f"texts shortened to prompts.max_tokens: {', '.join(short)}"
+    nothing = [f"{allotment.source} {allotment.variant}" for allotment in cell.allotments if not allotment.examples]
+    if nothing:
+        yield f"the budget holds no whole row of {', '.join(nothing)}"
+    again = [f"{allotment.source} {allotment.variant} up to {allotment.repeats} times"
+             for allotment in cell.allotments if allotment.repeats > 1]  # fmt: skip
+    if again:
+        yield f"rows repeated: {', '.join(again)}"

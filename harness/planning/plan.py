@@ -17,11 +17,22 @@ from harness.planning.contrast import Compared, neighbours
 from harness.planning.screening import Dropped
 from harness.planning.sharing import SharedItems, shared_items
 from harness.planning.testsets import tested_source
+from harness.recipe.grid import labelled
 from harness.recipe.own_code import code_of
 from harness.results import Answer, Result
 
 if TYPE_CHECKING:
     from harness.planning.study import Study
+
+
+class PlannedAxis(Result):
+    """What varies over the grid."""
+
+    name: str
+    paths: tuple[str, ...]
+    """The keys of the recipe that it sets."""
+    values: tuple[str, ...]
+    """What its values are called in the names of cells."""
 
 
 class PlannedRows(Result):
@@ -51,6 +62,8 @@ class PlannedCell(Result):
     epochs: float
     steps: int
     rows: int
+    """Trained on, epochs counted, as are the tokens."""
+    tokens: int
     supervised_tokens: int
     counts: tuple[LanguageCount, ...]
     """Of one epoch, per task and language."""
@@ -69,6 +82,8 @@ class PlannedDifference(Result):
     before: str
     after: str
     changes: tuple[str, ...]
+    axes: tuple[str, ...]
+    """On which they differ."""
     factors: tuple[str, ...]
     """The axes on which they differ; of one that sets keys of several kinds, each kind."""
     added: dict[str, int]
@@ -161,7 +176,7 @@ class TestedByLmEval(Result):
 
 
 class TimeLeft(Result):
-    """Seconds that this machine still needs, measured by a probe; none where nothing is left to do."""
+    """Seconds that this machine still needs, measured by a probe; none where nothing is left to do. Also the disk."""
 
     training: float = 0.0
     generation: float = 0.0
@@ -173,6 +188,8 @@ class TimeLeft(Result):
     device: str | None = None
     probe: float | None = None
     """Seconds that measuring took."""
+    disk: int = 0
+    """Bytes for the adapters that are still to be trained, and for the checkpoints of the largest one."""
     problem: str | None = None
     """Why the time is not known, where the probe failed."""
 
@@ -199,6 +216,8 @@ class StudyPlan(Answer):
     engine: EngineChoice
     languages: tuple[str, ...]
     """Seen, then unseen."""
+    axes: tuple[PlannedAxis, ...] = ()
+    """Of the grid."""
     cells: tuple[PlannedCell, ...]
     differences: tuple[PlannedDifference, ...]
     rows_drawn_under: Literal["mixture.seed", "training.seed"]
@@ -227,6 +246,10 @@ def plan_of(study: Study) -> StudyPlan:
         precision=study.precision,
         engine=study.engine,
         languages=study.recipe.all_languages,
+        axes=tuple(
+            PlannedAxis(name=name, paths=axis.paths, values=tuple(label for label, _ in labelled(axis.values)))
+            for name, axis in study.recipe.grid.items()
+        ),
         cells=tuple(
             PlannedCell(
                 name=plan.name,
@@ -235,6 +258,7 @@ def plan_of(study: Study) -> StudyPlan:
                 epochs=round(plan.epochs, 3),
                 steps=plan.steps,
                 rows=len(plan.rows),
+                tokens=int(plan.lengths.tokens.sum()),
                 supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
                 counts=plan.counts,
                 drawn_under=study.drawing.seed(plan.cell),
@@ -321,6 +345,7 @@ def differences_of(study: Study) -> Iterator[PlannedDifference]:
             before=difference.before,
             after=difference.after,
             changes=tuple(map(str, difference.changes)),
+            axes=difference.axes,
             factors=difference.factors,
             added=dict(difference.added),
             removed=dict(difference.removed),

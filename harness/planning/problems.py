@@ -46,6 +46,15 @@ def gathered(calls: Sequence[Callable[[], Result]]) -> list[Result]:
     return results
 
 
+def problems_of(call: Callable[[], object]) -> list[Problem]:
+    """The user's mistakes for which a call fails; none if it succeeds."""
+    try:
+        call()
+    except UserError as error:
+        return list(error.problems)
+    return []
+
+
 def opening_problems(cells: Sequence[Cell]) -> list[Problem]:
     """Sources of some cell's mixture that cannot be read."""
     wanted: dict[str, tuple[Source, set[str]]] = {}

@@ -27,7 +27,7 @@ from harness.planning.drawing import Drawing
 from harness.planning.identity import alike, cell_identity
 from harness.planning.lengths import NOTED, noted_lengths, with_lengths
 from harness.planning.lm_eval_sets import lm_eval_sets
-from harness.planning.problems import as_problems, gathered, opening_problems, shortfalls
+from harness.planning.problems import as_problems, gathered, opening_problems, problems_of, shortfalls
 from harness.planning.references import references_of
 from harness.planning.screening import Dropped, Screening
 from harness.planning.testsets import evaluation_problems, evaluation_sets
@@ -71,13 +71,13 @@ class Study:
     def check(self) -> None:
         """Opens all that the recipe names. Raises UserError with everything that cannot be opened, or is too small."""
         if self._problems:
-            raise UserError(self._problems)
-        _ = self.references, self.model
+            raise UserError(self._problems, "the rows: how many there are, their lengths, leakage")
 
     @cached_property
     def _problems(self) -> list[Problem]:
         problems = opening_problems(self.grid) + evaluation_problems(self.recipe)
         problems += judge_study_problems(self.recipe, [cell.name for cell in self.grid])
+        problems += problems_of(lambda: self.references) + problems_of(lambda: self.model)
         problems = problems or [problem for cell in self.grid for problem in shortfalls(cell, self.drawing)]
         return list(dict.fromkeys(problems))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import NAME, RESERVED_CELLS
-from harness.recipe.load import parse_recipe
+from harness.recipe.load import NAMED, parse_recipe
 from harness.recipe.schema import Axis, Recipe
 
 VARIED = ("mixture", "training", "adapter")
@@ -49,7 +49,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
         return [Cell(recipe.study, recipe, {})]
     problems = _axis_problems(recipe.grid)
     if problems:
-        raise UserError(problems)
+        raise UserError(problems, NAMED)
     cells: dict[str, Cell] = {}
     seen: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}
@@ -75,7 +75,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
         else:
             cells[name] = Cell(name, cell, place, labels)
     if problems:
-        raise UserError(list(dict.fromkeys(problems)))
+        raise UserError(list(dict.fromkeys(problems)), NAMED)
     return list(cells.values())
 
 
@@ -138,7 +138,7 @@ def _combinations(
     grid: Mapping[str, Axis],
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, float | str], tuple[str, ...]]]:
     """Each cell's name, its value per axis, the same as numbers or labels, and its labels."""
-    choices = [[(axis, label, value) for label, value in _labelled(spec.values)] for axis, spec in grid.items()]
+    choices = [[(axis, label, value) for label, value in labelled(spec.values)] for axis, spec in grid.items()]
     for combination in product(*choices):
         name = "_".join(f"{axis}-{label}" for axis, label, _ in combination)
         place = {axis: value if is_number(value) else label for axis, label, value in combination}
@@ -150,7 +150,8 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _labelled(values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[str, Any]]:
+def labelled(values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[str, Any]]:
+    """The values of an axis, each with what it is called in a cell's name."""
     if isinstance(values, dict):
         return list(values.items())
     return [(label_of(value), value) for value in values]

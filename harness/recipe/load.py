@@ -25,6 +25,8 @@ from harness.recipe.section import Section
 MIXES = Path(str(files("data_mixes"))) / "mixes"
 LARGEST_FILE = 1_000_000
 """Bytes of a recipe, a mix or a chat template; characters of a recipe in which each alias is written out."""
+NAMED = "the files and the model that the recipe names"
+"""What is checked only once a recipe has no mistake in itself."""
 LONGEST_QUOTE = 100
 """Characters of a wrong value that an error repeats."""
 
@@ -193,10 +195,11 @@ def parse_recipe(raw: Mapping[str, Any]) -> Recipe:
     try:
         recipe = Recipe.model_validate_json(text)
     except ValidationError as error:
-        raise UserError([_problem(details) for details in error.errors()]) from None
+        problems = [_problem(details) for details in error.errors()]
+        raise UserError(problems, f"how the keys fit together, {NAMED}") from None
     problems = cross_check(recipe)
     if problems:
-        raise UserError(problems)
+        raise UserError(problems, NAMED)
     return recipe
 
 

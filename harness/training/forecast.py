@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +25,10 @@ from harness.runs.folder import StudyFolder
 
 SEQUENCES = {"vllm": 256, "transformers": 16}
 """How many completions an engine writes at once."""
+BYTES_OF_A_WEIGHT = 4
+"""Adapters and their moments are trained and kept in float32."""
+KEPT_CHECKPOINTS = 3
+"""Two are kept, and a third is there while it is written."""
 STARTS = 120.0
 """Seconds set aside, unmeasured, for what no probe can tell: loading programs, the engine's start, the report."""
 
@@ -39,6 +44,8 @@ class KeptPace(Result):
     """Of a token of a prompt."""
     writing: float
     """Of a token of a completion."""
+    adapter: float
+    """Weights of an adapter of rank 1."""
     emulation: float | None
     """How many times as long a product takes as in float32, where the number format is emulated."""
     device: str
@@ -66,7 +73,14 @@ def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = Fals
         device=pace.device,
         emulation=pace.emulation,
         probe=pace.probe,
+        disk=disk_left(pace, [plan.run.identity["adapter"]["rank"] for plan in plans if not plan.run.finished]),
     )
+
+
+def disk_left(pace: KeptPace, ranks: Sequence[int]) -> int:
+    """Bytes for adapters of these ranks, and for the checkpoints of the largest: a weight and two moments of each."""
+    moments = 3 * KEPT_CHECKPOINTS * max(ranks, default=0)
+    return round(BYTES_OF_A_WEIGHT * pace.adapter * (sum(ranks) + moments))
 
 
 def training_in_words(left: TimeLeft) -> str:
@@ -118,12 +132,14 @@ def measured_pace(study: PlannedStudy) -> KeptPace:
     completions = study.kept.work.generation.prompts * (len(study.cells) + study.recipe.evaluation.base)
     sequences = min(SEQUENCES[study.kept.overview.engine.name], max(1, completions))
     dtype = "float32" if emulated else precision.dtype
-    pace = measure(config, dtype, device.kind, study.cells[0].recipe.adapter, shape, sequences)
+    adapter = study.cells[0].recipe.adapter
+    pace = measure(config, dtype, device.kind, adapter, shape, sequences)
     kept = KeptPace(
         key=pace_key(study),
         micro_batch=slower * pace.training,
         reading=slower * pace.reading,
         writing=slower * pace.writing / sequences,
+        adapter=pace.adapter / adapter.rank,
         emulation=slower if emulated else None,
         device=device.name,
         probe=time.monotonic() - started,

@@ -7,7 +7,7 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
-from harness.console import say
+from harness.console import in_groups, say
 from harness.errors import Problem, UserError
 from harness.planning.jobs import write_jobs
 from harness.planning.kept_plan import just_planned
@@ -43,9 +43,8 @@ def plan_training(recipe: Path, runs: Path, cells: str | None) -> tuple[str, lis
     pending = [plan for plan in plans if not plan.run.finished]
     for note in study.begin():
         say(note)
-    for plan in plans:
-        if plan.run.finished:
-            say(f"{plan.name}: {plan.run.record['state']} already")
+    for told in in_groups((plan.name, f"{plan.run.record['state']} already") for plan in plans if plan.run.finished):
+        say(told)
     if not pending:
         return str(study.folder), [], ""
     write_jobs(study, pending)

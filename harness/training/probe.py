@@ -48,6 +48,8 @@ class Pace:
     """Of a token of a prompt."""
     writing: float
     """Of one token for each of as many sequences as the engine writes at once."""
+    adapter: int
+    """Weights of the adapter in all layers."""
 
 
 def measure(config: Any, dtype: str, device: str, adapter: Adapter, shape: Shape, sequences: int) -> Pace:
@@ -57,13 +59,16 @@ def measure(config: Any, dtype: str, device: str, adapter: Adapter, shape: Shape
     model = shallow_model(config, depth, dtype, device)
     with adapted(model, adapter, seed=0) as tuned:
         with_supervised_forward(model)
+        weights = sum(parameter.numel() for parameter in tuned.parameters() if parameter.requires_grad)
         body = fitted(lambda rows: train_layers(model, rows, shape), shape.rows)
         whole = fitted(lambda rows: train_step(tuned, rows, shape), shape.rows)
     training = body / depth * layers + max(0.0, whole - body)
     reading = fitted(lambda rows: hidden_states(model, rows, shape.tokens), shape.rows) / depth * layers
     body = fitted(lambda rows: hidden_states(model, rows, 1), sequences)
     head = fitted(lambda rows: next_tokens(model, rows), sequences)
-    return Pace(training, reading / (shape.rows * shape.tokens), body / depth * layers + head)
+    return Pace(
+        training, reading / (shape.rows * shape.tokens), body / depth * layers + head, weights * layers // depth
+    )
 
 
 def shallow_model(config: Any, layers: int, dtype: str, device: str) -> Any:
