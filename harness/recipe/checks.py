@@ -20,17 +20,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 RESERVED_CELLS = {
     BASE,
-    "study.json",
-    "plan",
-    "plan.json",
-    "evaluation",
-    "cards",
-    "comparisons",
-    "exports",
-    "figures",
-    "tables",
-    "report_files",
-}
+    "study.json", "plan.json", "pace.json", "predictions.parquet", "scores.parquet", "judgements.parquet",
+    "report.html", "summary.csv", "summary.parquet",
+    "plan", "evaluation", "cards", "comparisons", "exports", "figures", "tables", "report_files",
+}  # fmt: skip
+"""Names of what commands write beside the cells' folders: those of `harness.runs.folder.StudyFolder`."""
 COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "es", "sa": "ar", "tw": "zh", "us": "en"}
 """Country codes often written for a language's (ISO 3166 for ISO 639)."""
 
