@@ -37,8 +37,8 @@ def scores_of(cells: int, items: int) -> pl.DataFrame:
     hard = rng.normal(0, 1, items)
     parts: list[pl.DataFrame] = []
     for cell in range(cells):
-        for place, language in enumerate(GROUPS.all):
-            right = hard + rng.normal(0, 1, items) < cell / cells - place / 10
+        for index, language in enumerate(GROUPS.all):
+            right = hard + rng.normal(0, 1, items) < cell / cells - index / 10
             names = pl.Series("item", np.arange(items)).cast(pl.String)
             parts.append(
                 pl.DataFrame({"item": names, "value": right.astype(np.float64)}).with_columns(
@@ -51,7 +51,7 @@ def scores_of(cells: int, items: int) -> pl.DataFrame:
 
 def as_sources(panel: Panel, names: Sequence[str]) -> float:
     """The seconds that a transfer matrix takes, with all that is made of it; the first cell stands for the base."""
-    languages = [*GROUPS.all, *(f"x{place}" for place in range(len(names)))]
+    languages = [*GROUPS.all, *(f"x{index}" for index in range(len(names)))]
     sources = {name: Source("math", language) for name, language in zip(names[1:], languages, strict=False)}
     started = time.perf_counter()
     design = Design({name: (name,) for name in sources})

@@ -222,8 +222,8 @@ class Agreement:
 
 def agreement(kind: str, count: int, theirs: Any, seed: int = 0) -> Agreement:
     """Both verdicts on responses to one type of instruction."""
-    rng, found = random.Random(f"{seed} {kind}"), Agreement()
-    while found.counts["all"] < count:
+    rng, agreed = random.Random(f"{seed} {kind}"), Agreement()
+    while agreed.counts["all"] < count:
         text, given = drawn(kind, rng)
         specs = constraints_from_ifeval([kind], [given])
         ours = [score.value for score in score_constraints(text, specs or [], "en")][::2]
@@ -231,12 +231,12 @@ def agreement(kind: str, count: int, theirs: Any, seed: int = 0) -> Agreement:
         both = (theirs.test_instruction_following_strict, theirs.test_instruction_following_loose)
         verdicts = [check(case, text).follow_all_instructions for check in both]
         same = {"strict": ours[0] == verdicts[0], "loose": ours[1] == verdicts[1]}
-        found.counts.update({"all": 1, "held": verdicts[0], **same})
+        agreed.counts.update({"all": 1, "held": verdicts[0], **same})
         if len(text.split()) >= LONG:
-            found.counts.update({"long": 1, "long and strict": same["strict"]})
+            agreed.counts.update({"long": 1, "long and strict": same["strict"]})
         if ours[0] != verdicts[0]:
-            found.differing.append((text, given, verdicts))
-    return found
+            agreed.differing.append((text, given, verdicts))
+    return agreed
 
 
 def main() -> None:
@@ -248,13 +248,13 @@ def main() -> None:
             f"| type | held | agree, strict | agree, loose | strict, of {LONG} words or more |\n|---|---|---|---|---|"
         )
         for kind in IFEVAL:
-            found = agreement(kind, count, theirs)
-            shares = (found.counts["held"] / count, found.share("strict"), found.share("loose"))
-            long = found.counts["long and strict"] / found.counts["long"] if found.counts["long"] else None
+            agreed = agreement(kind, count, theirs)
+            shares = (agreed.counts["held"] / count, agreed.share("strict"), agreed.share("loose"))
+            long = agreed.counts["long and strict"] / agreed.counts["long"] if agreed.counts["long"] else None
             cells = [*map("{:.1%}".format, shares), "" if long is None else f"{long:.1%}"]
             print(f"| `{kind}` | {' | '.join(cells)} |")
             if "-v" in sys.argv:
-                print(*found.differing[:4], sep="\n")
+                print(*agreed.differing[:4], sep="\n")
 
 
 if __name__ == "__main__":

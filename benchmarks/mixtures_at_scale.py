@@ -126,14 +126,14 @@ def main() -> None:
         make_parquet(path, given.rows)
     amount = int(given.rows / len(LANGUAGES) * 0.9)
     sides = ["ours"] if given.skip_datasets else ["ours", "datasets"]
-    found: dict[str, dict[str, float]] = {}
+    measured_sides: dict[str, dict[str, float]] = {}
     for side in sides:
         for left in ("cache", "datasets"):
             shutil.rmtree(given.folder / left, ignore_errors=True)
-        found[side] = measured(side, path, given.folder, amount)
-        print(side, {key: round(value) for key, value in found[side].items()}, flush=True)
+        measured_sides[side] = measured(side, path, given.folder, amount)
+        print(side, {key: round(value) for key, value in measured_sides[side].items()}, flush=True)
     if len(sides) == 2:
-        print(f"ratio: {found['datasets']['seconds'] / found['ours']['seconds']:.1f}")
+        print(f"ratio: {measured_sides['datasets']['seconds'] / measured_sides['ours']['seconds']:.1f}")
 
 
 STARTED = time.monotonic()

@@ -31,7 +31,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
-    names = ["base", *(f"amount-{20 * place}" for place in range(given.cells - 1))]
+    names = ["base", *(f"amount-{20 * index}" for index in range(given.cells - 1))]
     groups = LanguageGroups(SEEN, UNSEEN)
     predictions, scores = tables(names, ["math"], groups.all, given.items)
     print(f"{predictions.height:,} predictions, {scores.height:,} scores", flush=True)

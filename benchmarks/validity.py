@@ -78,7 +78,7 @@ def panel_of_amounts(study: Floats) -> tuple[Panel, Design]:
 def compared(study: Floats, draws: int = DRAWS) -> list[Difference]:
     """The primary family: every amount against the base, and against the first."""
     base = Arm("base", study[0][:1], has_seed=False)
-    arms = [Arm(str(place), values) for place, values in enumerate(study[1:])]
+    arms = [Arm(str(index), values) for index, values in enumerate(study[1:])]
     between = run_variance([contributions(arm.values) for arm in arms])
     pairs = [(arm, base) for arm in arms] + [(arm, arms[0]) for arm in arms[1:]]
     return compare_family(pairs, between, draws=draws)
@@ -168,15 +168,15 @@ def curve_row(condition: CurveCondition, count: int) -> str:
     """A row of the table of curves: flat ones, and ones that rise by 6.8 points at the last amount."""
     rng = np.random.default_rng(0)
     flat = [curve_study(rng, condition) for _ in range(count)]
-    found = [others_of(study) for study in flat]
+    results = [others_of(study) for study in flat]
     gaps = np.array([[one.estimate.mean, one.estimate.low, one.estimate.high, one.p, one.published]
-                     for one, _, _ in found], dtype=np.float64)  # fmt: skip
-    rhos = np.array([[one.rho, one.published] for _, one, _ in found], dtype=np.float64)
+                     for one, _, _ in results], dtype=np.float64)  # fmt: skip
+    rhos = np.array([[one.rho, one.published] for _, one, _ in results], dtype=np.float64)
     covered = np.mean((gaps[:, 1] <= 0) & (gaps[:, 2] >= 0))
     best = [[max(table.mean() for table in tables), highest(tables, run_variance(tables)).mean]
             for tables in ([contributions(values) for values in study[..., 1:]] for study in flat)]  # fmt: skip
     excess = 100 * (np.mean(best, axis=0) - 0.4)
-    shown, wrong = [place is not None for _, _, place in found], 0
+    shown, wrong = [place is not None for _, _, place in results], 0
     for _ in range(count):
         study = curve_study(rng, condition)
         study[-1] += 0.068
@@ -195,7 +195,7 @@ def false_transfers(runs: int, seeds: float, count: int) -> dict[str, float]:
     rng, languages, items, luck = np.random.default_rng(0), ("en", "fr", "ja", "ko"), 100, seeds / 100
     sources = {language: Source("math", language) for language in languages}
     names = {language: tuple(f"{language}-{run}" for run in range(runs)) for language in languages}
-    design, found = Design(names), dict.fromkeys(("transfer", "donors", "recipients", "asymmetry"), 0)
+    design, rejections = Design(names), dict.fromkeys(("transfer", "donors", "recipients", "asymmetry"), 0)
     for _ in range(count):
         share = 0.4 + rng.normal(0, 0.15, (1, 1, items, 1)) + rng.normal(0, 0.06, (1, 1, items, 4))
         of_runs = rng.normal(0, luck, (5, runs, 1, 1)) + rng.normal(0, luck / 3, (5, runs, 1, 4))
@@ -205,9 +205,9 @@ def false_transfers(runs: int, seeds: float, count: int) -> dict[str, float]:
         values = np.concatenate([right[:4].reshape(4 * runs, items, 4), right[4:, 0]])
         flat = (*(run for members in names.values() for run in members), BASE)
         made = Transfer.of([Panel("math", "accuracy", flat, languages, values)], sources, design)
-        for name in found:
-            found[name] += bool((getattr(made, name)["p_adjusted"] < 0.05).any())
-    return {name: times / count for name, times in found.items()}
+        for name in rejections:
+            rejections[name] += bool((getattr(made, name)["p_adjusted"] < 0.05).any())
+    return {name: times / count for name, times in rejections.items()}
 
 
 def print_transfer(count: int) -> None:
@@ -225,11 +225,11 @@ def print_planned(count: int) -> None:
     print("| ---: | ---: | ---: | ---: | ---: |")
     for runs, items in ((1, 50), (1, 250), (3, 50), (3, 250), (5, 50), (5, 250)):
         condition = Condition(runs, 1.6 if runs > 1 else 0.0, items)
-        settings = {str(place): runs for place in range(AMOUNTS)}
+        settings = {str(index): runs for index in range(AMOUNTS)}
         figure = detectable(settings, dict.fromkeys([*settings][1:], "0"), True, items, assumed(LANGUAGES))
         gain = 100 * (figure.from_reference or np.nan)
-        found = [compared(study)[-1] for study in studies(condition, count, gain=gain, seed=2)]
-        power = np.mean([(each.p_adjusted or 0) < 0.05 for each in found])
+        differences = [compared(study)[-1] for study in studies(condition, count, gain=gain, seed=2)]
+        power = np.mean([(each.p_adjusted or 0) < 0.05 for each in differences])
         print(f"| {runs} | {condition.seeds:g} | {items} | {gain:.1f} | {100 * power:.0f} % |", flush=True)
 
 

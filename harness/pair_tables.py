@@ -22,16 +22,16 @@ GROUP = ("source_task", "beside", "task", "metric")
 
 def read_tables(files: Sequence[Path]) -> list[pl.DataFrame]:
     """Tables, each as `read_table` reads it. Raises UserError for all that cannot be read."""
-    found: list[pl.DataFrame] = []
+    tables: list[pl.DataFrame] = []
     problems: list[Problem] = []
     for file in files:
         try:
-            found.append(read_table(file))
+            tables.append(read_table(file))
         except UserError as error:
             problems += error.problems
     if problems:
         raise UserError(problems)
-    return found
+    return tables
 
 
 def grouped(columns: PairColumns, table: pl.DataFrame) -> PairColumns:
@@ -74,17 +74,17 @@ def by_group(
     file: Path, pairs: pl.DataFrame, group: Sequence[str], analysis: Callable[[dict[str, str], pl.DataFrame], Analysed]
 ) -> tuple[Analysed | FailedGroup, ...]:
     """The figures of each group of rows, or the problem with it. Raises UserError where all have one."""
-    found: list[Analysed | FailedGroup] = []
+    outcomes: list[Analysed | FailedGroup] = []
     for values, part in pairs.group_by(group, maintain_order=True) if group else [((), pairs)]:
         named: dict[str, str] = dict(zip(group, map(str, values), strict=True))
         try:
-            found.append(analysis(named, part))
+            outcomes.append(analysis(named, part))
         except TableError as error:
-            found.append(FailedGroup(group=named, problem=str(error)))
-    failed = [part for part in found if isinstance(part, FailedGroup)]
-    if len(failed) == len(found):
+            outcomes.append(FailedGroup(group=named, problem=str(error)))
+    failed = [part for part in outcomes if isinstance(part, FailedGroup)]
+    if len(failed) == len(outcomes):
         raise UserError([Problem(str(file), group_name(part.group) + part.problem) for part in failed])
-    return tuple(found)
+    return tuple(outcomes)
 
 
 def group_name(group: dict[str, str]) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.recipe.checks import RESERVED_CELLS
+from harness.runs.folder import StudyFolder
 from tests.support import command_names
 
 REPOSITORY = Path(__file__).parent.parent
@@ -112,6 +114,11 @@ def test_a_recipe_opens_no_data() -> None:
         if name.startswith("harness.recipe."):
             rooms = {".".join(each.split(".")[:2]) for each in wanted if each.startswith("harness.")}
             assert rooms <= {"harness.recipe", "harness.errors"}, f"{name} imports {', '.join(sorted(rooms))}"
+
+
+def test_no_cell_can_take_the_name_of_a_file_that_commands_write() -> None:
+    folder = StudyFolder(Path())
+    assert {path.name for path in (*folder.written_files, *folder.written_folders)} == RESERVED_CELLS - {"base"}
 
 
 def test_no_file_bears_a_librarys_name() -> None:

@@ -79,9 +79,9 @@ def agreement(pairs: pl.DataFrame, columns: PairColumns, across: str) -> Agreeme
 
 def ranking(pairs: pl.DataFrame, by: str, transfer: str, across: str) -> Ranking:
     """The means of each language in one role, and how alike models rank them."""
-    found = pairs.group_by(by, across, maintain_order=True).agg(pl.col(transfer).mean())
+    grouped = pairs.group_by(by, across, maintain_order=True).agg(pl.col(transfer).mean())
     means: dict[str, dict[str, float]] = {}
-    for language, model, mean in found.iter_rows():
+    for language, model, mean in grouped.iter_rows():
         means.setdefault(str(language), {})[str(model)] = mean
     means = dict(sorted(means.items(), key=lambda item: -float(np.mean([*item[1].values()]))))
     models = [str(model) for model in pairs[across].unique(maintain_order=True)]
@@ -93,12 +93,12 @@ def ranking(pairs: pl.DataFrame, by: str, transfer: str, across: str) -> Ranking
 
 def rank_correlations(rankings: Mapping[str, Mapping[str, float]]) -> Sequence[Tau]:
     """Kendall's τ-b of each pair of models, each a mapping from the same languages to a figure; none for under 3."""
-    found: list[Tau] = []
+    taus: list[Tau] = []
     for (one, first), (other, second) in combinations(rankings.items(), 2):
         if len(first) >= FEWEST:
             above = [_above(np.array([ranking[language] for language in first])) for ranking in (first, second)]
-            found.append(Tau(one, other, len(first), *_tau(*above), 2 / factorial(len(first))))
-    return found
+            taus.append(Tau(one, other, len(first), *_tau(*above), 2 / factorial(len(first))))
+    return taus
 
 
 def _above(figures: Floats) -> Floats:

@@ -37,12 +37,12 @@ def standings(
     count = len(arms)
     made = {(one, other): contrast(arms[one], arms[other], between, clusters)
             for one in range(count) for other in range(one + 1, count)}  # fmt: skip
-    contrasts = {pair: found for pair, found in made.items() if found is not None}
+    contrasts = {pair: gap for pair, gap in made.items() if gap is not None}
     if len(contrasts) < len(made):
         return None
     gaps, margins = np.zeros((count, count)), np.zeros((count, count))
-    for (one, other), found in contrasts.items():
-        gaps[one, other], gaps[other, one] = found.mean, -found.mean
+    for (one, other), gap in contrasts.items():
+        gaps[one, other], gaps[other, one] = gap.mean, -gap.mean
     for best, critical in enumerate(_criticals(contrasts, count, draws)):
         for other in range(count):
             if other != best:
@@ -52,7 +52,7 @@ def standings(
 
 def _criticals(contrasts: dict[tuple[int, int], Contrast], count: int, draws: int) -> list[float]:
     """For each setting, if it is the best: how many standard errors below another its mean falls in 5 % of studies."""
-    varied = {pair: found for pair, found in contrasts.items() if found.spread.error > 0}
+    varied = {pair: gap for pair, gap in contrasts.items() if gap.spread.error > 0}
     if not varied:
         return [0.0] * count
     drawn = dict(zip(varied, simulated([*varied.values()], draws).T, strict=True))

@@ -49,8 +49,8 @@ def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> 
             rows += [
                 {"task": panel.task, "metric": panel.metric, "group": group, "primary": group == primary}
                 | {"cell": name, "other": other, "languages": " ".join(languages)}
-                | figures_of(found)
-                for ((name, other), languages), found in zip(compared.items(), figures, strict=True)
+                | figures_of(difference)
+                for ((name, other), languages), difference in zip(compared.items(), figures, strict=True)
             ]
     return pl.DataFrame(rows, schema=COMPARISONS)
 
@@ -61,10 +61,10 @@ def tested(panel: Panel, groups: LanguageGroups, group: str) -> tuple[str, ...]:
     return languages if set(languages) <= set(panel.languages) else ()
 
 
-def figures_of(found: Difference) -> dict[str, object]:
+def figures_of(difference: Difference) -> dict[str, object]:
     """A difference as a row."""
     names = ("items", "runs", "difference", "low", "high", "p", "p_adjusted", "detectable", "test")
-    return {name: getattr(found, name) for name in names}
+    return {name: getattr(difference, name) for name in names}
 
 
 def arm_of(panel: Panel, design: Design, name: str, languages: Sequence[str]) -> Arm:

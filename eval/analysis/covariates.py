@@ -95,8 +95,8 @@ def _vector(kind: str, language: str) -> NDArray[np.float64] | None:
     features = DISTANCES[kind]
     rows, names, values = _table(features.table)
     chosen = np.char.startswith(names, features.prefix)
-    found = [values[rows[code], chosen].astype(np.float64) for code in _iso_codes(language) if code in rows]
-    return max(found, key=lambda vector: ((vector >= 0).sum(), (vector > 0).sum()), default=None)
+    vectors = [values[rows[code], chosen].astype(np.float64) for code in _iso_codes(language) if code in rows]
+    return max(vectors, key=lambda vector: ((vector >= 0).sum(), (vector > 0).sum()), default=None)
 
 
 def _iso_codes(language: str) -> list[str]:

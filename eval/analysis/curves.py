@@ -161,13 +161,13 @@ class Point(NamedTuple):
 
 def points_of(panel: Panel, curve: Curve, languages: Sequence[str], design: Design) -> list[Point]:
     """The points of a curve that have a mean over the languages, from the least amount on."""
-    found: list[Point] = []
+    points: list[Point] = []
     for amount, name in sorted(zip(curve.amounts, curve.settings, strict=True)):
         runs = design.present(name, panel)
         mean = float(contributions(panel.of(runs, languages)).mean()) if runs else np.nan
         if np.isfinite(mean):
-            found.append(Point(amount, name, runs, mean))
-    return found
+            points.append(Point(amount, name, runs, mean))
+    return points
 
 
 def margin_of(panel: Panel, points: Sequence[Point]) -> float:
@@ -182,10 +182,10 @@ def plateau(
     if panel.values.shape[1] == 1:
         return None
     arms = [arm_of(panel, design, point.setting, languages) for point in points]
-    found = standings(arms, pooled_runs(panel, design, languages), panel.clusters, draws)
-    if found is None:
+    ranked = standings(arms, pooled_runs(panel, design, languages), panel.clusters, draws)
+    if ranked is None:
         return None
-    shown = [point.amount for point, standing in zip(points, found, strict=True) if standing.below < margin]
+    shown = [point.amount for point, standing in zip(points, ranked, strict=True) if standing.below < margin]
     return min(shown, default=None)
 
 
@@ -220,9 +220,9 @@ def gap_closed(panel: Panel, runs: Sequence[Sequence[str]], groups: LanguageGrou
     between = run_variance(tables)
     chosen = highest(tables, between, against=0)
     low, high = (chosen.mean + side * chosen.half_width if chosen.half_width else None for side in (-1, 1))
-    arms = [Arm(str(place), table[:, :, None]) for place, table in enumerate(tables)]
-    found = compare_family([(arm, arms[0]) for arm in arms[1:]], between, draws=draws)
-    rises = [one.p_adjusted for one in found if (one.difference or 0) > 0 and one.p_adjusted is not None]
+    arms = [Arm(str(index), table[:, :, None]) for index, table in enumerate(tables)]
+    rises_tested = compare_family([(arm, arms[0]) for arm in arms[1:]], between, draws=draws)
+    rises = [one.p_adjusted for one in rises_tested if (one.difference or 0) > 0 and one.p_adjusted is not None]
     return GapClosed(Estimate(n, chosen.mean, low, high), min(rises, default=1.0), published)
 
 

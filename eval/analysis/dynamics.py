@@ -60,17 +60,17 @@ def continual(
     if scores.shape[-2:] != (stages, stages) or lengths - {stages}:
         raise ValueError(f"got scores of shape {scores.shape}, and {sorted(lengths)} figures; N × N and N are wanted")
     later, trained = range(1, stages), np.diagonal(scores, axis1=-2, axis2=-1)
-    found = {FINAL: scores[..., -1, :].mean(axis=-1)}
+    measures = {FINAL: scores[..., -1, :].mean(axis=-1)}
     if not later:
-        return found
+        return measures
     lost = [(scores[..., :i, :i].max(axis=-2) - scores[..., i, :i]).mean(axis=-1) for i in later]
     since = [(scores[..., i, :i] - trained[..., :i]).mean(axis=-1) for i in later]
-    found |= {FORGETTING: np.mean(lost, axis=0), BACKWARD: np.mean(since, axis=0)}
+    measures |= {FORGETTING: np.mean(lost, axis=0), BACKWARD: np.mean(since, axis=0)}
     if random is not None:
-        found[FORWARD] = np.mean([scores[..., :j, j].mean(axis=-1) - random[j] for j in later], axis=0)
+        measures[FORWARD] = np.mean([scores[..., :j, j].mean(axis=-1) - random[j] for j in later], axis=0)
     if alone is not None:
-        found[TRANSFER] = np.mean([trained[..., j] - alone[j] for j in later], axis=0)
-    return found
+        measures[TRANSFER] = np.mean([trained[..., j] - alone[j] for j in later], axis=0)
+    return measures
 
 
 def continual_estimates(
@@ -83,7 +83,7 @@ def continual_estimates(
     """
     values, count = panel.of(stages, languages), len(stages)
     counts = (~np.isnan(values)).sum(axis=1)
-    found = continual(means_of(values.transpose(1, 0, 2)), **baselines)
+    measures = continual(means_of(values.transpose(1, 0, 2)), **baselines)
     sampled = continual(panel.replicates_of(stages, languages), **baselines) if values.shape[1] > 1 else {}
     if count > 2:
         sampled.pop(FORGETTING, None)
@@ -91,7 +91,7 @@ def continual_estimates(
     used = {FINAL: np.arange(count)[:, None] == count - 1, FORWARD: earlier, TRANSFER: np.eye(count, dtype=bool)}
     return {
         name: _estimate(int((counts * used.get(name, later)).sum()), float(figure), sampled.get(name), values.shape[1])
-        for name, figure in found.items()
+        for name, figure in measures.items()
     }
 
 

@@ -197,7 +197,7 @@ class Layout:
         """The layout of pairs."""
         giving, taking = set(sources), set(targets)
         roles = tuple(tuple(sorted(role)) for role in (giving & taking, giving - taking, taking - giving))
-        number = {language: place for place, language in enumerate(chain(*roles))}
+        number = {language: index for index, language in enumerate(chain(*roles))}
         rows, columns = ([number[language] for language in side] for side in (sources, targets))
         return cls(roles, np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64))
 
@@ -229,15 +229,15 @@ class Layout:
         """
         others = np.column_stack([np.ones(len(transfer)), others])
         rest = covariate - others @ np.linalg.lstsq(others, covariate, rcond=None)[0]
-        place = np.full((moved.shape[1], moved.shape[1]), -1)
-        place[self.rows, self.columns] = np.arange(len(rest))
-        found: list[Floats] = []
+        position = np.full((moved.shape[1], moved.shape[1]), -1)
+        position[self.rows, self.columns] = np.arange(len(rest))
+        correlations: list[Floats] = []
         for start in range(0, len(moved), BLOCK):
             block = moved[start : start + BLOCK]
-            at = place[block[:, self.rows], block[:, self.columns]]
+            at = position[block[:, self.rows], block[:, self.columns]]
             permuted = np.where(at < 0, 0.0, rest[at])
-            found.append(_partial_correlations(transfer - transfer.mean(), permuted, others, at >= 0))
-        reached = np.abs(np.concatenate(found))
+            correlations.append(_partial_correlations(transfer - transfer.mean(), permuted, others, at >= 0))
+        reached = np.abs(np.concatenate(correlations))
         return float((reached >= reached[0] * (1 - 1e-9)).mean())
 
 

@@ -156,10 +156,10 @@ def flips_detect(made: Contrast, critical: float) -> float:
     They compare it with the mean square of differences, to which it adds itself.
     """
     items, error = len(made.by_item), made.spread.error
-    found = made.spread.detectable(critical)
+    detectable = made.spread.detectable(critical)
     for _ in range(20):
-        found = made.spread.detectable(critical * np.sqrt(1 + (found / error) ** 2 / items))
-    return float(found)
+        detectable = made.spread.detectable(critical * np.sqrt(1 + (detectable / error) ** 2 / items))
+    return float(detectable)
 
 
 def flipped(scaled: Floats, draws: int = DRAWS) -> Floats:

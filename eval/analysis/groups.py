@@ -87,9 +87,9 @@ class LanguageGroups:
         """The groups that the study has, or some cell."""
         study = self.study or self
         cells = {languages: cell for cell, languages in study.trained.items()}.values()
-        found = {*study.means(), *(name for cell in cells for name in study.of(cell).means())}
+        scored = {*study.means(), *(name for cell in cells for name in study.of(cell).means())}
         order = (SEEN, UNSEEN, STUDY_SEEN, HELD_OUT, OTHERS, ALL, *self.named)
-        return tuple(name for name in order if name in found)
+        return tuple(name for name in order if name in scored)
 
     def comparable(self) -> dict[str, tuple[str, ...]]:
         """The groups that are the same languages for every cell, so that their means can be ranked."""

@@ -30,12 +30,12 @@ def half_means(tables: Sequence[Floats], splits: int = SPLITS) -> Floats:
     chosen = rng.permuted(np.tile(np.arange(items) < items // 2, (splits, 1)), axis=1).astype(np.float64)
     order = rng.permuted(np.tile(np.arange(most), (splits, 1)), axis=1)
     means = np.empty((splits, 2, len(tables)))
-    for place, table in enumerate(tables):
+    for index, table in enumerate(tables):
         first = table @ chosen.T / (items // 2)
         second = (table.sum(axis=1, keepdims=True) - table @ chosen.T) / (items - items // 2)
         of_first, of_second = _half_of_runs(order, len(table))
-        means[:, 0, place] = (first.T * of_first).sum(axis=1)
-        means[:, 1, place] = (second.T * of_second).sum(axis=1)
+        means[:, 0, index] = (first.T * of_first).sum(axis=1)
+        means[:, 1, index] = (second.T * of_second).sum(axis=1)
     return np.concatenate([means, means[:, ::-1]])
 
 
@@ -69,8 +69,8 @@ def highest(tables: Sequence[Floats], between: RunVariance | None, against: int 
     if against is not None:
         measured = measured - halves[:, 1, against]
     widths = [0.0]
-    for place, table in enumerate(tables):
-        if place != against:
+    for index, table in enumerate(tables):
+        if index != against:
             other = 0.0 if against is None else tables[against].mean(axis=0)
             share = 1 / len(table) + (0.0 if against is None else 1 / len(tables[against]))
             widths.append(contrast_spread(table.mean(axis=0) - other, between, share).half_width)

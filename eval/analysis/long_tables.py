@@ -155,7 +155,7 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
     summary = summary.drop("task", "metric", "main", "version", "no_answer")
     summary = summary.rename({"cell": columns.x}).with_columns(pl.col(columns.x).cast(pl.Float64))
     summary = summary.sort(columns.x, maintain_order=True)
-    found: dict[str, Any] = {
+    analysis: dict[str, Any] = {
         "points": len(amounts),
         "summary": summary.to_dicts(),
         "curves": [
@@ -164,14 +164,14 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
         ],
     }
     if columns.x in CHECKPOINTS:
-        found["dynamics"] = list(_dynamics(summary, columns.x))
+        analysis["dynamics"] = list(_dynamics(summary, columns.x))
     if columns.stages:
         (panel,) = main_panels(scores)
         baselines = {name: _baseline(part, name, columns) for name in BASELINES}
         estimates = continual_estimates(panel, names[-len(columns.stages) :], columns.stages, baselines)
-        found["stages"] = dict(zip(columns.stages, amounts[-len(columns.stages) :], strict=True))
-        found["continual"] = {name: asdict(estimate) for name, estimate in estimates.items()}
-    return found
+        analysis["stages"] = dict(zip(columns.stages, amounts[-len(columns.stages) :], strict=True))
+        analysis["continual"] = {name: asdict(estimate) for name, estimate in estimates.items()}
+    return analysis
 
 
 def stage_problems(table: pl.DataFrame, columns: Columns) -> list[str]:

@@ -63,16 +63,16 @@ def observed(panel: Panel, design: Design, languages: Sequence[str], span: float
     made = [contrast(arm_of(panel, design, name, languages), base, None, panel.clusters)
             for name in names if name != BASE]  # fmt: skip
     counts = [len(design.present(name, panel)) for name in names if name != BASE]
-    known = [(found, runs) for found, runs in zip(made, counts, strict=True) if found]
+    known = [(contrast, runs) for contrast, runs in zip(made, counts, strict=True) if contrast]
     if not known:
         return None
     if between is None:
-        whole = float(np.mean([found.by_item.var(ddof=1) for found, _ in known])) / 2
+        whole = float(np.mean([contrast.by_item.var(ddof=1) for contrast, _ in known])) / 2
         settings = min(SETTINGS**2 * span**2, whole / 2)
         return Variances(settings, whole - settings, SEEDS**2 * span**2)
     residual = between.residual * tables[0].shape[1]
     # a setting's mean over runs and the base, which is one, both have their residual
-    beyond = [float(found.by_item.var(ddof=1)) - residual * (1 + 1 / runs) for found, runs in known]
+    beyond = [float(contrast.by_item.var(ddof=1)) - residual * (1 + 1 / runs) for contrast, runs in known]
     seeds = max(0.0, between.of_means - between.residual)
     return Variances(max(0.0, float(np.mean(beyond)) / 2), residual, seeds, seeds_assumed=False)
 
@@ -105,8 +105,8 @@ def detectable(
     between = [(name, other) for name, other in references.items() if other != name and {name, other} <= set(settings)]
     if units < 2 or not (to_base or between):
         return Detectable(None, None)
-    found = [_drawn(rng, settings, [*to_base, *between], units, variances) for _ in range(STUDIES)]
-    means = np.mean(found, axis=0)
+    smallest = [_drawn(rng, settings, [*to_base, *between], units, variances) for _ in range(STUDIES)]
+    means = np.mean(smallest, axis=0)
     split = len(to_base)
     return Detectable(*(float(part.mean()) if len(part) else None for part in (means[:split], means[split:])))
 

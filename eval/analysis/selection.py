@@ -67,8 +67,8 @@ def _row(panel: Panel, design: Design, group: str, languages: Sequence[str]) -> 
     chosen, (worst, top) = highest([*tables.values()], between), metric_of(panel.metric).ends
     row |= {"mean_elsewhere": chosen.mean, "low": max(worst, chosen.mean - chosen.half_width),
             "high": min(top, chosen.mean + chosen.half_width)}  # fmt: skip
-    found = standings([arm_of(panel, design, name, languages) for name in tables], between, panel.clusters)
-    if found is not None:
-        equals = [name for name, standing in zip(tables, found, strict=True) if standing.may_be_best]
+    ranked = standings([arm_of(panel, design, name, languages) for name in tables], between, panel.clusters)
+    if ranked is not None:
+        equals = [name for name, standing in zip(tables, ranked, strict=True) if standing.may_be_best]
         row |= {"may_be_best": len(equals), "rivals": "; ".join(name for name in equals if name != best)}
     return [row]

@@ -258,24 +258,24 @@ def differences(pairs: Sequence[tuple[Floats, Floats]], clusters: Codes | None =
     `clusters` are those of the items, which then stand for them.
     """
     gaps = [_by_cluster(one - other, clusters) for one, other in pairs]
-    whole = [place for place, gap in enumerate(gaps) if comparable(gap)]
-    single = [place for place in whole if gaps[place].shape[0] == 1]
-    found = [_undefined(gap) for gap in gaps]
-    for items in {gaps[place].shape[1] for place in single}:
-        alike = [place for place in single if gaps[place].shape[1] == items]
-        centred = np.concatenate([contributions(gaps[place]) for place in alike])
+    whole = [index for index, gap in enumerate(gaps) if comparable(gap)]
+    single = [index for index in whole if gaps[index].shape[0] == 1]
+    tested = [_undefined(gap) for gap in gaps]
+    for items in {gaps[index].shape[1] for index in single}:
+        alike = [index for index in single if gaps[index].shape[1] == items]
+        centred = np.concatenate([contributions(gaps[index]) for index in alike])
         lows, highs = interval(bootstrap_means(centred[:, :, None])[:, :, 0], items)
-        p_values = sign_flip_p_values(np.concatenate([gap_contributions(gaps[place]) for place in alike]))
-        for place, table, *rest in zip(alike, centred, lows, highs, p_values, strict=True):
+        p_values = sign_flip_p_values(np.concatenate([gap_contributions(gaps[index]) for index in alike]))
+        for index, table, *rest in zip(alike, centred, lows, highs, p_values, strict=True):
             low, high, p = map(float, rest)
-            found[place] = replace(found[place], **_told(table[None, :], low, high, p))
-    for place in set(whole) - set(single):
-        table = contributions(gaps[place])
+            tested[index] = replace(tested[index], **_told(table[None, :], low, high, p))
+    for index in set(whole) - set(single):
+        table = contributions(gaps[index])
         mean, around = float(table.mean()), spread(table)
         low, high = mean - around.half_width, mean + around.half_width
         p = around.p_value(mean) if around.error else sign_flip_p_values(table.mean(axis=0, keepdims=True))[0]
-        found[place] = replace(found[place], **_told(table, low, high, p))
-    return found
+        tested[index] = replace(tested[index], **_told(table, low, high, p))
+    return tested
 
 
 def _by_cluster(gap: Floats, clusters: Codes | None) -> Floats:
@@ -354,10 +354,10 @@ def _exact_p(gaps: Floats) -> float:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's (1979) adjusted p-values, for a family of comparisons; those that could not be made are no part of it."""
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     highest = 0.0
-    for rank, (p, place) in enumerate(known):
+    for rank, (p, index) in enumerate(known):
         highest = max(highest, min(1.0, p * (len(known) - rank)))
-        adjusted[place] = highest
+        adjusted[index] = highest
     return adjusted

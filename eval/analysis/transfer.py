@@ -76,8 +76,8 @@ def transfer_matrix(panels: Sequence[Panel], sources: Sources, design: Design) -
     rows: list[dict[str, object]] = []
     for panel in panels:
         gains = gains_of(panel, sources, design)
-        found = gains_tested(panel, sources, design, [(cell, (target,)) for cell, target in gains])
-        for (cell, target), figures in zip(gains, found, strict=True):
+        tested_gains = gains_tested(panel, sources, design, [(cell, (target,)) for cell, target in gains])
+        for (cell, target), figures in zip(gains, tested_gains, strict=True):
             source = sources[cell]
             rows.append(
                 {
@@ -110,8 +110,8 @@ def gains_tested(
         one, other = (arm_of(panel, design, name, languages) for name in (cell, sources[cell].other))
         here = f" in {' '.join(languages)}"
         pairs.append((replace(one, name=one.name + here), replace(other, name=other.name + here)))
-    found = compare_family(pairs, [pools[languages] for _, languages in asked], panel.clusters)
-    return [{name: getattr(figure, name) for name in FIGURES} for figure in found]
+    differences = compare_family(pairs, [pools[languages] for _, languages in asked], panel.clusters)
+    return [{name: getattr(figure, name) for name in FIGURES} for figure in differences]
 
 
 def gains_of(panel: Panel, sources: Sources, design: Design) -> dict[tuple[str, str], Floats]:
@@ -130,13 +130,13 @@ def tested(gains: Sequence[Floats], clusters: Codes | None) -> list[dict[str, ob
     return figures_of(differences([(gain, np.zeros_like(gain)) for gain in gains], clusters))
 
 
-def figures_of(found: Sequence[Difference]) -> list[dict[str, object]]:
+def figures_of(differences: Sequence[Difference]) -> list[dict[str, object]]:
     """The columns `FIGURES` of a family of differences; Holm's method holds however these depend on one another."""
-    adjusted = holm([figure.p for figure in found])
+    adjusted = holm([figure.p for figure in differences])
     return [
         {"items": figure.items, "runs": figure.runs, "difference": figure.difference, "low": figure.low,
          "high": figure.high, "p": figure.p, "p_adjusted": p, "test": figure.test}
-        for figure, p in zip(found, adjusted, strict=True)
+        for figure, p in zip(differences, adjusted, strict=True)
     ]  # fmt: skip
 
 
@@ -157,14 +157,14 @@ def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.D
             if (sources[one].beside, sources[one].other) == (sources[other].beside, sources[other].other)
             and {(one, sources[other].language), (other, sources[one].language)} <= {*gains}
         ]
-        found = differences(
+        tests = differences(
             [trimmed(gains[one, sources[other].language], gains[other, sources[one].language]) for one, other in pairs],
             panel.clusters,
         )
         rows += [
             {"task": panel.task, "metric": panel.metric, "beside": sources[one].beside, "one": sources[one].language,
              "other": sources[other].language, "against": sources[one].other, **figures}
-            for (one, other), figures in zip(pairs, figures_of(found), strict=True)
+            for (one, other), figures in zip(pairs, figures_of(tests), strict=True)
         ]  # fmt: skip
     words = dict.fromkeys(("task", "metric", "beside", "one", "other", "against"), pl.String)
     return pl.DataFrame(rows, schema=words | FIGURES)
@@ -199,8 +199,8 @@ def donors(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.Data
         rows += [
             {"source_task": sources[cell].task, "source": sources[cell].language, "beside": sources[cell].beside,
              "against": sources[cell].other, "task": panel.task, "metric": panel.metric,
-             "languages": " ".join(languages)} | found
-            for (cell, languages), found in zip(targets.items(), figures, strict=True)
+             "languages": " ".join(languages)} | figure
+            for (cell, languages), figure in zip(targets.items(), figures, strict=True)
         ]  # fmt: skip
     return _by_size(rows, "source")
 
@@ -224,11 +224,11 @@ def recipients(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.
             {language: gain for language, gain in gains.items() if len(gain) == runs}
             for gains, runs in zip(parts.values(), most, strict=True)
         ]
-        found = tested([np.concatenate([*gains.values()], axis=2) for gains in kept], panel.clusters)
+        estimates = tested([np.concatenate([*gains.values()], axis=2) for gains in kept], panel.clusters)
         words = ("source_task", "target", "beside", "against", "task", "metric")
         rows += [
             dict(zip(words, place, strict=True)) | {"languages": " ".join(gains)} | figures
-            for place, gains, figures in zip(parts, kept, found, strict=True)
+            for place, gains, figures in zip(parts, kept, estimates, strict=True)
         ]
     return _by_size(rows, "target")
 
@@ -317,12 +317,12 @@ def _in_language(panel: Panel, sources: Sources, design: Design) -> dict[str, st
     there = design.there(panel)
     if BASE not in there:
         return {}
-    found = {
+    names = {
         source.language: cell
         for cell, source in alone(sources).items()
         if source.task == panel.task and source.beside == NOTHING and cell in there
     }
-    return {language: found[language] for language in panel.languages if language in found}
+    return {language: names[language] for language in panel.languages if language in names}
 
 
 def _share(gain: Floats, whole: Floats, sure: Difference, metric: Metric, clusters: Codes | None) -> Estimate:

@@ -153,8 +153,8 @@ def _fasttext() -> Any:
 
 def fasttext_ranking(text: str, at_most: int = 176) -> list[tuple[str, float]]:
     """The likeliest languages of lid.176 with their probabilities, the likeliest first; all 176 by default."""
-    found: list[dict[str, Any]] = _fasttext().detect(text, model="lite", k=at_most, threshold=-1.0)
-    return [(language["lang"], language["score"]) for language in found]
+    detected: list[dict[str, Any]] = _fasttext().detect(text, model="lite", k=at_most, threshold=-1.0)
+    return [(language["lang"], language["score"]) for language in detected]
 
 
 def same(one: str, other: str) -> bool:

@@ -93,8 +93,8 @@ def _is_in(text: str, language: str) -> bool:
 
 def _paragraphs(text: str, spec: Spec, _: str) -> bool:
     parts = re.split(r"\s?\*\*\*\s?", text)
-    empty = [place for place, part in enumerate(parts) if not part.strip()]
-    within = any(place not in (0, len(parts) - 1) for place in empty)
+    empty = [index for index, part in enumerate(parts) if not part.strip()]
+    within = any(index not in (0, len(parts) - 1) for index in empty)
     return not within and len(parts) - len(empty) == spec["num_paragraphs"]
 
 

@@ -34,8 +34,8 @@ def score_as_lm_eval(prediction: str, reference: str, language: str) -> list[Sco
     return [strict, _matched(FLEXIBLE, runs[-1][0] or runs[-1][1] if runs else None, reference)]
 
 
-def _matched(metric: str, found: str | None, reference: str) -> Score:
-    if found is None:
+def _matched(metric: str, answer: str | None, reference: str) -> Score:
+    if answer is None:
         return Score(metric, 0.0, VERSION, reason="no match")
-    equal = found.lower().translate(PUNCTUATION) == reference.lower().translate(PUNCTUATION)
-    return Score(metric, float(equal), VERSION, answer=found)
+    equal = answer.lower().translate(PUNCTUATION) == reference.lower().translate(PUNCTUATION)
+    return Score(metric, float(equal), VERSION, answer=answer)

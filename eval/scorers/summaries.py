@@ -93,8 +93,8 @@ def _chrf() -> Any:
 def score_copying(summary: Sequence[str], source: Sequence[str], language: str) -> Score:
     """The share of the summary's word trigrams that are in the source; unscored for a summary without any."""
     name = f"copied-{COPIED}-grams/2 {tokenizer_name(language)}"
-    found = ngrams(summary, COPIED)
-    if not found or not source:
-        return Score("copy_rate", None, name, reason="no source" if found else "fewer than three words")
+    grams = ngrams(summary, COPIED)
+    if not grams or not source:
+        return Score("copy_rate", None, name, reason="no source" if grams else "fewer than three words")
     there = ngrams(source, COPIED)
-    return Score("copy_rate", sum(count for gram, count in found.items() if gram in there) / found.total(), name)
+    return Score("copy_rate", sum(count for gram, count in grams.items() if gram in there) / grams.total(), name)

@@ -65,6 +65,6 @@ def _argument(text: str, start: int) -> tuple[str, int]:
 
 def _value(argument: str, language: str) -> Fraction | None:
     """The value of an argument that is one number; None of any other."""
-    found = list(numbers(plain(argument), language))
-    rest = plain(argument).replace(found[0].text, "", 1).strip(" $\u2009+-") if len(found) == 1 else argument
-    return found[0].value if len(found) == 1 and not rest else None
+    read = list(numbers(plain(argument), language))
+    rest = plain(argument).replace(read[0].text, "", 1).strip(" $\u2009+-") if len(read) == 1 else argument
+    return read[0].value if len(read) == 1 and not rest else None

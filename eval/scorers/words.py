@@ -155,8 +155,8 @@ def _places(word: str, text: str, language: str) -> Iterator[int]:
     pieces = ["".join(piece.split()) for piece in SEGMENTERS[base_of(language)](text)]
     joined, asked = "".join(pieces), "".join(word.split())
     boundaries = {0, *accumulate(map(len, pieces))}
-    place = joined.find(asked)
-    while place >= 0:
-        if place in boundaries and place + len(asked) in boundaries:
-            yield place
-        place = joined.find(asked, place + 1)
+    position = joined.find(asked)
+    while position >= 0:
+        if position in boundaries and position + len(asked) in boundaries:
+            yield position
+        position = joined.find(asked, position + 1)

@@ -32,8 +32,8 @@ def score_as_xl_sum(prediction: str, reference: str, language: str) -> list[Scor
     scorer = NOT_HAD.get(language) or _scorer(NAMES.get(language, language))
     if isinstance(scorer, str):
         return [Score(metric, None, "xl-sum", reason=scorer) for metric in METRICS]
-    found, name = scorer.score(reference, prediction), f"xl-sum multilingual-rouge-{version('multilingual-rouge')}"
-    return [Score(metric, float(found[theirs].fmeasure), name) for metric, theirs in METRICS.items()]
+    scores, name = scorer.score(reference, prediction), f"xl-sum multilingual-rouge-{version('multilingual-rouge')}"
+    return [Score(metric, float(scores[theirs].fmeasure), name) for metric, theirs in METRICS.items()]
 
 
 @lru_cache(maxsize=64)

@@ -94,15 +94,15 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
     table = read_table(file)
     columns = with_usual_names(columns, table.columns)
     try:
-        found = analyse(table, columns, groups)
+        parts = analyse(table, columns, groups)
     except TableError as error:
         raise UserError([Problem(str(file), problem) for problem in error.problems]) from None
     left_out = set(table[columns.language].drop_nulls().cast(pl.String)) - set(groups.all)
     if left_out:
         say(f"left out, as neither seen nor unseen: {' '.join(sorted(left_out))}")
-    for part in found:
+    for part in parts:
         part["summary"] = [{"x": row.pop(columns.x)} | row for row in part["summary"]]
-    return TableAnalyses(x=columns.x, analyses=tuple(TableAnalysis(**part) for part in found))
+    return TableAnalyses(x=columns.x, analyses=tuple(TableAnalysis(**part) for part in parts))
 
 
 def with_usual_names(columns: Columns, there: Sequence[str]) -> Columns:

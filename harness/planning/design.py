@@ -114,17 +114,17 @@ def sources_of_transfer(
     on the fewest axes; with the base where there is none, or several are as near.
     """
     rows = {setting: _rows_of(trained, runs) for setting, runs in design.settings.items()}
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     for setting, counts in rows.items():
         tasks, languages = {task for task, _ in counts}, [language for _, language in counts if language != pivot]
         if len(tasks) == 1 and len(counts) == 1:
-            found[setting] = Source(*next(iter(counts)))
+            sources[setting] = Source(*next(iter(counts)))
         elif len(tasks) == 1 and len(counts) == 2 and len(languages) == 1:
             (task,), (language,) = tasks, languages
             alone = [name for name, trained_on in rows.items() if set(trained_on) == {(task, pivot)}]
             share = counts[task, language] / sum(counts.values())
-            found[setting] = Source(task, language, pivot, share, _nearest(setting, alone, places) or BASE)
-    return found
+            sources[setting] = Source(task, language, pivot, share, _nearest(setting, alone, places) or BASE)
+    return sources
 
 
 def _nearest(setting: str, others: Sequence[str], places: Mapping[str, Place]) -> str | None:

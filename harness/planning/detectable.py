@@ -43,8 +43,8 @@ def _figure(
     earlier = _observed(pilot, task, [tested_set.language for tested_set in there], span) if pilot else None
     variances = earlier or of_clusters(assumed(len(there), span), items, clusters)
     runs = {name: len(members) for name, members in study.design.settings.items()}
-    found = detectable(runs, study.design.references, study.recipe.evaluation.base, clusters, variances)
-    if clusters > 1 and found.from_base is None and found.from_reference is None:
+    smallest = detectable(runs, study.design.references, study.recipe.evaluation.base, clusters, variances)
+    if clusters > 1 and smallest.from_base is None and smallest.from_reference is None:
         return None  # a single mixture without a base
     return PlannedDetectable(
         task=task,
@@ -53,8 +53,8 @@ def _figure(
         items=items,
         clusters=clusters if clusters < items else None,
         runs=min(runs.values()),
-        from_base=found.from_base and metric.factor * found.from_base,
-        from_reference=found.from_reference and metric.factor * found.from_reference,
+        from_base=smallest.from_base and metric.factor * smallest.from_base,
+        from_reference=smallest.from_reference and metric.factor * smallest.from_reference,
         pilot=pilot.recipe.study if pilot and earlier else None,
         seeds=metric.factor * variances.seeds**0.5,
         seeds_assumed=variances.seeds_assumed,

@@ -20,17 +20,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 RESERVED_CELLS = {
     BASE,
-    "study.json",
-    "plan",
-    "plan.json",
-    "evaluation",
-    "cards",
-    "comparisons",
-    "exports",
-    "figures",
-    "tables",
-    "report_files",
-}
+    "study.json", "plan.json", "pace.json", "predictions.parquet", "scores.parquet", "judgements.parquet",
+    "report.html", "summary.csv", "summary.parquet",
+    "plan", "evaluation", "cards", "comparisons", "exports", "figures", "tables", "report_files",
+}  # fmt: skip
+"""Names of what commands write beside the cells' folders: those of `harness.runs.folder.StudyFolder`."""
 COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "es", "sa": "ar", "tw": "zh", "us": "en"}
 """Country codes often written for a language's (ISO 3166 for ISO 639)."""
 
@@ -82,10 +76,10 @@ def _check_sources(recipe: Recipe) -> list[Problem]:
             problems.append(
                 Problem(f"{where}.task", f"no task {given.task!r}; {suggestion(given.task, recipe.known_tasks)}")
             )
-        for place, language in enumerate(given.languages or ()):
+        for index, language in enumerate(given.languages or ()):
             if not LANGUAGE.fullmatch(language):
                 message = f"got {language!r}; a language is named by its code, as in en, fr, zh"
-                problems.append(Problem(f"{where}.languages.{place}", message))
+                problems.append(Problem(f"{where}.languages.{index}", message))
         if (given.files is None) == (given.hub is None):
             problems.append(Problem(where, "give either files (paths) or hub (a data set's id, with its revision)"))
         elif given.hub is not None and given.revision is None:
@@ -114,9 +108,9 @@ def _check_languages(recipe: Recipe) -> list[Problem]:
     known |= {read[0].language for _, read in named_tasks(recipe).values() if len(read) == 1}
     problems: list[Problem] = []
     for group, named in (("seen", recipe.languages.seen), ("unseen", recipe.languages.unseen)):
-        for place, language in enumerate(named):
+        for index, language in enumerate(named):
             if language not in known:
-                where = f"languages.{group}.{place}"
+                where = f"languages.{group}.{index}"
                 meant: str = COUNTRIES.get(language.lower(), language)
                 hint = (
                     suggestion(meant, known)
@@ -134,8 +128,8 @@ def _check_codes(recipe: Recipe) -> list[Problem]:
     problems: list[Problem] = []
     known: dict[str, str] = {}
     for group, codes in (("seen", recipe.languages.seen), ("unseen", recipe.languages.unseen)):
-        for place, code in enumerate(codes):
-            where = f"languages.{group}.{place}"
+        for index, code in enumerate(codes):
+            where = f"languages.{group}.{index}"
             other = next((other for other in known if other != code and same_language(code, other)), None)
             if other:
                 message = f"{code!r} is another code of {other!r}, which is in languages.{known[other]}; keep one"
@@ -145,15 +139,15 @@ def _check_codes(recipe: Recipe) -> list[Problem]:
             known[code] = group
     for name, settings in recipe.sources.items():
         problems += [
-            Problem(f"sources.{name}.languages.{place}", f"{code!r} is another code of {canonical(code)!r}; write that")
-            for place, code in enumerate(settings.languages or ())
+            Problem(f"sources.{name}.languages.{index}", f"{code!r} is another code of {canonical(code)!r}; write that")
+            for index, code in enumerate(settings.languages or ())
             if canonical(code) != code and code not in known
         ]
     given = {
-        f"mixture.{name}.{key}.{place}": code
+        f"mixture.{name}.{key}.{index}": code
         for name, part in recipe.ingredients.items()
         for key, codes in (("prompts_in", part.prompts_in), ("answers_in", part.answers_in))
-        for place, code in enumerate(codes or ())
+        for index, code in enumerate(codes or ())
     }
     by_task = recipe.evaluation.lm_eval if isinstance(recipe.evaluation.lm_eval, dict) else {}
     given |= {f"evaluation.lm_eval.{task}.{code}": code for task, names in by_task.items() for code in names}
@@ -217,8 +211,8 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
 def _check_mixture(recipe: Recipe) -> list[Problem]:
     problems: list[Problem] = []
     for name, part in recipe.ingredients.items():
-        for place, source in enumerate(part.sources):
-            where = f"mixture.{name}.sources.{place}"
+        for index, source in enumerate(part.sources):
+            where = f"mixture.{name}.sources.{index}"
             if source not in recipe.known_sources:
                 problems.append(Problem(where, f"no source {source!r}; {suggestion(source, recipe.known_sources)}"))
                 continue
@@ -243,13 +237,13 @@ def _check_mixture(recipe: Recipe) -> list[Problem]:
 def _untrainable(recipe: Recipe, where: str, languages: Iterable[str]) -> list[Problem]:
     """Languages that no cell may train on."""
     problems: list[Problem] = []
-    for place, language in enumerate(languages):
+    for index, language in enumerate(languages):
         if language in recipe.languages.unseen:
             message = f"{language!r} is in languages.unseen, so no cell may train on it"
-            problems.append(Problem(f"{where}.{place}", message))
+            problems.append(Problem(f"{where}.{index}", message))
         elif language not in recipe.languages.seen:
             hint = suggestion(language, recipe.languages.seen)
-            problems.append(Problem(f"{where}.{place}", f"{language!r} is not in languages.seen; {hint}"))
+            problems.append(Problem(f"{where}.{index}", f"{language!r} is not in languages.seen; {hint}"))
     return problems
 
 
@@ -273,8 +267,8 @@ def _check_amounts(recipe: Recipe) -> list[Problem]:
         if part.shares is not None and set(part.shares) != set(names):
             problems.append(Problem(f"{where}.shares", f"name each of its languages once: {', '.join(names)}"))
     parts = list(recipe.ingredients.items())
-    for place, (name, part) in enumerate(parts):
-        for other, earlier in parts[:place]:
+    for index, (name, part) in enumerate(parts):
+        for other, earlier in parts[:index]:
             common = sorted(set(part.sources) & set(earlier.sources))
             parallel = [recipe.known_sources[source].parallel for source in common if source in recipe.known_sources]
             default = "shared" if all(parallel) else "independent"

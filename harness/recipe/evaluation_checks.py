@@ -23,9 +23,9 @@ def check_evaluation(recipe: Recipe) -> list[Problem]:
     problems += own_code_problems(recipe)
     if not evaluation.tasks and not evaluation.lm_eval:
         problems.append(Problem("evaluation", f"tests nothing; give tasks ({', '.join(tasks)}), or lm_eval"))
-    for place, task in enumerate(evaluation.tasks):
+    for index, task in enumerate(evaluation.tasks):
         if task not in tasks:
-            problems.append(Problem(f"evaluation.tasks.{place}", f"no task {task!r}; {suggestion(task, tasks)}"))
+            problems.append(Problem(f"evaluation.tasks.{index}", f"no task {task!r}; {suggestion(task, tasks)}"))
             continue
         source, where = tested_source_name(recipe, task), f"evaluation.sources.{task}"
         own = own_tested_sources(recipe, task)
@@ -46,7 +46,7 @@ def check_evaluation(recipe: Recipe) -> list[Problem]:
             worded = recipe.prompts.verbatim or nearest(language, known) is not None
             if language in sources[source].languages and not worded:
                 message = f"no prompt for {task!r} in {language!r}; write one under prompts.words.{task}.{language}"
-                problems.append(Problem(f"evaluation.tasks.{place}", message))
+                problems.append(Problem(f"evaluation.tasks.{index}", message))
     problems += identifier_problems("evaluation.identifier", evaluation.identifier)
     for key in (*evaluation.sources, *evaluation.max_tokens, *evaluation.decoding):
         if key not in evaluation.tasks:

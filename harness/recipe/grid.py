@@ -184,13 +184,13 @@ def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mappi
 def _put(data: dict[str, Any], where: str, path: str, value: Any) -> None:
     """Puts a value at a dotted path. Raises UserError for a path that leads nowhere."""
     *parents, last = path.split(".")
-    place: Any = data
+    section: Any = data
     data.setdefault(parents[0] if parents else last, {})  # a section left to its defaults
     for parent in parents:
-        if not isinstance(place, dict) or parent not in place:
-            known = list(place) if isinstance(place, dict) else []
+        if not isinstance(section, dict) or parent not in section:
+            known = list(section) if isinstance(section, dict) else []
             raise UserError([Problem(where, f"the recipe has no {path!r}: at {parent!r}, {suggestion(parent, known)}")])
-        place = place[parent]
-    if not isinstance(place, dict):
+        section = section[parent]
+    if not isinstance(section, dict):
         raise UserError([Problem(where, f"{path!r} leads into a list; name the whole list's key")])
-    place[last] = value
+    section[last] = value

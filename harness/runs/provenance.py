@@ -20,7 +20,7 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
-        "packages": {name: found for name in RECORDED_PACKAGES if (found := _version(name))},
+        "packages": {name: installed for name in RECORDED_PACKAGES if (installed := _version(name))},
         "git": _git_state(),
     }
 

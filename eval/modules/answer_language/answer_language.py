@@ -35,12 +35,12 @@ class AnswerLanguage(evaluate.Metric):
         self, predictions: list[str], references: list[str], candidates: list[str] | None = None
     ) -> dict[str, Any]:
         among = candidates or DEFAULT_CANDIDATES
-        found: dict[str, list[float]] = {"language_pass": [], "word_pass": []}
+        values_of: dict[str, list[float]] = {"language_pass": [], "word_pass": []}
         for prediction, expected in zip(predictions, references, strict=True):
             for score in score_language(prediction, expected, among):
                 if score.value is not None:
-                    found[score.metric].append(score.value)
-        lines, words = (sum(values) / len(values) if values else None for values in found.values())
+                    values_of[score.metric].append(score.value)
+        lines, words = (sum(values) / len(values) if values else None for values in values_of.values())
         both = language_confusion_pass_rate(lines, words) if lines is not None and words is not None else None
-        scored = len(found["language_pass"])
+        scored = len(values_of["language_pass"])
         return {"lpr": lines, "wpr": words, "lcpr": both, "scored": scored, "unscored": len(predictions) - scored}

@@ -33,10 +33,10 @@ class MultilingualRouge(evaluate.Metric):
         self, predictions: list[str], references: list[str], language: str | list[str]
     ) -> dict[str, Any]:
         languages = [language] * len(predictions) if isinstance(language, str) else language
-        found: dict[str, list[float]] = {metric: [] for metric in METRICS}
+        values_of: dict[str, list[float]] = {metric: [] for metric in METRICS}
         for prediction, reference, code in zip(predictions, references, languages, strict=True):
             for score in score_summary(prediction, reference, "", code):
-                if score.metric in found and score.value is not None:
-                    found[score.metric].append(score.value)
-        means = {metric: sum(values) / len(values) if values else None for metric, values in found.items()}
-        return means | {"scored": len(found["rouge_l"]), "unscored": len(predictions) - len(found["rouge_l"])}
+                if score.metric in values_of and score.value is not None:
+                    values_of[score.metric].append(score.value)
+        means = {metric: sum(values) / len(values) if values else None for metric, values in values_of.items()}
+        return means | {"scored": len(values_of["rouge_l"]), "unscored": len(predictions) - len(values_of["rouge_l"])}
