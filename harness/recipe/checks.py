@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from data_mixes.languages import canonical, same_language
-from data_mixes.prompts import PROMPTS
+from data_mixes.prompt_words import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
 from eval.analysis.groups import GAP, HELD_OUT, PERFORMANCE, STUDY_SEEN, LanguageGroups
