@@ -76,8 +76,13 @@ CHAT = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "
 def toy_prompts() -> pl.DataFrame:
     (first, item), (second, other) = EXAMPLES[:2]
     rows = [
-        {"language": first, "id": f"{item}@{first}", "rendered": "<s>Be kind. Say 0?", "messages": json.dumps(CHAT)},
-        {"language": second, "id": f"{other}@{second}", "rendered": "<s>Q: Say 1?\nA:"},
+        {
+            "language": first,
+            "id": f"word-problems/{item}@{first}",
+            "rendered": "<s>Be kind. Say 0?",
+            "messages": json.dumps(CHAT),
+        },
+        {"language": second, "id": f"word-problems/{other}@{second}", "rendered": "<s>Q: Say 1?\nA:"},
     ]
     return pl.DataFrame([{"task": "math", "shortened": 0} | row for row in rows], schema=PROMPT_SCHEMA)
 
