@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from data_mixes.reading.records import FileError
 from data_mixes.reading.treebank import Sentence, Word, read_treebank
 from eval.representations.hidden_states import Encoded, encoded_sentence, encoded_words, states_of
+from eval.representations.logit_lens import language_shares, translation_prompts
 from eval.representations.probes import labelled, trained_probe
 from eval.representations.probing import Rows, Treebank, language_scores, probe_scores, split_by_id
 from eval.representations.similarity import MEASURES, highest_by_chance, similarity
@@ -186,3 +187,25 @@ def test_languages_can_be_told_apart_where_their_states_differ() -> None:
     assert language_scores(apart, test).mean == 1.0
     chance = language_scores(alike, test)
     assert chance.low is not None and chance.high is not None and chance.low < 0.5 < chance.high
+
+
+def test_the_last_layer_gives_what_the_model_does(tiny_model: Path, tokenizer: Any) -> None:
+    import torch
+
+    model = loaded(tiny_model)
+    words = [{"en": "one", "es": "uno"}, {"en": "two", "es": "dos"}, {"en": "four", "es": "cuatro"}]
+    prompts = list(translation_prompts(tokenizer, words, "en", "es", "en"))
+    shares = language_shares(model, prompts)
+    assert shares.shape == (model.config.num_hidden_layers + 1, len(prompts), 2)
+    with torch.inference_mode():
+        likely = model(torch.tensor([prompts[0].ids])).logits[0, -1].softmax(-1)
+    assert shares[-1, 0, 0] == pytest.approx(float(likely[list(prompts[0].target)].sum()), abs=1e-5)
+
+
+def test_words_that_begin_alike_in_both_languages_are_left_out(tokenizer: Any) -> None:
+    words = [{"en": "one", "es": "uno"}, {"en": "animal", "es": "animal"}, {"en": "sun", "es": "sol"}]
+    asked = list(translation_prompts(tokenizer, words, "en", "es", "en"))
+    assert [prompt.target & prompt.pivot for prompt in asked] == [frozenset()]
+    text = tokenizer.decode(asked[0].ids, skip_special_tokens=True)
+    assert text.endswith('English: "one" – Español: "')
+    assert 'English: "sun" – Español: "sol"' in text

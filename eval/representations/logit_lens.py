@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from babel import Locale, UnknownLocaleError
 from numpy.typing import NDArray
 
 from eval.representations.hidden_states import beginning
 
 EXEMPLARS = 4
-NAMES = {
-    "ar": "العربية", "de": "Deutsch", "en": "English", "es": "Español", "fr": "Français", "hi": "हिन्दी", "it": "Italiano",
-    "ja": "日本語", "ko": "한국어", "nl": "Nederlands", "pt": "Português", "ru": "Русский", "sw": "Kiswahili", "th": "ไทย",
-    "tr": "Türkçe", "vi": "Tiếng Việt", "zh": "中文",
-}  # fmt: skip
-"""What a language calls itself; of others the code stands in the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +36,23 @@ def translation_prompts(
     Words whose answers in the target language and in the pivot can begin with the same token are left out.
     """
     for number, word in enumerate(words):
-        shown = [words[(number + step) % len(words)] for step in range(1, 1 + (min(EXEMPLARS, len(words) - 1))]
-        named = [NAMES.get(language, language) for language in (source, target)]
+        steps = range(1, min(EXEMPLARS, len(words) - 1) + 1)
+        shown = [words[(number + step) % len(words)] for step in steps]
+        named = [own_name(language) for language in (source, target)]
         lines = [f'{named[0]}: "{other[source]}" – {named[1]}: "{other[target]}"' for other in shown]
         text = "\n".join([*lines, f'{named[0]}: "{word[source]}" – {named[1]}: "'])
         starts = [first_tokens(tokenizer, word[language]) for language in (target, pivot)]
         if not starts[0] & starts[1]:
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
             yield Asked((*beginning(tokenizer), *ids), *starts)
+
+
+def own_name(language: str) -> str:
+    """What a language calls itself (CLDR), capitalised; of an unknown one the code."""
+    try:
+        return (Locale.parse(language, sep="-").get_display_name() or language).capitalize()
+    except (ValueError, UnknownLocaleError):
+        return language
 
 
 def first_tokens(tokenizer: Any, word: str) -> frozenset[int]:
@@ -64,7 +68,7 @@ def first_of(tokenizer: Any, word: str) -> int:
 
 
 def language_shares(model: Any, prompts: Sequence[Asked]) -> NDArray[np.float64]:
-    """What each layer gives to the answer's first token in the target language and in the pivot: layers × prompts × 2."""
+    """The shares that each layer gives to the target language and to the pivot: layers × prompts × 2."""
     import torch
 
     shares: list[list[list[float]]] = []
