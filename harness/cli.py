@@ -178,6 +178,42 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
         show_status(recipe, runs, as_json)
 
 
+@app.command()
+def similarity(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, as_json: Json = False) -> None:
+    """Measure how alike the base model and trained cells represent translations, in every layer.
+
+    The texts are those of the recipe's section `similarity`. Nothing is trained or generated for it.
+
+    Example: harness similarity recipe.yaml
+    """
+    with reporting_mistakes():
+        from harness.commands.similarity import show_similarity, similarity_of
+
+        answer = similarity_of(recipe, runs, cells)
+        if as_json:
+            print(answer.as_json())
+        else:
+            show_similarity(answer, runs)
+
+
+@app.command()
+def probe(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, as_json: Json = False) -> None:
+    """Train linear probes on the layers of the base model and trained cells, and test them in every language.
+
+    The treebanks and tasks are those of the recipe's section `probe`.
+
+    Example: harness probe recipe.yaml
+    """
+    with reporting_mistakes():
+        from harness.commands.probe import probes_of, show_probes
+
+        answer = probes_of(recipe, runs, cells)
+        if as_json:
+            print(answer.as_json())
+        else:
+            show_probes(answer, runs)
+
+
 @app.command("list")
 def list_names(as_json: Json = False) -> None:
     """List the sources, tasks and languages that a recipe can name. Your own sources are described in docs/data.md.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_mixes.reading.records import FileError
@@ -73,6 +73,7 @@ def test_what_is_highest_by_chance_holds_for_all_layers_together(measure: str) -
     assert above <= 7  # 5 % of 40 is 2; 8 or more have a probability of .001
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 50), st.floats(0.1, 10))
 def test_similarity_does_not_depend_on_the_length_of_states(seed: int, factor: float) -> None:
     one, other = states(seed), states(seed + 1) + states(seed)

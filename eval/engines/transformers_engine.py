@@ -78,7 +78,7 @@ class TransformersEngine:
             first = requests[order[0]]
             batch = [n for n in order[:BATCH] if _alike(requests[n], first)]
             order = order[len(batch) :]
-            self._choose(first.adapter)
+            self.model_with(first.adapter)
             for number, completion in zip(batch, self._complete([requests[n] for n in batch]), strict=True):
                 completions[number] = completion
             progress(len(batch))
@@ -90,7 +90,7 @@ class TransformersEngine:
 
         likelihoods: dict[int, Likelihood] = {}
         for number, row in sorted(enumerate(rows), key=lambda pair: _sort_name(pair[1].adapter)):
-            self._choose(row.adapter)
+            self.model_with(row.adapter)
             ids = torch.tensor([[*row.prompt_ids, *row.completion_ids]], device=self._model.device)
             start, needed = len(row.prompt_ids), len(row.completion_ids) + 1
             with torch.inference_mode():
@@ -111,15 +111,15 @@ class TransformersEngine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _choose(self, adapter: Adapter | None) -> None:
-        """Puts the adapter on the model, in the place of the one before."""
-        if adapter == self._loaded:
-            return
-        if self._loaded:
-            self._model.delete_adapter(_module_name(self._loaded))
-        if adapter:
-            self._model.load_adapter(str(adapter.path), adapter_name=_module_name(adapter))
-        self._loaded = adapter
+    def model_with(self, adapter: Adapter | None) -> Any:
+        """The model with the adapter on it, in the place of the one before."""
+        if adapter != self._loaded:
+            if self._loaded:
+                self._model.delete_adapter(_module_name(self._loaded))
+            if adapter:
+                self._model.load_adapter(str(adapter.path), adapter_name=_module_name(adapter))
+            self._loaded = adapter
+        return self._model
 
     def _complete(self, requests: Sequence[Request]) -> list[Completion]:
         import torch

@@ -19,6 +19,8 @@ ANSWERS = {
     "analyze": "harness.commands.analyze:TableAnalyses",
     "explain": "harness.commands.explain:TransferExplanation",
     "list": "harness.commands.list:Catalogue",
+    "similarity": "harness.commands.similarity:StudySimilarity",
+    "probe": "harness.commands.probe:StudyProbes",
     "agree": "harness.commands.agree:ModelsAgreement",
 }
 """Command → where the type of its answer is; imported when it is asked for."""

@@ -83,6 +83,9 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     for reference in references if isinstance(references, list) else ():
         if isinstance(reference, dict) and "file" in reference:
             reference["file"] = absolute(reference["file"])
+    for section, key in (("similarity", "texts"), ("similarity", "words"), ("probe", "treebanks")):
+        if isinstance(settings := raw.get(section), dict) and key in settings:
+            settings[key] = absolute(settings[key])
     evaluation = raw.get("evaluation")
     if isinstance(evaluation, dict) and isinstance(tasks := evaluation.get("lm_eval_folder"), str):
         evaluation["lm_eval_folder"] = absolute(tasks)

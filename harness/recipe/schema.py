@@ -17,6 +17,7 @@ from eval.tasks import TASKS
 from eval.tasks.task import Task
 from harness.recipe.evaluation_section import Evaluation
 from harness.recipe.own_code import own_metric, own_task, with_metrics
+from harness.recipe.representations_section import Probes, Similarity
 from harness.recipe.section import Amount, Batch, PositiveInt, Section, Seed
 from harness.recipe.source_settings import SourceSettings
 
@@ -282,6 +283,10 @@ class Recipe(Section):
     """What every model is tested on."""
     reference: tuple[Reference, ...] = ()
     """Published curves to show with the study's own."""
+    similarity: Similarity | None = None
+    """How alike the models represent translations. Not part of the fingerprint."""
+    probe: Probes | None = None
+    """What linear probes read off the models' layers. Not part of the fingerprint."""
 
     @cached_property
     def known_sources(self) -> dict[str, Source]:

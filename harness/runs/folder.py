@@ -116,6 +116,11 @@ class StudyFolder:
         return self.path / "report.html"
 
     @property
+    def states(self) -> Path:
+        """The folder of models' states, made again when they are missing."""
+        return self.path / "states"
+
+    @property
     def cards(self) -> Path:
         """The folder of mixture cards."""
         return self.path / "cards"
@@ -150,7 +155,7 @@ class StudyFolder:
     @property
     def written_folders(self) -> tuple[Path, ...]:
         """The folders that commands write, whatever the study."""
-        return (self.rows, self.evaluation, self.cards, self.comparisons, self.exports, self.tables, self.figures,
+        return (self.rows, self.evaluation, self.states, self.cards, self.comparisons, self.exports, self.tables, self.figures,
                 self.path / "report_files")  # fmt: skip
 
     def table(self, name: str) -> Path:

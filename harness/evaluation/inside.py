@@ -1,0 +1,102 @@
+"""The models of a study opened one after another, and the states of what they read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_mixes.storage import whole_file
+from eval.engines.engine import EngineSettings, ModelFiles, Progress
+from eval.engines.transformers_engine import TransformersEngine
+from eval.generation.requests import ModelUnderTest
+from eval.representations.hidden_states import Encoded, Pooling, States, states_of
+from harness.errors import Problem, UserError
+from harness.evaluation.cells import describe_evaluation
+from harness.planning.study import Study
+from harness.recipe.grid import choose
+from harness.runs.folder import StudyFolder
+
+VERSION = 1
+"""Raised when the states of a text change."""
+
+
+def models_of(study: Study, cells: str | None) -> list[ModelUnderTest]:
+    """The base model and the chosen trained cells. Raises UserError where there is none."""
+    chosen = {cell.name for cell in choose(study.cells, cells)}
+    trained = [plan for plan in study.plans if plan.run.trained and plan.name in chosen]
+    models = list(describe_evaluation(study, trained).models)
+    if not models:
+        raise UserError([Problem("", "no chosen cell is trained, and evaluation.base is false; first: harness run")])
+    return models
+
+
+class OpenedModels:
+    """One model at a time, the base model loaded once for all its adapters."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._engine: TransformersEngine | None = None
+        self._files: ModelFiles | None = None
+
+    def model(self, model: ModelUnderTest) -> Any:
+        """The model in transformers, ready to be run."""
+        files = model.whole or self.study.model
+        if self._engine is None or files != self._files:
+            self.close()
+            trusted = self.study.recipe.model.trust_remote_code
+            dtype = self.study.precision.dtype
+            settings = EngineSettings(files.location, files.revision, dtype, trusted, (), 0)
+            self._engine, self._files = TransformersEngine(settings), files
+        return self._engine.model_with(model.adapter)
+
+    def close(self) -> None:
+        """Frees the model."""
+        if self._engine:
+            self._engine.close()
+        self._engine = None
+
+    def states(self, model: ModelUnderTest, texts: Sequence[Encoded], pooling: Pooling, progress: Progress) -> States:
+        """The states of some texts, memory-mapped; made once for the same weights and texts."""
+        decided_by = {
+            "version": VERSION,
+            "base": self.study.model.identity,
+            "weights": model.weights,
+            "dtype": self.study.precision.dtype,
+            "pooling": pooling,
+            "texts": [[text.ids, text.parts] for text in texts],
+        }
+        key = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:24]
+        path = StudyFolder(self.study.folder).states / f"{key}.npy"
+        if not is_whole(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            states = states_of(self.model(model), texts, pooling, progress)
+            with whole_file(path) as unfinished, unfinished.open("wb") as file:
+                np.save(file, states)
+        else:
+            progress(len(texts))
+        return np.load(path, mmap_mode="r")
+
+
+@contextmanager
+def opened(study: Study) -> Iterator[OpenedModels]:
+    """Models that are freed at the end."""
+    models = OpenedModels(study)
+    try:
+        yield models
+    finally:
+        models.close()
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of states is there and can be read; a damaged one is made again."""
+    try:
+        np.load(path, mmap_mode="r")
+    except (OSError, ValueError):
+        return False
+    return True
