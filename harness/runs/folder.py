@@ -155,8 +155,8 @@ class StudyFolder:
     @property
     def written_folders(self) -> tuple[Path, ...]:
         """The folders that commands write, whatever the study."""
-        return (self.rows, self.evaluation, self.states, self.cards, self.comparisons, self.exports, self.tables, self.figures,
-                self.path / "report_files")  # fmt: skip
+        return (self.rows, self.evaluation, self.states, self.cards, self.comparisons, self.exports,
+                self.tables, self.figures, self.path / "report_files")  # fmt: skip
 
     def table(self, name: str) -> Path:
         """A table of the analysis as CSV, beside the report."""
