@@ -9,7 +9,7 @@ from harness.planning.detectable import detectable_of, pilot_study
 from harness.planning.kept_plan import planned_study
 from harness.planning.overview import show_cards, show_plan
 from harness.recipe.grid import choose
-from harness.training.forecast import time_left
+from harness.training.forecast import refuse_full_disk, time_left
 
 
 def plan_study(
@@ -32,3 +32,4 @@ def plan_study(
     rows = {cell: [asdict(row) for row in card] for cell, card in cards.items()}
     seeds = {cell.name: cell.drawn_under for cell in plan.cells}
     show_cards(study.folder, rows, seeds, quietly=as_json)
+    refuse_full_disk(study.folder, plan.time)
