@@ -13,8 +13,7 @@ from pathlib import Path
 
 from eval.engines import vllm_engine as generation
 from eval.generation.canary import mean_distance
-from eval.generation.generate import canary_rows, engine_settings, log_probs_of
-from eval.generation.requests import ModelUnderTest
+from eval.generation.generate import WHOLE, canary_rows, engine_settings, log_probs_of
 from harness.evaluation.cells import describe_evaluation
 from harness.planning.study import Study
 
@@ -26,9 +25,9 @@ def main(kernels: str) -> None:
     study = Study(Path("recipes/quickstart.yaml"), Path("runs"))
     evaluation = describe_evaluation(study, [plan for plan in study.plans if plan.run.trained])
     prompts = evaluation.prompts()
-    engine = generation.VllmEngine(engine_settings(evaluation, prompts))
+    engine = generation.VllmEngine(engine_settings(evaluation, study.model, prompts))
     tuned = [model for model in evaluation.models if model.adapter]
-    rows = canary_rows(evaluation, [ModelUnderTest("", None), *tuned])
+    rows = canary_rows(evaluation, [WHOLE, *tuned])
     alone = log_probs_of(engine.likelihoods(rows[: len(rows) // (len(tuned) + 1)]))
     leak = mean_distance(log_probs_of(engine.likelihoods(rows))[: len(alone)], alone)
     requests = [each.request for each in prompts if each.model == tuned[-1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -22,6 +22,7 @@ PROMPT_SCHEMA = {
     **dict.fromkeys(("task", "language", "item", "id", "rendered", "messages"), pl.String), "shortened": pl.Int64,
 }  # fmt: skip
 NOT_GENERATED = "not generated"
+Table = TypeVar("Table", pl.DataFrame, pl.LazyFrame)
 
 
 def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
@@ -42,7 +43,7 @@ def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Comple
         for prompt in prompts
         if prompt.key in completions
     ]
-    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("adapter", "cluster"), pl.String))
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("weights", "cluster"), pl.String))
 
 
 def prompts_table(evaluation: Evaluation) -> pl.DataFrame:
@@ -113,7 +114,7 @@ def scores_table(
                 *languages.score(prompt.example, answer),
             ]
         rows += [place_of(prompt, sampled) | asdict(score) for score in scores]
-    texts = dict.fromkeys(("adapter", "cluster", "answer", "reason"), pl.String)
+    texts = dict.fromkeys(("weights", "cluster", "answer", "reason"), pl.String)
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
     mains = {tested.task: evaluation.tasks[tested.task].metric for tested in evaluation.evaluation_sets}
     split = [split_scores(table.filter(pl.col("task") == name), metric) for name, metric in mains.items()]
@@ -125,19 +126,24 @@ def scores_table(
     return pl.concat(parts)
 
 
+def with_weights(table: Table) -> Table:
+    """A table as it is written now: earlier studies name the column of weights `adapter`."""
+    return table.rename({"adapter": "weights"}, strict=False)
+
+
 def first_samples(predictions: pl.DataFrame) -> pl.DataFrame:
     """One prediction of each example: the first where several were drawn."""
     return predictions.filter(pl.col(SAMPLE) == 0).drop(SAMPLE) if SAMPLE in predictions.columns else predictions
 
 
 def place_of(prompt: Prompted, sampled: bool = False) -> dict[str, Any]:
-    """Which model and example a row is of; the adapter's name tells a cell from one trained anew.
+    """Which model and example a row is of; its weights tell a cell from one trained anew.
 
     Items of one cluster, such as a template, are not independent.
     """
     return ({SAMPLE: prompt.sample} if sampled else {}) | {
         "cell": prompt.model.name,
-        "adapter": prompt.model.adapter.name if prompt.model.adapter else None,
+        "weights": prompt.model.weights,
         "task": prompt.example.task,
         "language": prompt.example.language,
         "item": prompt.example.item_id,

@@ -38,12 +38,12 @@ def tables(
     predictions: list[pl.DataFrame] = []
     scores: list[pl.DataFrame] = []
     for place, cell in enumerate(cells):
-        adapter = None if cell == "base" else f"adapter-of-{cell}"
+        weights = None if cell == "base" else f"weights-of-{cell}"
         for task in tasks:
             for rank, language in enumerate(languages):
                 ids = pl.DataFrame({"item": [f"{task}-{number}" for number in range(items)]})
                 ids = ids.select(
-                    cell=pl.lit(cell), adapter=pl.lit(adapter, dtype=pl.String), task=pl.lit(task),
+                    cell=pl.lit(cell), weights=pl.lit(weights, dtype=pl.String), task=pl.lit(task),
                     language=pl.lit(language), item="item", id=pl.col("item") + f"/{language}",
                 )  # fmt: skip
                 share = 0.1 + 0.6 * place / len(cells) - 0.03 * rank

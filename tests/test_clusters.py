@@ -79,7 +79,7 @@ def test_predictions_carry_clusters_and_the_report_counts_them() -> None:
                           "reason": None, "answer": None}
         for cell in ("base", "cell") for each in prompts
     ]  # fmt: skip
-    scores = pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
+    scores = pl.DataFrame(rows, schema_overrides={"weights": pl.String})
     templates = scores["cluster"].n_unique()
     found = compare([*panels_of(scores)], LanguageGroups(("en",), ("fr",)), Design({"cell": ("cell",)}))
     assert found.filter(group="unseen")["items"].to_list() == [templates]

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_mixes.prompts import Renderer
-from eval.engines.engine import Completion, EngineSettings, Request
+from eval.engines.engine import Completion, EngineSettings, ModelFiles, Request
 from eval.engines.transformers_engine import TransformersEngine, drawing
 from eval.generation.requests import Evaluation, EvaluationSet, ModelUnderTest
 from eval.predictions_and_scores import endings, first_samples, predictions_table, scores_table
@@ -46,11 +46,11 @@ def test_pass_at_k_is_reported_for_powers_of_two_and_all() -> None:
 
 def rows(values: dict[str, list[float | None]], metric: str = "accuracy") -> pl.DataFrame:
     return pl.DataFrame([
-        {"sample": number, "cell": "a", "adapter": None, "task": "math", "language": "en", "item": item, "id": item,
+        {"sample": number, "cell": "a", "weights": None, "task": "math", "language": "en", "item": item, "id": item,
          "metric": metric, "value": value, "version": "v/1", "answer": f"{number}",
          "reason": None if value is not None else "silent"}
         for item, given in values.items() for number, value in enumerate(given)
-    ], schema_overrides={"adapter": pl.String, "value": pl.Float64, "reason": pl.String})  # fmt: skip
+    ], schema_overrides={"weights": pl.String, "value": pl.Float64, "reason": pl.String})  # fmt: skip
 
 
 def test_a_score_of_several_samples_is_their_mean() -> None:
@@ -78,14 +78,14 @@ def evaluation(tmp_path: Path, tokenizer: Any, **decoding: Any) -> Evaluation:
     source = next(source for source in embedded() if source.task == "math")
     renderer = Renderer(tokenizer)
     return Evaluation(
-        folder=tmp_path, base_identity="model", engine_version="engine 1", models=[ModelUnderTest("base", None)],
+        folder=tmp_path, base=ModelFiles("model", None, "model"), engine_version="engine 1",
+        models=[ModelUnderTest("base", None)],
         evaluation_sets=[
             EvaluationSet("math", "en", tuple(source.pool("test", "en").examples(range(3))), 8, **decoding)
         ],
         renderer=renderer, rendered=lambda tested: renderer.prompts(tested.examples),
         start_engine=lambda settings: pytest.fail("no engine"), start_reference=lambda settings: pytest.fail("none"),
-        model_settings={"location": "model", "revision": None, "dtype": "float32", "trust_remote_code": False},
-        identifier="py3langid",
+        dtype="float32", identifier="py3langid",
     )  # fmt: skip
 
 

@@ -11,7 +11,17 @@ import polars as pl
 import pytest
 
 from data_mixes.prompts import Renderer
-from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow, cut_at
+from eval.engines.engine import (
+    Adapter,
+    Completion,
+    EngineSettings,
+    Likelihood,
+    ModelFiles,
+    Progress,
+    Request,
+    ScoredRow,
+    cut_at,
+)
 from eval.generation.canary import CanaryError
 from eval.generation.generate import canary_rows, generate
 from eval.generation.kept import Answers, stored_completions, stored_likelihoods
@@ -55,7 +65,7 @@ def evaluation(tmp_path: Path, tokenizer: Any) -> Evaluation:
     renderer = Renderer(tokenizer)
     return Evaluation(
         folder=tmp_path,
-        base_identity="model",
+        base=ModelFiles("model", None, "model"),
         engine_version="stand-in 1",
         models=[ModelUnderTest("base", None), ModelUnderTest("cell", ADAPTER)],
         evaluation_sets=sets,
@@ -63,7 +73,7 @@ def evaluation(tmp_path: Path, tokenizer: Any) -> Evaluation:
         rendered=lambda tested: renderer.prompts(tested.examples),
         start_engine=lambda settings: StandIn(True),
         start_reference=lambda settings: StandIn(True),
-        model_settings={"location": "model", "revision": None, "dtype": "float32", "trust_remote_code": False},
+        dtype="float32",
         identifier="py3langid",
     )
 
@@ -102,10 +112,10 @@ def test_an_engine_that_ignores_adapters_makes_no_scores(evaluation: Evaluation)
 def test_a_completion_is_never_taken_for_anothers(evaluation: Evaluation) -> None:
     keys = {each.key for each in evaluation.prompts()}
     others = [
-        replace(evaluation, base_identity="other"),
+        replace(evaluation, base=ModelFiles("model", None, "other")),
         replace(evaluation, engine_version="stand-in 2"),
         replace(evaluation, evaluation_sets=[replace(each, max_tokens=9) for each in evaluation.evaluation_sets]),
-        replace(evaluation, model_settings=evaluation.model_settings | {"dtype": "bfloat16"}),
+        replace(evaluation, dtype="bfloat16"),
     ]
     for other in others:
         assert not keys & {each.key for each in other.prompts()}
@@ -177,7 +187,7 @@ def test_what_was_not_generated_is_unscored_and_counted(evaluation: Evaluation) 
     scores = main_scores(evaluation, prompts, completions)
     assert scores.height == 16 and scores["value"].null_count() == 1
     assert scores["reason"][0] == "not generated"
-    assert scores["adapter"].unique().sort().to_list() == [None, "abc"]
+    assert scores["weights"].unique().sort().to_list() == [None, "abc"]
 
 
 def test_a_chat_model_is_stopped_by_its_end_of_turn_alone(

@@ -53,7 +53,7 @@ MISSING = ("amount-3", "ja", 3)
 
 def place(cell: str, language: str, item: int) -> dict[str, Any]:
     shared = f"word-problems/{item}"
-    return {"cell": cell, "adapter": CELLS[cell], "task": "math", "language": language, "item": shared,
+    return {"cell": cell, "weights": CELLS[cell], "task": "math", "language": language, "item": shared,
             "id": f"{shared}@{language}"}  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def toy_predictions() -> pl.DataFrame:
         for language, item in EXAMPLES
         if (cell, language, item) != MISSING
     ]
-    return pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
+    return pl.DataFrame(rows, schema_overrides={"weights": pl.String})
 
 
 CHAT = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Say 0?"}]
@@ -107,7 +107,7 @@ def toy_scores() -> pl.DataFrame:
                 }
                 rows.append(place(cell, language, item) | {"metric": "chrf", "version": "chrF2++"} | near)
     return pl.DataFrame(
-        rows, schema_overrides={"value": pl.Float64, **dict.fromkeys(("adapter", "answer", "reason"), pl.String)}
+        rows, schema_overrides={"value": pl.Float64, **dict.fromkeys(("weights", "answer", "reason"), pl.String)}
     )
 
 
@@ -252,7 +252,7 @@ def test_the_command_writes_what_is_evaluated_and_names_what_is_not(
     assert done.returncode == 0, done.stderr
     folder = runs / "small" / "exports" / "inspect"
     assert [path.name for path in folder.iterdir()] == ["base_math.eval"], "amount-3's scores are of another adapter"
-    assert "amount-0: not evaluated" in done.stderr and "amount-3: scores of another adapter only" in done.stderr
+    assert "amount-0: not evaluated" in done.stderr and "amount-3: scores of other weights only" in done.stderr
     assert f"logs: 1, samples: 12; to look at them: inspect view --log-dir {folder}" in done.stderr
 
 

@@ -46,16 +46,16 @@ def test_generation_is_of_every_model_that_lacks_it(study: PlannedStudy) -> None
     generation = study.kept.work.generation
     assert generation.prompts == 12 and generation.new_tokens == 8 * 12
     assert models_left(study, study.plans) == 3 and models_left(study, study.plans[:1]) == 2
-    there = pl.DataFrame({"cell": ["base"] * 12 + ["amount-0"] * 12, "adapter": [None] * 12 + ["gone"] * 12})
+    there = pl.DataFrame({"cell": ["base"] * 12 + ["amount-0"] * 12, "weights": [None] * 12 + ["gone"] * 12})
     there.write_parquet(study.folder / "predictions.parquet")
-    assert models_left(study, study.plans) == 2, "predictions of another adapter do not count"
+    assert models_left(study, study.plans) == 2, "predictions of other weights do not count"
     there[:9].write_parquet(study.folder / "predictions.parquet")
     assert models_left(study, study.plans) == 2.25
 
 
 def test_pace_times_work(study: PlannedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[Any] = []
-    pace = Pace(training=2.0, reading=0.5, writing=3.0, adapter=800)
+    pace = Pace(training=2.0, reading=0.5, writing=3.0, adapter=800, model=5000)
     monkeypatch.setattr("harness.training.probe.measure", lambda *of: (measured.append(of), pace)[1])
     left = time_left(study, None)
     work = study.kept.work
@@ -76,7 +76,8 @@ def test_a_pace_of_something_else_is_not_used(
     change: str, study: PlannedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "harness.training.probe.measure", lambda *_: Pace(training=2.0, reading=0.5, writing=3.0, adapter=800)
+        "harness.training.probe.measure",
+        lambda *_: Pace(training=2.0, reading=0.5, writing=3.0, adapter=800, model=5000),
     )
     time_left(study, None)
     assert kept_pace(study)
@@ -94,7 +95,7 @@ def test_emulated_bfloat16_takes_as_many_times_as_long(
 
     def pace(config: Any, dtype: str, *_: Any) -> Pace:
         measured.append(dtype)
-        return Pace(2.0, 0.0, 0.0, 800)
+        return Pace(2.0, 0.0, 0.0, 800, 5000)
 
     monkeypatch.setattr("harness.training.probe.measure", pace)
     monkeypatch.setattr(forecasts, "this_device", lambda: Device("cpu", "old", False))

@@ -34,6 +34,9 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "adapter.alpha": (8, "adapter.alpha"),
     "adapter.dropout": (0.1, "adapter.dropout"),
     "adapter.targets": (["q_proj"], "adapter.targets"),
+    "training.method": ("full", "training.method was None, is 'full'"),
+    "training.freeze": ({"method": "full", "freeze": ["*norm*"]}, "training.freeze was None"),
+    "training.keep": ("nothing-after-evaluation", RESUMED),
     "training.epochs": (2, "training.epochs"),
     "training.steps": (3, "training.steps"),
     "training.supervised_tokens": (400, "training.supervised_tokens"),
@@ -144,7 +147,7 @@ def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     place = data
     for parent in parents:
         place = place.setdefault(parent, {})
-    if path.startswith("mixture.") and isinstance(value, dict):
+    if path.startswith(("mixture.", "training.")) and isinstance(value, dict):
         place |= value
         for key in [key for key, each in value.items() if each is None]:
             del place[key]

@@ -111,7 +111,7 @@ def test_every_judgement_is_stored_with_what_was_asked_and_replied(
     assert set(judgements["judge"]) == {"test-judge"} and set(judgements["wording"]) == {"judge/1"}
     assert set(judgements["order"]) == {"pointwise", "A/B", "B/A"}
     predictions = table(folder, "predictions").filter(pl.col("task") == "instructions")
-    joined = judgements.join(predictions, on=["cell", "adapter", "language", "id"], nulls_equal=True)
+    joined = judgements.join(predictions, on=["cell", "weights", "language", "id"], nulls_equal=True)
     assert joined.height == judgements.height
     for row in joined.iter_rows(named=True):
         assert row["completion"] in row["question"] and row["prompt"] in row["question"]

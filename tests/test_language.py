@@ -102,7 +102,7 @@ def test_a_language_that_the_identifier_does_not_know_is_unscored() -> None:
 
 
 def scored(metric: str, value: float | None, item: str, reason: str | None = None) -> dict[str, object]:
-    place = {"cell": "base", "adapter": None, "task": "instructions", "language": "fr", "item": item, "id": item}
+    place = {"cell": "base", "weights": None, "task": "instructions", "language": "fr", "item": item, "id": item}
     return place | {"metric": metric, "value": value, "version": "v", "answer": None, "reason": reason}
 
 
@@ -116,7 +116,7 @@ def test_scores_are_split_by_the_language_of_the_completion() -> None:
         scored("language_pass", 0.0, "unjudged"),
         scored("judge_rating", None, "unwritten", "not generated"),
     ]
-    table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, "adapter": pl.String, "answer": pl.String})
+    table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, "weights": pl.String, "answer": pl.String})
     split = split_scores(table, "judge_rating")
     assert split.columns == table.columns
     values = {

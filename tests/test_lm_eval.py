@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from data_mixes.prompts import Renderer
 from data_mixes.storage import write_sealed
-from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, Request
+from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, ModelFiles, Request
 from eval.generation.requests import Evaluation, ModelUnderTest
 from eval.interop.lm_eval_names import NamedTask, readings
 from tests.support import harness, small_recipe
@@ -361,7 +361,7 @@ def test_what_cannot_be_scored_is_unscored_with_the_reason(
     evaluation = Evaluation(
         folder=tmp_path,
         identifier="py3langid",
-        base_identity="model",
+        base=ModelFiles("model", None, "model"),
         engine_version="stand-in 1",
         models=[ModelUnderTest("base", None)],
         evaluation_sets=[],
@@ -369,7 +369,7 @@ def test_what_cannot_be_scored_is_unscored_with_the_reason(
         rendered=lambda tested: [],
         start_engine=pytest.fail,
         start_reference=pytest.fail,
-        model_settings={"dtype": "float32"},
+        dtype="float32",
         questions=[question for part in asked.questions for question in part],
     )
 

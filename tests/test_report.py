@@ -274,7 +274,7 @@ def test_a_report_says_what_is_not_there_and_what_it_is_of(
     text = (study.folder / "report.html").read_text(encoding="utf-8")
     for part in ("not evaluated: amount-0, amount-3", "<dd>not trained</dd>", "path: mixture.others.amount"):
         assert part in text, part
-    gone = scores.with_columns(cell=pl.lit("amount-0"), adapter=pl.lit("one that is gone"))
+    gone = scores.with_columns(cell=pl.lit("amount-0"), weights=pl.lit("one that is gone"))
     gone.write_parquet(study.folder / "scores.parquet")
     with pytest.raises(UserError, match="only of amount-0; run: harness eval"):
         report_study(study, None)

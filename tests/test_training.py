@@ -95,10 +95,11 @@ def test_two_processes_at_the_same_global_batch_agree(trained: tuple[Path, Path]
         assert distance(weights(runs, cell), weights(tmp_path, cell)) < 1e-3
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
 def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
-    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+    method: str, recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
 ) -> None:
-    recipe_data["training"] |= {"epochs": 60, "checkpoint_every": 10}
+    recipe_data["training"] |= {"method": method, "epochs": 60, "checkpoint_every": 10, "learning_rate": 1e-3}
     recipe, runs, undisturbed = write_recipe(recipe_data), tmp_path / "killed", tmp_path / "undisturbed"
     assert train_here(recipe, undisturbed, "--cells", "amount-3").returncode == 0
     # `harness run` alone is killed: the trainer it started must not go on behind the next one's back
@@ -120,14 +121,17 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     done = record(runs, "amount-3")
     assert 20 <= done["resumed_at"] < done["steps"] == 240
     assert done["loss"] == pytest.approx(record(undisturbed, "amount-3")["loss"], abs=1e-6)
-    assert distance(weights(undisturbed, "amount-3"), weights(runs, "amount-3")) <= 1e-6
+    ends = [
+        load_file(next((folder / "small" / "amount-3").glob("*/*.safetensors"))) for folder in (undisturbed, runs)
+    ]
+    assert distance(*ends) <= 1e-6
 
 
 def test_a_trained_cell_is_not_trained_again(trained: tuple[Path, Path]) -> None:
     recipe, runs = trained
     before = (runs / "small" / "amount-0" / "record.json").read_bytes()
     said = train_here(recipe, runs).stderr
-    assert "amount-0: trained already" in said and "amount-3: trained already" in said
+    assert "amount-0, amount-3: trained already" in said
     assert (runs / "small" / "amount-0" / "record.json").read_bytes() == before
 
 

@@ -12,6 +12,15 @@ Progress: TypeAlias = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A whole model at hand: what transformers and vLLM are given, and what identifies it."""
+
+    location: str
+    revision: str | None
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class Adapter:
     """A LoRA adapter on disk, named by the hash of its content: two of the same name are the same."""
 

@@ -1,8 +1,8 @@
-"""The canary gate: an engine must apply each adapter, and as PEFT does.
+"""The canary gate: an engine must compute each model as transformers does, and apply each adapter as PEFT does.
 
-Adapters can silently not apply. On a few rows the engine's log-probabilities with the adapter are
-compared with those of transformers and PEFT; an engine that ignored the adapter, or took another,
-is found out before a single score is made.
+Adapters can silently not apply, and weights be loaded to the wrong place. On a few rows the engine's log-probabilities
+are compared with those of transformers and PEFT; an engine that ignored an adapter, or took another, is found out
+before a single score is made.
 """
 
 from __future__ import annotations
@@ -16,29 +16,40 @@ EFFECT_ALLOWANCE = 0.25
 
 
 class CanaryError(RuntimeError):
-    """An engine that does not apply an adapter, or not as PEFT does."""
+    """An engine that does not compute a model as transformers and PEFT do."""
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryVerdict:
     """Mean absolute differences of log-probability per completion token, in nats."""
 
-    effect: float
-    """Reference with the adapter to reference without: what the adapter does."""
+    effect: float | None
+    """Reference with the adapter to reference without: what the adapter does; None of a whole model."""
     noise: float
     """Engine to reference, both without: what the engines differ by anyway."""
     gap: float
-    """Engine to reference, both with the adapter: to be explained by the noise."""
+    """Engine to reference, both with the adapter: to be explained by the noise. Of a whole model it is the noise."""
 
     @property
     def passed(self) -> bool:
         """Whether the base is the base, and the gap within its noise and a quarter of the effect."""
-        return self.noise <= NOISE_LIMIT and self.gap <= NOISE_ALLOWANCE * self.noise + EFFECT_ALLOWANCE * self.effect
+        return self.noise <= NOISE_LIMIT and self.gap <= self.allowed
 
     @property
     def conclusive(self) -> bool:
-        """Whether the adapter does enough for an engine that ignores it to fail."""
-        return self.effect - self.noise > NOISE_ALLOWANCE * self.noise + EFFECT_ALLOWANCE * self.effect
+        """Whether the adapter does enough for an engine that ignores it to fail; an engine cannot ignore its model."""
+        return self.effect is None or self.effect - self.noise > self.allowed
+
+    @property
+    def allowed(self) -> float:
+        """The largest gap that passes."""
+        return NOISE_ALLOWANCE * self.noise + EFFECT_ALLOWANCE * (self.effect or 0.0)
+
+
+def judge_whole(reference: Sequence[Sequence[float]], engine: Sequence[Sequence[float]]) -> CanaryVerdict:
+    """The verdict on a whole model from log-probabilities per row and token."""
+    distance = mean_distance(engine, reference)
+    return CanaryVerdict(effect=None, noise=distance, gap=distance)
 
 
 def judge(
@@ -47,7 +58,7 @@ def judge(
     engine_base: Sequence[Sequence[float]],
     engine_adapter: Sequence[Sequence[float]],
 ) -> CanaryVerdict:
-    """The verdict from log-probabilities per row and token."""
+    """The verdict on an adapter from log-probabilities per row and token."""
     return CanaryVerdict(
         effect=mean_distance(reference_adapter, reference_base),
         noise=mean_distance(engine_base, reference_base),

@@ -3,7 +3,7 @@
 Requests are cut into fixed chunks, and a chunk's completions are written whole or not at all: a
 run that was killed repeats its unfinished chunk with the same requests in the same batch, and so
 with the same completions. A completion is kept under a hash of all that decides it (prompt ids,
-decoding, adapter, base model, engine), so none is ever taken for another's. What lm_eval asks of
+decoding, weights, base model, engine), so none is ever taken for another's. What lm_eval asks of
 the models besides, completions and log-probabilities, is answered by the same engine and kept alike."""
 
 from __future__ import annotations
@@ -11,13 +11,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from data_mixes.storage import read_sealed, write_sealed
-from eval.engines.engine import Completion, Engine, EngineSettings, Likelihood, Progress, Request, ScoredRow
-from eval.generation.canary import CanaryError, judge
+from eval.engines.engine import (
+    Completion,
+    Engine,
+    EngineSettings,
+    Likelihood,
+    ModelFiles,
+    Progress,
+    Request,
+    ScoredRow,
+)
+from eval.generation.canary import CanaryError, CanaryVerdict, judge, judge_whole
 from eval.generation.kept import Answers, store_chunk
 from eval.generation.requests import (
     Asked,
@@ -32,6 +41,8 @@ from eval.generation.requests import (
 CANARY_ROWS = 4
 CANARY = "canary.json"
 """The verdicts of the canary gate, by model."""
+WHOLE = ModelUnderTest("")
+"""The whole model that an engine serves, without an adapter."""
 Entry = TypeVar("Entry")
 
 
@@ -44,30 +55,43 @@ def generate(
 ) -> dict[str, Completion]:
     """The completion of every prompt by its key: those there are, and new ones, chunk by chunk.
 
-    What lm_eval asks is answered and kept as well; `answers` is added to. Raises CanaryError before any new completion
-    if the engine fails an adapter's canary gate.
+    What lm_eval asks is answered and kept as well; `answers` is added to. One engine after another serves the base with
+    all adapters, and each whole model. Raises CanaryError before an engine's first completion if it fails the gate.
     """
+    for whole, models in evaluation.served_together().items():
+        served = replace(evaluation, models=models)
+        with_engine(served, whole, [prompt for prompt in prompts if prompt.model in models], answers, progress, say)
+    return answers.completions
+
+
+def with_engine(
+    evaluation: Evaluation,
+    whole: ModelFiles,
+    prompts: Sequence[Prompted],
+    answers: Answers,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> None:
+    """Answers what is missing of the models that one engine serves: adapters on a whole model, and that itself."""
     done, known = answers.completions, answers.likelihoods
     wanted: list[Prompted | Asked[Request]] = [*prompts, *evaluation.asked(Request)]
     rows = evaluation.asked(ScoredRow)
     if all(question.key in done for question in wanted) and all(row.key in known for row in rows):
-        return done
-    settings = engine_settings(evaluation, prompts)
-    tuned = [ModelUnderTest("", None), *(model for model in evaluation.models if model.adapter)]
-    reference: list[list[float]] = []
-    if settings.adapters:
+        return
+    settings = engine_settings(evaluation, whole, prompts)
+    gate = CanaryGate(evaluation)
+    if gate.models:
         say("canary gate: reference log-probabilities from transformers and PEFT")
-        referee = evaluation.start_reference(settings)
-        reference = log_probs_of(referee.likelihoods(canary_rows(evaluation, tuned)))
-        referee.close()
-    say(f"starting the engine ({evaluation.engine_version})")
+        gate.ask_reference(evaluation.start_reference(settings))
+    of = "" if whole == evaluation.base else f" for {evaluation.models[0].name}"
+    say(f"starting the engine ({evaluation.engine_version}){of}")
     started = time.monotonic()
     engine = evaluation.start_engine(settings)
     say(f"the engine took {time.monotonic() - started:.0f} s to start")
     try:
-        if settings.adapters:
-            say(f"canary gate: {len(settings.adapters)} adapters in the engine against the reference")
-            pass_canary_gate(evaluation, engine, tuned, reference, say)
+        if gate.models:
+            say(f"canary gate: {gate.in_words} in the engine against the reference")
+            gate.pass_with(engine, say)
         say("generating")
         for chunk in pending_chunks(wanted, done, engine.chunk):
             completions = engine.generate([question.request for question in chunk], progress)
@@ -82,19 +106,18 @@ def generate(
             progress(len(chunk))
     finally:
         engine.close()
-    return done
 
 
-def engine_settings(evaluation: Evaluation, prompts: Sequence[Prompted]) -> EngineSettings:
+def engine_settings(evaluation: Evaluation, whole: ModelFiles, prompts: Sequence[Prompted]) -> EngineSettings:
     """Settings that hold every adapter and the longest prompt with its completion."""
-    canaries = canary_rows(evaluation, [ModelUnderTest("", None)])
+    canaries = canary_rows(evaluation, [WHOLE])
     longest = max(map(length, [*(prompt.request for prompt in prompts), *evaluation.questions, *canaries]))
     adapters = tuple({m.adapter.name: m.adapter for m in evaluation.models if m.adapter}.values())
     return EngineSettings(
-        model=evaluation.model_settings["location"],
-        revision=evaluation.model_settings["revision"],
-        dtype=evaluation.model_settings["dtype"],
-        trust_remote_code=evaluation.model_settings["trust_remote_code"],
+        model=whole.location,
+        revision=whole.revision,
+        dtype=evaluation.dtype,
+        trust_remote_code=evaluation.trust_remote_code,
         adapters=adapters,
         max_length=-(-(longest + 1) // 64) * 64,
     )
@@ -118,41 +141,71 @@ def spread(entries: Sequence[Entry]) -> Sequence[Entry]:
     return entries[:: max(1, len(entries) // CANARY_ROWS)][:CANARY_ROWS]
 
 
-def pass_canary_gate(
-    evaluation: Evaluation,
-    engine: Engine,
-    models: Sequence[ModelUnderTest],
-    reference: Sequence[list[float]],
-    say: Callable[[str], None],
-) -> None:
-    """Compares the engine with the reference, all models in one batch; records the verdicts.
+class CanaryGate:
+    """What one engine has to pass: each of its models that has not passed before."""
 
-    `models` begins with the base model; `reference` has the log-probabilities of `canary_rows`.
-    Raises CanaryError.
-    """
-    of_engine = log_probs_of(engine.likelihoods(canary_rows(evaluation, models)))
-    rows = len(of_engine) // len(models)
-    parts = [slice(number * rows, (number + 1) * rows) for number in range(len(models))]
-    base = parts[0]
-    verdicts = {
-        model.name: judge(reference[base], reference[part], of_engine[base], of_engine[part])
-        for model, part in zip(models[1:], parts[1:], strict=True)
-    }
-    record = {
-        name: asdict(verdict) | {"passed": verdict.passed, "conclusive": verdict.conclusive}
-        for name, verdict in verdicts.items()
-    }
-    path = evaluation.folder / CANARY
-    write_sealed(path, json.dumps(kept_verdicts(path) | record, indent=1))
-    for name, verdict in verdicts.items():
-        if verdict.passed and not verdict.conclusive:
-            say(f"canary gate: {name} changes the base model too little for the gate to tell if it is applied")
-    failed = [f"{name} ({verdict})" for name, verdict in verdicts.items() if not verdict.passed]
-    if failed:
-        raise CanaryError(
-            f"{engine.version} does not apply these adapters as PEFT does: {'; '.join(failed)}. "
-            "No scores were made. Evaluate with engine: transformers, or report the model's architecture"
-        )
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.path = evaluation.folder / CANARY
+        self._evaluation = evaluation
+        kept = kept_verdicts(self.path)
+        self.models = [model for model in evaluation.models if not passed_before(kept.get(model.name), self._of(model))]
+        self._adapted = [model for model in self.models if model.adapter]
+        self._reference: list[list[float]] = []
+
+    @property
+    def in_words(self) -> str:
+        """How many models there are to be tried."""
+        return f"{len(self.models)} model{'s' * (len(self.models) != 1)}"
+
+    def ask_reference(self, referee: Engine) -> None:
+        """Keeps what the reference makes of the canary rows, and closes it."""
+        self._reference = log_probs_of(referee.likelihoods(self._rows))
+        referee.close()
+
+    def pass_with(self, engine: Engine, say: Callable[[str], None]) -> None:
+        """Compares the engine with the reference, all models in one batch; records the verdicts. Raises CanaryError."""
+        verdicts = self._verdicts(log_probs_of(engine.likelihoods(self._rows)))
+        record = {
+            model.name: asdict(verdict)
+            | {"passed": verdict.passed, "conclusive": verdict.conclusive, "of": self._of(model)}
+            for model, verdict in verdicts
+        }
+        write_sealed(self.path, json.dumps(kept_verdicts(self.path) | record, indent=1))
+        for model, verdict in verdicts:
+            if verdict.passed and not verdict.conclusive:
+                say(
+                    f"canary gate: {model.name} changes the base model too little for the gate to tell if it is applied"
+                )
+        failed = [f"{model.name} ({verdict})" for model, verdict in verdicts if not verdict.passed]
+        if failed:
+            raise CanaryError(
+                f"{engine.version} does not compute these models as transformers and PEFT do: {'; '.join(failed)}. "
+                "No scores were made. Evaluate with engine: transformers, or report the model's architecture"
+            )
+
+    @property
+    def _rows(self) -> list[ScoredRow]:
+        return canary_rows(self._evaluation, [WHOLE, *self._adapted])
+
+    def _of(self, model: ModelUnderTest) -> list[str | None]:
+        return self._evaluation.computed_by(model)
+
+    def _verdicts(self, of_engine: Sequence[list[float]]) -> list[tuple[ModelUnderTest, CanaryVerdict]]:
+        rows = len(of_engine) // (1 + len(self._adapted))
+        parts = [slice(start, start + rows) for start in range(0, len(of_engine), rows)]
+        reference, engine = ([numbers[part] for part in parts] for numbers in (self._reference, of_engine))
+        whole = judge_whole(reference[0], engine[0])
+        adapted = [judge(reference[0], of_reference, engine[0], of_adapter)
+                   for of_reference, of_adapter in zip(reference[1:], engine[1:], strict=True)]  # fmt: skip
+        return [
+            *((model, whole) for model in self.models if not model.adapter),
+            *zip(self._adapted, adapted, strict=True),
+        ]
+
+
+def passed_before(verdict: Any, of: list[str | None]) -> bool:
+    """Whether a verdict that was kept is of these weights, this engine and number format, and is good."""
+    return isinstance(verdict, dict) and verdict.get("passed") is True and verdict.get("of") == of
 
 
 def kept_verdicts(path: Path) -> dict[str, Any]:

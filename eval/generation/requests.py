@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from data_mixes.example import Example
 from data_mixes.prompts import Renderer
-from eval.engines.engine import Adapter, Engine, EngineSettings, Request, ScoredRow
+from eval.engines.engine import Adapter, Engine, EngineSettings, ModelFiles, Request, ScoredRow
 from eval.scorers.identifiers import Identifier
 from eval.scorers.language import ANOTHER
 from eval.scorers.thoughts import THOUGHTS, Markers
@@ -24,10 +24,18 @@ AnyQuestion = TypeVar("AnyQuestion", Request, ScoredRow)
 
 @dataclass(frozen=True, slots=True)
 class ModelUnderTest:
-    """The base model (no adapter) or a cell's adapter on it."""
+    """The base model, an adapter on it, or another whole model in its place."""
 
     name: str
-    adapter: Adapter | None
+    adapter: Adapter | None = None
+    whole: ModelFiles | None = None
+
+    @property
+    def weights(self) -> str | None:
+        """The name of its adapter, or what identifies the whole model; None for the base model."""
+        if self.adapter:
+            return self.adapter.name
+        return self.whole.identity if self.whole else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ class Evaluation:
     """All of one study's evaluation: what is tested, with what, and where the results are kept."""
 
     folder: Path
-    base_identity: str
+    base: ModelFiles
     engine_version: str
     models: Sequence[ModelUnderTest]
     evaluation_sets: Sequence[EvaluationSet]
@@ -98,8 +106,8 @@ class Evaluation:
     """The prompts of an evaluation set as token ids, and by how many tokens each text was shortened."""
     start_engine: Callable[[EngineSettings], Engine]
     start_reference: Callable[[EngineSettings], Engine]
-    model_settings: dict[str, Any]
-    """location, revision, dtype, trust_remote_code: the same for both engines."""
+    dtype: str
+    """The number format of both engines."""
     identifier: Identifier
     """What tells the languages of completions."""
     thoughts: Markers = THOUGHTS
@@ -108,6 +116,8 @@ class Evaluation:
     """The tasks by name."""
     questions: Sequence[Question] = ()
     """What lm_eval asks of every model besides, no adapter named."""
+    trust_remote_code: bool = False
+    """Whether engines run the Python code that comes with a model."""
 
     def prompts(self) -> list[Prompted]:
         """Every example for every model."""
@@ -130,12 +140,23 @@ class Evaluation:
         temperature = evaluation_set.temperature
         seed = seed_of(ids, sample) if temperature else None
         request = Request(ids, evaluation_set.max_tokens, stops, model.adapter, temperature, seed)
-        return Prompted(model, example, request, self.key(request), sample)
+        return Prompted(model, example, request, self.key(model, request), sample)
 
-    def key(self, question: Question) -> str:
-        """A hash of all that decides the answer to a question."""
-        adapter = question.adapter.name if question.adapter else None
-        decided_by: list[Any] = [self.base_identity, adapter, self.engine_version, self.model_settings["dtype"]]
+    def served_together(self) -> dict[ModelFiles, list[ModelUnderTest]]:
+        """The models by the whole model that an engine has to load for them, the base with all adapters first."""
+        groups: dict[ModelFiles, list[ModelUnderTest]] = {}
+        for model in sorted(self.models, key=lambda model: model.whole is not None):
+            groups.setdefault(model.whole or self.base, []).append(model)
+        return groups
+
+    def computed_by(self, model: ModelUnderTest) -> list[str | None]:
+        """What decides the numbers that a model gives: its weights, the engine, the number format."""
+        whole = model.whole or self.base
+        return [whole.identity, model.adapter.name if model.adapter else None, self.engine_version, self.dtype]
+
+    def key(self, model: ModelUnderTest, question: Question) -> str:
+        """A hash of all that decides a model's answer to a question."""
+        decided_by: list[Any] = self.computed_by(model)
         if isinstance(question, Request):
             decided_by += [question.prompt_ids, question.max_tokens, question.stop]
             if question.temperature:
@@ -146,13 +167,13 @@ class Evaluation:
 
     def asked(self, kind: type[AnyQuestion]) -> list[Asked[AnyQuestion]]:
         """The questions of one kind, for every model, each once."""
-        put = [
-            replace(question, adapter=model.adapter)
+        put = {
+            self.key(model, question): replace(question, adapter=model.adapter)
             for model in self.models
             for question in self.questions
             if isinstance(question, kind)
-        ]
-        return [Asked(question, key) for key, question in {self.key(question): question for question in put}.items()]
+        }
+        return [Asked(question, key) for key, question in put.items()]
 
     @property
     def candidates(self) -> tuple[str, ...]:

@@ -87,10 +87,10 @@ def write_logs(
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
-    for (cell, adapter, task), judged in scores.group_by(["cell", "adapter", "task"], maintain_order=True):
+    for (cell, weights, task), judged in scores.group_by(["cell", "weights", "task"], maintain_order=True):
         rows = sample_rows(judged, predictions.filter(task=task), prompts.filter(task=task), str(cell))
         figures = summary.filter(cell=cell, task=task, runs=1)
-        log = header(origin, str(cell), adapter, str(task), rows, results(rows, judged, figures))  # pyright: ignore[reportArgumentType]
+        log = header(origin, str(cell), weights, str(task), rows, results(rows, judged, figures))  # pyright: ignore[reportArgumentType]
         path = folder / f"{cell}_{task}.eval"
         write_log(path, log, (sample(row, log.eval.model) for row in rows.iter_rows(named=True)))
         paths.append(path)
@@ -113,7 +113,7 @@ def sample_rows(judged: pl.DataFrame, predictions: pl.DataFrame, prompts: pl.Dat
 
 
 def header(
-    origin: Origin, cell: str, adapter: str | None, task: str, rows: pl.DataFrame, outcome: EvalResults
+    origin: Origin, cell: str, weights: str | None, task: str, rows: pl.DataFrame, outcome: EvalResults
 ) -> EvalLog:
     """A log without its samples: what was evaluated how, and what came out."""
     base = origin.base_identity
@@ -126,8 +126,8 @@ def header(
         dataset=EvalDataset(
             name=origin.sources[task], samples=len(rows), sample_ids=rows["id"].to_list(), shuffled=False
         ),
-        model=f"{base}+{adapter}" if adapter else base,
-        model_args={"base": base, "adapter": adapter},
+        model=f"{base}+{weights}" if weights else base,
+        model_args={"base": base, "weights": weights},
         model_generate_config=GenerateConfig(
             temperature=origin.temperature.get(task, 0),
             max_tokens=origin.max_tokens[task],

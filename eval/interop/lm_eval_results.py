@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,7 +37,7 @@ def tables(
     scores: list[dict[str, Any]] = []
     for model in evaluation.models:
         for chosen in asked:
-            keys = [[evaluation.key(replace(one, adapter=model.adapter)) for one in part] for part in chosen.questions]
+            keys = [[evaluation.key(model, one) for one in part] for part in chosen.questions]
             places = [place_of(chosen.named, item, model) for item in chosen.items]
             if all(key in answers for part in keys for key in part):
                 given = [[answers[key] for key in part] for part in keys]
@@ -46,9 +46,9 @@ def tables(
             else:
                 rows = unscored(chosen, NOT_GENERATED)
             scores += [place | asdict(score) for place, row in zip(places, rows, strict=True) for score in row]
-    texts = dict.fromkeys(("adapter", "answer", "reason"), pl.String)
+    texts = dict.fromkeys(("weights", "answer", "reason"), pl.String)
     return (
-        pl.DataFrame(predictions, schema_overrides={"adapter": pl.String}),
+        pl.DataFrame(predictions, schema_overrides={"weights": pl.String}),
         pl.DataFrame(scores, schema_overrides={"value": pl.Float64, **texts}),
     )
 
@@ -57,7 +57,7 @@ def place_of(named: NamedTask, item: str, model: ModelUnderTest) -> dict[str, An
     """Which model, task and item a row is of."""
     return {
         "cell": model.name,
-        "adapter": model.adapter.name if model.adapter else None,
+        "weights": model.weights,
         "task": named.task,
         "language": named.language,
         "item": item,

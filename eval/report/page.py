@@ -66,7 +66,7 @@ class Page:
     recipe: str = ""
     """What the study was described by, as text."""
     notes: Sequence[str] = ()
-    """What the reader must know of whole cells: not evaluated, diverged, scores of other adapters."""
+    """What the reader must know of whole cells: not evaluated, diverged, scores of other weights."""
     sentences: Sequence[str] = ()
     """The study's answers in plain words and figures, the most important first."""
     comparisons: pl.DataFrame | None = None

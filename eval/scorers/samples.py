@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-KEYS = ("cell", "adapter", "task", "language", "item", "id", "cluster")
+KEYS = ("cell", "weights", "task", "language", "item", "id", "cluster")
 """What tells one example of one model from another, of these columns those that a table has."""
 PASS = "pass@"
 SAMPLE = "sample"

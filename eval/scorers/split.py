@@ -6,7 +6,7 @@ import polars as pl
 
 from eval.scorers.metrics import IN_LANGUAGE, SWITCH_AWARE, metric_of
 
-KEYS = ("cell", "adapter", "task", "language", "item", "id")
+KEYS = ("cell", "weights", "task", "language", "item", "id")
 VERSION = "split/1"
 
 

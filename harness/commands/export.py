@@ -63,7 +63,7 @@ def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:
     scores = current.filter(pl.col("cell").is_in([BASE, *names]))
     if scores.is_empty():
         raise UserError([Problem(str(path), "no scores of the chosen cells; run: harness eval RECIPE")])
-    reasons = {True: "scores of another adapter only", False: "not evaluated"}
+    reasons = {True: "scores of other weights only", False: "not evaluated"}
     left_out = [(name, reasons[name in stale]) for name in names if name not in set(scores["cell"])]
     for told in in_groups(left_out):
         say(f"{told}, so not exported; run: harness eval RECIPE")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,12 +11,13 @@ import typer
 
 from harness.console import counted, duration, output, say, waiting
 from harness.executors.local import check_processes, launch_training
+from harness.planning.cells import CellPlan
 from harness.planning.jobs import write_jobs
 from harness.planning.kept_plan import just_planned, planned_study
 from harness.planning.overview import show_plan
 from harness.planning.study import Study
 from harness.recipe.grid import choose
-from harness.training.forecast import time_left, training_in_words
+from harness.training.forecast import refuse_full_disk, time_left, training_in_words
 
 
 def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None) -> None:
@@ -32,20 +33,20 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         planned = just_planned(study)
         left = time_left(planned, cells, measure_again=True)
         show_plan(planned.overview(chosen, left))
-    with timed("train", times):
-        pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
-        if pending:
-            say(f"train: {counted(len(pending), 'cell')}{training_in_words(left)}")
-            write_jobs(study, pending)
-            if status := launch_training(study.folder, [plan.name for plan in pending], processes):
-                say(f"error: training ended with status {status}; the messages above say why")
-                raise typer.Exit(status if status > 0 else 1)
-        else:
-            say("train: every cell is already trained")
-    with timed("evaluate", times):
-        from harness.evaluation.cells import evaluate_cells
+        refuse_full_disk(study.folder, left)
+    pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
+    if pending:
+        say(f"train: {counted(len(pending), 'cell')}{training_in_words(left)}")
+    else:
+        say("train: every cell is already trained")
+    for plans, evaluated in rounds(pending, cells):
+        if plans:
+            with timed("train", times):
+                train_plans(study, plans, processes)
+        with timed("evaluate", times):
+            from harness.evaluation.cells import evaluate_cells
 
-        evaluate_cells(study, cells)
+            evaluate_cells(study, evaluated)
     with timed("report", times):
         from harness.reporting.report import report_study
 
@@ -54,9 +55,27 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
     say(f"time: {spent}, in all {duration(sum(times.values()))}")
 
 
+def rounds(pending: Sequence[CellPlan], cells: str | None) -> Iterator[tuple[list[CellPlan], str | None]]:
+    """What is trained before what is evaluated: each cell that keeps nothing alone, as two might not fit on the disk.
+
+    In the last round come all other cells, and the evaluation of all that are chosen.
+    """
+    removed = [plan for plan in pending if plan.cell.recipe.training.keep == "nothing-after-evaluation"]
+    yield from (([plan], plan.name) for plan in removed)
+    yield [plan for plan in pending if plan not in removed], cells
+
+
+def train_plans(study: Study, plans: Sequence[CellPlan], processes: int | None) -> None:
+    """Trains cells in a process of its own. Raises typer.Exit with its status where it fails."""
+    write_jobs(study, plans)
+    if status := launch_training(study.folder, [plan.name for plan in plans], processes):
+        say(f"error: training ended with status {status}; the messages above say why")
+        raise typer.Exit(status if status > 0 else 1)
+
+
 @contextmanager
 def timed(phase: str, times: dict[str, float]) -> Generator[None]:
     """Notes how long a phase took."""
     started = time.monotonic()
     yield
-    times[phase] = time.monotonic() - started
+    times[phase] = times.get(phase, 0.0) + time.monotonic() - started

@@ -10,7 +10,7 @@ import polars as pl
 
 from data_mixes.storage import sealed_file
 from eval.analysis.design import BASE
-from eval.engines.engine import Adapter, Request, ScoredRow
+from eval.engines.engine import Adapter, ModelFiles, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
 from eval.generation.generate import generate
 from eval.generation.kept import Answers
@@ -28,7 +28,6 @@ from harness.planning.study import CellPlan, Study
 from harness.recipe.grid import choose
 from harness.runs.folder import StudyFolder
 from harness.runs.locks import locked
-from harness.runs.record import adapter_hash
 
 
 def evaluate_cells(study: Study, cells: str | None) -> None:
@@ -62,21 +61,49 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
         left = f"{unanswered} to answer" if unanswered else "all answered already"
         say(f"{len(asked)} questions of lm_eval's, {left}")
     if missing or unanswered:
+        refuse_removed(study, wanted, answers)
         wanted.folder.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
         with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", missing + unanswered) as bar:
             generate(wanted, prompts, answers, bar.advance, bar.say)
     write_tables(study, everything, answers)
+    remove_evaluated(study, everything, answers)
+
+
+def refuse_removed(study: Study, wanted: Evaluation, answers: Answers) -> None:
+    """Raises UserError where a cell whose weights were removed has something left to answer."""
+    problems = [
+        Problem(plan.name, "its weights were removed after evaluation, as training.keep says, and what it is asked has "
+                f"changed since; delete {plan.run.folder} and train it again, with keep: weights")
+        for plan in study.plans
+        if plan.run.weights_removed and not is_answered(wanted, plan.name, answers)
+    ]  # fmt: skip
+    if problems:
+        raise UserError(problems)
+
+
+def remove_evaluated(study: Study, evaluation: Evaluation, answers: Answers) -> None:
+    """Removes the weights of cells that are evaluated, where the recipe keeps nothing after that."""
+    for plan in study.plans:
+        unwanted = plan.cell.recipe.training.keep == "nothing-after-evaluation"
+        if unwanted and plan.run.trained and is_answered(evaluation, plan.name, answers):
+            plan.run.remove_weights()
+
+
+def is_answered(evaluation: Evaluation, name: str, answers: Answers) -> bool:
+    """Whether a model has answered all that it is asked."""
+    alone = replace(evaluation, models=[model for model in evaluation.models if model.name == name])
+    return not answers.missing([*alone.prompts(), *alone.asked(Request), *alone.asked(ScoredRow)])
 
 
 def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
     """What is to be evaluated, in the words of `eval`."""
     settings = study.recipe.model
-    models = [ModelUnderTest(BASE, None)] if study.recipe.evaluation.base else []
-    models += [ModelUnderTest(plan.name, trained_adapter(plan)) for plan in plans]
+    models = [ModelUnderTest(BASE)] if study.recipe.evaluation.base else []
+    models += [trained_model(plan) for plan in plans]
     return Evaluation(
         folder=StudyFolder(study.folder).evaluation,
-        base_identity=study.model.identity,
+        base=study.model,
         engine_version=study.engine.version,
         models=models,
         evaluation_sets=study.evaluation_sets,
@@ -84,12 +111,8 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
         rendered=study.test_prompts,
         start_engine=study.engine.start,
         start_reference=TransformersEngine,
-        model_settings={
-            "location": study.model.location,
-            "revision": study.model.revision,
-            "dtype": study.precision.dtype,
-            "trust_remote_code": settings.trust_remote_code,
-        },
+        dtype=study.precision.dtype,
+        trust_remote_code=settings.trust_remote_code,
         identifier=study.recipe.evaluation.identifier,
         thoughts=study.recipe.evaluation.thought_markers,
         tasks=study.recipe.known_tasks,
@@ -99,19 +122,17 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
     )
 
 
-def trained_adapter(plan: CellPlan) -> Adapter:
-    """The adapter of a trained cell. Raises UserError if it is not the one that was trained."""
-    name = plan.run.record["adapter"]
-    if not plan.run.files.adapter_config.is_file() or adapter_hash(plan.run.files) != name:
-        raise UserError(
-            [
-                Problem(
-                    str(plan.run.adapter),
-                    "is not the adapter named in this cell's record; delete the cell's folder and train it again",
-                )
-            ]
-        )
-    return Adapter(name, plan.run.adapter.resolve(), plan.cell.recipe.adapter.rank)
+def trained_model(plan: CellPlan) -> ModelUnderTest:
+    """The model that a trained cell is. Raises UserError if its weights are not those that were trained."""
+    weights, name = plan.run.weights, plan.run.weights_hash
+    assert name is not None
+    if not plan.run.weights_removed and (not weights.config.is_file() or weights.hash != name):
+        message = "is not what this cell's record names; delete the cell's folder and train it again"
+        raise UserError([Problem(str(weights.folder), message)])
+    folder = weights.folder.resolve()
+    if weights.kind == "model":
+        return ModelUnderTest(plan.name, whole=ModelFiles(str(folder), None, name))
+    return ModelUnderTest(plan.name, Adapter(name, folder, plan.cell.recipe.adapter.rank))
 
 
 def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None:

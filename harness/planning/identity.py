@@ -1,4 +1,4 @@
-"""A cell's identity: all that decides what its adapter becomes, and nothing else."""
+"""A cell's identity: all that decides what its weights become, and nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST_KEYS = {
 }  # fmt: skip
 """The keys of the first version are always part of the identity. One added since is part of it where it is not at its
 default, so that it refuses no run that was made before it."""
-NOT_DECIDING = {"checkpoint_every", "micro_batch", "max_length", "long_rows"}
+NOT_DECIDING = {"checkpoint_every", "keep", "micro_batch", "max_length", "long_rows"}
 """Keys of training that leave the result as it is, or show in the rows."""
 
 
@@ -42,10 +42,11 @@ def cell_identity(
     `drawn_under` is the `mixture.seed`; None in a study begun before there was one, whose identities do not state it.
     """
     drawn = {} if drawn_under is None else {"seed": drawn_under}
+    adapter = {"adapter": deciding(recipe.adapter, FIRST_KEYS["adapter"])} if recipe.training.method == "lora" else {}
     return {
         "version": VERSION,
         "model": {"identity": model, "dtype": dtype},
-        "adapter": deciding(recipe.adapter, FIRST_KEYS["adapter"]),
+        **adapter,
         "training": deciding(recipe.training, FIRST_KEYS["training"]),
         "mixture": drawn | examples_by_source(allotments),
         "sources": {name: recipe.known_sources[name].version for name in sorted(sources_of(allotments))},

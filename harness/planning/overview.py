@@ -183,7 +183,7 @@ def show_time(left: TimeLeft) -> None:
             f"(measured on {left.device} in {left.probe:.0f} s)"
         )
         if left.disk:
-            line(f"Disk: about {size(left.disk)} for adapters, and for the checkpoints of one cell while it trains")
+            line(f"Disk: about {size(left.disk)} for weights, and for the checkpoints of one cell while it trains")
         if left.emulation:
             line(
                 f"bfloat16 is emulated by this processor: a product takes {left.emulation:.0f} times as long as in "

@@ -190,7 +190,7 @@ class TimeLeft(Result):
     probe: float | None = None
     """Seconds that measuring took."""
     disk: int = 0
-    """Bytes for the adapters that are still to be trained, and for the checkpoints of the largest one."""
+    """Bytes for the weights that are still to be trained, and for the checkpoints of the largest one."""
     problem: str | None = None
     """Why the time is not known, where the probe failed."""
 

@@ -53,6 +53,9 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     if sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1:
         message = "give one of epochs, steps and supervised_tokens: what all cells have in common"
         problems.append(Problem("training", message))
+    if training.freeze and training.method == "lora":
+        message = "LoRA leaves every weight of the base as it is; remove the key, or use method: full"
+        problems.append(Problem("training.freeze", message))
     if "lm_head" in recipe.adapter.targets:
         problems.append(Problem("adapter.targets", "lm_head cannot be trained: TRL and vLLM refuse adapters on it"))
     return problems

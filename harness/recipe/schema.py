@@ -42,7 +42,7 @@ class Model(Section):
 
 
 class Adapter(Section):
-    """The LoRA adapter each cell trains."""
+    """The LoRA adapter each cell trains, unless `training.method` is `full`."""
 
     rank: Annotated[int, Field(gt=0, le=512)] = 8  # vLLM serves no larger one
     """The rank of the LoRA matrices; vLLM serves up to 512."""
@@ -55,12 +55,17 @@ class Adapter(Section):
 
 
 class Training(Section):
-    """Optimisation, the same for every cell.
+    """What is trained, and how.
 
     One of `epochs`, `steps` and `supervised_tokens` is held constant over the grid; the others follow.
     Rows of more than `max_length` tokens are refused, or dropped for the next ones; none is cut.
     """
 
+    method: Literal["lora", "full"] = "lora"
+    """What is trained: a LoRA adapter on the frozen base model, or the weights of the model itself. Full tuning keeps
+    them in float32 while it trains, whatever the number format of its products, and saves them in that format."""
+    freeze: tuple[str, ...] = ()
+    """Full tuning leaves weights as they are whose names match one of these patterns, such as `*embed_tokens*`."""
     epochs: PositiveInt | None = None
     """How often the mixture is trained on. Give one of `epochs`, `steps` and `supervised_tokens`."""
     steps: PositiveInt | None = None
@@ -90,6 +95,9 @@ class Training(Section):
     there are is drawn under `mixture.seed`."""
     checkpoint_every: PositiveInt = 50
     """Steps between checkpoints. Not part of the fingerprint."""
+    keep: Literal["weights", "nothing-after-evaluation"] = "weights"
+    """Whether a cell's weights stay on disk when it is evaluated. Its predictions, scores and record always do. Not
+    part of the fingerprint."""
 
 
 class Languages(Section):
@@ -264,7 +272,7 @@ class Recipe(Section):
     model: Model
     """The base model."""
     adapter: Adapter = Adapter()
-    """The LoRA adapter that each cell trains."""
+    """The LoRA adapter that each cell trains, unless it tunes the whole model."""
     training: Training
     """How each cell is trained."""
     languages: Languages

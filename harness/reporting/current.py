@@ -1,4 +1,4 @@
-"""The stored scores of the current adapters."""
+"""The stored scores of the current weights."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import polars as pl
 from data_mixes.storage import DamagedError, read_sealed
 from eval.analysis.design import BASE
 from eval.finite import finite_scores
+from eval.predictions_and_scores import with_weights
 from harness.errors import Problem, UserError
 from harness.planning.kept_plan import PlannedStudy
 from harness.runs.folder import StudyFolder
 
 
 def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
-    """The stored scores of the base and of the current adapters; and cells whose scores are of older ones.
+    """The stored scores of the base and of the cells' current weights; and cells whose scores are of older ones.
 
     Raises UserError where nothing was scored yet.
     """
@@ -24,9 +25,9 @@ def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores = finite_scores(read_table(path))
-    now = {plan.name: plan.run.record.get("adapter") for plan in study.plans} | {BASE: None}
-    stored = scores.select("cell", "adapter").unique(maintain_order=True).iter_rows()
-    stale = [cell for cell, adapter in stored if cell not in now or now[cell] != adapter]
+    now = {plan.name: plan.run.weights_hash for plan in study.plans} | {BASE: None}
+    stored = scores.select("cell", "weights").unique(maintain_order=True).iter_rows()
+    stale = [cell for cell, weights in stored if cell not in now or now[cell] != weights]
     return scores.filter(~pl.col("cell").is_in(stale)), stale
 
 
@@ -36,6 +37,6 @@ def read_table(path: Path) -> pl.DataFrame:
     From memory: polars would take a path for a pattern.
     """
     try:
-        return pl.read_parquet(BytesIO(read_sealed(path)))
+        return with_weights(pl.read_parquet(BytesIO(read_sealed(path))))
     except pl.exceptions.PolarsError:
         raise DamagedError(path, "it is not Parquet") from None

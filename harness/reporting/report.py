@@ -40,12 +40,12 @@ from harness.runs.record import read_json
 def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
     """Writes the report (see eval.report.files), prints the tables, and returns the summary.
 
-    Raises UserError if nothing was scored yet, or only adapters that are gone.
+    Raises UserError if nothing was scored yet, or only weights that are gone.
     """
     path = StudyFolder(study.folder).scores
     scores, stale = current_scores(study)
     if scores.is_empty():
-        message = f"holds no scores of the adapters there are now, only of {', '.join(stale)}; run: harness eval RECIPE"
+        message = f"holds no scores of the weights there are now, only of {', '.join(stale)}; run: harness eval RECIPE"
         raise UserError([Problem(str(path), message)])
     analysis = analysed(study, scores)
     for name, table in analysis.tables.items():
@@ -204,7 +204,7 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
     """Cells that the report has no scores of, and why."""
     notes: list[str] = []
     if stale:
-        notes.append(f"scores of other adapters are left out: {', '.join(stale)}; run: harness eval RECIPE")
+        notes.append(f"scores of other weights are left out: {', '.join(stale)}; run: harness eval RECIPE")
     diverged = [plan.name for plan in study.plans if plan.run.record.get("state") == "diverged"]
     if diverged:
         notes.append(f"diverged in training, and left out: {', '.join(diverged)}")
@@ -273,7 +273,7 @@ def code_and_machine(versions: Mapping[str, Any]) -> str:
 
 
 def provenance_of(plan: PlannedCell, canary: Mapping[str, Any]) -> str:
-    """A cell's fingerprint, where and when it was trained, and whether the engine passed the gate with its adapter."""
+    """A cell's fingerprint, where and when it was trained, and whether the engine passed the gate with its weights."""
     record = plan.run.record
     if "provenance" not in record:
         return f"fingerprint {record['fingerprint']}, not finished" if record else "not trained"
@@ -282,5 +282,5 @@ def provenance_of(plan: PlannedCell, canary: Mapping[str, Any]) -> str:
     verdict = canary.get(plan.name)
     if verdict is None:
         return where
-    gate = "passed" if verdict["conclusive"] else "passed, but the adapter changes too little to tell"
+    gate = "passed" if verdict["conclusive"] else "passed, but the weights change too little to tell"
     return f"{where}; canary gate {gate if verdict['passed'] else 'failed'}"

@@ -14,6 +14,7 @@ from eval.generation.generate import CANARY
 from eval.generation.kept import chunk_rows
 from harness.runs.folder import CellFolder, StudyFolder
 from harness.runs.record import read_json, write_json
+from harness.runs.weights import weights_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def damage_in(study: Path, cells: Sequence[str]) -> list[Damage]:
 def mend(study: Path, cells: Sequence[str]) -> list[str]:
     """Sets damaged files aside as NAME.damaged, so that they are made again; what to tell the user of each.
 
-    A cell whose adapter is damaged goes back to being untrained.
+    A cell whose weights are damaged goes back to being untrained.
     """
     told: list[str] = []
     for damage in damage_in(study, cells):
@@ -55,7 +56,7 @@ def mend(study: Path, cells: Sequence[str]) -> list[str]:
 
 
 def cell_damage(cell: CellFolder) -> Iterator[tuple[Path, str]]:
-    """Damage to a cell's files. Only a trained cell needs an adapter."""
+    """Damage to a cell's files. Only a trained cell needs weights."""
     folders = list(wrong_kinds((), (cell.path, cell.checkpoints)))
     yield from folders
     if any(path == cell.path for path, _ in folders):
@@ -63,17 +64,14 @@ def cell_damage(cell: CellFolder) -> Iterator[tuple[Path, str]]:
     if reason := json_problem(cell.record):
         yield cell.record, reason
         return
-    if (read_json(cell.record) or {}).get("state") != "trained":
+    record = read_json(cell.record) or {}
+    if record.get("state") != "trained" or record.get("weights_removed"):
         return
-    if not cell.adapter.is_dir():
-        yield cell.adapter, "a file stands in its place" if cell.adapter.exists() else "it is missing"
-        return
-    for path in (cell.adapter_config, cell.adapter_weights):
-        if reason := "it is missing" if not path.exists() else problem_of(path):
-            yield path, reason
-            return
-    if reason := json_problem(cell.adapter_config):
-        yield cell.adapter_config, reason
+    weights = weights_in(cell.path, record["identity"])
+    problems = list(weights.damage())[:1]
+    if not problems and (reason := json_problem(weights.config)):
+        problems = [(weights.config, reason)]
+    yield from problems
 
 
 def study_damage(folder: StudyFolder) -> Iterator[tuple[Path, str]]:

@@ -19,21 +19,6 @@ class CellFolder:
         return self.path / "record.json"
 
     @property
-    def adapter(self) -> Path:
-        """The trained adapter, in PEFT's format."""
-        return self.path / "adapter"
-
-    @property
-    def adapter_config(self) -> Path:
-        """The settings of the adapter."""
-        return self.adapter / "adapter_config.json"
-
-    @property
-    def adapter_weights(self) -> Path:
-        """The weights of the adapter."""
-        return self.adapter / "adapter_model.safetensors"
-
-    @property
     def checkpoints(self) -> Path:
         """The trainer's own folder; removed when the cell is trained."""
         return self.path / "checkpoints"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_mixes.storage import DamagedError, read_sealed, sha256_once, write_sealed
+from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from harness.errors import Problem, UserError
 from harness.runs.folder import CellFolder, StudyFolder
+from harness.runs.weights import Weights, weights_in
 
 FIRST_VERSION = 1
 """Of identities."""
@@ -22,7 +24,7 @@ VERSION_OF_OLD = {"version": FIRST_VERSION}
 
 @dataclass(frozen=True, slots=True)
 class CellRun:
-    """The folder of one cell: its record, its checkpoints while it trains, then its adapter."""
+    """The folder of one cell: its record, its checkpoints while it trains, then its weights."""
 
     folder: Path
     identity: Mapping[str, Any]
@@ -39,9 +41,20 @@ class CellRun:
         return CellFolder(self.folder)
 
     @property
-    def adapter(self) -> Path:
-        """The trained adapter in PEFT's format."""
-        return self.files.adapter
+    def weights(self) -> Weights:
+        """Where what it trains is, or is going to be."""
+        return weights_in(self.folder, self.identity)
+
+    @property
+    def weights_hash(self) -> str | None:
+        """What the record names its trained weights by; None before it is trained."""
+        record = self.record
+        return record.get("weights") or record.get("adapter")  # its name in 0.1.0
+
+    @property
+    def weights_removed(self) -> bool:
+        """Whether its weights were evaluated and then removed, as its recipe says."""
+        return bool(self.record.get("weights_removed"))
 
     @property
     def checkpoints(self) -> Path:
@@ -67,6 +80,11 @@ class CellRun:
     def update(self, **entries: Any) -> None:
         """Adds entries to the record."""
         write_json(self.files.record, self.record | entries)
+
+    def remove_weights(self) -> None:
+        """Removes what was trained; the record goes on naming it."""
+        self.update(weights_removed=True)  # first: a process that is killed now leaves no damage
+        shutil.rmtree(self.weights.folder, ignore_errors=True)
 
 
 def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
@@ -125,16 +143,6 @@ def differences(before: Any, after: Any, path: str = "") -> list[str]:
             changed += differences(before.get(key), after.get(key), inner)  # pyright: ignore[reportUnknownMemberType]
         return changed
     return [] if before == after else [f"{path} was {before!r}, is {after!r}"]
-
-
-def adapter_hash(cell: CellFolder) -> str:
-    """Names an adapter by its weights and the scale they are applied with: what engines key their caches by.
-
-    Raises DamagedError or FileNotFoundError where its files cannot be read.
-    """
-    config = json.loads(read_sealed(cell.adapter_config))
-    scale = json.dumps([config["r"], config["lora_alpha"], config["use_rslora"]])
-    return sha256_once(cell.adapter_weights, scale)[:16]
 
 
 def prepare_runs_folder(runs: Path) -> None:

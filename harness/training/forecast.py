@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 import polars as pl
@@ -12,21 +14,24 @@ from pydantic import ValidationError
 
 from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from eval.analysis.design import BASE
-from harness.console import duration
+from eval.predictions_and_scores import with_weights
+from harness.console import duration, size
+from harness.errors import Problem, UserError
 from harness.models.base import find_model
 from harness.models.devices import this_device
-from harness.models.precision import emulation_cost, precision_for
+from harness.models.precision import Dtype, emulation_cost, precision_for
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.planning.plan import TimeLeft
 from harness.planning.work import TrainingWork, together
 from harness.recipe.grid import choose
+from harness.recipe.schema import Recipe
 from harness.results import Result
 from harness.runs.folder import StudyFolder
 
 SEQUENCES = {"vllm": 256, "transformers": 16}
 """How many completions an engine writes at once."""
-BYTES_OF_A_WEIGHT = 4
-"""Adapters and their moments are trained and kept in float32."""
+BYTES = {"float32": 4, "bfloat16": 2}
+"""Of a weight on disk. Adapters, and weights and moments in checkpoints, are in float32."""
 KEPT_CHECKPOINTS = 3
 """Two are kept, and a third is there while it is written."""
 STARTS = 120.0
@@ -46,6 +51,8 @@ class KeptPace(Result):
     """Of a token of a completion."""
     adapter: float
     """Weights of an adapter of rank 1."""
+    model: int
+    """Weights of the model."""
     emulation: float | None
     """How many times as long a product takes as in float32, where the number format is emulated."""
     device: str
@@ -65,6 +72,7 @@ def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = Fals
         pace = (None if measure_again else kept_pace(study)) or measured_pace(study)
     except Exception as error:  # whatever torch or a model's code raises
         return TimeLeft(problem=f"{type(error).__name__}: {error}".splitlines()[0])
+    precision, recipes = study.kept.overview.precision, {cell.name: cell.recipe for cell in study.cells}
     mean, generation = together(list(study.kept.work.training.values())), study.kept.work.generation
     return TimeLeft(
         training=together(training).tokens / mean.tokens * mean.micro_batches * pace.micro_batch,
@@ -73,14 +81,32 @@ def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = Fals
         device=pace.device,
         emulation=pace.emulation,
         probe=pace.probe,
-        disk=disk_left(pace, [plan.run.identity["adapter"]["rank"] for plan in plans if not plan.run.finished]),
+        disk=disk_left(pace, [recipes[plan.name] for plan in plans if not plan.run.finished], precision.dtype),
     )
 
 
-def disk_left(pace: KeptPace, ranks: Sequence[int]) -> int:
-    """Bytes for adapters of these ranks, and for the checkpoints of the largest: a weight and two moments of each."""
-    moments = 3 * KEPT_CHECKPOINTS * max(ranks, default=0)
-    return round(BYTES_OF_A_WEIGHT * pace.adapter * (sum(ranks) + moments))
+def disk_left(pace: KeptPace, recipes: Sequence[Recipe], dtype: Dtype) -> int:
+    """Bytes for the weights of cells that are to be trained, and for the checkpoints of one: weights and two moments.
+
+    Of cells that keep nothing, the largest counts alone, as `harness run` evaluates each before it trains the next.
+    """
+    kept, removed, checkpoints = [0], [0], [0]
+    for recipe in recipes:
+        full = recipe.training.method == "full"
+        weights = pace.model if full else pace.adapter * recipe.adapter.rank
+        size = round(weights * (BYTES[dtype] if full else BYTES["float32"]))
+        (kept if recipe.training.keep == "weights" else removed).append(size)
+        checkpoints.append(round(weights * BYTES["float32"] * 3 * KEPT_CHECKPOINTS))
+    return sum(kept) + max(removed) + max(checkpoints)
+
+
+def refuse_full_disk(folder: Path, left: TimeLeft) -> None:
+    """Raises UserError where what is still to be trained does not fit on the disk of a study's folder."""
+    free = disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.is_dir())).free
+    if left.disk > free:
+        message = f"{folder} has room for {size(free)}, and what is to be trained takes {size(left.disk)}"
+        fix = "choose another folder with --runs DIR, fewer --cells, or training.keep: nothing-after-evaluation"
+        raise UserError([Problem("--runs", f"{message}; {fix}")])
 
 
 def training_in_words(left: TimeLeft) -> str:
@@ -91,17 +117,17 @@ def training_in_words(left: TimeLeft) -> str:
 def models_left(study: PlannedStudy, plans: list[PlannedCell]) -> float:
     """How many of these cells and the base still generate, in models: a half is a model with half of its completions.
 
-    Completions of an adapter that is not the cell's present one do not count.
+    Completions of weights that are not the cell's present ones do not count.
     """
     prompts = study.kept.work.generation.prompts
     path = StudyFolder(study.folder).predictions
     there: dict[tuple[str, str | None], int] = {}
     if path.is_file():
         with suppress(pl.exceptions.PolarsError, OSError):  # a damaged table is reported elsewhere and remade
-            counts = pl.read_parquet(path, columns=["cell", "adapter"], glob=False).group_by("cell", "adapter").len()
-            there = {(cell, adapter): count for cell, adapter, count in counts.iter_rows()}
+            counts = with_weights(pl.scan_parquet(path, glob=False)).group_by("cell", "weights").len().collect()
+            there = {(cell, weights): count for cell, weights, count in counts.iter_rows()}
     models: list[tuple[str, str | None]] = [(BASE, None)] if study.recipe.evaluation.base else []
-    models += [(plan.name, plan.run.record.get("adapter")) for plan in plans]
+    models += [(plan.name, plan.run.weights_hash) for plan in plans]
     return sum(max(0, prompts - there.get(model, 0)) for model in models) / max(1, prompts)
 
 
@@ -132,14 +158,15 @@ def measured_pace(study: PlannedStudy) -> KeptPace:
     completions = study.kept.work.generation.prompts * (len(study.cells) + study.recipe.evaluation.base)
     sequences = min(SEQUENCES[study.kept.overview.engine.name], max(1, completions))
     dtype = "float32" if emulated else precision.dtype
-    adapter = study.cells[0].recipe.adapter
-    pace = measure(config, dtype, device.kind, adapter, shape, sequences)
+    first = study.cells[0].recipe
+    pace = measure(config, dtype, device.kind, first.adapter, shape, sequences, first.training.method == "full")
     kept = KeptPace(
         key=pace_key(study),
         micro_batch=slower * pace.training,
         reading=slower * pace.reading,
         writing=slower * pace.writing / sequences,
-        adapter=pace.adapter / adapter.rank,
+        adapter=pace.adapter / first.adapter.rank,
+        model=pace.model,
         emulation=slower if emulated else None,
         device=device.name,
         probe=time.monotonic() - started,

@@ -24,7 +24,7 @@ from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob, read_job
 from harness.runs.locks import locked
 from harness.runs.provenance import provenance
-from harness.runs.record import CellRun, adapter_hash
+from harness.runs.record import CellRun
 from harness.training.batches import divisors_of
 from harness.training.trainer import DivergedError, Outcome, train
 from harness.training.utilization import Weights, model_flops_utilization, weights_of
@@ -68,12 +68,11 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
     """Trains the planned cells of a study's folder; `expected` is what is known of the time. Raises UserError."""
     jobs = [read_job(study, name) for name in names]
     refuse_uneven_batches(jobs, state.num_processes)
-    with waiting("loading the base model"):
-        model = load_base_model(jobs[0])
-        tokenizer = load_tokenizer(jobs[0].location, jobs[0].revision, jobs[0].trust_remote_code)
     if state.is_main_process:
         say(f"{counted(len(jobs), 'cell')} to train{expected}")
+    loaded = Loaded()
     for number, job in enumerate(jobs, 1):
+        model, tokenizer = loaded.for_job(job)
         run = CellRun(StudyFolder(study).cell(job.name).path, job.identity)
         if state.is_main_process:
             run.begin()
@@ -83,6 +82,26 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
             state.wait_for_everyone()
     if state.is_main_process and not any(cell.job.is_file() for cell in StudyFolder(study).recorded_cells()):
         shutil.rmtree(StudyFolder(study).rows, ignore_errors=True)
+
+
+class Loaded:
+    """The base model in memory: the same for all cells that put adapters on it, another for each that tunes it."""
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        self._model: Any = None
+        self._tokenizer: Any = None
+
+    def for_job(self, job: CellJob) -> tuple[Any, Any]:
+        """The model and the tokenizer that a cell begins with. Raises UserError."""
+        wanted = (job.location, job.revision, job.dtype)
+        if self._of != wanted or job.training.method == "full":
+            self._model = None  # its memory is wanted for the next
+            with waiting("loading the base model"):
+                self._model = load_base_model(job)
+                self._tokenizer = load_tokenizer(job.location, job.revision, job.trust_remote_code)
+        self._of = wanted if job.training.method == "lora" else ()
+        return self._model, self._tokenizer
 
 
 def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
@@ -98,7 +117,6 @@ def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
 
 def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: str, state: PartialState) -> None:
     """Trains one cell; the first process writes its record."""
-    weights = weights_of(model)
     try:
         with progress(label, job.steps) if state.is_main_process else nullcontext() as bar:
             outcome = train(model, tokenizer, job, run.folder.parent, ShowProgress(bar))
@@ -109,7 +127,7 @@ def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: st
             clean_up(run)
         return
     if state.is_main_process:
-        run.update(**record_of(job, outcome, weights, state.num_processes), adapter=adapter_hash(run.files))
+        run.update(**record_of(job, outcome, weights_of(model), state.num_processes), weights=run.weights.hash)
         clean_up(run)
 
 
@@ -143,12 +161,12 @@ def clean_up(run: CellRun) -> None:
 
 
 def load_base_model(job: CellJob) -> Any:
-    """The base model on this process's device, frozen, from safetensors alone."""
+    """The base model on this process's device, frozen, from safetensors alone; in float32 to be tuned itself."""
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             job.location,
             revision=job.revision,
-            dtype=getattr(torch, job.dtype),
+            dtype=torch.float32 if job.training.method == "full" else getattr(torch, job.dtype),
             trust_remote_code=job.trust_remote_code,
             use_safetensors=True,
         )

@@ -50,25 +50,51 @@ class Pace:
     """Of one token for each of as many sequences as the engine writes at once."""
     adapter: int
     """Weights of the adapter in all layers."""
+    model: int
+    """Weights of the model."""
 
 
-def measure(config: Any, dtype: str, device: str, adapter: Adapter, shape: Shape, sequences: int) -> Pace:
-    """The pace of a model of this configuration. Takes some 4 seconds; raises what torch does if memory is short."""
+def measure(
+    config: Any, dtype: str, device: str, adapter: Adapter, shape: Shape, sequences: int, full: bool = False
+) -> Pace:
+    """The pace of a model of this configuration, with its adapter or all of its weights learning.
+
+    Takes some 4 seconds; raises what torch does if memory is short.
+    """
     layers = config.get_text_config().num_hidden_layers
     depth = min(DEPTH, layers)
     model = shallow_model(config, depth, dtype, device)
     with adapted(model, adapter, seed=0) as tuned:
-        with_supervised_forward(model)
         weights = sum(parameter.numel() for parameter in tuned.parameters() if parameter.requires_grad)
-        body = fitted(lambda rows: train_layers(model, rows, shape), shape.rows)
-        whole = fitted(lambda rows: train_step(tuned, rows, shape), shape.rows)
-    training = body / depth * layers + max(0.0, whole - body)
+        training = 0.0 if full else pace_of_training(model, tuned, shape, layers / depth)
+    if full:
+        learning = shallow_model(config, depth, "float32", device).requires_grad_()
+        with torch.autocast(device, getattr(torch, dtype), enabled=dtype != "float32"):
+            training = pace_of_training(learning, learning, shape, layers / depth)
     reading = fitted(lambda rows: hidden_states(model, rows, shape.tokens), shape.rows) / depth * layers
     body = fitted(lambda rows: hidden_states(model, rows, 1), sequences)
     head = fitted(lambda rows: next_tokens(model, rows), sequences)
     return Pace(
-        training, reading / (shape.rows * shape.tokens), body / depth * layers + head, weights * layers // depth
+        training=training,
+        reading=reading / (shape.rows * shape.tokens),
+        writing=body / depth * layers + head,
+        adapter=weights * layers // depth,
+        model=weights_in_all(config),
     )
+
+
+def pace_of_training(model: Any, tuned: Any, shape: Shape, deeper: float) -> float:
+    """Seconds of a micro-batch: the layers as often as the real model is deeper, and what there is besides, once."""
+    with_supervised_forward(model)
+    body = fitted(lambda rows: train_layers(model, rows, shape), shape.rows)
+    whole = fitted(lambda rows: train_step(tuned, rows, shape), shape.rows)
+    return body * deeper + max(0.0, whole - body)
+
+
+def weights_in_all(config: Any) -> int:
+    """How many weights a model of this configuration has; none is made for it."""
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in AutoModelForCausalLM.from_config(config).parameters())
 
 
 def shallow_model(config: Any, layers: int, dtype: str, device: str) -> Any:

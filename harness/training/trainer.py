@@ -1,6 +1,6 @@
 """Supervised fine-tuning of cells with TRL. The only importer of trl.
 
-The base model is loaded once; each cell puts a new adapter on it, trains it, and takes it off.
+A cell with LoRA puts a new adapter on the base model, trains it, and takes it off; full tuning uses the model up.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
 from datasets import Dataset
@@ -26,6 +28,7 @@ from harness.runs.folder import StudyFolder
 from harness.runs.job import IGNORED, CellJob
 from harness.runs.record import CellRun
 from harness.training.batches import micro_batch_of
+from harness.training.full import let_learn, save_model
 from harness.training.lora import adapted, save_adapter
 from harness.training.supervised import with_supervised_forward
 
@@ -80,16 +83,16 @@ class Outcome:
 
 
 def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: TrainerCallback) -> Outcome:
-    """Trains one cell's adapter on the shared base model, which is left as it was.
+    """Trains one cell: an adapter on the model, which is left as it was, or the model itself.
 
     Resumes from the last whole checkpoint in the cell's folder. Every process of a launch calls this; the first writes.
     """
     state, run = PartialState(), CellRun(StudyFolder(study).cell(job.name).path, job.identity)
     set_seed(job.training.seed)
-    with adapted(model, job.adapter, job.training.seed) as adapted_model:
+    with tuned(model, job) as tuned_model:
         trainer = SupervisedPositionsTrainer(
-            model=adapted_model,
-            args=trainer_settings(run.checkpoints, job.training, state.num_processes),
+            model=tuned_model,
+            args=trainer_settings(run.checkpoints, job, state.num_processes),
             train_dataset=rows_of(job, study),
             processing_class=tokenizer,
             callbacks=[callback, StopAtDivergence()],
@@ -103,11 +106,26 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         steps = trainer.state.global_step
         resumed_at = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         if state.is_main_process:
-            save_adapter(trainer.accelerator.unwrap_model(trainer.model), run.adapter)
+            save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job, run.weights.folder)
         state.wait_for_everyone()
         history = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         trainer.accelerator.free_memory()
     return Outcome(steps, history, seconds, resumed_at)
+
+
+def tuned(model: Any, job: CellJob) -> AbstractContextManager[Any]:
+    """What learns: a new adapter on the model while the block lasts, or the model."""
+    if job.training.method == "full":
+        return nullcontext(let_learn(model, job.training.freeze))
+    return adapted(model, job.adapter, job.training.seed)
+
+
+def save(model: Any, tokenizer: Any, job: CellJob, folder: Path) -> None:
+    """Writes what has learned."""
+    if job.training.method == "full":
+        save_model(model, tokenizer, getattr(torch, job.dtype), folder)
+    else:
+        save_adapter(model, folder)
 
 
 def rows_of(job: CellJob, study: Path) -> Dataset:
@@ -116,8 +134,13 @@ def rows_of(job: CellJob, study: Path) -> Dataset:
     return Dataset.from_file(str(files.rows / job.rows)).select(np.load(files.cell(job.name).order))
 
 
-def trainer_settings(checkpoints: Path, training: Training, processes: int) -> SFTConfig:
-    """TRL's settings: rows in the given order, nothing shuffled, dropped or packed."""
+def trainer_settings(checkpoints: Path, job: CellJob, processes: int) -> SFTConfig:
+    """TRL's settings: rows in the given order, nothing shuffled, dropped or packed.
+
+    The products of full tuning are in the study's number format, and its weights in float32: an update of 1e-5 of a
+    weight would be rounded away in bfloat16.
+    """
+    training = job.training
     micro_batch = micro_batch_of(training, processes)
     return SFTConfig(
         output_dir=str(checkpoints),
@@ -135,7 +158,7 @@ def trainer_settings(checkpoints: Path, training: Training, processes: int) -> S
         packing=False,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
-        bf16=False,
+        bf16=training.method == "full" and job.dtype == "bfloat16",
         gradient_checkpointing=False,
         use_cpu=on_cpu(),
         logging_steps=1,

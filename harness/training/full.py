@@ -1,0 +1,37 @@
+"""Tuning all weights of a model, or all but some: which of them learn, and what is written to disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from data_mixes.storage import seal, sha256_of, whole_folder
+from harness.errors import Problem, UserError
+
+
+def let_learn(model: Any, freeze: Sequence[str]) -> Any:
+    """The model with every weight learning but those whose names match a pattern. Raises UserError."""
+    names = [name for name, _ in model.named_parameters()]
+    problems = [
+        Problem("training.freeze", f"{pattern!r} is the name of no weight of this model; one is {names[-1]!r}")
+        for pattern in freeze
+        if not any(fnmatchcase(name, pattern) for name in names)
+    ]
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(not any(fnmatchcase(name, pattern) for pattern in freeze))
+    if not problems and not any(weight.requires_grad for weight in model.parameters()):
+        problems = [Problem("training.freeze", "leaves no weight to learn")]
+    if problems:
+        raise UserError(problems)
+    return model
+
+
+def save_model(model: Any, tokenizer: Any, dtype: Any, folder: Path) -> None:
+    """Writes the model in a number format, with its tokenizer, whole or not at all, a checksum beside each file."""
+    with whole_folder(folder) as unfinished:
+        model.to(dtype).save_pretrained(str(unfinished))
+        tokenizer.save_pretrained(str(unfinished))
+        for file in sorted(unfinished.iterdir()):
+            seal(file, sha256_of(file))

@@ -1,0 +1,156 @@
+"""Tuning all weights of a model with the real TRL, evaluating what comes of it, and keeping it or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.support import harness, small_recipe, train_here
+from tests.test_training import distance, record, train
+
+Write = Callable[[dict[str, Any]], Path]
+
+
+def full_recipe(tiny_model: Path, **training: Any) -> dict[str, Any]:
+    data = small_recipe(tiny_model)
+    data["training"] |= {"method": "full", "learning_rate": 1e-3, **training}
+    return data
+
+
+def weights(runs: Path, cell: str) -> dict[str, torch.Tensor]:
+    return load_file(runs / "small" / cell / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[Path, Path]:
+    """A recipe and the runs folder in which it was run: two cells, one of them with LoRA."""
+    folder = tmp_path_factory.mktemp("tuned")
+    data = full_recipe(tiny_model)
+    data["grid"] = {"method": {"path": "training.method", "values": ["full", "lora"]}}
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(json.dumps(data))
+    done = harness("run", recipe, "--runs", folder / "runs")
+    assert done.returncode == 0, done.stderr
+    return recipe, folder / "runs"
+
+
+def test_every_weight_learns_and_the_folder_is_a_model(tuned: tuple[Path, Path], tiny_model: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    _, runs = tuned
+    before, after = load_file(tiny_model / "model.safetensors"), weights(runs, "method-full")
+    assert before.keys() == after.keys()
+    assert all((before[name] - after[name]).abs().max() > 0 for name in before)
+    folder = runs / "small" / "method-full" / "model"
+    assert AutoModelForCausalLM.from_pretrained(folder) and AutoTokenizer.from_pretrained(folder)
+    done = record(runs, "method-full")
+    assert done["loss"][-1] < done["loss"][0] and "adapter" not in done["identity"]
+    assert done["identity"]["training"]["method"] == "full"
+    assert "method" not in record(runs, "method-lora")["identity"]["training"]
+
+
+def test_a_whole_model_passes_the_gate_in_an_engine_of_its_own(tuned: tuple[Path, Path]) -> None:
+    _, runs = tuned
+    verdicts = json.loads((runs / "small" / "evaluation" / "canary.json").read_text())
+    assert verdicts.keys() == {"base", "method-full", "method-lora"}
+    assert all(verdict["passed"] and verdict["gap"] < 1e-4 for verdict in verdicts.values())
+    assert verdicts["method-full"]["effect"] is None and verdicts["method-lora"]["effect"] > 0
+    scores = pl.read_parquet(runs / "small" / "scores.parquet")
+    hashes = dict(scores.select("cell", "weights").unique().iter_rows())
+    assert hashes == {"base": None} | {cell: record(runs, cell)["weights"] for cell in ("method-full", "method-lora")}
+
+
+def test_nothing_is_done_twice(tuned: tuple[Path, Path]) -> None:
+    recipe, runs = tuned
+    again = harness("run", recipe, "--runs", runs)
+    assert again.returncode == 0 and "every cell is already trained" in again.stderr
+    assert "all there already" in again.stderr and "starting the engine" not in again.stderr
+
+
+def test_a_damaged_model_is_found_and_trained_again(tuned: tuple[Path, Path]) -> None:
+    recipe, runs = tuned
+    with (runs / "small" / "method-full" / "model" / "tokenizer.json").open("a") as file:
+        file.write(" ")
+    assert "method-full/model/tokenizer.json is damaged" in harness("status", recipe, "--runs", runs).stderr
+    before = record(runs, "method-full")["weights"]
+    mended = harness("run", recipe, "--runs", runs)
+    assert mended.returncode == 0, mended.stderr
+    assert record(runs, "method-full")["weights"] == before, "the same training gives the same weights"
+
+
+def test_two_processes_tune_as_one(tuned: tuple[Path, Path], tmp_path: Path) -> None:
+    recipe, runs = tuned
+    train(recipe, tmp_path, "--cells", "method-full", processes=2)
+    alone, together = record(runs, "method-full"), record(tmp_path, "method-full")
+    assert together["processes"] == 2 and together["loss"] == pytest.approx(alone["loss"], abs=1e-4)
+    assert distance(weights(runs, "method-full"), weights(tmp_path, "method-full")) < 1e-4
+
+
+def test_frozen_weights_stay_and_a_pattern_that_fits_nothing_is_refused(
+    tiny_model: Path, write_recipe: Write, tmp_path: Path
+) -> None:
+    recipe = write_recipe(full_recipe(tiny_model, freeze=["*embed_tokens*", "model.layers.0.*"]))
+    assert train_here(recipe, tmp_path, "--cells", "amount-3").returncode == 0
+    before, after = load_file(tiny_model / "model.safetensors"), weights(tmp_path, "amount-3")
+    still = {name for name in before if torch.equal(before[name], after[name])}
+    assert still == {name for name in before if "embed_tokens" in name or "layers.0." in name}
+    refused = train_here(write_recipe(full_recipe(tiny_model, freeze=["*embedings*"])), tmp_path / "other")
+    assert refused.returncode == 2 and "training.freeze: '*embedings*' is the name of no weight" in refused.stderr
+    lora = full_recipe(tiny_model, freeze=["*norm*"], method="lora")
+    assert "training.freeze: LoRA leaves every weight" in harness("plan", write_recipe(lora)).stderr
+
+
+def test_updates_too_small_for_bfloat16_are_kept_in_float32(
+    tiny_model: Path, write_recipe: Write, tmp_path: Path
+) -> None:
+    """64 steps of 1e-4 move a weight that bfloat16 would round back at every step."""
+    data = full_recipe(tiny_model, learning_rate=1e-4, steps=64)
+    del data["training"]["epochs"]
+    data["model"]["dtype"] = "bfloat16"
+    data["mixture"]["english"]["amount"] = 1
+    assert train_here(write_recipe(data), tmp_path, "--cells", "amount-0").returncode == 0
+    before, after = load_file(tiny_model / "model.safetensors"), weights(tmp_path, "amount-0")
+    assert after["model.norm.weight"].dtype == torch.bfloat16
+    moved = (after["model.norm.weight"].float() - before["model.norm.weight"]).abs()
+    assert moved.max() >= 2**-8, "at 1 the numbers of bfloat16 are 2^-7 or 2^-8 apart"
+    losses = record(tmp_path, "amount-0")["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_weights_go_when_they_are_evaluated_and_scores_stay(
+    tiny_model: Path, write_recipe: Write, tmp_path: Path
+) -> None:
+    data = full_recipe(tiny_model, keep="nothing-after-evaluation")
+    recipe = write_recipe(data)
+    assert train_here(recipe, tmp_path).returncode == 0
+    assert harness("eval", recipe, "--runs", tmp_path).returncode == 0
+    assert not list((tmp_path / "small").glob("*/model"))
+    scores = pl.read_parquet(tmp_path / "small" / "scores.parquet")
+    assert set(scores["cell"]) == {"base", "amount-0", "amount-3"} and not scores["value"].is_null().all()
+    again = harness("run", recipe, "--runs", tmp_path)
+    assert again.returncode == 0 and "damaged" not in again.stderr and "already trained" in again.stderr
+    data["evaluation"]["items"] = 3
+    refused = harness("eval", write_recipe(data), "--runs", tmp_path)
+    assert refused.returncode == 2
+    assert "amount-0: its weights were removed after evaluation, as training.keep says" in refused.stderr
+
+
+def test_a_disk_that_is_too_small_is_refused_before_training(
+    tiny_model: Path, write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    monkeypatch.setattr("harness.training.forecast.disk_usage", lambda path: SimpleNamespace(free=10_000))
+    recipe = write_recipe(full_recipe(tiny_model))
+    for command in ("plan", "run"):
+        refused = harness(command, recipe, "--runs", tmp_path)
+        assert refused.returncode == 2, refused.stderr
+        assert "has room for 10.0 kB, and what is to be trained takes" in refused.stderr
+    assert not (tmp_path / "small" / "amount-0" / "model").exists()
