@@ -26,7 +26,7 @@ LENS = {
 
 def lens_rows(model: str, source: str, target: str, shares: NDArray[np.float64]) -> pl.DataFrame:
     """The means over words of `language_shares`, by layer."""
-    rows = [
+    rows: list[dict[str, object]] = [
         {"model": model, "source": source, "target": target, "layer": layer, "target_share": of_target,
          "pivot_share": of_pivot, "words": shares.shape[1]}
         for layer, (of_target, of_pivot) in enumerate(shares.mean(axis=1).tolist())
@@ -36,16 +36,17 @@ def lens_rows(model: str, source: str, target: str, shares: NDArray[np.float64])
 
 def similarity_rows(model: str, states: Mapping[str, States], pivot: str, measures: Sequence[str]) -> pl.DataFrame:
     """Every measure of the pivot with every other language, by layer. Figures that are not finite are blank."""
-    rows: list[dict[str, object]] = []
+    tables: list[pl.DataFrame] = []
     for measure in measures:
         for language, of_language in states.items():
             if language == pivot:
                 continue
             pair = (np.asarray(states[pivot]), np.asarray(of_language))
-            by_chance = highest_by_chance(measure, *pair)
-            rows += [
-                {"model": model, "measure": measure, "language": language, "pivot": pivot, "layer": layer,
-                 "value": value if np.isfinite(value) else None, "by_chance": by_chance, "sentences": pair[0].shape[1]}
-                for layer, value in enumerate(similarity(measure, *pair))
-            ]  # fmt: skip
-    return pl.DataFrame(rows, schema=SIMILARITY)
+            values = similarity(measure, *pair)
+            rows = {
+                "model": model, "measure": measure, "language": language, "pivot": pivot, "layer": range(len(values)),
+                "value": [value if np.isfinite(value) else None for value in values],
+                "by_chance": highest_by_chance(measure, *pair), "sentences": pair[0].shape[1],
+            }  # fmt: skip
+            tables.append(pl.DataFrame(rows, schema=SIMILARITY))
+    return pl.concat(tables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -62,7 +63,7 @@ def show_probes(answer: StudyProbes, runs: Path) -> None:
     for (model, task, layer), probes in groups.items():
         within = [probe for probe in probes if probe.trained_on == probe.tested_on]
         across = [probe for probe in probes if probe.trained_on != probe.tested_on]
-        figures = [
+        figures: list[Sequence[float | None]] = [
             [probe.accuracy for probe in within],
             [probe.accuracy for probe in across],
             [probe.majority for probe in within],
@@ -76,7 +77,7 @@ def show_probes(answer: StudyProbes, runs: Path) -> None:
     line(f"every pair, with intervals: {StudyFolder(runs / answer.study).table('probe')}")
 
 
-def percent(shares: list[float | None]) -> str:
+def percent(shares: Sequence[float | None]) -> str:
     """The mean of what is known, in percent."""
     known = [share for share in shares if share is not None]
     return f"{100 * fmean(known):.1f}" if known else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class OpenedModels:
 
 
 @contextmanager
-def opened(study: Study) -> Iterator[OpenedModels]:
+def opened(study: Study) -> Generator[OpenedModels]:
     """Models that are freed at the end."""
     models = OpenedModels(study)
     try:
