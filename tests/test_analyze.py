@@ -190,7 +190,8 @@ def test_checkpoints_give_learning_and_forgetting(tmp_path: Path) -> None:
     found = {each["group"]: each for each in json.loads(done.stdout)["analyses"][0]["dynamics"]}
     assert found["ja"]["learn_step"] == 20 and found["ja"]["forgetting"] == pytest.approx(0.2)
     shown = harness("analyze", path, "--x", "step", "--seen", "fr", "--unseen", "ja").stdout
-    assert "ja: learned at step 20, 0.200 forgotten since the best" in shown
+    assert found["ja"]["low"] is None, "means have no interval"
+    assert "ja: learned at step 20, not yet at 10; 0.200 forgotten since the best, 25% of it" in shown
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import pytest
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import curve_findings
 from eval.analysis.design import Curve, Design
-from eval.analysis.dynamics import continual, continual_estimates, forgetting, learn_step
+from eval.analysis.dynamics import continual, continual_estimates, forgetting, learn_step, learning
 from eval.analysis.groups import GAP, OTHERS, PERFORMANCE, LanguageGroups
 from eval.analysis.panel import Panel
+from eval.analysis.stats import bootstrap_means
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Source, Transfer
 from eval.report.findings import sentences
@@ -218,6 +219,28 @@ def test_learning_and_forgetting_over_checkpoints() -> None:
     assert learn_step([1], [None]) is None and forgetting([1, 2], [0.5, None]) is None
     assert learn_step([1, 2, 3], [None, 0.5, 0.5]) == 2
     assert learn_step([1, 2], [0.0, 0.0]) is None and learn_step([1, 2], [-0.2, -0.1]) is None, "nothing is learned"
+
+
+def test_the_interval_of_a_learn_step_holds_the_truth() -> None:
+    """Items are learned one after another, all before checkpoint 500, and luck decides which are answered."""
+    rng = np.random.default_rng(0)
+    steps, chances = [100.0, 200, 300, 400, 500, 600], np.array([0.2, 0.4, 0.6, 0.75, 0.9, 0.9])
+    held, widths = 0, []
+    for _ in range(60):
+        scores = (rng.random((6, 250)) < chances[:, None]).astype(np.float64)
+        replicates = bootstrap_means(scores[:, :, None], 400)[:, :, 0]
+        figures = learning(steps, scores.mean(axis=1).tolist(), replicates)
+        assert figures.low is not None and figures.high is not None and figures.learn_step is not None
+        held += figures.low <= 500 <= figures.high
+        widths.append(figures.high - figures.low)
+    assert held >= 54  # 95 % of 60 are 57
+    assert np.mean(widths) < 200
+
+
+def test_learning_states_what_the_checkpoints_leave_open() -> None:
+    figures = learning([300, 100, 200], [0.8, 0.2, 1.0])
+    assert (figures.learn_step, figures.before, figures.low) == (200, 100, None)
+    assert figures.forgetting == pytest.approx(0.2) and figures.forgetting_share == pytest.approx(0.2)
 
 
 def test_forgetting_has_an_interval_only_where_it_is_no_maximum() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,6 +35,42 @@ def forgetting(steps: Sequence[float], scores: Sequence[float | None]) -> float 
     if not known or known[-1][1] is None:
         return None
     return max(score for _, score in known if score is not None) - known[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """When scores along checkpoints are learned, and what is lost again."""
+
+    learn_step: float | None
+    before: float | None
+    """The checkpoint before that one: it was learned somewhere between the two."""
+    low: float | None
+    """The 95 % interval of the learn step over resampled items, in checkpoints that there are."""
+    high: float | None
+    forgetting: float | None
+    forgetting_share: float | None
+    """Of the best score."""
+
+
+def learning(steps: Sequence[float], scores: Sequence[float | None], replicates: Floats | None = None) -> Learning:
+    """When a curve over checkpoints is learned; `replicates` are its bootstrap means, replicates × checkpoints.
+
+    The interval goes from the earliest to the latest checkpoint that 2.5 % of the replicates do not lie beyond. It is
+    blank where a replicate has nothing to learn, and without items.
+    """
+    step, lost = learn_step(steps, scores), forgetting(steps, scores)
+    best = max((score for score in scores if score is not None), default=0.0)
+    earlier = [other for other in steps if step is not None and other < step]
+    low = high = None
+    if step is not None and replicates is not None:
+        in_order = np.argsort(steps)
+        curves, ordered = replicates[:, in_order], np.array(steps, dtype=np.float64)[in_order]
+        highest = np.nanmax(curves, axis=1, keepdims=True)
+        if (highest > 0).all():
+            learned = ordered[(np.nan_to_num(curves, nan=-1.0) >= LEARNED * highest).argmax(axis=1)]
+            low, high = (float(end) for end in np.quantile(learned, [0.025, 0.975], method="inverted_cdf"))
+    share = lost / best if lost is not None and best > 0 else None
+    return Learning(step, max(earlier, default=None), low, high, lost, share)
 
 
 FINAL, FORGETTING, BACKWARD, FORWARD, TRANSFER = "final", "forgetting", "backward", "forward", "transfer"

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from eval.analysis.curves import curve_findings
 from eval.analysis.design import Curve, Design
-from eval.analysis.dynamics import continual_estimates, forgetting, learn_step
+from eval.analysis.dynamics import continual_estimates, learning
 from eval.analysis.groups import Kind, LanguageGroups
+from eval.analysis.panel import Panel
 from eval.analysis.summary import main_panels, summarize
 
 CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
@@ -164,7 +166,8 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
         ],
     }
     if columns.x in CHECKPOINTS:
-        analysis["dynamics"] = list(_dynamics(summary, columns.x))
+        (panel,) = main_panels(scores)
+        analysis["dynamics"] = list(_dynamics(panel, design, summary, columns.x))
     if columns.stages:
         (panel,) = main_panels(scores)
         baselines = {name: _baseline(part, name, columns) for name in BASELINES}
@@ -234,8 +237,13 @@ def as_scores(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     )
 
 
-def _dynamics(summary: pl.DataFrame, x: str) -> Iterator[dict[str, Any]]:
+def _dynamics(panel: Panel, design: Design, summary: pl.DataFrame, x: str) -> Iterator[dict[str, Any]]:
     """When each language and group was learned, and how much of it was forgotten."""
-    for (group,), part in summary.filter(pl.col("kind") != Kind.DIFFERENCE).group_by(["group"], maintain_order=True):
-        steps, means = part[x].to_list(), part["mean"].to_list()
-        yield {"group": group, "learn_step": learn_step(steps, means), "forgetting": forgetting(steps, means)}
+    means_alone = summary.filter(pl.col("kind").is_in([Kind.LANGUAGE, Kind.MEAN]))
+    for (group,), part in means_alone.group_by(["group"], maintain_order=True):
+        steps, means, languages = part[x].to_list(), part["mean"].to_list(), part["languages"][0].split()
+        replicates = None
+        if panel.values.shape[1] > 1:
+            of_steps = [panel.replicates_of(design.settings[repr(step)], languages) for step in steps]
+            replicates = np.stack([sampled.mean(axis=(1, 2)) for sampled in of_steps], axis=1)
+        yield {"group": group} | asdict(learning(steps, means, replicates))

@@ -63,7 +63,15 @@ class LearningFigures(Result):
 
     group: str
     learn_step: float | None
+    """The first checkpoint with at least 98 % of the best score."""
+    before: float | None
+    """The checkpoint before: it was learned between the two."""
+    low: float | None
+    """The learn step's 95 % interval over items, of scores per item."""
+    high: float | None
     forgetting: float | None
+    forgetting_share: float | None
+    """Of the best score."""
 
 
 class TableAnalysis(Result):
@@ -170,8 +178,19 @@ def show_analysis(analyses: TableAnalyses, groups: LanguageGroups) -> None:
             line(f"  {CONTINUAL[name]}: {interval_text(figure) or 'undefined, as scores are missing'}")
         for learned in part.dynamics or ():
             if learned.learn_step is not None:
-                lost = "" if learned.forgetting is None else f", {learned.forgetting:.3f} forgotten since the best"
-                line(f"  {groups.label(learned.group)}: learned at {x} {learned.learn_step:g}{lost}")
+                line(f"  {groups.label(learned.group)}: {learning_in_words(learned, x)}")
+
+
+def learning_in_words(learned: LearningFigures, x: str) -> str:
+    """When a group was learned, with its interval and what the checkpoints leave open, and what was forgotten."""
+    told = f"learned at {x} {learned.learn_step:g}"
+    if learned.low is not None and learned.high is not None:
+        told += f" (95 % CI {learned.low:g}–{learned.high:g})"
+    if learned.before is not None:
+        told += f", not yet at {learned.before:g}"
+    if learned.forgetting is not None and learned.forgetting_share is not None:
+        told += f"; {learned.forgetting:.3f} forgotten since the best, {learned.forgetting_share:.0%} of it"
+    return told
 
 
 def curve_in_words(curve: CurveFigures, x: str, groups: LanguageGroups) -> str:
