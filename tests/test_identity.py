@@ -51,6 +51,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "training.long_rows": ("drop", RESUMED),
     "training.seed": (1, "training.seed"),
     "training.checkpoint_every": (7, RESUMED),
+    "selection": ({"languages": ["en"], "every": 2}, "selection was None"),
     "languages.seen": (["en", "fr", "es"], RESUMED),
     "languages.unseen": (["ja", "ko"], RESUMED),
     "languages.groups": ({"mine": ["fr", "ja"]}, RESUMED),
@@ -107,6 +108,10 @@ CHANGED_ELSEWHERE = {
         for key in ("max_tokens", "stop", "temperature", "samples", "system")
     },
     "evaluation.metrics.*.code": "as above",
+    **{
+        f"selection.{key}": "tests/test_selection.py; of no selection no key can be changed"
+        for key in ("by", "languages", "allow_unseen", "every", "patience", "items")
+    },
     "evaluation.metrics.*.tasks": "as above",
 }
 WHOLE = {"model", "adapter", "training", "languages", "mixture", "prompts", "leakage", "evaluation"}

@@ -121,9 +121,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     done = record(runs, "amount-3")
     assert 20 <= done["resumed_at"] < done["steps"] == 240
     assert done["loss"] == pytest.approx(record(undisturbed, "amount-3")["loss"], abs=1e-6)
-    ends = [
-        load_file(next((folder / "small" / "amount-3").glob("*/*.safetensors"))) for folder in (undisturbed, runs)
-    ]
+    ends = [load_file(next((folder / "small" / "amount-3").glob("*/*.safetensors"))) for folder in (undisturbed, runs)]
     assert distance(*ends) <= 1e-6
 
 

@@ -18,6 +18,7 @@ from eval.tasks.task import Task
 from harness.recipe.evaluation_section import Evaluation
 from harness.recipe.own_code import own_metric, own_task, with_metrics
 from harness.recipe.section import Amount, Batch, PositiveInt, Section, Seed
+from harness.recipe.selection_section import Selection
 from harness.recipe.source_settings import SourceSettings
 
 LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
@@ -274,6 +275,8 @@ class Recipe(Section):
     """The LoRA adapter that each cell trains, unless it tunes the whole model."""
     training: Training
     """How each cell is trained."""
+    selection: Selection | None = None
+    """Which step's weights are a cell's; without it the last step's are."""
     languages: Languages
     """The languages of the study."""
     sources: dict[str, SourceSettings] = {}

@@ -18,6 +18,7 @@ from data_mixes.prompts import IGNORED as IGNORED
 from data_mixes.storage import DamagedError, read_sealed, sealed_file, write_sealed
 from harness.errors import Problem, UserError
 from harness.recipe.schema import Adapter, Training
+from harness.recipe.selection_section import Selection
 from harness.runs.folder import StudyFolder
 
 ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
@@ -40,6 +41,9 @@ class CellJob(BaseModel):
     training: Training
     rows: str
     """The file of rows in the study's `plan/`."""
+    selection: Selection | None = None
+    validation: dict[str, str] = {}
+    """Language → the file of its validation rows in the study's `plan/`."""
     steps: int
     tokens: int
     supervised_tokens: int

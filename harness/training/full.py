@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from data_mixes.storage import seal, sha256_of, whole_folder
 from harness.errors import Problem, UserError
@@ -28,10 +31,21 @@ def let_learn(model: Any, freeze: Sequence[str]) -> Any:
     return model
 
 
-def save_model(model: Any, tokenizer: Any, dtype: Any, folder: Path) -> None:
-    """Writes the model in a number format, with its tokenizer, whole or not at all, a checksum beside each file."""
+def save_model(model: Any, tokenizer: Any, dtype: torch.dtype, folder: Path) -> None:
+    """Writes the model in a number format, with its tokenizer, whole or not at all, a checksum beside each file.
+
+    The model stays as it is.
+    """
+    cast: dict[int, torch.Tensor] = {}  # by address: weights that are tied stay one
+    state = {
+        name: cast.setdefault(weight.data_ptr(), weight.detach().to(dtype))
+        for name, weight in model.state_dict().items()
+    }
+    config = copy.deepcopy(model.config)
+    config.dtype = dtype
     with whole_folder(folder) as unfinished:
-        model.to(dtype).save_pretrained(str(unfinished))
+        model.save_pretrained(str(unfinished), state_dict=state)
+        config.save_pretrained(str(unfinished))
         tokenizer.save_pretrained(str(unfinished))
         for file in sorted(unfinished.iterdir()):
             seal(file, sha256_of(file))

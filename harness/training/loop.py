@@ -26,6 +26,7 @@ from harness.runs.locks import locked
 from harness.runs.provenance import provenance
 from harness.runs.record import CellRun
 from harness.training.batches import divisors_of
+from harness.training.selection import best_step
 from harness.training.trainer import DivergedError, Outcome, train
 from harness.training.utilization import Weights, model_flops_utilization, weights_of
 
@@ -143,6 +144,7 @@ def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) 
         "loss": outcome.loss,
         "seconds": round(outcome.seconds, 1),
         "resumed_at": outcome.resumed_at,
+        **({"selection": chosen_step(outcome)} if job.selection else {}),
         "tokens_per_second": round(job.tokens / outcome.seconds, 1) if not outcome.resumed_at else None,
         "processes": processes,
         "device": device,
@@ -150,6 +152,12 @@ def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) 
         **job.recorded,
         "provenance": provenance(),
     }
+
+
+def chosen_step(outcome: Outcome) -> dict[str, Any]:
+    """The step whose weights the cell has, and the losses on validation rows that chose it."""
+    curve = [{"step": step, **losses} for step, losses in outcome.curve.items()]
+    return {"step": best_step(outcome.curve), "curve": curve}
 
 
 def clean_up(run: CellRun) -> None:
