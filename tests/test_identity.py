@@ -52,6 +52,9 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "training.seed": (1, "training.seed"),
     "training.checkpoint_every": (7, RESUMED),
     "selection": ({"languages": ["en"], "every": 2}, "selection was None"),
+    "execution.sharding": ("fsdp2", RESUMED),
+    "execution.activation_checkpointing": (True, RESUMED),
+    "execution.offload": (True, RESUMED),
     "languages.seen": (["en", "fr", "es"], RESUMED),
     "languages.unseen": (["ja", "ko"], RESUMED),
     "languages.groups": ({"mine": ["fr", "ja"]}, RESUMED),
@@ -114,7 +117,7 @@ CHANGED_ELSEWHERE = {
     },
     "evaluation.metrics.*.tasks": "as above",
 }
-WHOLE = {"model", "adapter", "training", "languages", "mixture", "prompts", "leakage", "evaluation"}
+WHOLE = {"model", "adapter", "training", "execution", "languages", "mixture", "prompts", "leakage", "evaluation"}
 
 
 def test_the_table_has_every_key() -> None:

@@ -12,7 +12,7 @@ from harness.planning.study import Study
 from harness.training.loop import ShowProgress
 from harness.training.selection import best_step, curve_of
 from tests.support import harness, train_here
-from tests.test_training import distance, record, train, weights
+from tests.test_training import distance, record, weights
 
 Write = Callable[[dict[str, Any]], Path]
 
@@ -79,17 +79,6 @@ def test_stopped_in_the_middle_it_chooses_the_same(
     for point, same in zip(one["selection"]["curve"], other["selection"]["curve"], strict=True):
         assert point == pytest.approx(same, abs=1e-6)
     assert distance(weights(tmp_path / "undisturbed", "small"), weights(tmp_path / "stopped", "small")) <= 1e-6
-
-
-def test_two_processes_see_the_losses_of_one(overfitting: dict[str, Any], write_recipe: Write, tmp_path: Path) -> None:
-    overfitting["training"]["epochs"] = 10
-    recipe = write_recipe(overfitting)
-    assert train_here(recipe, tmp_path / "alone").returncode == 0
-    train(recipe, tmp_path / "together", processes=2)
-    alone, together = (record(tmp_path / name, "small")["selection"] for name in ("alone", "together"))
-    assert alone["step"] == together["step"]
-    for point, same in zip(alone["curve"], together["curve"], strict=True):
-        assert point == pytest.approx(same, abs=1e-4)
 
 
 def test_what_chooses_is_part_of_what_a_cell_is(

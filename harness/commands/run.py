@@ -68,7 +68,7 @@ def rounds(pending: Sequence[CellPlan], cells: str | None) -> Iterator[tuple[lis
 def train_plans(study: Study, plans: Sequence[CellPlan], processes: int | None) -> None:
     """Trains cells in a process of its own. Raises typer.Exit with its status where it fails."""
     write_jobs(study, plans)
-    if status := launch_training(study.folder, [plan.name for plan in plans], processes):
+    if status := launch_training(study.folder, [plan.name for plan in plans], processes, study.recipe.execution):
         say(f"error: training ended with status {status}; the messages above say why")
         raise typer.Exit(status if status > 0 else 1)
 

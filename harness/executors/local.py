@@ -15,8 +15,10 @@ import psutil
 from harness.errors import INTERRUPTED, Problem, UserError
 from harness.interrupts import GRACE, QUIET
 from harness.models.devices import gpu_count, on_cpu
+from harness.recipe.schema import Execution
 from harness.runs.job import read_job
 from harness.training.batches import processes_that_share
+from harness.training.sharding import sharding_variables
 
 FORCE = "HARNESS_FORCE_PROCESSES"
 """The variable of the environment that lets more processes start than there are GPUs or cores."""
@@ -74,7 +76,7 @@ def processes_asked_for(command: list[str]) -> int:
     return 1
 
 
-def launch_training(study: Path, names: Sequence[str], processes: int | None) -> int:
+def launch_training(study: Path, names: Sequence[str], processes: int | None, execution: Execution) -> int:
     """Trains planned cells in a process of its own, so that its memory is free again for the engine.
 
     Returns its exit status.
@@ -87,7 +89,8 @@ def launch_training(study: Path, names: Sequence[str], processes: int | None) ->
         command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
         command += ["--multi_gpu"] if gpu_count() else ["--cpu"]
     command += [str(Path(__file__).parent.parent / "train.py"), str(study), "--cells", ",".join(names)]
-    child = subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | {QUIET: "1"})
+    variables = {QUIET: "1"} | (sharding_variables(execution) if count > 1 else {})
+    child = subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | variables)
     try:
         status = child.wait()
     except KeyboardInterrupt:

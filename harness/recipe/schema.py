@@ -100,6 +100,18 @@ class Training(Section):
     part of the fingerprint."""
 
 
+class Execution(Section):
+    """How training is spread over the processes of a machine. Nothing of it is part of the fingerprint."""
+
+    sharding: Literal["none", "fsdp2"] = "none"
+    """fsdp2: each process holds a part of weights, gradients and moments (PyTorch's FSDP2), for models too large for
+    one GPU. A configuration of accelerate's own with FSDP or DeepSpeed takes its place."""
+    activation_checkpointing: bool = False
+    """With fsdp2: whether activations are computed anew in the backward pass, which saves memory and takes time."""
+    offload: bool = False
+    """With fsdp2: whether weights and moments lie in the memory of the CPU."""
+
+
 class Languages(Section):
     """Which languages some cell trains on, and which none may; groups of them for the report."""
 
@@ -275,6 +287,8 @@ class Recipe(Section):
     """The LoRA adapter that each cell trains, unless it tunes the whole model."""
     training: Training
     """How each cell is trained."""
+    execution: Execution = Execution()
+    """How training is spread over processes."""
     selection: Selection | None = None
     """Which step's weights are a cell's; without it the last step's are."""
     languages: Languages

@@ -30,8 +30,9 @@ from harness.runs.job import IGNORED, CellJob
 from harness.runs.record import CellRun
 from harness.training.batches import micro_batch_of
 from harness.training.full import let_learn, save_model
-from harness.training.lora import adapted, save_adapter
+from harness.training.lora import adapted, save_adapter, with_adapter
 from harness.training.selection import KeepBest, Losses, curve_of
+from harness.training.sharding import is_sharded, shard_on_cpu_too
 from harness.training.supervised import with_supervised_forward
 
 
@@ -46,6 +47,11 @@ class SupervisedPositionsTrainer(SFTTrainer):
         super().__init__(*args, **kwargs)
         # the loss below is divided by the global batch's tokens, whatever the model's own forward can take
         self.model_accepts_loss_kwargs = True
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """As transformers does, on CPUs with FSDP too."""
+        shard_on_cpu_too()
+        super().create_accelerator_and_postprocess()
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -104,8 +110,9 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         trainer.remove_callback(PrinterCallback)
 
         def keep(step: int) -> None:
+            whole = trainer.accelerator.get_state_dict(trainer.model)  # every process gives its part
             if state.is_main_process:
-                save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job, run.weights.folder)
+                save(trainer.accelerator.unwrap_model(trainer.model), whole, tokenizer, job, run.weights.folder)
 
         if job.selection:
             trainer.add_callback(KeepBest(job.selection, partial(validation_losses, trainer, job, study), keep))
@@ -152,15 +159,17 @@ def tuned(model: Any, job: CellJob) -> AbstractContextManager[Any]:
     """What learns: a new adapter on the model while the block lasts, or the model."""
     if job.training.method == "full":
         return nullcontext(let_learn(model, job.training.freeze))
+    if is_sharded():
+        return nullcontext(with_adapter(model, job.adapter, job.training.seed))
     return adapted(model, job.adapter, job.training.seed)
 
 
-def save(model: Any, tokenizer: Any, job: CellJob, folder: Path) -> None:
-    """Writes what has learned."""
+def save(model: Any, state: dict[str, Any], tokenizer: Any, job: CellJob, folder: Path) -> None:
+    """Writes what has learned, of the model's whole state."""
     if job.training.method == "full":
-        save_model(model, tokenizer, getattr(torch, job.dtype), folder)
+        save_model(model, state, tokenizer, getattr(torch, job.dtype), folder)
     else:
-        save_adapter(model, folder)
+        save_adapter(model, state, folder)
 
 
 def rows_of(job: CellJob, study: Path) -> Dataset:
