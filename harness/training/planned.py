@@ -22,7 +22,8 @@ from harness.training.sharding import sharding_variables
 
 def train_recipe(recipe: Path, runs: Path, cells: str | None) -> None:
     """Trains the chosen cells that are not trained, and says which already are. Raises UserError in every process."""
-    os.environ.update(sharding_variables(load_recipe(recipe)[0].execution))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        os.environ.update(sharding_variables(load_recipe(recipe)[0].execution))
     state = start_process()
     planned: list[Any] = [None, [], "", []]
     if state.is_main_process:
