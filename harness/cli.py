@@ -17,6 +17,7 @@ from harness.commands.options import (
     Processes,
     RecipeFile,
     Runs,
+    Settings,
     ShowRows,
     Verbose,
     Version,
@@ -97,6 +98,7 @@ def plan(
     pilot: Pilot = None,
     verbose: Verbose = False,
     show_rows: ShowRows = None,
+    settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Show every cell: exact examples, tokens and steps, in what cells differ, and what differences will be detected.
@@ -110,15 +112,24 @@ def plan(
         harness plan recipes/quickstart.yaml --card --cells amount-40
 
         harness plan recipes/quickstart.yaml --show-rows 1
+
+        harness plan recipes/quickstart.yaml --set training.epochs=2 --set study=longer
     """
     with reporting_mistakes():
         from harness.commands.plan import plan_study
+        from harness.recipe.settings import with_settings
 
-        plan_study(recipe, runs, cells, card, as_json, pilot, verbose, show_rows)
+        plan_study(with_settings(recipe, settings), runs, cells, card, as_json, pilot, verbose, show_rows)
 
 
 @app.command()
-def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, processes: Processes = None) -> None:
+def run(
+    recipe: RecipeFile,
+    runs: Runs = Path("runs"),
+    cells: Cells = None,
+    processes: Processes = None,
+    settings: Settings = None,
+) -> None:
     """Plan, train, evaluate and report. Work that is already done is not repeated.
 
     Examples:
@@ -129,12 +140,19 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
     """
     with reporting_mistakes():
         from harness.commands.run import run_study
+        from harness.recipe.settings import with_settings
 
-        run_study(recipe, runs, cells, processes)
+        run_study(with_settings(recipe, settings), runs, cells, processes)
 
 
 @app.command()
-def train(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, processes: Processes = None) -> None:
+def train(
+    recipe: RecipeFile,
+    runs: Runs = Path("runs"),
+    cells: Cells = None,
+    processes: Processes = None,
+    settings: Settings = None,
+) -> None:
     """Train the cells that are not trained yet. Next: harness eval.
 
     The same as accelerate launch harness/train.py RECIPE, which also trains on several machines.
@@ -143,32 +161,35 @@ def train(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, pr
     """
     with reporting_mistakes():
         from harness.commands.train import train_study
+        from harness.recipe.settings import with_settings
 
-        train_study(recipe, runs, cells, processes)
+        train_study(with_settings(recipe, settings), runs, cells, processes)
 
 
 @app.command("eval")
-def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
+def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, settings: Settings = None) -> None:
     """Generate with every trained cell and the base model, and score the results. Next: harness report.
 
     Example: harness eval recipes/quickstart.yaml
     """
     with reporting_mistakes():
         from harness.commands.eval import eval_study
+        from harness.recipe.settings import with_settings
 
-        eval_study(recipe, runs, cells)
+        eval_study(with_settings(recipe, settings), runs, cells)
 
 
 @app.command()
-def report(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+def report(recipe: RecipeFile, runs: Runs = Path("runs"), settings: Settings = None, as_json: Json = False) -> None:
     """Print tables and write report.html, from the stored scores alone.
 
     Example: harness report recipes/quickstart.yaml --json > summary.json
     """
     with reporting_mistakes():
         from harness.commands.report import write_report
+        from harness.recipe.settings import with_settings
 
-        write_report(recipe, runs, as_json)
+        write_report(with_settings(recipe, settings), runs, as_json)
 
 
 @app.command()
@@ -234,15 +255,16 @@ def export(
 
 
 @app.command()
-def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+def status(recipe: RecipeFile, runs: Runs = Path("runs"), settings: Settings = None, as_json: Json = False) -> None:
     """Show how far along every cell is.
 
     Example: harness status recipes/quickstart.yaml
     """
     with reporting_mistakes():
         from harness.commands.status import show_status
+        from harness.recipe.settings import with_settings
 
-        show_status(recipe, runs, as_json)
+        show_status(with_settings(recipe, settings), runs, as_json)
 
 
 @app.command("list")
