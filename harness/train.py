@@ -10,13 +10,13 @@ from pathlib import Path
 
 import typer
 
-from harness.commands.options import Cells, RecipeFile, Runs, names_in
+from harness.commands.options import Cells, RecipeFile, Runs, Settings, names_in
 from harness.console import waiting
 from harness.executors.local import start_missing_processes
 from harness.exits import reporting_mistakes
 
 
-def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
+def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, settings: Settings = None) -> None:
     """Train every cell of RECIPE that is not trained yet, one after another on one base model.
 
     Killed or stopped, it goes on from the last checkpoint when started again. In place of a recipe it takes the folder
@@ -33,10 +33,12 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> 
         with waiting("loading PyTorch and TRL"):
             from harness.training.loop import start_process, train_jobs
             from harness.training.planned import train_recipe
+        from harness.recipe.settings import with_settings
+
         if recipe.is_dir():
             train_jobs(recipe, names_in(cells or ""), start_process())
         else:
-            train_recipe(recipe, runs, cells)
+            train_recipe(with_settings(recipe, settings), runs, cells)
 
 
 if __name__ == "__main__":

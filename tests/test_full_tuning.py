@@ -30,14 +30,14 @@ def weights(runs: Path, cell: str) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[Path, Path]:
-    """A recipe and the runs folder in which it was run: two cells, one of them with LoRA."""
+    """A recipe and the runs folder in which it was trained and evaluated: two cells, one of them with LoRA."""
     folder = tmp_path_factory.mktemp("tuned")
     data = full_recipe(tiny_model)
     data["grid"] = {"method": {"path": "training.method", "values": ["full", "lora"]}}
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(data))
-    done = harness("run", recipe, "--runs", folder / "runs")
-    assert done.returncode == 0, done.stderr
+    assert train_here(recipe, folder / "runs").returncode == 0
+    assert harness("eval", recipe, "--runs", folder / "runs").returncode == 0
     return recipe, folder / "runs"
 
 
@@ -80,8 +80,7 @@ def test_a_damaged_model_is_found_and_trained_again(tuned: tuple[Path, Path]) ->
         file.write(" ")
     assert "method-full/model/tokenizer.json is damaged" in harness("status", recipe, "--runs", runs).stderr
     before = record(runs, "method-full")["weights"]
-    mended = harness("run", recipe, "--runs", runs)
-    assert mended.returncode == 0, mended.stderr
+    assert train_here(recipe, runs).returncode == 0
     assert record(runs, "method-full")["weights"] == before, "the same training gives the same weights"
 
 

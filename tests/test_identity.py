@@ -51,6 +51,10 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "training.long_rows": ("drop", RESUMED),
     "training.seed": (1, "training.seed"),
     "training.checkpoint_every": (7, RESUMED),
+    "selection": ({"languages": ["en"], "every": 2}, "selection was None"),
+    "execution.sharding": ("fsdp2", RESUMED),
+    "execution.activation_checkpointing": (True, RESUMED),
+    "execution.offload": (True, RESUMED),
     "languages.seen": (["en", "fr", "es"], RESUMED),
     "languages.unseen": (["ja", "ko"], RESUMED),
     "languages.groups": ({"mine": ["fr", "ja"]}, RESUMED),
@@ -109,9 +113,13 @@ CHANGED_ELSEWHERE = {
         for key in ("max_tokens", "stop", "temperature", "samples", "system")
     },
     "evaluation.metrics.*.code": "as above",
+    **{
+        f"selection.{key}": "tests/test_selection.py; of no selection no key can be changed"
+        for key in ("by", "languages", "allow_unseen", "every", "patience", "items")
+    },
     "evaluation.metrics.*.tasks": "as above",
 }
-WHOLE = {"model", "adapter", "training", "languages", "mixture", "prompts", "leakage", "evaluation"}
+WHOLE = {"model", "adapter", "training", "execution", "languages", "mixture", "prompts", "leakage", "evaluation"}
 
 
 def test_the_table_has_every_key() -> None:

@@ -18,6 +18,14 @@ Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder of
 Cells = Annotated[str | None, typer.Option("--cells", metavar="NAME,…", help="Only these cells.", show_default="all")]
 
 
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key, as if the recipe had it so. Repeatable.", show_default=False
+    ),
+]
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
-from harness.console import counted, duration, output, say, waiting
-from harness.executors.local import check_processes, launch_training
-from harness.planning.cells import CellPlan
-from harness.planning.jobs import write_jobs
+from harness.console import duration, output, say, waiting
+from harness.executors.local import check_processes, train_pending
 from harness.planning.kept_plan import just_planned, planned_study
 from harness.planning.overview import show_plan
 from harness.planning.study import Study
@@ -34,15 +32,12 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         left = time_left(planned, cells, measure_again=True)
         show_plan(planned.overview(chosen, left))
         refuse_full_disk(study.folder, left)
-    pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
-    if pending:
-        say(f"train: {counted(len(pending), 'cell')}{training_in_words(left)}")
-    else:
-        say("train: every cell is already trained")
-    for plans, evaluated in rounds(pending, cells):
-        if plans:
-            with timed("train", times):
-                train_plans(study, plans, processes)
+    alone = kept_by_none(study, chosen)
+    for names, evaluated in [*(({name}, name) for name in alone), (chosen, cells)]:
+        with timed("train", times):
+            expected = "" if alone else training_in_words(left)
+            if status := train_pending(study, names, expected, processes):
+                raise typer.Exit(status)
         with timed("evaluate", times):
             from harness.evaluation.cells import evaluate_cells
 
@@ -55,22 +50,15 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
     say(f"time: {spent}, in all {duration(sum(times.values()))}")
 
 
-def rounds(pending: Sequence[CellPlan], cells: str | None) -> Iterator[tuple[list[CellPlan], str | None]]:
-    """What is trained before what is evaluated: each cell that keeps nothing alone, as two might not fit on the disk.
-
-    In the last round come all other cells, and the evaluation of all that are chosen.
-    """
-    removed = [plan for plan in pending if plan.cell.recipe.training.keep == "nothing-after-evaluation"]
-    yield from (([plan], plan.name) for plan in removed)
-    yield [plan for plan in pending if plan not in removed], cells
-
-
-def train_plans(study: Study, plans: Sequence[CellPlan], processes: int | None) -> None:
-    """Trains cells in a process of its own. Raises typer.Exit with its status where it fails."""
-    write_jobs(study, plans)
-    if status := launch_training(study.folder, [plan.name for plan in plans], processes):
-        say(f"error: training ended with status {status}; the messages above say why")
-        raise typer.Exit(status if status > 0 else 1)
+def kept_by_none(study: Study, chosen: Collection[str]) -> list[str]:
+    """Cells to train whose weights go after evaluation: each is evaluated before the next, as two might not fit."""
+    return [
+        plan.name
+        for plan in study.plans
+        if plan.name in chosen
+        and not plan.run.finished
+        and plan.cell.recipe.training.keep == "nothing-after-evaluation"
+    ]
 
 
 @contextmanager

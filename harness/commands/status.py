@@ -76,8 +76,8 @@ def status_of(study: PlannedStudy) -> StudyStatus:
 
 
 def steps_done(run: CellRun, steps: int) -> int:
-    """Steps of a trained cell, or those of its last whole checkpoint."""
+    """The steps that a trained cell took, or those of its last whole checkpoint."""
     if run.trained:
-        return steps
+        return run.record.get("steps", steps)
     checkpoints = [folder.name.rpartition("-")[2] for folder in run.checkpoints.glob("checkpoint-*")]
     return max((int(step) for step in checkpoints if step.isdecimal()), default=0)

@@ -7,16 +7,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
+from harness.console import counted, say
 from harness.errors import INTERRUPTED, Problem, UserError
 from harness.interrupts import GRACE, QUIET
 from harness.models.devices import gpu_count, on_cpu
+from harness.planning.jobs import write_jobs
+from harness.recipe.schema import Execution
 from harness.runs.job import read_job
 from harness.training.batches import processes_that_share
+from harness.training.sharding import sharding_variables
+
+if TYPE_CHECKING:
+    from harness.planning.study import Study
 
 FORCE = "HARNESS_FORCE_PROCESSES"
 """The variable of the environment that lets more processes start than there are GPUs or cores."""
@@ -74,7 +82,24 @@ def processes_asked_for(command: list[str]) -> int:
     return 1
 
 
-def launch_training(study: Path, names: Sequence[str], processes: int | None) -> int:
+def train_pending(study: Study, chosen: Collection[str], expected: str, processes: int | None) -> int:
+    """Trains those of the chosen cells that are not trained; `expected` is what is known of the time.
+
+    Returns the exit status of the training.
+    """
+    pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
+    if not pending:
+        say("train: every cell is already trained")
+        return 0
+    say(f"train: {counted(len(pending), 'cell')}{expected}")
+    write_jobs(study, pending)
+    status = launch_training(study.folder, [plan.name for plan in pending], processes, study.recipe.execution)
+    if status:
+        say(f"error: training ended with status {status}; the messages above say why")
+    return status if status >= 0 else 1
+
+
+def launch_training(study: Path, names: Sequence[str], processes: int | None, execution: Execution) -> int:
     """Trains planned cells in a process of its own, so that its memory is free again for the engine.
 
     Returns its exit status.
@@ -87,7 +112,8 @@ def launch_training(study: Path, names: Sequence[str], processes: int | None) ->
         command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
         command += ["--multi_gpu"] if gpu_count() else ["--cpu"]
     command += [str(Path(__file__).parent.parent / "train.py"), str(study), "--cells", ",".join(names)]
-    child = subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | {QUIET: "1"})
+    variables = {QUIET: "1"} | (sharding_variables(execution) if count > 1 else {})
+    child = subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | variables)
     try:
         status = child.wait()
     except KeyboardInterrupt:

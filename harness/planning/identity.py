@@ -22,6 +22,7 @@ FIRST_KEYS = {
         "epochs", "steps", "supervised_tokens", "global_batch", "learning_rate", "schedule", "warmup_steps",
         "weight_decay", "max_grad_norm", "seed",
     },
+    "selection": {"by", "languages", "every", "patience", "items"},
 }  # fmt: skip
 """The keys of the first version are always part of the identity. One added since is part of it where it is not at its
 default, so that it refuses no run that was made before it."""
@@ -36,10 +37,12 @@ def cell_identity(
     drawn_under: int | None,
     allotments: Sequence[Allotment],
     lengths: Lengths,
+    selection: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The identity of a cell: `model` identifies the base model, `lengths` are those of its rows in training order.
 
     `drawn_under` is the `mixture.seed`; None in a study begun before there was one, whose identities do not state it.
+    `selection` is what chooses the step, where it is not the last one.
     """
     drawn = {} if drawn_under is None else {"seed": drawn_under}
     adapter = {"adapter": deciding(recipe.adapter, FIRST_KEYS["adapter"])} if recipe.training.method == "lora" else {}
@@ -48,6 +51,7 @@ def cell_identity(
         "model": {"identity": model, "dtype": dtype},
         **adapter,
         "training": deciding(recipe.training, FIRST_KEYS["training"]),
+        **({"selection": selection} if selection else {}),
         "mixture": drawn | examples_by_source(allotments),
         "sources": {name: recipe.known_sources[name].version for name in sorted(sources_of(allotments))},
         "rows": hashlib.sha256(lengths.content.tobytes()).hexdigest()[:16],

@@ -48,8 +48,18 @@ def write_jobs(study: Study, plans: Sequence[CellPlan]) -> None:
     if not is_whole(path):
         rows = (row for plan, taken in zip(plans, placed, strict=True) for row in fresh_rows(study, plan, taken))
         write_rows(path, rows)
+    validation = write_validation(study)
     for plan, taken in zip(plans, placed, strict=True):
-        job_of(study, plan, name).write(study.folder, taken.order)
+        job_of(study, plan, name, validation).write(study.folder, taken.order)
+
+
+def write_validation(study: Study) -> dict[str, str]:
+    """Writes the validation rows, and returns the file of each language."""
+    files: dict[str, str] = {}
+    for language, rows in study.validation.items():
+        files[language] = f"validation-{language}.arrow"
+        write_rows(StudyFolder(study.folder).rows / files[language], ((row, True) for row in rows))
+    return files
 
 
 def place_rows(plan: CellPlan, places: dict[tuple[int, bool], int]) -> Placed:
@@ -105,7 +115,7 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def job_of(study: Study, plan: CellPlan, rows: str) -> CellJob:
+def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str]) -> CellJob:
     """Everything that a process needs to train a cell."""
     recipe = plan.cell.recipe
     return CellJob(
@@ -118,6 +128,8 @@ def job_of(study: Study, plan: CellPlan, rows: str) -> CellJob:
         adapter=recipe.adapter,
         training=recipe.training,
         rows=rows,
+        selection=recipe.selection,
+        validation=validation,
         steps=plan.steps,
         tokens=int(plan.lengths.tokens.sum()),
         supervised_tokens=int(plan.lengths.supervised_tokens.sum()),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_mixes.mixture import Orders, allot, materialise
 from data_mixes.prompt_words import PromptError
-from data_mixes.prompts import Renderer
+from data_mixes.prompts import Renderer, Rendering
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Measures, TokenStore
 from eval.analysis.design import Design
@@ -32,6 +32,7 @@ from harness.planning.problems import as_problems, gathered, opening_problems, p
 from harness.planning.references import references_of
 from harness.planning.screening import Dropped, Screening
 from harness.planning.testsets import evaluation_problems, evaluation_sets
+from harness.planning.validation import selection_identity, validation_examples
 from harness.recipe.grid import Cell, cells_of, choose, joined
 from harness.recipe.load import load_recipe
 from harness.runs.damage import mend
@@ -237,7 +238,13 @@ class Study:
         lengths = one_epoch.take(order)
         drawn_under = None if self.drawing.as_before else self.drawing.seed(draft.cell)
         identity = cell_identity(
-            draft.cell.recipe, self.model.identity, self.precision.dtype, drawn_under, draft.allotments, lengths
+            draft.cell.recipe,
+            self.model.identity,
+            self.precision.dtype,
+            drawn_under,
+            draft.allotments,
+            lengths,
+            selection_identity(self.recipe.selection, self.validation) if self.recipe.selection else None,
         )
         return CellPlan(
             cell=draft.cell,
@@ -249,6 +256,15 @@ class Study:
             steps=math.ceil(len(order) / training.global_batch),
             run=open_cell(self.folder, draft.cell.name, identity),
         )
+
+    @cached_property
+    def validation(self) -> dict[str, list[Rendering]]:
+        """Language → the rows that choose the step whose weights are a cell's; empty where the last one's are."""
+        if self.recipe.selection is None:
+            return {}
+        with as_problems(self.recipe):
+            examples = validation_examples(self.grid, self.recipe.selection)
+            return {language: self.tokens.render(chosen) for language, chosen in examples.items()}
 
     @cached_property
     def evaluation_sets(self) -> list[EvaluationSet]:

@@ -56,8 +56,29 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     if training.freeze and training.method == "lora":
         message = "LoRA leaves every weight of the base as it is; remove the key, or use method: full"
         problems.append(Problem("training.freeze", message))
+    problems += _check_selection(recipe)
     if "lm_head" in recipe.adapter.targets:
         problems.append(Problem("adapter.targets", "lm_head cannot be trained: TRL and vLLM refuse adapters on it"))
+    return problems
+
+
+def _check_selection(recipe: Recipe) -> list[Problem]:
+    """A step chosen in a language that the study does not have, in an unseen one, or by what is tested."""
+    selection = recipe.selection
+    if selection is None:
+        return []
+    problems: list[Problem] = []
+    if recipe.evaluation.split == "validation":
+        message = "the validation split is tested as well (evaluation.split); a step must not be chosen by test items"
+        problems.append(Problem("selection", message))
+    for index, language in enumerate(selection.languages):
+        where = f"selection.languages.{index}"
+        if language not in recipe.all_languages:
+            hint = suggestion(language, recipe.all_languages)
+            problems.append(Problem(where, f"{language!r} is none of the study's; {hint}"))
+        elif language in recipe.languages.unseen and language not in selection.allow_unseen:
+            message = f"{language!r} is in languages.unseen: a step chosen by it is no zero-shot model"
+            problems.append(Problem(where, f"{message}; remove it, or name it in selection.allow_unseen"))
     return problems
 
 
@@ -196,6 +217,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
     lists: dict[str, tuple[str, ...]] = {
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
+        "selection.languages": recipe.selection.languages if recipe.selection else (),
         "evaluation.tasks": tuple(recipe.evaluation.tasks),
         "evaluation.lm_eval": tuple(name for name, _ in named_tasks(recipe).values()),
         "evaluation.judge.tasks": recipe.evaluation.judge.tasks if recipe.evaluation.judge else (),

@@ -19,6 +19,7 @@ from harness.recipe.evaluation_section import Evaluation
 from harness.recipe.own_code import own_metric, own_task, with_metrics
 from harness.recipe.representations_section import Probes, Similarity
 from harness.recipe.section import Amount, Batch, PositiveInt, Section, Seed
+from harness.recipe.selection_section import Selection
 from harness.recipe.source_settings import SourceSettings
 
 LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
@@ -98,6 +99,18 @@ class Training(Section):
     keep: Literal["weights", "nothing-after-evaluation"] = "weights"
     """Whether a cell's weights stay on disk when it is evaluated. Its predictions, scores and record always do. Not
     part of the fingerprint."""
+
+
+class Execution(Section):
+    """How training is spread over the processes of a machine. Nothing of it is part of the fingerprint."""
+
+    sharding: Literal["none", "fsdp2"] = "none"
+    """fsdp2: each process holds a part of weights, gradients and moments (PyTorch's FSDP2), for models too large for
+    one GPU. A configuration of accelerate's own with FSDP or DeepSpeed takes its place."""
+    activation_checkpointing: bool = False
+    """With fsdp2: whether activations are computed anew in the backward pass, which saves memory and takes time."""
+    offload: bool = False
+    """With fsdp2: whether weights and moments lie in the memory of the CPU."""
 
 
 class Languages(Section):
@@ -275,6 +288,10 @@ class Recipe(Section):
     """The LoRA adapter that each cell trains, unless it tunes the whole model."""
     training: Training
     """How each cell is trained."""
+    execution: Execution = Execution()
+    """How training is spread over processes."""
+    selection: Selection | None = None
+    """Which step's weights are a cell's; without it the last step's are."""
     languages: Languages
     """The languages of the study."""
     sources: dict[str, SourceSettings] = {}

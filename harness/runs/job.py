@@ -18,6 +18,7 @@ from data_mixes.prompts import IGNORED as IGNORED
 from data_mixes.storage import DamagedError, read_sealed, sealed_file, write_sealed
 from harness.errors import Problem, UserError
 from harness.recipe.schema import Adapter, Training
+from harness.recipe.selection_section import Selection
 from harness.runs.folder import StudyFolder
 
 ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
@@ -40,6 +41,9 @@ class CellJob(BaseModel):
     training: Training
     rows: str
     """The file of rows in the study's `plan/`."""
+    selection: Selection | None = None
+    validation: dict[str, str] = {}
+    """Language → the file of its validation rows in the study's `plan/`."""
     steps: int
     tokens: int
     supervised_tokens: int
@@ -59,7 +63,7 @@ def read_job(study: Path, name: str) -> CellJob:
     try:
         return CellJob.model_validate_json(read_sealed(StudyFolder(study).cell(name).job))
     except FileNotFoundError:
-        message = f"{name} is not planned; train it from its recipe: accelerate launch harness/train.py RECIPE"
+        message = f"{name} is not planned; train it from its recipe: harness train RECIPE"
         raise UserError([Problem(str(study), message)]) from None
     except DamagedError as error:
         raise UserError(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
 
 from data_mixes.storage import seal, sha256_of, whole_folder
 from harness.errors import Problem, UserError
@@ -28,10 +32,18 @@ def let_learn(model: Any, freeze: Sequence[str]) -> Any:
     return model
 
 
-def save_model(model: Any, tokenizer: Any, dtype: Any, folder: Path) -> None:
-    """Writes the model in a number format, with its tokenizer, whole or not at all, a checksum beside each file."""
+def save_model(model: Any, state: dict[str, torch.Tensor], tokenizer: Any, dtype: torch.dtype, folder: Path) -> None:
+    """Writes a model's state in a number format, with its tokenizer, whole or not at all, a checksum beside each file.
+
+    The model itself, of which this process may hold a part alone, gives no more than its configuration.
+    """
+    cast: dict[int, torch.Tensor] = {}  # by address: weights that are tied stay one
+    state = {name: cast.setdefault(weight.data_ptr(), weight.detach().to(dtype)) for name, weight in state.items()}
+    with torch.device("meta"):
+        whole: Any = AutoModelForCausalLM.from_config(copy.deepcopy(model.config), dtype=dtype, trust_remote_code=True)
+    whole.generation_config = model.generation_config
     with whole_folder(folder) as unfinished:
-        model.to(dtype).save_pretrained(str(unfinished))
+        whole.save_pretrained(str(unfinished), state_dict=state)
         tokenizer.save_pretrained(str(unfinished))
         for file in sorted(unfinished.iterdir()):
             seal(file, sha256_of(file))

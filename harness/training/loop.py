@@ -26,6 +26,8 @@ from harness.runs.locks import locked
 from harness.runs.provenance import provenance
 from harness.runs.record import CellRun
 from harness.training.batches import divisors_of
+from harness.training.selection import best_step
+from harness.training.sharding import is_sharded
 from harness.training.trainer import DivergedError, Outcome, train
 from harness.training.utilization import Weights, model_flops_utilization, weights_of
 
@@ -85,7 +87,7 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
 
 
 class Loaded:
-    """The base model in memory: the same for all cells that put adapters on it, another for each that tunes it."""
+    """The base model in memory: the same for all cells that put adapters on it, another for each that changes it."""
 
     def __init__(self) -> None:
         self._of: tuple[object, ...] = ()
@@ -94,13 +96,15 @@ class Loaded:
 
     def for_job(self, job: CellJob) -> tuple[Any, Any]:
         """The model and the tokenizer that a cell begins with. Raises UserError."""
-        wanted = (job.location, job.revision, job.dtype)
-        if self._of != wanted or job.training.method == "full":
+        wanted = (job.location, job.revision, job.dtype, job.training.method)
+        if self._of != wanted:
             self._model = None  # its memory is wanted for the next
             with waiting("loading the base model"):
                 self._model = load_base_model(job)
                 self._tokenizer = load_tokenizer(job.location, job.revision, job.trust_remote_code)
-        self._of = wanted if job.training.method == "lora" else ()
+            self._of = wanted
+        if job.training.method == "full" or is_sharded():
+            self._of = ()
         return self._model, self._tokenizer
 
 
@@ -143,13 +147,21 @@ def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) 
         "loss": outcome.loss,
         "seconds": round(outcome.seconds, 1),
         "resumed_at": outcome.resumed_at,
+        **({"selection": chosen_step(outcome)} if job.selection else {}),
         "tokens_per_second": round(job.tokens / outcome.seconds, 1) if not outcome.resumed_at else None,
         "processes": processes,
+        "sharded": is_sharded(),
         "device": device,
         "model_flops_utilization": utilization if not outcome.resumed_at else None,
         **job.recorded,
         "provenance": provenance(),
     }
+
+
+def chosen_step(outcome: Outcome) -> dict[str, Any]:
+    """The step whose weights the cell has, and the losses on validation rows that chose it."""
+    curve = [{"step": step, **losses} for step, losses in outcome.curve.items()]
+    return {"step": best_step(outcome.curve), "curve": curve}
 
 
 def clean_up(run: CellRun) -> None:
@@ -175,4 +187,4 @@ def load_base_model(job: CellJob) -> Any:
             raise
         raise cannot_load("weights", job.location, error) from None
     model.requires_grad_(False)
-    return model.to(PartialState().device)
+    return model if is_sharded() else model.to(PartialState().device)

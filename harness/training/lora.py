@@ -18,15 +18,7 @@ from harness.recipe.schema import Adapter
 def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
     """The model with a new adapter, initialised from the seed alone; afterwards as it was before."""
     names = {id(parameter) for parameter in model.parameters()}
-    torch.manual_seed(seed)
-    config = LoraConfig(
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
-        task_type="CAUSAL_LM",
-    )
-    peft_model: Any = get_peft_model(model, config)
+    peft_model = with_adapter(model, adapter, seed)
     try:
         yield peft_model
     finally:
@@ -38,10 +30,23 @@ def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
     assert left == names, "the base model was left changed by an adapter"
 
 
-def save_adapter(peft_model: PeftModel, folder: Path) -> None:
-    """Writes the adapter as safetensors, whole or not at all, with a checksum beside each file."""
+def with_adapter(model: Any, adapter: Adapter, seed: int) -> Any:
+    """The model with a new adapter for good, initialised from the seed alone."""
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def save_adapter(peft_model: PeftModel, state: dict[str, torch.Tensor], folder: Path) -> None:
+    """Writes the adapter in a whole model's state, whole or not at all, with a checksum beside each file."""
     with whole_folder(folder) as unfinished:
-        peft_model.save_pretrained(str(unfinished), safe_serialization=True)
+        peft_model.save_pretrained(str(unfinished), safe_serialization=True, state_dict=state)
         load_file(unfinished / "adapter_model.safetensors")
         (unfinished / "README.md").unlink(missing_ok=True)
         for file in sorted(unfinished.iterdir()):

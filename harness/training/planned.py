@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from harness.planning.jobs import write_jobs
 from harness.planning.kept_plan import just_planned
 from harness.planning.study import Study
 from harness.recipe.grid import choose
+from harness.recipe.load import load_recipe
 from harness.training.forecast import time_left, training_in_words
 from harness.training.loop import start_process, train_jobs
+from harness.training.sharding import sharding_variables
 
 
 def train_recipe(recipe: Path, runs: Path, cells: str | None) -> None:
     """Trains the chosen cells that are not trained, and says which already are. Raises UserError in every process."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        os.environ.update(sharding_variables(load_recipe(recipe)[0].execution))
     state = start_process()
     planned: list[Any] = [None, [], "", []]
     if state.is_main_process:

@@ -10,6 +10,7 @@ import math
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from harness.runs.job import IGNORED, CellJob
 from harness.runs.record import CellRun
 from harness.training.batches import micro_batch_of
 from harness.training.full import let_learn, save_model
-from harness.training.lora import adapted, save_adapter
+from harness.training.lora import adapted, save_adapter, with_adapter
+from harness.training.selection import KeepBest, Losses, curve_of
+from harness.training.sharding import is_sharded, shard_on_cpu_too
 from harness.training.supervised import with_supervised_forward
 
 
@@ -44,6 +47,11 @@ class SupervisedPositionsTrainer(SFTTrainer):
         super().__init__(*args, **kwargs)
         # the loss below is divided by the global batch's tokens, whatever the model's own forward can take
         self.model_accepts_loss_kwargs = True
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """As transformers does, on CPUs with FSDP too."""
+        shard_on_cpu_too()
+        super().create_accelerator_and_postprocess()
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -80,6 +88,8 @@ class Outcome:
     loss: list[float]
     seconds: float
     resumed_at: int
+    curve: dict[int, Losses]
+    """Step → losses on validation rows, where these choose the step."""
 
 
 def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: TrainerCallback) -> Outcome:
@@ -98,6 +108,14 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
             callbacks=[callback, StopAtDivergence()],
         )
         trainer.remove_callback(PrinterCallback)
+
+        def keep(step: int) -> None:
+            whole = trainer.accelerator.get_state_dict(trainer.model)  # every process gives its part
+            if state.is_main_process:
+                save(trainer.accelerator.unwrap_model(trainer.model), whole, tokenizer, job, run.weights.folder)
+
+        if job.selection:
+            trainer.add_callback(KeepBest(job.selection, partial(validation_losses, trainer, job, study), keep))
         with_supervised_forward(model)
         checkpoint = last_whole_checkpoint(run.checkpoints)
         started = time.monotonic()
@@ -105,27 +123,53 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         seconds = time.monotonic() - started
         steps = trainer.state.global_step
         resumed_at = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-        if state.is_main_process:
-            save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job, run.weights.folder)
+        if not job.selection:
+            keep(steps)
         state.wait_for_everyone()
         history = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         trainer.accelerator.free_memory()
-    return Outcome(steps, history, seconds, resumed_at)
+        curve = curve_of(trainer.state.log_history)
+    return Outcome(steps, history, seconds, resumed_at, curve)
+
+
+@torch.no_grad()
+def validation_losses(trainer: Any, job: CellJob, study: Path) -> Losses:
+    """The losses on the validation rows, each process taking its share of the micro-batches."""
+    model, processes = trainer.model, trainer.accelerator.num_processes
+    losses: Losses = {}
+    model.eval()
+    for language, file in job.validation.items():
+        rows: list[Any] = list(Dataset.from_file(str(StudyFolder(study).rows / file)))
+        size = job.training.micro_batch
+        batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+        idle = [{**batches[-1][0], "labels": [IGNORED] * len(batches[-1][0]["labels"])}]
+        batches += [idle] * (-len(batches) % processes)
+        total = torch.zeros(2, device=trainer.accelerator.device)
+        for batch in batches[trainer.accelerator.process_index :: processes]:
+            inputs = {name: part.to(total.device) for name, part in trainer.data_collator(batch).items()}
+            loss_sum = model(**inputs, supervised_positions_only=True, use_cache=False).loss_sum
+            total += torch.stack([loss_sum.float(), (inputs["labels"][:, 1:] != IGNORED).sum().float()])
+        loss_sum, tokens = trainer.accelerator.reduce(total, "sum").tolist()
+        losses[language] = loss_sum / tokens
+    model.train()
+    return losses
 
 
 def tuned(model: Any, job: CellJob) -> AbstractContextManager[Any]:
     """What learns: a new adapter on the model while the block lasts, or the model."""
     if job.training.method == "full":
         return nullcontext(let_learn(model, job.training.freeze))
+    if is_sharded():
+        return nullcontext(with_adapter(model, job.adapter, job.training.seed))
     return adapted(model, job.adapter, job.training.seed)
 
 
-def save(model: Any, tokenizer: Any, job: CellJob, folder: Path) -> None:
-    """Writes what has learned."""
+def save(model: Any, state: dict[str, Any], tokenizer: Any, job: CellJob, folder: Path) -> None:
+    """Writes what has learned, of the model's whole state."""
     if job.training.method == "full":
-        save_model(model, tokenizer, getattr(torch, job.dtype), folder)
+        save_model(model, state, tokenizer, getattr(torch, job.dtype), folder)
     else:
-        save_adapter(model, folder)
+        save_adapter(model, state, folder)
 
 
 def rows_of(job: CellJob, study: Path) -> Dataset:

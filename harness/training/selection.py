@@ -1,0 +1,46 @@
+"""Which step's weights are kept: the losses on validation rows as training goes on, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from transformers import TrainerCallback
+
+from harness.recipe.selection_section import Selection
+
+Losses: TypeAlias = dict[str, float]
+"""Language → mean loss of a supervised token of its validation rows."""
+ENTRY = "validation"
+"""The key of losses in the trainer's history, which its checkpoints hold: a resumed run knows them."""
+
+
+class KeepBest(TrainerCallback):
+    """Compares every so many steps, keeps the weights of the best one so far, and ends training out of patience."""
+
+    def __init__(self, selection: Selection, losses: Callable[[], Losses], keep: Callable[[int], None]) -> None:
+        self.selection, self.losses, self.keep = selection, losses, keep
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Compares, if it is time to."""
+        step = state.global_step
+        if step % self.selection.every and step != state.max_steps:
+            return
+        state.log_history.append({"step": step, ENTRY: self.losses()})
+        curve = curve_of(state.log_history)
+        best = best_step(curve)
+        if best == step:
+            self.keep(step)
+        since = sum(compared > best for compared in curve)
+        if self.selection.patience and since >= self.selection.patience:
+            control.should_training_stop = True
+
+
+def curve_of(history: Sequence[Mapping[str, Any]]) -> dict[int, Losses]:
+    """Step → losses."""
+    return {entry["step"]: entry[ENTRY] for entry in history if ENTRY in entry}
+
+
+def best_step(curve: Mapping[int, Losses]) -> int:
+    """The step of the lowest mean loss over languages; the first of several."""
+    return min(curve, key=lambda step: (sum(curve[step].values()) / len(curve[step]), step))

@@ -1,0 +1,112 @@
+"""The step that does best on validation rows is the one that is kept, evaluated and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.planning.study import Study
+from harness.training.loop import ShowProgress
+from harness.training.selection import best_step, curve_of
+from tests.support import harness, train_here
+from tests.test_training import distance, record, weights
+
+Write = Callable[[dict[str, Any]], Path]
+
+
+@pytest.fixture
+def overfitting(recipe_data: dict[str, Any]) -> dict[str, Any]:
+    """A recipe of one cell with few rows and many steps: what it learns by heart harms it on others."""
+    del recipe_data["grid"]
+    recipe_data["mixture"]["english"] |= {"sources": ["instructions"], "amount": 4}
+    recipe_data["mixture"]["others"]["amount"] = 0
+    recipe_data["training"] |= {"epochs": 40, "learning_rate": 2e-2, "checkpoint_every": 7}
+    recipe_data["selection"] = {"languages": ["en", "fr"], "every": 5, "items": 6}
+    return recipe_data
+
+
+def without_selection(data: dict[str, Any], steps: int) -> dict[str, Any]:
+    """The same training, ending at a step."""
+    training = {key: value for key, value in data["training"].items() if key != "epochs"} | {"steps": steps}
+    return {key: value for key, value in data.items() if key != "selection"} | {"training": training}
+
+
+def test_the_best_step_is_kept_with_its_curve(overfitting: dict[str, Any], write_recipe: Write, tmp_path: Path) -> None:
+    assert train_here(write_recipe(overfitting), tmp_path / "chosen").returncode == 0
+    done = record(tmp_path / "chosen", "small")
+    chosen, curve = done["selection"]["step"], done["selection"]["curve"]
+    assert [point["step"] for point in curve] == list(range(5, 41, 5)) and done["steps"] == 40
+    means = {point["step"]: (point["en"] + point["fr"]) / 2 for point in curve}
+    assert means[chosen] == min(means.values()) and 5 <= chosen < 40, "it was made to overfit"
+    assert done["loss"][-1] < done["loss"][chosen], "while the loss on its own rows goes on falling"
+    assert train_here(write_recipe(without_selection(overfitting, chosen)), tmp_path / "ended").returncode == 0
+    kept, ended = weights(tmp_path / "chosen", "small"), weights(tmp_path / "ended", "small")
+    assert distance(kept, ended) <= 1e-6
+    assert done["loss"][:chosen] == pytest.approx(record(tmp_path / "ended", "small")["loss"], abs=1e-6)
+
+
+def test_out_of_patience_training_ends(overfitting: dict[str, Any], write_recipe: Write, tmp_path: Path) -> None:
+    overfitting["selection"]["patience"] = 2
+    overfitting["training"]["method"] = "full"
+    overfitting["training"]["learning_rate"] = 5e-3
+    recipe = write_recipe(overfitting)
+    assert train_here(recipe, tmp_path).returncode == 0
+    done = record(tmp_path, "small")
+    assert done["selection"]["step"] == done["steps"] - 10 and done["steps"] < 40
+    assert f"{done['steps']}/40" in harness("status", recipe, "--runs", tmp_path).stdout
+
+
+def test_stopped_in_the_middle_it_chooses_the_same(
+    overfitting: dict[str, Any], write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write_recipe(overfitting)
+    assert train_here(recipe, tmp_path / "undisturbed").returncode == 0
+
+    def stop(self: ShowProgress, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == 26:
+            raise RuntimeError("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ShowProgress, "on_step_end", stop)
+        with pytest.raises(RuntimeError, match="stopped"):
+            train_here(recipe, tmp_path / "stopped")
+    assert train_here(recipe, tmp_path / "stopped").returncode == 0
+    one, other = record(tmp_path / "undisturbed", "small"), record(tmp_path / "stopped", "small")
+    assert other["resumed_at"] == 21 and one["selection"]["step"] == other["selection"]["step"]
+    for point, same in zip(one["selection"]["curve"], other["selection"]["curve"], strict=True):
+        assert point == pytest.approx(same, abs=1e-6)
+    assert distance(weights(tmp_path / "undisturbed", "small"), weights(tmp_path / "stopped", "small")) <= 1e-6
+
+
+def test_what_chooses_is_part_of_what_a_cell_is(
+    overfitting: dict[str, Any], write_recipe: Write, tmp_path: Path
+) -> None:
+    def stated(**changes: Any) -> dict[str, Any]:
+        selection = overfitting["selection"] | changes
+        (plan,) = Study(write_recipe(overfitting | {"selection": selection}), tmp_path).plans
+        return dict(plan.run.identity["selection"])
+
+    first = stated()
+    assert first == {"by": "loss", "languages": ["en", "fr"], "every": 5, "items": 6, "rows": first["rows"]}
+    assert stated(items=5)["rows"] != first["rows"] and stated(patience=3)["patience"] == 3
+    assert stated(languages=["en"])["rows"] != first["rows"]
+
+
+def test_an_unseen_language_chooses_only_by_name(overfitting: dict[str, Any], write_recipe: Write) -> None:
+    overfitting["selection"]["languages"] = ["en", "ja", "xx"]
+    said = harness("plan", write_recipe(overfitting)).stderr
+    assert "selection.languages.1: 'ja' is in languages.unseen: a step chosen by it is no zero-shot model" in said
+    assert "selection.languages.2: 'xx' is none of the study's" in said
+    overfitting["selection"] |= {"languages": ["en", "ja"], "allow_unseen": ["ja"]}
+    assert harness("plan", write_recipe(overfitting)).returncode == 0
+    overfitting["evaluation"]["split"] = "validation"
+    assert "a step must not be chosen by test items" in harness("plan", write_recipe(overfitting)).stderr
+
+
+def test_the_first_of_equal_steps_is_the_best() -> None:
+    history = [{"loss": 1.0, "step": 1}, *({"step": step, "validation": {"en": 2.0, "fr": 1.0}} for step in (5, 10))]
+    curve = curve_of([*history, {"step": 15, "validation": {"en": 1.5, "fr": 1.6}}])
+    assert list(curve) == [5, 10, 15] and best_step(curve) == 5
