@@ -200,7 +200,9 @@ def compare(
     one: Annotated[
         str,
         typer.Argument(
-            metavar="CELL_A", help="A cell, or base; or a value in a column of the table.", show_default=False
+            metavar="CELL_A",
+            help="A cell, a setting or base; or a value in a column of a table.",
+            show_default=False,
         ),
     ],
     other: Annotated[str, typer.Argument(metavar="CELL_B", help="The other one.", show_default=False)],
@@ -208,10 +210,11 @@ def compare(
     show: Annotated[int, typer.Option(metavar="N", min=0, help="How many of the items that differ to print.")] = 3,
     as_json: Json = False,
 ) -> None:
-    """Compare two cells item by item: differences A − B per language, and the items that differ, side by side.
+    """Compare two cells or settings item by item: differences A − B per language, and the items that differ.
 
-    Differences are paired by item, with 95 % intervals and p-values of sign flips over items, adjusted (max-t)
-    over the languages, and over the groups. Each cell is one run: the figures say nothing about other seeds. In a
+    Differences are paired by item, with 95 % intervals and p-values, adjusted (max-t) over the languages, and over the
+    groups. A cell is one run, and its figures say nothing about other seeds; a setting, such as amount-40 for
+    amount-40_seed-0 and its likes, is all its runs, and its figures take in the variance between seeds. In a
     table written by harness score --out, rows are compared by the column that holds both names, such as the model.
 
     Examples:

@@ -16,7 +16,8 @@ from harness.planning.study import Study
 from harness.recipe import source_settings
 from harness.recipe.reference import sections
 from harness.recipe.schema import Training
-from harness.runs.record import fingerprint, open_cell
+from harness.runs.cells import open_cells
+from harness.runs.record import fingerprint
 from tests.support import small_recipe
 
 RESUMED = None
@@ -235,11 +236,11 @@ class TrainingWithANewKey(Training):
 
 def test_a_key_added_later_refuses_no_run_made_before(tmp_path: Path) -> None:
     before = {"training": deciding(Training(epochs=1), FIRST_KEYS["training"])}
-    open_cell(tmp_path, "cell", before).begin()
+    open_cells(tmp_path, {"cell": before})["cell"].begin()
     same = {"version": 1, "training": deciding(TrainingWithANewKey(epochs=1), FIRST_KEYS["training"])}
-    assert fingerprint(same) == fingerprint(before) and open_cell(tmp_path, "cell", same).record
+    assert fingerprint(same) == fingerprint(before) and open_cells(tmp_path, {"cell": same})["cell"].record
     other = {"version": 1, "training": deciding(TrainingWithANewKey(epochs=1, packing=True), FIRST_KEYS["training"])}
     with pytest.raises(UserError, match=r"training\.packing was None, is True"):
-        open_cell(tmp_path, "cell", other)
+        open_cells(tmp_path, {"cell": other})["cell"]
     with pytest.raises(UserError, match=r"version was 1, is 2"):
-        open_cell(tmp_path, "cell", same | {"version": 2})
+        open_cells(tmp_path, {"cell": same | {"version": 2}})["cell"]

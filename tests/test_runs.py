@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
+from harness.runs.cells import open_cells
 from harness.runs.locks import locked
-from harness.runs.record import differences, fingerprint, open_cell, read_json, write_json
+from harness.runs.record import differences, fingerprint, read_json, write_json
 
 
 def test_the_same_experiment_resumes_and_another_is_refused_with_the_difference(tmp_path: Path) -> None:
     identity = {"training": {"learning_rate": 0.001, "seed": 0}, "mixture": {"en": 5}}
-    open_cell(tmp_path, "cell", identity).begin()
-    again = open_cell(tmp_path, "cell", {"mixture": {"en": 5}, "training": {"seed": 0, "learning_rate": 0.001}})
+    open_cells(tmp_path, {"cell": identity})["cell"].begin()
+    again = open_cells(tmp_path, {"cell": {"mixture": {"en": 5}, "training": {"seed": 0, "learning_rate": 0.001}}})[
+        "cell"
+    ]
     assert again.record["state"] == "training" and not again.trained
     with pytest.raises(UserError, match=r"training.learning_rate was 0.001, is 0.002"):
-        open_cell(tmp_path, "cell", {"training": {"learning_rate": 0.002, "seed": 0}, "mixture": {"en": 5}})
+        open_cells(tmp_path, {"cell": {"training": {"learning_rate": 0.002, "seed": 0}, "mixture": {"en": 5}}})["cell"]
 
 
 def test_what_has_no_stable_form_is_not_hashed() -> None:

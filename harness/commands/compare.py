@@ -10,7 +10,9 @@ import polars as pl
 from data_mixes.reading.records import READERS, plain_suffix
 from data_mixes.reading.streams import STANDARD_INPUT
 from data_mixes.storage import write_text
-from eval.analysis.families import Arm, compare_family
+from eval.analysis.comparisons import arm_of, pooled_runs
+from eval.analysis.design import Design
+from eval.analysis.families import BY_RUNS, compare_family
 from eval.analysis.groups import ALL
 from eval.analysis.long_tables import SCORED
 from eval.analysis.panel import Panel, panels_of
@@ -26,9 +28,12 @@ from harness.results import Answer, Result
 from harness.runs.folder import StudyFolder
 from harness.table_files import read_table as read_table_of
 
+NO_DESIGN = Design({})
+"""Of a table: what is compared is one run each."""
 SHARED = ("task", "language", "item", "id")
 ONE_RUN = "* Of these two models: another seed of either may score otherwise."
 """What p-values of two cells are of, each being one run."""
+SEVERAL_RUNS = "* Over items and seeds: the variance between runs is pooled over the study's settings."
 
 
 class ComparedRow(Result):
@@ -40,6 +45,10 @@ class ComparedRow(Result):
     """Of the scorers."""
     group: str
     items: int
+    runs: int
+    """The fewest of the two."""
+    over_seeds: bool
+    """Whether the interval and the p-values are over seeds as well as items, and so of the mixtures."""
     difference: float | None
     low: float | None
     high: float | None
@@ -86,22 +95,24 @@ class Comparison(Answer):
 def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
     """Item-paired differences one − other per task, language and group; the items that flipped go to a file.
 
-    Raises UserError for cells that have no scores.
+    A setting stands for its runs under all seeds. Raises UserError for what has no scores.
     """
     one, other = (name_of(study.cells, name) for name in (one, other))
     scores, _ = current_scores(study)
-    known = scores["cell"].unique(maintain_order=True).to_list()
+    cells, design = scores["cell"].unique(maintain_order=True).to_list(), study.design
+    known = dict.fromkeys([*cells, *(name for name, runs in design.settings.items() if set(runs) & set(cells))])
     problems = [
         Problem(f"CELL_{place}", f"no scores of {name!r}; {suggestion(name, known)}")
         for place, name in (("A", one), ("B", other))
         if name not in known
     ]
     if not problems and one == other:
-        problems.append(Problem("CELL_B", f"got {other!r} twice; name two cells"))
+        problems.append(Problem("CELL_B", f"got {other!r} twice; name two cells or settings"))
     if problems:
         raise UserError(problems)
-    chosen = scores.filter(pl.col("cell").is_in([one, other]))
-    rows = all_rows(chosen, main_panels(chosen), one, other, study.groups.all, study.groups.of(one, other).means())
+    chosen = scores.filter(pl.col("cell").is_in([*design.runs(one), *design.runs(other)]))
+    panels, groups = main_panels(scores), study.groups.of(one, other).means()
+    rows = all_rows(chosen, panels, one, other, study.groups.all, groups, design)
     items = flips(study, chosen, one, other)
     path = StudyFolder(study.folder).comparisons / f"{one}--{other}.jsonl"
     write_text(path, "".join(item.model_dump_json() + "\n" for item in items))
@@ -168,6 +179,7 @@ def all_rows(
     other: str,
     languages: Sequence[str],
     groups: Mapping[str, tuple[str, ...]],
+    design: Design = NO_DESIGN,
 ) -> list[ComparedRow]:
     """A row for each panel and language or group."""
     versions = scores.group_by("task", "metric").agg(pl.col("version").drop_nulls().unique().sort().str.join("; "))
@@ -175,24 +187,31 @@ def all_rows(
     return [
         row
         for panel in panels
-        for row in compared_rows(panel, one, other, languages, groups, named[panel.task, panel.metric])
+        if (panel.task, panel.metric) in named
+        for row in compared_rows(panel, (one, other), languages, groups, design, named[panel.task, panel.metric])
     ]
 
 
 def compared_rows(
-    panel: Panel, one: str, other: str, languages: Sequence[str], groups: Mapping[str, tuple[str, ...]], version: str
+    panel: Panel,
+    pair: tuple[str, str],
+    languages: Sequence[str],
+    groups: Mapping[str, tuple[str, ...]],
+    design: Design,
+    version: str,
 ) -> list[ComparedRow]:
     """A row per language and group of a task; p-values are adjusted over the languages, and over the groups."""
-    if {one, other} - set(panel.runs):
+    if not all(design.present(name, panel) for name in pair):
         return []
+    several = any(len(design.present(name, panel)) > 1 for name in pair)
     single = {language: (language,) for language in languages if language in panel.languages}
     means = {name: members for name, members in groups.items() if set(members) <= set(panel.languages)}
     rows: list[ComparedRow] = []
     for family in (single, means):
-        arms = [
-            tuple(Arm(cell, panel.of((cell,), languages)) for cell in (one, other)) for languages in family.values()
-        ]
-        figures = compare_family([(first, second) for first, second in arms], None, panel.clusters)
+        arms = [(arm_of(panel, design, pair[0], members), arm_of(panel, design, pair[1], members))
+                for members in family.values()]  # fmt: skip
+        between = [pooled_runs(panel, design, members) if several else None for members in family.values()]
+        figures = compare_family(arms, between, panel.clusters)
         for name, figure in zip(family, figures, strict=True):
             rows.append(
                 ComparedRow(
@@ -201,6 +220,8 @@ def compared_rows(
                     version=version,
                     group=name,
                     items=figure.items,
+                    runs=figure.runs,
+                    over_seeds=figure.test == BY_RUNS,
                     difference=figure.difference,
                     low=figure.low,
                     high=figure.high,
@@ -213,14 +234,25 @@ def compared_rows(
 
 
 def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> list[FlippedItem]:
-    """The items of which the two cells' main scores differ, the largest differences first, with what each wrote."""
+    """The items of which the main scores differ, the largest differences first, with what each wrote.
+
+    Of several runs of a setting the score is their mean, and what was written is the first one's.
+    """
+    runs = pl.DataFrame(
+        [(name, run) for name in (one, other) for run in study.design.runs(name)], schema=["arm", "cell"], orient="row"
+    )
     main = pl.DataFrame([*main_metrics(scores).items()], schema=["task", "metric"], orient="row")
-    judged = scores.join(main, on=["task", "metric"], how="semi").select("cell", *SHARED, "value", "answer")
+    judged = (
+        scores.join(main, on=["task", "metric"], how="semi")
+        .join(runs, on="cell", maintain_order="left")
+        .group_by("arm", *SHARED, maintain_order=True)
+        .agg(pl.col("value").mean(), pl.col("cell", "answer").first())
+    )
     written = first_samples(read_table(StudyFolder(study.folder).predictions)).select(
         "cell", *SHARED, "prompt", "reference", "completion"
     )
     both = judged.join(written, on=["cell", *SHARED], how="left")
-    first, second = (both.filter(pl.col("cell") == cell).drop("cell") for cell in (one, other))
+    first, second = (both.filter(pl.col("arm") == name).drop("arm", "cell") for name in (one, other))
     second = second.select(*SHARED, pl.col("value", "answer", "completion").name.suffix("_other"))
     paired = first.join(second, on=SHARED, how="inner").filter(pl.col("value") != pl.col("value_other"))
     gap = (pl.col("value") - pl.col("value_other")).abs()
@@ -241,7 +273,7 @@ def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -
     from eval.report.text_tables import p_value
     from eval.scorers.metrics import metric_of
 
-    columns = ("difference", "95 %", "p *", "p * (adjusted)", "items")
+    columns = ("difference", "95 %", "p *", "p * (adjusted)", "items", "runs")
     table = plain_table(f"{data.one} − {data.other}", ("task", "metric", "language"), columns)
     before = ""
     for row in data.differences:
@@ -250,10 +282,13 @@ def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -
         interval = f"{known[1]} to {known[2]}" if len(known) == 3 else ""
         words = (row.task, row.metric) if row.task != before else ("", "")
         p_values = (p_value(row.p), p_value(row.p_adjusted))
-        table.add_row(*words, label(row.group), known[0] if known else "", interval, *p_values, str(row.items))
+        table.add_row(
+            *words, label(row.group), known[0] if known else "", interval, *p_values, str(row.items), str(row.runs)
+        )
         before = row.task
     show_table(table)
-    line(ONE_RUN)
+    for note in dict.fromkeys(SEVERAL_RUNS if row.over_seeds else ONE_RUN for row in data.differences):
+        line(note)
     for item in data.flipped[:shown]:
         line(f"\n{item.task} {item.language} {item.item}")
         line(f"  prompt     {' '.join(item.prompt.split())}")

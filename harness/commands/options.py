@@ -15,7 +15,12 @@ RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The study's 
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder of all runs.")]
 
 
-Cells = Annotated[str | None, typer.Option("--cells", metavar="NAME,…", help="Only these cells.", show_default="all")]
+Cells = Annotated[
+    str | None,
+    typer.Option(
+        "--cells", metavar="NAME,…", help="Only these cells; amount-4* is every one that begins so.", show_default="all"
+    ),
+]
 
 
 Settings = Annotated[

@@ -9,8 +9,9 @@ import polars as pl
 
 from data_mixes.storage import DamagedError
 from eval.analysis.design import BASE
-from harness.console import plain_table, show_table
+from harness.console import line, plain_table, show_table
 from harness.planning.kept_plan import PlannedStudy, planned_study
+from harness.planning.overview import orphans_in_words
 from harness.reporting.current import current_scores
 from harness.results import Answer, Result
 from harness.runs.folder import StudyFolder
@@ -37,6 +38,8 @@ class StudyStatus(Answer):
     study: str
     folder: str
     cells: tuple[CellStatus, ...]
+    orphans: tuple[str, ...] = ()
+    """Folders with a run that is no cell of the recipe as it is now."""
 
 
 def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
@@ -50,6 +53,8 @@ def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
         steps = "" if cell.steps is None else f"{cell.steps_done}/{cell.steps}"
         table.add_row(cell.name, cell.state, steps, f"{cell.scored}/{cell.wanted}")
     show_table(table)
+    if status.orphans:
+        line(orphans_in_words(status.orphans))
 
 
 def status_of(study: PlannedStudy) -> StudyStatus:
@@ -72,7 +77,7 @@ def status_of(study: PlannedStudy) -> StudyStatus:
     cells = [status(plan.name, states[plan.name], steps_done(plan.run, plan.steps), plan.steps) for plan in study.plans]
     if study.recipe.evaluation.base:
         cells = [status(BASE, "untuned", None, None), *cells]
-    return StudyStatus(study=study.recipe.study, folder=str(study.folder), cells=tuple(cells))
+    return StudyStatus(study=study.recipe.study, folder=str(study.folder), cells=tuple(cells), orphans=study.orphans)
 
 
 def steps_done(run: CellRun, steps: int) -> int:

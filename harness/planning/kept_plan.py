@@ -36,9 +36,10 @@ from harness.recipe.grid import Cell, cells_of, joined
 from harness.recipe.load import load_recipe
 from harness.recipe.schema import Recipe
 from harness.results import Result
+from harness.runs.cells import open_cells, orphans
 from harness.runs.damage import Damage, damage_in
 from harness.runs.folder import StudyFolder
-from harness.runs.record import CellRun, open_cell, read_json
+from harness.runs.record import CellRun, read_json
 
 if TYPE_CHECKING:
     from harness.planning.study import Study
@@ -122,10 +123,8 @@ class PlannedStudy:
     @cached_property
     def plans(self) -> list[PlannedCell]:
         """The cells. Raises UserError if a run folder holds another experiment."""
-        return [
-            PlannedCell(cell.name, open_cell(self.folder, cell.name, kept.identity), cell.steps, cell.counts)
-            for cell, kept in zip(self.kept.overview.cells, self.kept.cells, strict=True)
-        ]
+        runs = open_cells(self.folder, {kept.name: kept.identity for kept in self.kept.cells})
+        return [PlannedCell(cell.name, runs[cell.name], cell.steps, cell.counts) for cell in self.kept.overview.cells]
 
     def overview(self, chosen: Collection[str], time: TimeLeft) -> StudyPlan:
         """What `harness plan` shows: the chosen cells, each in its present state, and the time left."""
@@ -135,7 +134,13 @@ class PlannedStudy:
             for cell in self.kept.overview.cells
             if cell.name in chosen
         ]
-        return self.kept.overview.model_copy(update={"cells": tuple(cells), "time": time})
+        left = {"cells": tuple(cells), "time": time, "orphans": self.orphans}
+        return self.kept.overview.model_copy(update=left)
+
+    @property
+    def orphans(self) -> tuple[str, ...]:
+        """The folders with a run that is no cell of the recipe as it is now, by name."""
+        return tuple(cell.path.name for cell in orphans(self.folder, (plan.run for plan in self.plans)))
 
 
 def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:

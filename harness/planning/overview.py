@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.console import counted, duration, in_groups, line, plain_table, say, show_table, size
+from harness.console import counted, duration, in_groups, line, plain_table, say, show_table, size, some_of
 from harness.planning.detectable import show_detectable
 from harness.planning.plan import PlannedCell, PlannedDifference, StudyPlan, TimeLeft
 from harness.runs.folder import StudyFolder
@@ -71,7 +71,15 @@ def show_plan(plan: StudyPlan, verbose: bool = False) -> None:
     show_lm_eval(plan)
     for note in plan.notes:
         line(note)
+    if plan.orphans:
+        line(orphans_in_words(plan.orphans))
     show_time(plan.time)
+
+
+def orphans_in_words(names: Sequence[str]) -> str:
+    """Runs that no cell of the recipe is, and what can be done."""
+    folders = f"{some_of(names)}: in the study's folder, but in no cell of the recipe any more"
+    return f"{folders}; put their values back into the grid, or delete the folders"
 
 
 def show_cells(plan: StudyPlan) -> None:

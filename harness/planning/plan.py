@@ -234,6 +234,8 @@ class StudyPlan(Answer):
     """By task, where `harness plan` reckons it."""
     notes: tuple[str, ...] = ()
     """Further notes on how examples are put to the model."""
+    orphans: tuple[str, ...] = ()
+    """Folders with a run that is no cell of the recipe as it is now."""
     time: TimeLeft = TimeLeft()
     rendered: tuple[RenderedRow, ...] | None = None
     """Rows as the model sees them, where they were asked for."""

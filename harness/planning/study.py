@@ -35,8 +35,10 @@ from harness.planning.testsets import evaluation_problems, evaluation_sets
 from harness.planning.validation import selection_identity, validation_examples
 from harness.recipe.grid import Cell, cells_of, choose, joined
 from harness.recipe.load import load_recipe
+from harness.runs.cells import open_cells, rename
 from harness.runs.damage import mend
-from harness.runs.record import open_cell, prepare_runs_folder
+from harness.runs.folder import StudyFolder
+from harness.runs.record import CellRun, prepare_runs_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -103,7 +105,8 @@ class Study:
 
         Raises UserError if this one cannot go on.
         """
-        told, noted = self.mend(), noted_lengths(self.folder)
+        told = self.mend() + self._rename()
+        noted = noted_lengths(self.folder)
         lengths = {tested.task: tested.max_tokens for tested in self.evaluation_sets}
         told += begin_in(self.folder, self.precision, this_device())
         if noted is not None:
@@ -115,6 +118,13 @@ class Study:
         self.check()
         prepare_runs_folder(self.runs)
         return mend(self.folder, [cell.name for cell in self.grid])
+
+    def _rename(self) -> list[str]:
+        """Gives runs that were begun under other names the names of their cells; what to tell of it."""
+        told = rename({plan.name: plan.run for plan in self.plans})
+        if told:
+            del self.plans  # they know where their runs were
+        return told
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -157,6 +167,8 @@ class Study:
         """Every cell to train, planned. Raises UserError if a run folder holds another experiment."""
         self.check()
         plans = gathered([partial(self._plan, draft) for draft in self._drafts])
+        runs = open_cells(self.folder, {plan.name: plan.run.identity for plan in plans})
+        plans = [replace(plan, run=runs[plan.name]) for plan in plans]
         same = alike({plan.name: plan.run for plan in plans})
         by_name = {plan.name: plan for plan in plans}
         plans = [replace(by_name[cell.name], cell=cell) for cell in joined(self.grid, same)]
@@ -254,7 +266,7 @@ class Study:
             lengths=lengths,
             counts=count_by_language(draft.mixture, one_epoch),
             steps=math.ceil(len(order) / training.global_batch),
-            run=open_cell(self.folder, draft.cell.name, identity),
+            run=CellRun(StudyFolder(self.folder).cell(draft.cell.name).path, identity),
         )
 
     @cached_property

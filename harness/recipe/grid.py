@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import filter as filter_names
 from itertools import product
 from typing import Any
 
@@ -121,17 +122,22 @@ def name_of(cells: Sequence[Cell], name: str) -> str:
 
 
 def choose(cells: list[Cell], names: str | None) -> list[Cell]:
-    """The cells of a comma-separated list, or all. Raises UserError for a name that is not there."""
+    """The cells of a comma-separated list of names or patterns such as "amount-4*", or all.
+
+    Raises UserError for one that no cell is called.
+    """
     if names is None:
         return cells
     by_name = {name: cell for cell in cells for name in cell.names}
     wanted = [name.strip() for name in names.split(",") if name.strip()]
+    named = {name: filter_names(by_name, name) for name in wanted}
     problems = [
-        Problem("--cells", f"no cell {name!r}; {suggestion(name, by_name)}") for name in wanted if name not in by_name
+        Problem("--cells", f"no cell {name!r}; {suggestion(name, by_name)}") for name in wanted if not named[name]
     ]
     if problems or not wanted:
         raise UserError(problems or [Problem("--cells", f"names no cell; {suggestion('', by_name)}")])
-    return [cell for cell in cells if not set(wanted).isdisjoint(cell.names)]
+    chosen = {name for names in named.values() for name in names}
+    return [cell for cell in cells if not chosen.isdisjoint(cell.names)]
 
 
 def _combinations(

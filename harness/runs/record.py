@@ -13,7 +13,7 @@ from typing import Any
 
 from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from harness.errors import Problem, UserError
-from harness.runs.folder import CellFolder, StudyFolder
+from harness.runs.folder import CellFolder
 from harness.runs.weights import Weights, weights_in
 
 FIRST_VERSION = 1
@@ -87,26 +87,17 @@ class CellRun:
         shutil.rmtree(self.weights.folder, ignore_errors=True)
 
 
-def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
-    """The run of a cell, new or to be resumed.
-
-    Raises UserError with the difference if the folder holds a cell of this name from another recipe.
-    """
-    run = CellRun(StudyFolder(study).cell(name).path, identity)
+def refusal(run: CellRun) -> Problem | None:
+    """Why a run cannot go on in its folder: that holds another experiment, with the difference; None if it can."""
     record = run.record
-    before, after = (VERSION_OF_OLD | dict(stated) for stated in (record.get("identity", {}), identity))
-    if record and (changed := differences(before, json.loads(json.dumps(after)))):
-        difference = "; ".join(changed)
-        raise UserError(
-            [
-                Problem(
-                    str(run.folder),
-                    f"holds another experiment of this name. Changed: {difference}. {cause_of(changed)}"
-                    "Give the study another name, choose another --runs folder, or delete this one",
-                )
-            ]
-        )
-    return run
+    before, after = (VERSION_OF_OLD | dict(stated) for stated in (record.get("identity", {}), run.identity))
+    if not record or not (changed := differences(before, json.loads(json.dumps(after)))):
+        return None
+    return Problem(
+        str(run.folder),
+        f"holds another experiment of this name. Changed: {'; '.join(changed)}. {cause_of(changed)}"
+        "Give the study another name, choose another --runs folder, or delete this one",
+    )
 
 
 def cause_of(changed: Sequence[str]) -> str:

@@ -44,10 +44,10 @@ def plan_training(recipe: Path, runs: Path, cells: str | None) -> tuple[str, lis
     """The study's folder, the cells to train with their jobs on disk, and what is known of the time."""
     study = Study(recipe, runs)
     chosen = {cell.name for cell in choose(study.cells, cells)}
-    plans = [plan for plan in study.plans if plan.name in chosen]
-    pending = [plan for plan in plans if not plan.run.finished]
     for note in study.begin():
         say(note)
+    plans = [plan for plan in study.plans if plan.name in chosen]
+    pending = [plan for plan in plans if not plan.run.finished]
     for told in in_groups((plan.name, f"{plan.run.record['state']} already") for plan in plans if plan.run.finished):
         say(told)
     if not pending:
