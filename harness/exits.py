@@ -17,7 +17,7 @@ import typer
 from data_mixes.storage import DamagedError, cache_folder
 from eval.generation.canary import CanaryError
 from harness.console import is_first_process, say
-from harness.errors import INTERRUPTED, UserError
+from harness.errors import INTERRUPTED, MachineError, UserError
 from harness.interrupts import STOPPED, answering_interrupts, is_quiet
 
 FULL = ("no space left on device", "database or disk is full", "disk quota exceeded", "file write failed")
@@ -29,6 +29,7 @@ OF_THE_MACHINE = {
     errno.ENAMETOOLONG, errno.EMFILE, errno.EFBIG, errno.ELOOP,
 }  # fmt: skip
 """Errors that no change of the code can mend."""
+OUT_OF_MEMORY = "out of memory; lower training.micro_batch, close other programs, or use a machine with more"
 
 
 @contextmanager
@@ -45,8 +46,9 @@ def reporting_mistakes() -> Generator[None]:
         if error.unchecked and is_first_process():
             say(f"Not checked before this is mended: {error.unchecked}")
         raise typer.Exit(2) from None
-    except CanaryError as error:
-        say(f"error: {error}")
+    except (CanaryError, MachineError) as error:
+        if not is_quiet():
+            say(f"error: {error}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         if not is_quiet():
@@ -83,7 +85,7 @@ def reason_in_words(error: Exception) -> str | None:
     if isinstance(error, DamagedError):
         return f"{error}; harness run and harness eval set it aside and make it again"
     if is_out_of_memory(error):
-        return "out of memory; close other programs, or use a machine with more"
+        return OUT_OF_MEMORY
     if is_full(error):
         return f"no space left on the disk{where_of(error)}; free some, then run the same command again"
     if isinstance(error, sqlite3.Error):
