@@ -20,9 +20,10 @@ from harness.commands.options import (
     Verbose,
     Version,
 )
-from harness.exits import reporting_mistakes
+from harness.exits import Commands, reporting_mistakes
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from data_mixes.storage import DamagedError, cache_folder
 from eval.generation.canary import CanaryError
@@ -20,8 +21,11 @@ from harness.console import is_first_process, say
 from harness.errors import INTERRUPTED, MachineError, UserError
 from harness.interrupts import STOPPED, answering_interrupts, is_quiet
 
-FULL = ("no space left on device", "database or disk is full", "disk quota exceeded", "file write failed")
-"""What libraries say in errors that are not OSError when a disk is full: safetensors, SQLite, torch."""
+FULL = (
+    "no space left on device", "database or disk is full", "disk quota exceeded",
+    "file write failed", "unexpected pos ", "iostream error", " requested and ",
+)  # fmt: skip
+"""What libraries say when a disk is full, in errors without that number: safetensors, SQLite, torch (three), NumPy."""
 NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "not enough memory")
 """The same of memory."""
 OF_THE_MACHINE = {
@@ -30,6 +34,15 @@ OF_THE_MACHINE = {
 }  # fmt: skip
 """Errors that no change of the code can mend."""
 OUT_OF_MEMORY = "out of memory; lower training.micro_batch, close other programs, or use a machine with more"
+
+
+class Commands(TyperGroup):
+    """The commands of a program, whose help, too, is printed on terminals that cannot show all of it."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """Runs the command that was asked for."""
+        show_what_can_be_shown()
+        return super().main(*arguments, **settings)
 
 
 @contextmanager
@@ -98,6 +111,8 @@ def reason_in_words(error: Exception) -> str | None:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says, in whatever way, that there is too little memory, the machine's or a GPU's."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
 

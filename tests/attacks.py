@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,26 @@ def made_again(before: dict[str, int], study: Path, allowed: Sequence[str]) -> l
     return [
         path for path, number in before.items() if after.get(path) != number and not path.startswith(tuple(allowed))
     ]
+
+
+def train_in_this_process(patched: pytest.MonkeyPatch) -> None:
+    """Has `run` train here, as its child would, and draw no figures."""
+    from harness.errors import MachineError
+    from harness.exits import reason_in_words
+    from harness.training.loop import start_process, train_jobs
+
+    def launch(study: Path, names: Sequence[str], processes: int | None) -> int:
+        try:
+            train_jobs(study, names, start_process())
+        except MachineError:
+            return 1
+        except Exception as error:
+            print(f"error: {reason_in_words(error)}", file=sys.stderr)
+            return 1
+        return 0
+
+    patched.setattr("harness.commands.run.launch_training", launch)
+    patched.setattr("eval.report.files.drawn", lambda shown: {})
 
 
 @contextmanager

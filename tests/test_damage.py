@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,20 @@ from data_mixes.storage import checksum_file, seal, sha256_of
 from harness.runs.checkpoints import STATE, last_whole_checkpoint, seal_checkpoint
 from harness.runs.damage import damage_in, mend
 from harness.runs.record import read_json, write_json
-from tests.attacks import FOLDERS, KINDS, WAYS, deleted, file_of, flipped, garbage, half, lasting, made_again, no_hang
+from tests.attacks import (
+    FOLDERS,
+    KINDS,
+    WAYS,
+    deleted,
+    file_of,
+    flipped,
+    garbage,
+    half,
+    lasting,
+    made_again,
+    no_hang,
+    train_in_this_process,
+)
 from tests.support import Ended, harness, small_recipe
 
 CELLS = ["amount-0", "amount-3"]
@@ -48,15 +61,7 @@ def study(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has `run` train in this process, which has loaded all that it takes, and draw no figures."""
-    from harness.training.loop import start_process, train_jobs
-
-    def launch(study: Path, names: Sequence[str], processes: int | None) -> int:
-        train_jobs(study, names, start_process())
-        return 0
-
-    monkeypatch.setattr("harness.commands.run.launch_training", launch)
-    monkeypatch.setattr("eval.report.files.drawn", lambda shown: {"overview.svg": b"<svg/>"})
+    train_in_this_process(monkeypatch)
 
 
 def run_again(finished: Path, study: Path) -> Ended:
