@@ -48,7 +48,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path
     del recipe["evaluation"]["max_tokens"]  # the study notes the lengths that it begins with
     recipe["evaluation"]["decoding"] = {"math": {"stop": ["\n"]}}
     (folder / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
-    done = harness("run", folder / "recipe.yaml", "--runs", folder / "runs")
+    with pytest.MonkeyPatch.context() as patched:
+        train_in_this_process(patched)
+        done = harness("run", folder / "recipe.yaml", "--runs", folder / "runs")
     assert done.returncode == 0, done.stderr
     return folder
 

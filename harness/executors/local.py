@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from harness.console import is_first_process
 from harness.errors import INTERRUPTED, Problem, UserError
 from harness.interrupts import GRACE, QUIET
 from harness.models.devices import gpu_count, on_cpu
@@ -32,6 +33,7 @@ def start_missing_processes() -> None:
     """
     os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe's dtype counts, not a saved configuration
     if "WORLD_SIZE" in os.environ:
+        check_processes("--num_processes", int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         return
     wanted = processes_asked_for(parent_command())
     check_processes("--num_processes", wanted)
@@ -49,6 +51,8 @@ def check_processes(option: str, wanted: int) -> None:
     """
     if wanted <= 1 or os.environ.get(FORCE):
         return
+    if wanted > (os.cpu_count() or 1) and not is_first_process():
+        raise UserError([])  # the first process says it; the others need not even load PyTorch
     there = (os.cpu_count() or 1) if on_cpu() else gpu_count()
     if wanted > there:
         kind = ("core" if on_cpu() else "GPU") + ("s" if there != 1 else "")
