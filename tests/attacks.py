@@ -116,7 +116,7 @@ def train_in_this_process(patched: pytest.MonkeyPatch) -> None:
             return 1
         return 0
 
-    patched.setattr("harness.commands.run.launch_training", launch)
+    patched.setattr("harness.executors.local.launch_training", launch)
     patched.setattr("eval.report.files.drawn", lambda shown: {"overview.svg": b"<svg/>"})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,10 +9,8 @@ from pathlib import Path
 
 import typer
 
-from harness.console import counted, duration, output, say, waiting
-from harness.errors import not_trained
-from harness.executors.local import check_processes, launch_training
-from harness.planning.jobs import write_jobs
+from harness.console import duration, output, say, waiting
+from harness.executors.local import check_complete, check_processes, train_pending
 from harness.planning.kept_plan import just_planned, planned_study
 from harness.planning.overview import show_plan
 from harness.planning.study import Study
@@ -39,16 +36,8 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         show_plan(planned.overview(chosen, left))
         check_disk(left)
     with timed("train", times):
-        pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
-        if pending:
-            say(f"train: {counted(len(pending), 'cell')}{training_in_words(left)}")
-            write_jobs(study, pending)
-            status = launch_training(study.folder, [plan.name for plan in pending], processes)
-            if any(not plan.run.finished and not plan.run.failure for plan in pending):
-                say(f"error: training ended {ending(status)}")
-                raise typer.Exit(status if status > 0 else 1)
-        else:
-            say("train: every cell is already trained")
+        if status := train_pending(study, chosen, training_in_words(left), processes):
+            raise typer.Exit(status)
     with timed("evaluate", times):
         from harness.evaluation.cells import evaluate_cells
 
@@ -57,17 +46,9 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         from harness.reporting.report import report_study
 
         report_study(planned_study(recipe, runs), output)
-    if failed := {plan.name: plan.run.failure for plan in study.plans if plan.name in chosen and plan.run.failure}:
-        raise not_trained(failed)
+    check_complete(study, chosen)
     spent = ", ".join(f"{phase} {duration(seconds)}" for phase, seconds in times.items())
     say(f"time: {spent}, in all {duration(sum(times.values()))}")
-
-
-def ending(status: int) -> str:
-    """How training ended before its time, and where to look for the reason."""
-    if status == -signal.SIGKILL:
-        return "by SIGKILL, as the system does when memory runs out; the same command goes on from the last checkpoint"
-    return f"with status {status}; the messages above say why"
 
 
 @contextmanager

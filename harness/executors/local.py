@@ -7,17 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from harness.console import is_first_process
-from harness.errors import INTERRUPTED, Problem, UserError
+from harness.console import counted, is_first_process, say
+from harness.errors import INTERRUPTED, Problem, UserError, not_trained
 from harness.interrupts import GRACE, QUIET
 from harness.models.devices import gpu_count, on_cpu
+from harness.planning.jobs import write_jobs
 from harness.runs.job import read_job
 from harness.training.batches import processes_that_share
+
+if TYPE_CHECKING:
+    from harness.planning.study import Study
 
 FORCE = "HARNESS_FORCE_PROCESSES"
 """The variable of the environment that lets more processes start than there are GPUs or cores."""
@@ -76,6 +81,38 @@ def processes_asked_for(command: list[str]) -> int:
         if word == "accelerate.commands.launch" or (word == "launch" and command[position - 1].endswith("accelerate")):
             return launch_command_parser().parse_args(command[position + 1 :]).num_processes or 1
     return 1
+
+
+def train_pending(study: Study, chosen: Collection[str], expected: str, processes: int | None) -> int:
+    """Trains those of the chosen cells that are not trained; `expected` is what is known of the time.
+
+    Returns the exit status of the training: 0 as well where it came to its end, and cells are recorded as failed.
+    """
+    pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
+    if not pending:
+        say("train: every cell is already trained")
+        return 0
+    say(f"train: {counted(len(pending), 'cell')}{expected}")
+    write_jobs(study, pending)
+    status = launch_training(study.folder, [plan.name for plan in pending], processes)
+    if all(plan.run.finished or plan.run.failure for plan in pending):
+        return 0
+    say(f"error: training ended {ending(status)}")
+    return status if status > 0 else 1
+
+
+def ending(status: int) -> str:
+    """How training ended before its time, and where to look for the reason."""
+    if status == -signal.SIGKILL:
+        return "by SIGKILL, as the system does when memory runs out; the same command goes on from the last checkpoint"
+    return f"with status {status}; the messages above say why"
+
+
+def check_complete(study: Study, chosen: Collection[str]) -> None:
+    """Raises MachineError naming the chosen cells that could not be trained."""
+    plans = [plan for plan in study.plans if plan.name in chosen]
+    if failed := {plan.name: plan.run.failure for plan in plans if plan.run.failure}:
+        raise not_trained(failed)
 
 
 def launch_training(study: Path, names: Sequence[str], processes: int | None) -> int:
