@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from data_mixes.storage import DamagedError, read_sealed, sha256_once, verify
+from data_mixes.storage import DamagedError, read_sealed, sha256_once, verify_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Weights:
         sealed = [path.with_name(path.name[1 : -len(".sha256")]) for path in self.folder.glob(".*.sha256")]
         for path in sorted({self.config, *self.tensors, *sealed}):
             try:
-                verify(path)
+                verify_once(path)
             except FileNotFoundError:
                 yield path, "it is missing"
             except DamagedError as error:
@@ -68,3 +68,8 @@ def weights_in(folder: Path, identity: Mapping[str, Any]) -> Weights:
     if identity["training"].get("method", "lora") == "full":
         return Weights("model", folder / "model")
     return Weights("adapter", folder / "adapter")
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether there are weights of either kind in a cell's folder."""
+    return any((folder / name).exists() for name in ("adapter", "model"))
