@@ -77,18 +77,20 @@ def endings(predictions: pl.DataFrame) -> pl.DataFrame:
 
 
 def cut_off_notes(predictions: pl.DataFrame) -> list[str]:
-    """A line for each cell and task of which more than `CUT_OFF` of the completions reached `max_tokens`."""
-    by_task = (
-        endings(predictions)
-        .group_by("cell", "task", maintain_order=True)
-        .agg(pl.col("completions", "max_tokens").sum())
+    """A line for each task in which some model reached `max_tokens` in more than `CUT_OFF` of its completions."""
+    counts = endings(predictions).group_by("task", "cell", maintain_order=True)
+    often = counts.agg(pl.col("completions", "max_tokens").sum()).filter(
+        pl.col("max_tokens") > CUT_OFF * pl.col("completions")
     )
-    return [
-        f"{cell}, {task}: {cut:,} of {completions:,} completions were cut off at max_tokens; "
-        f"raise evaluation.decoding.{task}.max_tokens if they should have gone on"
-        for cell, task, completions, cut in by_task.iter_rows()
-        if cut > CUT_OFF * completions
-    ]
+    notes: list[str] = []
+    for (task,), part in often.group_by("task", maintain_order=True):
+        worst = part.sort(pl.col("max_tokens") / pl.col("completions"), descending=True).row(0, named=True)
+        share = f"{worst['max_tokens']:,} of {worst['completions']:,}"
+        told = f"{share} completions of {worst['cell']} were cut off at max_tokens"
+        if part.height > 1:
+            told = f"completions of {part.height} models were cut off at max_tokens, most of {worst['cell']} ({share})"
+        notes.append(f"{task}: {told}; raise evaluation.decoding.{task}.max_tokens if they should have gone on")
+    return notes
 
 
 def scores_table(

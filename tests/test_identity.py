@@ -88,6 +88,8 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.identifier": ("fasttext", RESUMED),
     "evaluation.thoughts": ([["<plan>", "</plan>"]], RESUMED),
     "evaluation.base": (False, RESUMED),
+    "report.labels": ({"amount": "examples"}, RESUMED),
+    "report.amounts": ("categorical", RESUMED),
     "evaluation.judge": ({"model": "m", "endpoint": "http://localhost:1/v1"}, RESUMED),
 }
 CHANGED_ELSEWHERE = {
@@ -106,7 +108,7 @@ CHANGED_ELSEWHERE = {
     "evaluation.metrics.*.code": "as above",
     "evaluation.metrics.*.tasks": "as above",
 }
-WHOLE = {"model", "adapter", "training", "languages", "mixture", "prompts", "leakage", "evaluation"}
+WHOLE = {"model", "adapter", "training", "languages", "mixture", "prompts", "leakage", "evaluation", "report"}
 
 
 def test_the_table_has_every_key() -> None:

@@ -116,7 +116,11 @@ def estimates(
             kind,
             members,
             estimate(
-                panel.of(runs, members), sampled, ends, between(members) if between else None, panel.clusters,
+                panel.of(runs, members),
+                sampled,
+                ends,
+                between(members) if between else None,
+                panel.clusters,
                 panel.graded,
             ),
         )

@@ -255,6 +255,16 @@ class Reference(Section):
     """Which rows to take, by column."""
 
 
+class Report(Section):
+    """How the report shows the study. Not part of the fingerprint."""
+
+    labels: dict[str, Annotated[str, Field(min_length=1)]] = {}
+    """What the report calls axes of the grid and tasks, such as `amount: examples per language`."""
+    amounts: Literal["auto", "linear", "log", "symlog", "categorical"] = "auto"
+    """How amounts are laid out along an axis. `symlog` is logarithmic with room for 0, `categorical` puts them at equal
+    distances; `auto` is linear, or logarithmic where the largest is at least 10 times the smallest."""
+
+
 class Recipe(Section):
     """A whole study."""
 
@@ -282,6 +292,8 @@ class Recipe(Section):
     """What every model is tested on."""
     reference: tuple[Reference, ...] = ()
     """Published curves to show with the study's own."""
+    report: Report = Report()
+    """How the report shows the study."""
 
     @cached_property
     def known_sources(self) -> dict[str, Source]:

@@ -122,7 +122,7 @@ def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) 
     return {
         "state": "trained",
         "steps": outcome.steps,
-        "loss": outcome.loss,
+        **outcome.history,
         "seconds": round(outcome.seconds, 1),
         "resumed_at": outcome.resumed_at,
         "tokens_per_second": round(job.tokens / outcome.seconds, 1) if not outcome.resumed_at else None,

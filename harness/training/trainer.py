@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from accelerate import PartialState
@@ -69,12 +70,16 @@ class StopAtDivergence(TrainerCallback):
             raise DivergedError(f"the loss was {logs['loss']} at step {state.global_step}")
 
 
+History: TypeAlias = dict[str, list[float | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What training a cell came to: `seconds` since this start."""
 
     steps: int
-    loss: list[float]
+    history: History
+    """Loss, learning rate and gradient norm (before clipping) at each step, by their names in the record."""
     seconds: float
     resumed_at: int
 
@@ -105,9 +110,22 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         if state.is_main_process:
             save_adapter(trainer.accelerator.unwrap_model(trainer.model), run.adapter)
         state.wait_for_everyone()
-        history = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        history = history_of(trainer.state.log_history)
         trainer.accelerator.free_memory()
     return Outcome(steps, history, seconds, resumed_at)
+
+
+LOGGED = {"loss": "loss", "learning_rate": "learning_rate", "gradient_norm": "grad_norm"}
+"""Name in the record → name in the trainer's log, which has an entry for each step."""
+
+
+def history_of(log: Sequence[Mapping[str, float]]) -> History:
+    """What the trainer logged at each step; None for what is no finite number, which a record cannot hold."""
+    steps = [entry for entry in log if "loss" in entry]
+    return {
+        name: [float(value) if math.isfinite(value := entry.get(logged, math.nan)) else None for entry in steps]
+        for name, logged in LOGGED.items()
+    }
 
 
 def rows_of(job: CellJob, study: Path) -> Dataset:
