@@ -204,6 +204,8 @@ def test_how_completions_ended_is_counted_and_said() -> None:
     ]
     more = pl.DataFrame({"finish": ["length"] * 2, "cell": "b", "task": "math", "language": "en"})
     (note,) = cut_off_notes(pl.concat([table, more]))
-    assert note.startswith("math: completions of 2 models were cut off at max_tokens, most of b (2 of 2); raise ")
+    assert note.startswith(
+        "math: completions of 2 models were cut off at max_tokens, most often those of b (2 of 2); raise "
+    )
     rarely = pl.DataFrame({"finish": ["stop"] * 19 + ["length"], "cell": "a", "task": "math", "language": "en"})
     assert cut_off_notes(rarely) == []

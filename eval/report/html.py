@@ -39,6 +39,7 @@ from eval.report.units import depends_on_language, duration, metric_name, names_
 from eval.report.verdicts import ARROWS, DISAGREEMENT
 from eval.scorers.metrics import metric_of
 
+FEW_CELLS = 6
 FOLDER = "report_files"
 """Where chunks of predictions stand, beside the page."""
 
@@ -57,8 +58,10 @@ class Section:
 
     @property
     def small(self) -> list[Picture]:
-        """The pictures that stand beside each other where there is room."""
-        return [picture for picture in self.pictures if picture.name.endswith(("-scatter", "-confusion"))]
+        """The pictures that stand beside each other where there is room and cells are few."""
+        few = len(self.tables[0].rows) <= FEW_CELLS
+        ends = ("-scatter", "-confusion") if few else ("-scatter",)
+        return [picture for picture in self.pictures if picture.name.endswith(ends)]
 
     @property
     def large(self) -> list[Picture]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from eval.analysis.groups import GAP
+from eval.analysis.groups import GAP, SEEN, STUDY_SEEN, UNSEEN
 from eval.report.tables import Figure, TaskTable
 from eval.report.verdicts import ARROWS, Changes
 from eval.scorers.metrics import metric_of
@@ -51,14 +51,18 @@ def latex_table(table: TaskTable, study: str, unseen: Sequence[str], changes: Ch
 
 
 def best_values(table: TaskTable) -> set[tuple[str, str]]:
-    """The entries of cells, by cell and column, that are the highest of several in their column; not of differences."""
+    """The entries, by cell and column, that are the highest of several in their column.
+
+    Of figures that can be ranked: not of differences, nor of groups whose languages are each cell's own.
+    """
     best: set[tuple[str, str]] = set()
     if not math.isfinite(metric_of(table.metric).best):
         return best
-    for column in table.columns:
+    unranked = (GAP, SEEN, UNSEEN) if STUDY_SEEN in table.columns else (GAP,)
+    for column in (column for column in table.columns if column not in unranked):
         shown = {cell: figure.text for cell in table.rows if (figure := table.figure(cell, column)) and figure.text}
         highest = max(shown.values(), key=float, default="")
-        if column != GAP and len(set(shown.values())) > 1:
+        if len(set(shown.values())) > 1:
             best |= {(cell, column) for cell, text in shown.items() if text == highest}
     return best
 

@@ -28,6 +28,8 @@ class Figure:
     metric: Metric = SHARE
     languages: int = 1
     """How many languages it is of."""
+    runs: int = 1
+    """How many runs it is of."""
 
     @property
     def text(self) -> str:
@@ -86,8 +88,8 @@ class TaskTable:
         )
 
     def count(self, figure: Figure) -> str:
-        """ "n=9" where a figure rests on fewer predictions, or more, than there are items in its languages."""
-        return "" if figure.scored == self.items * figure.languages else f"n={figure.scored:,}"
+        """ "n=9" where a figure rests on fewer predictions, or more, than its runs have items in its languages."""
+        return "" if figure.scored == self.items * figure.languages * figure.runs else f"n={figure.scored:,}"
 
     def figure(self, cell: str, column: str) -> Figure | None:
         """The figure of a cell in a column, if there is one."""
@@ -130,7 +132,7 @@ def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> 
     figures = {
         (row["cell"], row["group"]): Figure(
             row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"],
-            unit_of(metric, row["kind"]), len(row["languages"].split()),
+            unit_of(metric, row["kind"]), len(row["languages"].split()), row["runs"],
         )
         for row in part.iter_rows(named=True)
     }  # fmt: skip

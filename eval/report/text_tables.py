@@ -167,9 +167,9 @@ def comparison_tables(comparisons: pl.DataFrame, groups: LanguageGroups) -> dict
     """Title → differences between cells: those that tasks are about first, then those for exploring."""
     single = pl.col("group").is_in(groups.all)
     parts = {
-        "In the languages that each task is about": comparisons.filter("primary"),
-        "In other groups of languages, for exploring": comparisons.filter(~pl.col("primary") & ~single),
-        "In single languages, for exploring": comparisons.filter(~pl.col("primary") & single),
+        "Main comparisons: the primary languages of each task": comparisons.filter("primary"),
+        "Other groups of languages, for exploring": comparisons.filter(~pl.col("primary") & ~single),
+        "Single languages, for exploring": comparisons.filter(~pl.col("primary") & single),
     }
     return {title: comparison_table(part, groups) for title, part in parts.items() if len(part)}
 
@@ -247,7 +247,9 @@ def missing_table(scores: pl.DataFrame) -> TextTable:
 def endings_table(endings: pl.DataFrame) -> TextTable:
     """How completions ended: by task and cell counts of each ending, and in which languages they were cut off."""
     rows: list[tuple[str, ...]] = []
-    for (task, cell), part in endings.group_by("task", "cell", maintain_order=True):
+    by_task = endings.partition_by("task", maintain_order=True)
+    for part in (part for of_task in by_task for part in of_task.partition_by("cell", maintain_order=True)):
+        task, cell = part.select("task", "cell").row(0)
         count = {name: int(part[name].sum()) for name in ENDED}
         cut = part.filter(pl.col("max_tokens") > 0).sort("max_tokens", descending=True, maintain_order=True)
         named = ", ".join(

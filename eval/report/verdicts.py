@@ -26,8 +26,8 @@ class Verdict(StrEnum):
 ARROWS = {Verdict.BETTER: " ▲", Verdict.WORSE: " ▼"}
 """What is said by colour is said by these as well."""
 DISAGREEMENT = (
-    "The interval and the p-value disagree: the interval is of this difference alone, the p-value is adjusted for all "
-    "comparisons of the task. Go by the p-value."
+    "The interval and the p-value disagree: the interval describes this difference alone, the p-value is adjusted for "
+    "all comparisons of the task in these languages. Go by the p-value."
 )
 
 
