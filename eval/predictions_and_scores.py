@@ -88,7 +88,8 @@ def cut_off_notes(predictions: pl.DataFrame) -> list[str]:
         share = f"{worst['max_tokens']:,} of {worst['completions']:,}"
         told = f"{share} completions of {worst['cell']} were cut off at max_tokens"
         if part.height > 1:
-            told = f"completions of {part.height} models were cut off at max_tokens, most often those of {worst['cell']} ({share})"
+            told = f"completions of {part.height} models were cut off at max_tokens, most often "
+            told += f"those of {worst['cell']} ({share})"
         notes.append(f"{task}: {told}; raise evaluation.decoding.{task}.max_tokens if they should have gone on")
     return notes
 
