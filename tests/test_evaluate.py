@@ -202,10 +202,5 @@ def test_how_completions_ended_is_counted_and_said() -> None:
         "math: 2 of 20 completions of a were cut off at max_tokens; "
         "raise evaluation.decoding.math.max_tokens if they should have gone on"
     ]
-    more = pl.DataFrame({"finish": ["length"] * 2, "cell": "b", "task": "math", "language": "en"})
-    (note,) = cut_off_notes(pl.concat([table, more]))
-    assert note.startswith(
-        "math: completions of 2 models were cut off at max_tokens, most often those of b (2 of 2); raise "
-    )
     rarely = pl.DataFrame({"finish": ["stop"] * 19 + ["length"], "cell": "a", "task": "math", "language": "en"})
     assert cut_off_notes(rarely) == []
