@@ -102,8 +102,8 @@ def test_a_chart_that_cannot_be_drawn_takes_no_other_and_is_named(
 
     def with_a_broken_one(page: Any) -> Any:
         shown = gallery(page)
-        first, *others = shown.pictures["math"]
-        shown.pictures["math"] = (dataclasses.replace(first, spec=first.spec | {"mark": "breaks"}), *others)
+        first, *others = shown.tasks["math"]
+        shown.tasks["math"] = [dataclasses.replace(first, spec=first.spec | {"mark": "breaks"}), *others]
         return shown
 
     monkeypatch.setattr(files, "gallery", with_a_broken_one)

@@ -144,12 +144,10 @@ def test_weights_go_when_they_are_evaluated_and_scores_stay(
 def test_a_disk_that_is_too_small_is_refused_before_training(
     tiny_model: Path, write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from types import SimpleNamespace
-
-    monkeypatch.setattr("harness.training.forecast.disk_usage", lambda path: SimpleNamespace(free=10_000))
+    monkeypatch.setattr("harness.training.forecast.free_bytes", lambda folder: 10_000)
     recipe = write_recipe(full_recipe(tiny_model))
     for command in ("plan", "run"):
         refused = harness(command, recipe, "--runs", tmp_path)
-        assert refused.returncode == 2, refused.stderr
-        assert "has room for 10.0 kB, and what is to be trained takes" in refused.stderr
+        assert refused.returncode == 1, refused.stderr
+        assert "for weights, and for the checkpoints" in refused.stderr and "but 10.0 kB free" in refused.stderr
     assert not (tmp_path / "small" / "amount-0" / "model").exists()

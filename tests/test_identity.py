@@ -98,6 +98,8 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.base": (False, RESUMED),
     "similarity": ({"texts": "{language}.txt"}, RESUMED),
     "probe": ({"treebanks": "{language}.conllu"}, RESUMED),
+    "report.labels": ({"amount": "examples"}, RESUMED),
+    "report.amounts": ("categorical", RESUMED),
     "evaluation.judge": ({"model": "m", "endpoint": "http://localhost:1/v1"}, RESUMED),
 }
 CHANGED_ELSEWHERE = {
@@ -120,7 +122,9 @@ CHANGED_ELSEWHERE = {
     },
     "evaluation.metrics.*.tasks": "as above",
 }
-WHOLE = {"model", "adapter", "training", "execution", "languages", "mixture", "prompts", "leakage", "evaluation"}
+WHOLE = {
+    "model", "adapter", "training", "execution", "languages", "mixture", "prompts", "leakage", "evaluation", "report"
+}  # fmt: skip
 
 
 def test_the_table_has_every_key() -> None:

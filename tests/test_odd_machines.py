@@ -71,19 +71,19 @@ def test_full_disks_are_told_and_the_study_ends_the_same_with_more_room(finished
 def test_a_full_disk_is_known_beforehand(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.training.forecast.free_bytes", lambda folder: 1000)
     plan = harness("plan", finished / "recipe.yaml", "--runs", tmp_path)
-    assert plan.returncode == 0 and f"but 1.0 kB free in {tmp_path / 'small'}; free some, or choose" in plan.stdout
+    assert plan.returncode == 1 and f"but 1.0 kB free in {tmp_path / 'small'}; free some, or choose" in plan.stdout
     assert (
         json.loads(harness("plan", finished / "recipe.yaml", "--runs", tmp_path, "--json").stdout)["time"]["free"]
         == 1000
     )
     run = harness("run", finished / "recipe.yaml", "--runs", tmp_path)
-    refused_in_a_line(run, "kB for adapters", "but 1.0 kB free in")
+    refused_in_a_line(run, "kB for weights", "but 1.0 kB free in")
     assert not (tmp_path / "small" / "amount-0").exists(), "nothing was trained"
 
 
 def test_the_need_and_what_is_free() -> None:
     assert disk_in_words(TimeLeft(disk=2_000_000, free=3_000_000, folder="runs/x")) == (
-        "about 2.0 MB for adapters, and for the checkpoints of one cell while it trains; 3.0 MB free in runs/x"
+        "about 2.0 MB for weights, and for the checkpoints of one cell while it trains; 3.0 MB free in runs/x"
     )
     assert not TimeLeft(disk=2, free=1).fits and TimeLeft(disk=2).fits and TimeLeft(disk=2, free=2).fits
 

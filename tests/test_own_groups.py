@@ -19,6 +19,7 @@ from eval.report.page import Page
 from eval.report.picture_data import figure_rows
 from eval.report.tables import metric_tables
 from eval.report.terminal import print_tables
+from eval.report.verdicts import Changes
 
 STUDY = ("en", "es", "fr", "ja", "zh"), ("ar", "ko", "pt")
 TRAINED = {"none": ("en",), "latin": ("en", "es", "fr"), "other": ("en", "ja", "zh")}
@@ -97,7 +98,7 @@ def test_a_curve_has_seen_what_its_points_are_trained_on(scores: pl.DataFrame) -
         assert (found[curve, SEEN].points, found[curve, SEEN].best) == (2, 9)
     page = Page("s", "m", BASE, GROUPS, (), PLACES, "amount", summarize(scores, GROUPS, DESIGN), scores,
                 also={"none": [{"scripts": "other", "amount": 0}]})  # fmt: skip
-    drawn = figure_rows(page, "math").filter(group=SEEN)
+    drawn = figure_rows(page, "math", Changes(BASE, {})).filter(group=SEEN)
     points = {(row["series"], row["x"]): (row["cell"], round(row["mean"], 6)) for row in drawn.iter_rows(named=True)}
     assert points == {
         ("scripts latin", 0.0): ("none", 40.0),

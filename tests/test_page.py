@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from eval.report import predictions as chunks
 from eval.report.files import write_page
 from eval.report.gallery import gallery
+from eval.report.headlines import Headline
+from eval.report.verdicts import Verdict
 from tests.synthetic import study_page, transfer
 
 DESK, PHONE = 1280, 390
@@ -36,6 +38,10 @@ class Opened:
 
     def texts(self, selector: str) -> list[str]:
         return self.page.locator(selector).all_text_contents()
+
+    def unfold(self) -> None:
+        """Opens every folded part."""
+        self.page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
 
     def choose(self, **filters: str) -> None:
         for name, value in filters.items():
@@ -104,15 +110,21 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]  # fmt: skip
     comparisons = [
         {"task": "math", "metric": "accuracy", "cell": "amount-40", "other": "base", "group": "unseen", "items": 12}
+        | {"languages": "ar ko pt", "primary": True}
         | {"difference": 0.3, "low": 0.1, "high": 0.5, "p_adjusted": 0.0004, "test": "t"}
     ]
     published = [
         {"task": "math", "metric": "accuracy", "language": "fr", "x": float(amount), "score": 0.2, "name": "elsewhere"}
         for amount in (0, 20, 40)
     ]
+    card_of_math = Headline(
+        "math", "accuracy, %", "amount-40 highest", "56.0 on unseen languages", "+30.0 ▲ against base, p < 0.001",
+        Verdict.BETTER,
+    )  # fmt: skip
     return written(
         tmp_path_factory.mktemp("report"),
         tasks=("math", "summarization"),
+        headlines=[card_of_math],
         sentences=["For unseen languages, amount-40 is best in math."],
         notes=["not evaluated: amount-60"],
         cards={"amount-20": card, "amount-40": card},
@@ -127,11 +139,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_chart_is_drawn_and_fits(report: Path, open_page: Open, width: int, scheme: str) -> None:
     opened = open_page(report, width, scheme)
     drawings = opened.page.locator("[data-chart]")
-    opened.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    opened.unfold()
     for each in drawings.all():
         each.locator("svg").wait_for()
     names = [each.get_attribute("data-chart") for each in drawings.all()]
-    assert len(names) == len(set(names)) == 1 + 4 + 1 + 4 + 1 + 2  # groups, math, transfer, summaries, losses, cards
+    assert len(names) == len(set(names)) == 2 + 4 + 1 + 4 + 1 + 2  # groups, math, transfer, summaries, training, cards
     for each in drawings.all():
         assert each.locator(MARKS).count() > 0, each.get_attribute("data-chart")
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
@@ -140,7 +152,9 @@ def test_every_chart_is_drawn_and_fits(report: Path, open_page: Open, width: int
 
 
 def test_every_chart_says_what_it_is_and_has_its_figures_as_a_table(report: Path, open_page: Open) -> None:
-    page = open_page(report).page
+    opened = open_page(report)
+    opened.unfold()
+    page = opened.page
     figures = page.locator("figure").all()
     assert len(figures) > 10
     for figure in figures:
@@ -152,18 +166,22 @@ def test_every_chart_says_what_it_is_and_has_its_figures_as_a_table(report: Path
 
 def test_the_first_screen_answers(report: Path, open_page: Open) -> None:
     opened = open_page(report)
+    assert opened.texts(".headline .finding") == ["amount-40 highest"]
     assert opened.texts(".sentences li") == ["For unseen languages, amount-40 is best in math."]
     assert opened.texts(".best tbody th") == ["math", "summarization"]
     assert all("amount-" in text and "(" in text for text in opened.texts(".best td"))
-    assert "not evaluated: amount-60" in opened.texts(".warning")
+    assert "not evaluated: amount-60" in opened.texts(".warning li")
     bottom = opened.page.locator(".first").bounding_box()
     assert bottom and bottom["y"] + bottom["height"] < 900
+    opened.unfold()
     row = opened.page.locator("#differences tbody tr").inner_text().split("\t")
-    assert row == ["math", "accuracy", "unseen", "amount-40", "base", "+30.0", "+10.0 to +50.0", "< 0.001", "12"]
+    figures = ["+30.0", "+10.0 to +50.0", "< 0.001", "12", "better ▲"]
+    assert row == ["math", "accuracy", "unseen", "amount-40", "base", *figures]
 
 
 def test_what_sources_say_of_transfer_is_listed(report: Path, open_page: Open) -> None:
     opened = open_page(report)
+    opened.unfold()
     donors, recipients, shares, apart, _ = opened.page.locator("#transfer table").all()
     rows = [row.inner_text().split("\t") for row in donors.locator("tbody tr").all()]
     assert [row[:3] for row in rows] == [
@@ -178,6 +196,8 @@ def test_what_sources_say_of_transfer_is_listed(report: Path, open_page: Open) -
 
 def test_a_tasks_metric_is_chosen_for_its_table_and_charts(report: Path, open_page: Open) -> None:
     opened = open_page(report)
+    opened.unfold()
+    opened.page.wait_for_selector("[data-chart=summarization-heatmap] .mark-text text")
     heatmap = "[data-chart=math-heatmap] .mark-text text"
     before = opened.texts(heatmap)
     other = opened.texts("[data-chart=summarization-heatmap] .mark-text text")
@@ -192,10 +212,10 @@ def test_a_tasks_metric_is_chosen_for_its_table_and_charts(report: Path, open_pa
 
 def test_charts_follow_the_mode(report: Path, open_page: Open) -> None:
     opened = open_page(report)
-    label = opened.page.locator("[data-chart=overview] .role-axis-label text").first
+    label = opened.page.locator("[data-chart=overview-math] .role-axis-label text").first
     light = label.get_attribute("fill")
     opened.page.emulate_media(color_scheme="dark")
-    opened.page.wait_for_selector(f"[data-chart=overview] .role-axis-label text:not([fill='{light}'])")
+    opened.page.wait_for_selector(f"[data-chart=overview-math] .role-axis-label text:not([fill='{light}'])")
     assert opened.said == []
 
 
@@ -209,8 +229,8 @@ def test_predictions_are_filtered_by_cell_language_and_result(report: Path, open
     assert opened.matches == "12 of 12 items match."
     opened.choose(result="right")
     assert opened.matches == f"{len(right)} of 12 items match." and 0 < len(right) < 12
-    assert opened.texts(".item h3") == [f"{each}, Japanese" for each in right]
-    assert all("right" in text for text in opened.texts(".item .beside:last-child > div:first-child .verdict"))
+    assert opened.texts(".item h3") == [f"{each}, Japanese" for each in right[:5]]
+    assert all("right" in text for text in opened.texts(".item .answers > div:first-child .verdict"))
     assert {text.split()[0] for text in opened.texts(".item h4")} == {"amount-20", "amount-40"}
     opened.choose(result="", answered="another")
     assert opened.matches == f"{len(wrong_language)} of 12 items match."
@@ -232,14 +252,14 @@ def test_two_cells_are_compared_and_ordered(report: Path, open_page: Open) -> No
     assert opened.matches == f"{differ} of 12 items match." and 0 < differ < 12
     opened.page.uncheck("#filter-differ")
     opened.choose(task="summarization", order="highest")
-    shown = [float(text) for text in opened.texts(".item .beside:last-child > div:first-child .verdict")]
-    assert len(shown) == 12 and shown == sorted(shown, reverse=True)
+    shown = [float(text) for text in opened.texts(".item .answers > div:first-child .verdict")]
+    assert len(shown) == 5 and shown == sorted(shown, reverse=True)
 
 
 def test_pages_are_turned_and_the_address_remembers(tmp_path: Path, open_page: Open) -> None:
     report = written(tmp_path, items=60, cells=1, unseen=("ar",), seen=("en",))
     opened = open_page(report)
-    assert opened.matches == "60 of 60 items match." and opened.count(".item") == 25
+    assert opened.matches == "60 of 60 items match." and opened.count(".item") == 5
     first = opened.texts(".item h3")[0]
     opened.choose(language="ar", result="wrong")
     matches = opened.matches
@@ -286,7 +306,7 @@ def test_texts_run_in_the_direction_of_their_script(report: Path, open_page: Ope
     opened.page.wait_for_selector(".item .text[lang=ar]")
     texts = opened.page.locator(".item .text")
     directions = texts.evaluate_all("all => all.map((each) => [each.dir, getComputedStyle(each).direction])")
-    assert directions == [["auto", "rtl"]] * 36
+    assert directions == [["auto", "rtl"]] * 15
     opened.choose(language="ja")
     opened.page.wait_for_selector(".item .text[lang=ja]")
     assert texts.first.evaluate("(each) => getComputedStyle(each).direction") == "ltr"
@@ -312,7 +332,7 @@ def test_many_predictions_are_read_from_files_beside_the_page(
 
 
 def test_the_page_says_that_it_shows_a_sample(tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks.browsed, "__defaults__", (100,))
+    monkeypatch.setattr(chunks.browsed, "__defaults__", (None, 100))
     opened = open_page(written(tmp_path))
     assert "A sample of 96 of 384 predictions" in opened.texts("#predictions > p")[0]
     assert opened.matches == "3 of 3 items match."
@@ -324,7 +344,7 @@ def test_the_keyboard_reaches_the_filters(report: Path, open_page: Open) -> None
     focused = "document.activeElement.id || document.activeElement.textContent"
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "Skip to the answers"
-    for _ in range(100):
+    for _ in range(120):
         page.keyboard.press("Tab")
         if page.evaluate(focused) == "filter-language":
             break
@@ -371,3 +391,95 @@ LOW_CONTRAST = """() => {
   }
   return low;
 }"""
+
+
+def test_only_the_first_task_is_unfolded_and_links_unfold_the_rest(report: Path, open_page: Open) -> None:
+    opened = open_page(report)
+    folded = "all => all.filter((part) => !part.open).map((part) => part.id)"
+    parts = opened.page.locator("details.part")
+    assert parts.evaluate_all(folded) == [
+        "summarization",
+        "transfer",
+        "differences",
+        "training",
+        "missing",
+        "provenance",
+    ]
+    opened.page.click("nav a[href='#summarization']")
+    opened.page.wait_for_selector("[data-chart=summarization-heatmap] .mark-text text")
+    assert "summarization" not in parts.evaluate_all(folded)
+    assert "missing" not in open_page(report, place="#missing").page.locator("details.part").evaluate_all(folded)
+
+
+@pytest.mark.parametrize("width", [DESK, PHONE])
+def test_nothing_scrolls_up_and_down_within_the_page(report: Path, open_page: Open, width: int) -> None:
+    opened = open_page(report, width)
+    opened.unfold()
+    opened.page.wait_for_selector("[data-chart=summarization-heatmap] .mark-text text")
+    scrolls = "box.scrollHeight > box.clientHeight + 20 && getComputedStyle(box).overflowY === 'auto'"
+    boxes = f"all => all.filter((box) => {scrolls}).map((box) => box.className)"
+    assert opened.page.locator("main *").evaluate_all(boxes) == []
+
+
+def test_items_that_a_cell_gained_and_lost_are_found(report: Path, open_page: Open) -> None:
+    scores = study_page(tasks=("math", "summarization")).scores.filter(task="math", language="ar", metric="accuracy")
+    right = {cell: set(scores.filter(pl.col("value") == 1, cell=cell)["id"]) for cell in ("base", "amount-40")}
+    opened = open_page(report)
+    opened.choose(task="math", language="ar", cell="amount-40", other="")
+    opened.choose(result="gained")
+    assert opened.page.locator("#filter-other").input_value() == "base", "without another cell it is beside the first"
+    gained, lost = right["amount-40"] - right["base"], right["base"] - right["amount-40"]
+    assert opened.matches == f"{len(gained)} of 12 items match." and gained
+    opened.choose(result="lost")
+    assert opened.matches == f"{len(lost)} of 12 items match."
+
+
+def test_a_link_leads_to_one_item(report: Path, open_page: Open) -> None:
+    opened = open_page(report)
+    opened.choose(task="math", language="ja", cell="amount-20")
+    link = opened.page.locator(".item .head a").nth(2).get_attribute("href")
+    name = opened.texts(".item h3")[2]
+    again = open_page(report, place=link)
+    assert again.texts(".item h3") == [name] and again.matches == "1 of 12 items match."
+    again.page.click("#unlink")
+    assert again.matches == "12 of 12 items match."
+    opened.page.locator(".item .head a").nth(2).click()
+    opened.page.wait_for_selector("#unlink:not([hidden])")
+    assert opened.texts(".item h3") == [name]
+
+
+def test_an_item_is_shown_in_all_languages_and_as_the_model_got_it(tmp_path: Path, open_page: Open) -> None:
+    prompts = study_page().predictions
+    assert prompts is not None
+    prompts = prompts.select("task", "language", "id", rendered=pl.concat_str(pl.lit("<bos>"), "prompt"))
+    opened = open_page(written(tmp_path, prompts=prompts))
+    first = opened.page.locator(".item").first
+    first.locator("summary", has_text="As the model got it").click()
+    assert (
+        first.locator("details .text").first.inner_text()
+        == "<bos>Lena has 0 books and buys 7 more. How many books does she have?"
+    )
+    first.locator("summary", has_text="in other languages").click()
+    opened.page.wait_for_selector(".item details .text[lang=ar]")
+    assert first.locator("details .label").all_inner_texts() == [
+        "Spanish", "French", "Japanese", "Chinese", "Arabic", "Korean", "Portuguese"
+    ]  # fmt: skip
+
+
+def test_what_matches_is_saved_as_csv(report: Path, open_page: Open, tmp_path: Path) -> None:
+    opened = open_page(report)
+    opened.choose(task="math", language="zh", cell="amount-40", other="base", result="right")
+    matches = int(opened.matches.split()[0])
+    with opened.page.expect_download() as download:
+        opened.page.click("#save")
+    download.value.save_as(tmp_path / "saved.csv")
+    assert download.value.suggested_filename == "math-zh-amount-40.csv"
+    saved = pl.read_csv(tmp_path / "saved.csv")
+    assert saved["cell"].to_list() == ["amount-40", "base"] * matches and matches
+    scores = study_page(tasks=("math", "summarization")).scores.filter(metric="accuracy", language="zh")
+    expected = scores.join(saved.select("cell", "id", "accuracy"), on=["cell", "id"])
+    assert expected.height == 2 * matches and (expected["value"] == expected["accuracy"]).all()
+    predictions = study_page(tasks=("math", "summarization")).predictions
+    assert predictions is not None
+    both = saved.join(predictions, on=["cell", "id"])
+    assert (both["completion"] == both["completion_right"]).all()

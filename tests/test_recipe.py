@@ -111,6 +111,8 @@ MISTAKES = [
     ("evaluation.judge", {"model": "x", "endpoint": "http://a/v1", "max_cost": 5}, "evaluation.judge.price: missing; max_cost needs what tokens cost"),
     ("evaluation.judge", {"model": "x", "endpoint": "http://a/v1", "price": {"input": -1, "output": 1}}, "evaluation.judge.price.input: got -1"),
     ("evaluation.judge", {"model": "./no-judge", "concurrency": 4}, "evaluation.judge.concurrency: goes with an endpoint"),
+    ("report", {"labels": {"amuont": "examples"}}, "report.labels.amuont: no axis of the grid and no tested task of this name; did you mean 'amount'?"),
+    ("report", {"amounts": "logarithmic"}, "report.amounts: got 'logarithmic'"),
     ("evaluation.judge", {"model": "./no-judge"}, "evaluation.judge.model: no folder './no-judge'; a model behind an endpoint needs evaluation.judge.endpoint"),
 ]  # fmt: skip
 

@@ -14,17 +14,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eval.analysis.comparisons import COMPARISONS
+from eval.analysis.design import Design
 from eval.analysis.groups import OTHERS, PERFORMANCE, Kind, LanguageGroups
-from eval.report.files import write_report
-from eval.report.findings import duration
+from eval.analysis.summary import summarize
+from eval.report.files import with_finite_figures, write_report
 from eval.report.gallery import gallery
 from eval.report.grid import Scale
+from eval.report.headlines import Headline, headlines
 from eval.report.latex import escaped, latex_table
 from eval.report.page import Page
-from eval.report.picture_data import confusion_rows, figure_rows, loss_rows, scale_of
+from eval.report.picture_data import QUANTITIES, confusion_rows, figure_rows, scale_of, training_rows
 from eval.report.predictions import browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
-from eval.report.text_tables import loss_table, missing_table
+from eval.report.text_tables import comparison_tables, loss_table, missing_table
+from eval.report.units import duration
+from eval.report.verdicts import Change, Changes, Verdict, disagree, verdict_of
 from harness.errors import UserError
 from harness.planning.kept_plan import planned_study
 from harness.recipe.grid import cells_of
@@ -33,6 +38,8 @@ from harness.reporting.report import axis_of_numbers, report_study
 from tests.synthetic import study_page, tables
 
 GROUPS = LanguageGroups(("en", "fr"), ("ja",))
+UNTESTED = Changes("base", {})
+LOSS = next(iter(QUANTITIES))
 
 
 def summary(*rows: tuple[str, str, str, float | None]) -> pl.DataFrame:
@@ -67,8 +74,8 @@ def test_figures_are_shown_in_their_metrics_unit() -> None:
     assert [figure.text for figure in rated.rows["a"] if figure] == ["4.20", "91.3"]
     assert [figure.interval for figure in rated.rows["a"] if figure] == ["4.15–4.25", "86–96"]
     assert [figure.text for figure in share.rows["a"] if figure] == ["42.7"]
-    assert rated.title == "judge rating (worst score for an answer in another language)"
-    assert share.title == "accuracy (of answers in the right language) × 100"
+    assert rated.title == "judge rating (worst score for an answer in another language), 1 to 5"
+    assert share.title == "accuracy (of answers in the right language), %"
 
 
 def test_figures_across_languages_carry_a_caution_where_words_are_cut_differently() -> None:
@@ -84,10 +91,12 @@ def test_figures_across_languages_carry_a_caution_where_words_are_cut_differentl
     )
     assert "not on one scale; read performance to English only as differences between settings" in rouge.caution
     assert alone.caution == accuracy.caution == ""
-    assert rouge.caution in latex_table(rouge, "study", ())
+    assert rouge.caution in latex_table(rouge, "study", (), UNTESTED)
 
 
 def test_the_best_cell_is_a_trained_one_with_a_score_and_the_first_of_equals() -> None:
+    worse = Change("−40.0", Verdict.WORSE, "p = 0.01", "ja")
+    changes = Changes("base", {("math", "accuracy", "a", "unseen"): worse})
     found = metric_tables(
         summary(
             ("a", "accuracy", "ja", 0.5),
@@ -100,10 +109,10 @@ def test_the_best_cell_is_a_trained_one_with_a_score_and_the_first_of_equals() -
         GROUPS,
         ["base", "a", "b", "c", "d"],
     )
-    (best,) = best_cells(found, GROUPS, "base")
-    assert (best.cell, best.group, best.change) == ("a", "unseen", "−40.0")
-    (untested,) = best_cells(found, GROUPS, None)
-    assert untested.cell == "base" and untested.change == ""
+    (best,) = best_cells(found, GROUPS, "base", changes)
+    assert (best.cell, best.group, best.change) == ("a", "unseen", worse)
+    (untested,) = best_cells(found, GROUPS, None, UNTESTED)
+    assert untested.cell == "base" and untested.change is None
 
 
 def test_what_is_missing_is_counted_apart_from_what_is_wrong() -> None:
@@ -131,12 +140,14 @@ def test_answers_in_the_right_in_another_and_in_an_unknown_language_are_all_answ
 
 def test_changes_are_from_the_untuned_model_or_else_from_the_first_cell() -> None:
     page = study_page(cells=2)
-    rows = figure_rows(page, "math").filter(metric="accuracy", group="en")
+    rows = figure_rows(page, "math", UNTESTED).filter(metric="accuracy", group="en")
     means = dict(rows.select("cell", "mean").iter_rows())
     changes = dict(rows.select("cell", "change").iter_rows())
     assert changes["base"] == 0 and changes["amount-20"] == pytest.approx(means["amount-20"] - means["base"])
     page = dataclasses.replace(page, base=None, summary=page.summary.filter(pl.col("cell") != "base"))
-    changes = dict(figure_rows(page, "math").filter(metric="accuracy", group="en").select("cell", "change").iter_rows())
+    changes = dict(
+        figure_rows(page, "math", UNTESTED).filter(metric="accuracy", group="en").select("cell", "change").iter_rows()
+    )
     assert changes["amount-0"] == 0 and changes["amount-20"] == pytest.approx(means["amount-20"] - means["amount-0"])
 
 
@@ -144,11 +155,14 @@ def test_a_learning_curve_is_thinned_by_means() -> None:
     (cell,) = study_page(cells=1).cells
     losses = [float(step % 7) for step in range(1999)]
     page = dataclasses.replace(study_page(cells=1), cells=[dataclasses.replace(cell, loss=losses)])
-    rows = loss_rows(page)
+    rows = training_rows(page).filter(quantity=LOSS)
     assert rows.height == 200 and rows["step"][-1] == 1999
-    assert rows["loss"].is_between(2, 4).all()
+    assert rows["value"].is_between(2, 4).all()
     page = dataclasses.replace(page, cells=[dataclasses.replace(cell, loss=losses[:5])])
-    assert loss_rows(page).rows() == [("amount-0", step + 1, loss) for step, loss in enumerate(losses[:5])]
+    rows = training_rows(page).filter(quantity=LOSS)
+    assert rows.select("cell", "step", "value").rows() == [
+        ("amount-0", step + 1, loss) for step, loss in enumerate(losses[:5])
+    ]
     assert loss_table(page.cells).rows == (("amount-0", "5", "0.000", "0.000", "1.000", "3.000", "4.000"),)
 
 
@@ -158,7 +172,7 @@ def test_curves_go_over_an_axis_on_which_cells_differ() -> None:
     assert scale_of(dataclasses.replace(page, axis=None)) is None
     assert scale_of(dataclasses.replace(page, settings={"amount-0": {"amount": 0}})) is None
     assert Scale("amount", (0, 20, 40)).kind == "linear"
-    assert Scale("amount", (0, 100, 5000)).kind == "sqrt"
+    assert Scale("amount", (0, 100, 5000)).kind == "symlog"
     assert Scale("rate", (1e-5, 1e-3)).kind == "log"
 
 
@@ -179,7 +193,7 @@ def test_a_report_is_a_page_with_tables_and_figures_for_papers(tmp_path: Path) -
     write_report(tmp_path, page)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {"report.html", "summary.csv", "summary.parquet", "tables/math-accuracy.tex"} <= written
-    names = ("overview", "losses", "math-curves", "math-heatmap", "math-scatter", "math-confusion")
+    names = ("overview-math", "training", "math-curves", "math-heatmap", "math-scatter", "math-confusion")
     for ending, begins in (("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
         for name in names:
             assert (tmp_path / "figures" / f"{name}.{ending}").read_bytes().startswith(begins), name
@@ -206,10 +220,10 @@ def test_a_latex_table_has_every_figure_its_interval_and_what_it_rests_on() -> N
     (table,) = metric_tables(
         summary(("base_1", "accuracy", "en", 0.421), ("a", "accuracy", "en", None)), GROUPS, ["base_1", "a"]
     )
-    text = latex_table(table, "study & co", ("ja",))
+    text = latex_table(table, "study & co", ("ja",), UNTESTED)
     for part in (
         r"\toprule", r"\midrule", r"\bottomrule", r"base\_1 & 42.1 \\", r"{\scriptsize 37--47}", r"study \& co",
-        "20 items per language", "scorer/1", r"accuracy $\times$ 100", r"a &  \\",
+        "20 items per language", "scorer/1", r"accuracy, \%", r"a &  \\",
     ):  # fmt: skip
         assert part in text, part
 
@@ -291,7 +305,7 @@ def test_times_are_in_words(seconds: float, words: str) -> None:
 def test_parts_that_a_study_does_not_have_are_left_out(tmp_path: Path) -> None:
     page: Page = study_page(cells=1, tasks=["summarization"], unseen=(), seen=("en",), predictions=None, axis=None)
     shown = gallery(page)
-    assert [picture.name for picture in shown.pictures["summarization"]] == [
+    assert [picture.name for picture in shown.tasks["summarization"]] == [
         "summarization-curves",
         "summarization-heatmap",
         "summarization-confusion",
@@ -299,3 +313,149 @@ def test_parts_that_a_study_does_not_have_are_left_out(tmp_path: Path) -> None:
     write_report(tmp_path, page)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert 'id="predictions"' not in text and 'id="differences"' not in text
+
+
+def compared(**parts: Any) -> dict[str, Any]:
+    """A row of a table of comparisons."""
+    return {
+        "task": "math", "metric": "accuracy", "group": "unseen", "primary": True, "cell": "a", "other": "base",
+        "languages": "ja", "items": 20, "runs": 1, "difference": 0.2, "low": 0.1, "high": 0.3, "p": 0.01,
+        "p_adjusted": 0.02, "detectable": 0.15, "test": "t",
+    } | parts  # fmt: skip
+
+
+def test_a_verdict_needs_a_small_p_value_and_has_a_sign() -> None:
+    assert verdict_of(compared()) is Verdict.BETTER
+    assert verdict_of(compared(difference=-0.2)) is Verdict.WORSE
+    assert verdict_of(compared(p_adjusted=1.0)) is Verdict.NOISE
+    assert verdict_of(compared(p_adjusted=None)) is Verdict.UNTESTED
+
+
+def test_an_interval_and_a_p_value_that_disagree_are_marked() -> None:
+    assert not disagree(compared()) and not disagree(compared(low=None, high=None))
+    assert disagree(compared(p_adjusted=0.2)), "the interval excludes 0"
+    assert disagree(compared(low=-0.1)), "the interval includes 0"
+    tables = comparison_tables(pl.DataFrame([compared(p_adjusted=0.2), compared(group="ja", primary=False)]), GROUPS)
+    main, single = tables.values()
+    assert main.rows[0][6] == "+10.0 to +30.0 ‡" and main.rows[0][-1] == "within noise"
+    assert single.rows[0][2] == "ja" and single.rows[0][6] == "+10.0 to +30.0" and single.rows[0][-1] == "better ▲"
+
+
+def headlines_of(means: dict[str, float | None], comparisons: list[dict[str, Any]]) -> list[Headline]:
+    """The cards of one task, tested in Japanese."""
+    made = summary(*((cell, "accuracy", "unseen", mean) for cell, mean in means.items()))
+    scores = pl.DataFrame(
+        [{"task": "math", "metric": "accuracy", "value": mean, "reason": None if mean is not None else "no constraints"}
+         for mean in means.values()],
+        schema_overrides={"reason": pl.String, "value": pl.Float64},
+    )  # fmt: skip
+    design = Design({cell: (cell,) for cell in means if cell != "base"})
+    table = pl.DataFrame(comparisons, schema=COMPARISONS)
+    return headlines(scores, made, table, GROUPS, design)
+
+
+def test_a_card_says_what_is_highest_and_whether_that_is_more_than_chance() -> None:
+    (sure,) = headlines_of({"base": 0.3, "a": 0.5, "b": 0.4}, [compared()])
+    assert (sure.finding, sure.change) == ("a highest", "+20.0 ▲ against base, p = 0.02")
+    assert sure.basis == "50.0 (95 % CI 45.0–55.0) on unseen languages"
+    (noise,) = headlines_of({"base": 0.3, "a": 0.5, "b": 0.4}, [compared(p_adjusted=0.4, low=-0.1)])
+    assert (noise.finding, noise.verdict) == ("No difference shown", Verdict.NOISE)
+    assert noise.notes == ("This evaluation finds differences of 15.0 or more.",)
+
+
+def test_a_card_of_cells_that_are_alike_compares_them_with_the_base() -> None:
+    (card,) = headlines_of({"base": 0.3, "a": 0.0, "b": 0.0}, [compared(difference=-0.3, low=-0.4, high=-0.2)])
+    assert (card.finding, card.verdict) == ("All mixtures alike", Verdict.WORSE)
+    assert card.change == "−30.0 ▼ against base, p = 0.02"
+
+
+def test_a_task_without_scores_has_a_card_that_says_why() -> None:
+    (card,) = headlines_of({"base": None, "a": None}, [])
+    assert (card.task, card.finding) == ("math", "No scores")
+    assert card.basis == "2 predictions are unscored: no constraints"
+
+
+def test_a_task_without_scores_has_no_empty_charts() -> None:
+    page = study_page(cells=2, tasks=("math", "summarization"))
+    nothing = pl.when(pl.col("task") != "math").then
+    scores = page.scores.with_columns(value=nothing(pl.col("value")))
+    page = dataclasses.replace(page, scores=scores, summary=summarize(scores, page.groups))
+    shown = gallery(page)
+    assert shown.tasks["math"] == [] and [picture.name for picture in shown.overview] == ["overview-summarization"]
+
+
+def test_colour_is_strong_where_a_difference_is_more_than_chance() -> None:
+    page = study_page(cells=2)
+    tested = {"languages": "ar", "group": "ar", "primary": False}
+    table = pl.DataFrame([compared(cell="amount-20", **tested), compared(cell="amount-0", p_adjusted=0.9, **tested)])
+    shown = gallery(dataclasses.replace(page, comparisons=table))
+    rows = shown.data["math"].filter(metric="accuracy", group="ar")
+    assert dict(rows.select("cell", "verdict").iter_rows()) == {
+        "base": "not tested", "amount-0": "within noise", "amount-20": "better"
+    }  # fmt: skip
+    marked = dict(rows.select("cell", "marked").iter_rows())
+    assert marked["amount-20"].endswith(" ▲") and not marked["amount-0"].endswith("▲")
+
+
+def two_axes(others: int) -> Page:
+    """A study of two amounts at so many places of another axis."""
+    page = study_page(cells=2 * others)
+    places = {
+        name: {"amount": 20 * (number % 2), "set": f"set-{number // 2}"} for number, name in enumerate(page.settings)
+    }
+    return dataclasses.replace(page, settings=places, labels={"amount": "examples", "set": "languages"})
+
+
+def test_a_second_axis_has_a_panel_for_each_of_its_places_and_no_other() -> None:
+    shown = gallery(two_axes(3))
+    (overview,) = shown.overview
+    rows = shown.data["overview-math"]
+    series = [f"languages set-{number}" for number in range(3)]
+    assert overview.spec["usermeta"]["panels"] == 3 and rows["series"].unique().sort().to_list() == series
+    assert rows.filter(kind="base", group="en")["series"].to_list() == series, "the untuned model is in every panel"
+    assert "examples" in json.dumps(overview.spec)
+
+
+@pytest.mark.parametrize(("others", "bands"), [(4, True), (5, False)])
+def test_bands_are_left_out_where_curves_are_many(others: int, bands: bool) -> None:
+    curves = gallery(two_axes(others)).tasks["math"][0]
+    assert any(layer["mark"]["type"] == "area" for layer in curves.spec["spec"]["layer"]) is bands
+    assert ("95 % intervals" in curves.title) is bands
+
+
+@pytest.mark.parametrize(("amounts", "x"), [("categorical", "ordinal"), ("symlog", "quantitative")])
+def test_amounts_are_laid_out_as_the_recipe_says(amounts: Any, x: str) -> None:
+    page = dataclasses.replace(study_page(cells=2), amounts=amounts)
+    encoding = gallery(page).overview[0].spec["layer"][-1]["encoding"]
+    assert encoding["x"]["type"] == x and encoding["x"].get("scale", {}).get("type") in (amounts, None)
+
+
+def test_charts_name_the_metric_with_its_unit_and_the_untuned_model() -> None:
+    shown = gallery(study_page(cells=2, tasks=("summarization",)))
+    for picture in (shown.overview[0], shown.tasks["summarization"][0]):
+        text = json.dumps(picture.spec, ensure_ascii=False)
+        assert '"title": "ROUGE-L × 100"' in text and '"domain": ["untuned model"]' in text
+
+
+def test_training_curves_show_what_was_recorded() -> None:
+    page = study_page(cells=1)
+    cell = dataclasses.replace(page.cells[0], loss=[2.0, 1.0], learning_rate=[0.1, 0.2], gradient_norm=[3.0, None])
+    page = with_finite_figures(dataclasses.replace(page, cells=[cell]))
+    rows = training_rows(page)
+    assert rows.group_by("quantity", maintain_order=True).agg("value").rows() == [
+        (name, values) for name, values in zip(QUANTITIES, ([2.0, 1.0], [0.1, 0.2], [3.0]), strict=True)
+    ]
+
+
+def test_latex_has_the_best_value_bold_and_a_dagger_where_it_differs() -> None:
+    (table,) = metric_tables(
+        summary(*((cell, "accuracy", "en", mean) for cell, mean in (("base", 0.2), ("a", 0.5), ("b", 0.3)))),
+        GROUPS,
+        ["base", "a", "b"],
+    )
+    sure = Change("+30.0", Verdict.BETTER, "p = 0.01", "en")
+    noise = Change("+10.0", Verdict.NOISE, "p = 0.4", "en")
+    changes = Changes("base", {("math", "accuracy", "a", "en"): sure, ("math", "accuracy", "b", "en"): noise})
+    text = latex_table(table, "study", (), changes)
+    for part in (r"base & 20.0 \\", r"a & \textbf{50.0}$^\dagger$ \\", r"b & 30.0 \\", "differs from base, $p<0.05$"):
+        assert part in text, part

@@ -54,9 +54,10 @@ def test_scores_that_never_vary_still_have_an_interval() -> None:
     assert never.low == 0.0 and never.high == pytest.approx(0.1611, abs=5e-5)
 
 
-def test_ratings_that_never_vary_have_an_interval_on_their_own_scale() -> None:
-    best = estimate(np.full((1, 20, 2), 5.0), ends=(1.0, 5.0))
-    assert best.mean == best.high == 5.0 and best.low == pytest.approx(5 - 4 * 0.1611, abs=5e-4)
+def test_graded_scores_that_never_vary_have_no_interval() -> None:
+    for value, ends in ((0.0, (0.0, 1.0)), (1.0, (0.0, 1.0)), (5.0, (1.0, 5.0))):
+        same = estimate(np.full((1, 20, 2), value), ends=ends, graded=True)
+        assert (same.low, same.mean, same.high) == (None, value, None), "a share's interval is no other figure's"
     for middling in (estimate(np.full((1, 20, 2), 3.0), ends=(1.0, 5.0)), estimate(np.full((3, 20, 2), 3.0))):
         assert (middling.low, middling.mean, middling.high) == (None, 3.0, None), "no variation is no certainty"
     one_of_many = np.full((1, 250, 1), NAN)

@@ -23,7 +23,9 @@ COMPARISONS = {
 
 
 def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> pl.DataFrame:
-    """Every setting against its reference and the base in each group of languages; `panels` are `main_panels`.
+    """Every setting against its reference and the base in each group of languages and in each language.
+
+    `panels` are `main_panels`.
 
     Columns: task, metric, group, primary (whether the task's question is about this group), cell, other, languages
     (seen: by one of the two; unseen: by neither), items (or clusters of them), runs, difference, low, high, p,
@@ -37,7 +39,7 @@ def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> 
         pairs = [(name, BASE) for name in there if name != BASE and BASE in there]
         pairs += [(name, other) for name in there if (other := design.references.get(name)) in there and other != name]
         primary = groups.primary_of(panel.task)
-        for group in groups.names:
+        for group in (*groups.names, *groups.all):
             compared = {pair: languages for pair in pairs if (languages := tested(panel, groups.of(*pair), group))}
             own = {name: languages for name in there if (languages := tested(panel, groups.of(name), group))}
             arms = [
@@ -56,8 +58,8 @@ def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> 
 
 
 def tested(panel: Panel, groups: LanguageGroups, group: str) -> tuple[str, ...]:
-    """The languages of a group, if all are tested; else none."""
-    languages = groups.means().get(group, ())
+    """The languages of a group, or a language alone, if all are tested; else none."""
+    languages = groups.means().get(group, (group,) if group in groups.all else ())
     return languages if set(languages) <= set(panel.languages) else ()
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from eval.analysis.stats import Codes, Floats, bootstrap_means
+from eval.scorers.metrics import metric_of
 
 CLUSTER = "cluster"
 """The column of a table of scores that names what items have in common: a template, an article, a conversation."""
@@ -35,6 +36,12 @@ class Panel:
     def replicates(self) -> Floats:
         """Bootstrap means of every run and language, items resampled together: (replicates, runs, languages)."""
         return bootstrap_means(self.values)
+
+    @cached_property
+    def graded(self) -> bool:
+        """Whether scores may lie between the worst and the best: by the metric's name, or because some do."""
+        metric = metric_of(self.metric)
+        return metric.graded or not np.isin(self.values[~np.isnan(self.values)], metric.ends).all()
 
     def of(self, runs: Sequence[str], languages: Sequence[str]) -> Floats:
         """The scores of some runs in some languages."""

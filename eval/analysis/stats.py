@@ -130,14 +130,16 @@ def estimate(
     ends: tuple[float, float] = (0.0, 1.0),
     between: RunVariance | None = None,
     clusters: Codes | None = None,
+    graded: bool = False,
 ) -> Estimate:
     """Mean over runs and languages of the means over items, for scores of shape (runs, items, languages).
 
     One item, figures that are means already, and scores between the ends that do not vary give no interval.
     One run: the bootstrap (`interval`) over items, of `replicates` (`bootstrap_means` of these values) if they are
     there already. Several runs, or a variance `between` runs that is known from other settings: the interval of
-    `spread`, as far as it lies between the ends. Shares of right answers that are nearly none or nearly all get the
-    interval of `rare_share`, and where they are all the worst or the best there is, Wilson's.
+    `spread`. No interval goes beyond the ends. Shares of right answers that are nearly none or nearly all get the
+    interval of `rare_share`, and where they are all the worst or the best there is, Wilson's. `graded` scores, which
+    may lie between the ends, are no such shares, even where none of them does.
     """
     scored = ~np.isnan(values)
     n = int(scored.sum())
@@ -152,7 +154,7 @@ def estimate(
     if values.shape[1] == 1 or units == 1:
         return Estimate(n, mean, None, None)
     worst, best = ends
-    shares = math.isfinite(best) and bool(np.isin(known, ends).all())
+    shares = not graded and math.isfinite(best) and bool(np.isin(known, ends).all())
     if shares and ((runs == languages == 1 and codes is None) or mean in ends):
         low, high = wilson((mean - worst) / (best - worst), units)
         return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))
@@ -165,13 +167,13 @@ def estimate(
         low, high = rare_share(share, around.half_width / (best - worst), n)
         return Estimate(n, mean, worst + low * (best - worst), worst + high * (best - worst))
     if runs > 1 or between is not None:
-        return Estimate(n, mean, max(mean - around.half_width, worst), min(mean + around.half_width, best))
-    if codes is not None:
-        means = bootstrap_means(table[:, :, None])
+        low, high = mean - around.half_width, mean + around.half_width
+    elif codes is not None:
+        low, high = interval(bootstrap_means(table[:, :, None]).mean(axis=(1, 2)), units)
     else:
         means = bootstrap_means(values) if replicates is None else replicates
-    low, high = interval(means.mean(axis=(1, 2)), units)
-    return Estimate(n, mean, float(low), float(high))
+        low, high = interval(means.mean(axis=(1, 2)), units)
+    return Estimate(n, mean, max(float(low), worst), min(float(high), best))
 
 
 def rare_share(share: float, half_width: float, n: int) -> tuple[float, float]:
@@ -193,6 +195,7 @@ def ratio(
     replicates: Floats | None = None,
     ends: tuple[float, float] = (0.0, 1.0),
     clusters: Codes | None = None,
+    graded: bool = False,
 ) -> Estimate:
     """The mean of `numerator` over that of `denominator`, arrays as for `estimate`; items (and runs) are paired.
 
@@ -207,8 +210,8 @@ def ratio(
     if clusters is not None:
         means = None
     split = numerator.shape[2]
-    above = estimate(numerator, None if means is None else means[..., :split], ends, clusters=clusters)
-    below = estimate(denominator, None if means is None else means[..., split:], ends, clusters=clusters)
+    above = estimate(numerator, None if means is None else means[..., :split], ends, clusters=clusters, graded=graded)
+    below = estimate(denominator, None if means is None else means[..., split:], ends, clusters=clusters, graded=graded)
     n = above.n + below.n
     nothing = Estimate(n, None, None, None)
     if above.mean is None or below.mean is None:

@@ -115,7 +115,14 @@ def estimates(
             name,
             kind,
             members,
-            estimate(panel.of(runs, members), sampled, ends, between(members) if between else None, panel.clusters),
+            estimate(
+                panel.of(runs, members),
+                sampled,
+                ends,
+                between(members) if between else None,
+                panel.clusters,
+                panel.graded,
+            ),
         )
     if groups.pivot in panel.languages and OTHERS in means:
         others = means[OTHERS]
@@ -124,7 +131,7 @@ def estimates(
             PERFORMANCE,
             Kind.RATIO,
             (groups.pivot, *others),
-            ratio(panel.of(runs, others), panel.of(runs, (groups.pivot,)), sampled, ends, panel.clusters),
+            ratio(panel.of(runs, others), panel.of(runs, (groups.pivot,)), sampled, ends, panel.clusters, panel.graded),
         )
     if {SEEN, UNSEEN} <= set(means):
         members = (*means[SEEN], *means[UNSEEN])

@@ -15,6 +15,9 @@ from eval.scorers.language_confusion import language_confusion_pass_rate
 from eval.scorers.metrics import metric_of
 from eval.scorers.score import Score
 
+TINY = 1e-9
+"""A smaller share of the sum of squares is rounding."""
+
 
 @dataclass
 class Tally:
@@ -46,26 +49,25 @@ class Tally:
         self.total += score.value
         self.squares += score.value**2
         known = metric_of(self.metric)
-        self.extreme = self.extreme and math.isfinite(known.best) and score.value in (known.worst, known.best)
+        self.extreme = self.extreme and not known.graded and score.value in (known.worst, known.best)
         self.no_answer += score.reason is not None
 
     def as_data(self) -> dict[str, Any]:
         """Mean and 95 % interval over rows taken as independent; None of nothing.
 
-        The interval is Wilson's where every value is the worst or the best there is, else Student's, within the range.
+        The interval is Wilson's where scores are right or wrong, else Student's, within the range; values that do not
+        vary give none.
         """
         data: dict[str, Any] = {"scored": self.scored, "unscored": self.unscored, "no_answer": self.no_answer}
         mean = low = high = None
         if self.scored:
             mean = self.total / self.scored
             if self.extreme:
+                low, high = wilson(mean, self.scored)
+            elif (squares := self.squares - self.total * mean) > TINY * self.squares:
                 known = metric_of(self.metric)
-                span = known.best - known.worst
-                low, high = (known.worst + span * end for end in wilson((mean - known.worst) / span, self.scored))
-            elif self.scored > 1:
-                variance = max(0.0, self.squares - self.total * mean) / (self.scored - 1)
-                known = metric_of(self.metric)
-                half = float(stdtrit(self.scored - 1, 1 - LEVEL / 2)) * math.sqrt(variance / self.scored)
+                error = math.sqrt(squares / (self.scored - 1) / self.scored)
+                half = float(stdtrit(self.scored - 1, 1 - LEVEL / 2)) * error
                 low, high = max(mean - half, known.worst), min(mean + half, known.best)
         return data | {"mean": mean, "low": low, "high": high, "version": self.version}
 

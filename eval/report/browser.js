@@ -2,7 +2,7 @@
 // The browser of predictions. What a model wrote is only ever put into the page as text, never as HTML.
 
 {
-  const PAGE_SIZE = 25;
+  const PAGE_SIZE = 5;
   const FILTERS = ["task", "language", "cell", "other", "result", "answered", "order", "text", "differ"];
   const index = held("index");
   const form = document.getElementById("filters");
@@ -40,10 +40,12 @@
 
   /** The entries of a chunk for the chosen cells: those items that the first of them has an answer to. */
   function entriesOf(chunk, cells) {
-    const { id, prompt, reference } = chunk.items;
-    return id.map((each, place) => ({
-      id: each,
+    const { id, item, prompt, reference, rendered } = chunk.items;
+    return id.map((name, place) => ({
+      id: name,
+      item: item[place],
       language: chunk.language,
+      rendered: rendered?.[place] ?? null,
       prompt: prompt[place],
       reference: reference[place],
       answers: cells.filter((cell) => chunk.cells[cell]?.completion?.[place] != null).map((cell) => answerOf(chunk, cell, place)),
@@ -65,12 +67,15 @@
   // ---- filters
 
   const isRight = (mark) => mark?.value != null && mark.value === index.metrics[mark.metric].best;
-  const RESULTS = {
+  const isWrong = (mark) => mark?.value != null && !isRight(mark);
+  const RESULTS = { // of the cell and of the one beside it
     "": () => true,
-    right: ({ main }) => isRight(main),
-    wrong: ({ main }) => main?.value != null && !isRight(main),
-    "no-answer": ({ main }) => main?.value != null && main.reason != null,
-    unscored: ({ main }) => main?.value == null,
+    gained: ([{ main }, beside]) => isRight(main) && isWrong(beside?.main),
+    lost: ([{ main }, beside]) => isWrong(main) && isRight(beside?.main),
+    right: ([{ main }]) => isRight(main),
+    wrong: ([{ main }]) => isWrong(main),
+    "no-answer": ([{ main }]) => main?.value != null && main.reason != null,
+    unscored: ([{ main }]) => main?.value == null,
   };
   const ANSWERED = {
     "": () => true,
@@ -87,8 +92,10 @@
   };
 
   function matches(entry, filters) {
-    const [first] = entry.answers;
-    if (!RESULTS[filters.result](first) || !ANSWERED[filters.answered](first)) {
+    if (linked) {
+      return entry.id === linked;
+    }
+    if (!RESULTS[filters.result](entry.answers) || !ANSWERED[filters.answered](entry.answers[0])) {
       return false;
     }
     if (filters.differ && scoreOf(entry, 0) === scoreOf(entry, 1)) {
@@ -99,25 +106,40 @@
     return !wanted || texts.some((text) => text?.toLowerCase().includes(wanted));
   }
 
-  // ---- the page's address remembers the filters
+  // ---- the page's address remembers the filters, or the one item that it links to
+
+  let linked = ""; // the id of that item
 
   function readForm() {
     return Object.fromEntries(FILTERS.map((name) => [name, name === "differ" ? form[name].checked : form[name].value]));
   }
 
-  function writeAddress(filters, page) {
-    const kept = new URLSearchParams();
-    for (const [name, value] of Object.entries({ ...filters, page: page || "" })) {
-      if (value) {
-        kept.set(name, value);
-      }
-    }
-    history.replaceState(null, "", `#predictions?${kept}`);
+  function addressOf(filters, more) {
+    const kept = Object.entries({ ...filters, ...more }).filter(([, value]) => value);
+    return `#predictions?${new URLSearchParams(kept)}`;
   }
 
+  function writeAddress() {
+    history.replaceState(null, "", addressOf(readForm(), { page: page || "", item: linked }));
+  }
+
+  /** Puts what the address says into the form, and says whether it says anything. */
   function readAddress() {
-    const [place, kept] = decodeURI(location.hash).split("?");
-    return place === "#predictions" && kept !== undefined ? new URLSearchParams(kept) : null;
+    const [place, kept] = location.hash.split(/\?(.*)/s);
+    if (place !== "#predictions" || kept === undefined) {
+      return false;
+    }
+    const said = new URLSearchParams(kept);
+    for (const name of FILTERS) {
+      if (name === "differ") {
+        form.differ.checked = said.has("differ");
+      } else {
+        form[name].value = said.get(name) ?? "";
+      }
+    }
+    page = Number(said.get("page") ?? 0);
+    linked = said.get("item") ?? "";
+    return true;
   }
 
   // ---- showing
@@ -176,12 +198,44 @@
   }
 
   function entryBlock(entry) {
+    const filters = readForm();
+    const link = addressOf({ task: filters.task, language: entry.language, cell: filters.cell, other: filters.other }, { item: entry.id });
     return element("article", { className: "item" },
-      element("h3", { textContent: `${entry.id}, ${index.languages[entry.language]}` }),
+      element("div", { className: "head" },
+        element("h3", { textContent: `${entry.id}, ${index.languages[entry.language]}` }),
+        element("a", { href: link, textContent: "link" })),
       element("div", { className: "beside" },
-        element("div", {}, ...labelled("Prompt", entry.prompt, entry.language)),
+        element("div", {}, ...labelled("Prompt", entry.prompt, entry.language), ...renderedBlock(entry)),
         element("div", {}, ...labelled("Reference", entry.reference, entry.language))),
-      element("div", { className: "beside" }, ...entry.answers.map((answer) => answerBlock(answer, entry.language))));
+      element("div", { className: "beside answers" }, ...entry.answers.map((answer) => answerBlock(answer, entry.language))),
+      ...translationsBlock(entry, filters));
+  }
+
+  /** The prompt as the model got it, with its template, exemplars and special tokens. */
+  function renderedBlock({ rendered, language }) {
+    const summary = element("summary", { textContent: "As the model got it" });
+    return rendered === null ? [] : [element("details", {}, summary, textBlock(rendered, language))];
+  }
+
+  /** The same item in the other languages, read when it is opened. */
+  function translationsBlock(entry, { task, cell }) {
+    const others = index.chunks.filter((chunk) => chunk.task === task && chunk.language !== entry.language);
+    if (!others.length) {
+      return [];
+    }
+    const beside = element("div", { className: "beside" });
+    const details = element("details", {}, element("summary", { textContent: `${cell} on this item in other languages` }), beside);
+    details.addEventListener("toggle", async () => {
+      const loaded = await Promise.all(others.map(({ name }) => loadChunk(name)));
+      const same = loaded.flatMap((chunk) => entriesOf(chunk, [cell])).filter(({ item }) => item === entry.item);
+      beside.replaceChildren(...same.map((other) => element("div", {},
+        ...labelled(index.languages[other.language], other.prompt, other.language),
+        answerBlock(other.answers[0], other.language))));
+      if (!same.length) {
+        beside.textContent = "There are no translations of this item.";
+      }
+    }, { once: true });
+    return [details];
   }
 
   let found = []; // entries that match
@@ -195,6 +249,34 @@
     document.getElementById("page-number").textContent = `page ${page + 1} of ${pages}`;
     document.getElementById("previous").disabled = page === 0;
     document.getElementById("next").disabled = page === pages - 1;
+    document.getElementById("save").disabled = found.length === 0;
+    document.getElementById("unlink").hidden = !linked;
+  }
+
+  // ---- saving
+
+  function quoted(value) {
+    const text = `${value ?? ""}`;
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }
+
+  /** What matches as CSV: a row for each item and cell, with a column for each metric. */
+  function csvOf(entries, task) {
+    const metrics = [...new Set(entries.flatMap(({ answers }) => answers.flatMap(({ marks }) => marks.map(({ metric }) => metric))))];
+    const heading = ["task", "language", "item", "id", "cell", "prompt", "reference", "completion", "tokens", "finish", ...metrics];
+    const rows = entries.flatMap((entry) => entry.answers.map((answer) => [
+      task, entry.language, entry.item, entry.id, answer.cell, entry.prompt, entry.reference,
+      answer.completion, answer.tokens, answer.finish,
+      ...metrics.map((metric) => answer.marks.find((mark) => mark.metric === metric)?.value),
+    ]));
+    return [heading, ...rows].map((row) => `${row.map(quoted).join(",")}\r\n`).join("");
+  }
+
+  function save() {
+    const { task, language, cell } = readForm();
+    const href = URL.createObjectURL(new Blob([csvOf(found, task)], { type: "text/csv" }));
+    element("a", { href, download: `${[task, language || "all", cell].join("-")}.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 1000);
   }
 
   let latest = 0; // the newest search: an older one that ends later is not shown
@@ -227,14 +309,18 @@
 
   async function searchAnew() {
     page = 0;
-    writeAddress(readForm(), page);
+    linked = "";
+    if (["gained", "lost"].includes(form.result.value) && !form.other.value) {
+      form.other.value = index.cells.find((cell) => cell !== form.cell.value) ?? "";
+    }
+    writeAddress();
     await search();
   }
 
   function turn(by) {
     page += by;
     showPage();
-    writeAddress(readForm(), page);
+    writeAddress();
     document.getElementById("matches").scrollIntoView();
   }
 
@@ -252,23 +338,17 @@
     fill("other", [["", "none"], ...index.cells.map((cell) => [cell, cell])]);
     form.cell.value = index.cells.at(-1);
     form.other.value = index.cells.length > 1 ? index.cells[0] : "";
-    const kept = readAddress();
-    if (kept) {
-      for (const name of FILTERS) {
-        if (name === "differ") {
-          form.differ.checked = kept.has("differ");
-        } else {
-          form[name].value = kept.get(name) ?? "";
-        }
-      }
-      page = Number(kept.get("page") ?? 0);
+    if (readAddress()) {
       document.getElementById("predictions").scrollIntoView();
     }
+    addEventListener("hashchange", () => readAddress() && search());
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", searchAnew);
     form.text.addEventListener("input", searchAnew);
     document.getElementById("previous").addEventListener("click", () => turn(-1));
     document.getElementById("next").addEventListener("click", () => turn(1));
+    document.getElementById("save").addEventListener("click", save);
+    document.getElementById("unlink").addEventListener("click", searchAnew);
     await search();
   }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eval.report.tables import TextTable, percent
+from eval.report.tables import TextTable
+from eval.report.units import percent
 
 COLUMNS = (
     "task", "language", "rows", "items", "repeats", "duplicates", "tokens", "supervised", "fertility",

@@ -25,20 +25,25 @@ function held(id) {
     return Array.from({ length: count }, (_, row) => Object.fromEntries(names.map((name) => [name, columns[name][row]])));
   }
 
-  /** The letters of the longest name that a chart tells apart by colour or shape. */
-  function longestName(spec) {
-    if (spec === null || typeof spec !== "object") {
-      return 0;
+  /** The names that a chart tells apart by colour, shape or dash, a list for each legend. */
+  function legendsOf(spec, found = new Map()) {
+    if (spec !== null && typeof spec === "object") {
+      if (Array.isArray(spec.scale?.domain) && spec.legend !== null) {
+        found.set(JSON.stringify(spec.scale.domain), spec.scale.domain.map(String));
+      }
+      Object.values(spec).forEach((part) => legendsOf(part, found));
     }
-    const names = Array.isArray(spec.scale?.domain) ? spec.scale.domain : [];
-    return Math.max(0, ...names.map((name) => `${name}`.length), ...Object.values(spec).map(longestName));
+    return [...found.values()];
   }
 
-  /** Vega's configuration for the mode, with legends that break where there is little room for so long a name. */
-  function theme(width, letters) {
+  /** Vega's configuration for the mode, with legends that break where there is too little room for them. */
+  function theme(width, legends) {
     const { legend, ...others } = themes[dark.matches ? "dark" : "light"];
-    const columns = Math.floor((width - BESIDE) / (AROUND + LETTER * letters));
-    return { ...others, legend: { ...legend, columns: Math.max(1, columns) } };
+    const widthOf = (name) => AROUND + LETTER * name.length;
+    const whole = legends.flat().reduce((sum, name) => sum + widthOf(name), BESIDE / 2);
+    const longest = Math.max(1, ...legends.flat().map(widthOf));
+    const columns = whole < width ? 0 : Math.max(1, Math.floor((width - BESIDE) / longest)); // 0: all in one row
+    return { ...others, legend: { ...legend, columns } };
   }
 
   /** The chart's specification, fitted into so many pixels; `usermeta` says how it may be fitted. */
@@ -51,7 +56,8 @@ function held(id) {
       const room = Math.max(1, Math.floor((width + GAP) / (layout.narrowestPanel + GAP)));
       const columns = Math.min(room, layout.columns);
       const panel = Math.min(Math.floor((width - GAP * (columns - 1)) / columns) - 30, layout.widestPanel);
-      return { ...spec, columns, spec: { ...spec.spec, width: panel } };
+      const axis = { ...spec.resolve?.axis, x: layout.panels % columns ? "independent" : "shared" };
+      return { ...spec, columns, resolve: { ...spec.resolve, axis }, spec: { ...spec.spec, width: panel } };
     }
     const within = Math.min(width, layout.widest ?? Infinity);
     return { ...spec, width: Math.max(within, layout.narrowest ?? 0), autosize: { type: "fit-x", contains: "padding" } };
@@ -67,9 +73,26 @@ function held(id) {
     }
   }
 
+  /** The metric that is chosen in the chart's part of the page; none where there is no choice. */
+  function chosenMetric(place) {
+    return place.closest(".part")?.querySelector("[data-metric-of]")?.value;
+  }
+
+  /** The chart by another metric than the one it begins with, which titles name as well. */
+  function byMetric(spec, metric) {
+    const first = spec.params?.find((parameter) => parameter.name === "metric")?.value;
+    if (!metric || !first || metric === first) {
+      return spec;
+    }
+    const titled = (name) => `"title":${JSON.stringify(spec.usermeta.titles?.[name])}`;
+    const other = JSON.parse(JSON.stringify(spec).replaceAll(titled(first), titled(metric)));
+    other.params.find((parameter) => parameter.name === "metric").value = metric;
+    return other;
+  }
+
   async function draw(place) {
     const { spec, data, is } = charts[place.dataset.chart];
-    const whole = fitted({ ...spec, description: is }, place.clientWidth);
+    const whole = fitted({ ...byMetric(spec, chosenMetric(place)), description: is }, place.clientWidth);
     if (data) {
       whole.datasets = { [data]: rowsOf(tables[data]) };
     }
@@ -77,14 +100,13 @@ function held(id) {
     const { view } = await vegaEmbed(place, whole, {
       actions: false,
       ast: true, // expressions are interpreted: the page's policy forbids to make code of text
-      config: theme(Math.min(place.clientWidth, spec.usermeta.widest ?? Infinity), longestName(spec)),
+      config: theme(Math.min(place.clientWidth, spec.usermeta.widest ?? Infinity), legendsOf(spec)),
       defaultStyle: false,
       logLevel: ERRORS, // a layer without data, as of a metric without published curves, is nothing to warn of
       renderer: "svg",
       tooltip: { theme: dark.matches ? "dark" : "light" },
     });
     drawn.set(place, view);
-    await chooseMetric(place, view);
     await fitPanels(view, place, whole);
     place.dataset.drawn = place.clientWidth;
   }
@@ -108,33 +130,31 @@ function held(id) {
 
   // ---- a task's metric
 
-  function hasMetric(place) {
-    return (charts[place.dataset.chart].spec.params ?? []).some((each) => each.name === "metric");
-  }
-
-  /** Shows the metric that is chosen for the chart's task. */
-  async function chooseMetric(place, view) {
-    const choice = place.closest("section").querySelector("[data-metric-of]");
-    if (choice && hasMetric(place)) {
-      await view.signal("metric", choice.value).runAsync();
-    }
-  }
-
   for (const choice of document.querySelectorAll("[data-metric-of]")) {
-    const section = choice.closest("section");
+    const part = choice.closest(".part");
     const show = () => {
-      for (const table of section.querySelectorAll("[data-metric]")) {
+      for (const table of part.querySelectorAll("[data-metric]")) {
         table.hidden = table.dataset.metric !== choice.value;
       }
-      for (const place of places.filter((each) => section.contains(each) && drawn.has(each))) {
-        chooseMetric(place, drawn.get(place));
-      }
+      drawAll(places.filter((place) => part.contains(place) && drawn.has(place) && charts[place.dataset.chart].spec.params));
     };
     choice.addEventListener("change", show);
     show(); // a browser may have kept an earlier choice
   }
 
   // ---- when charts are drawn
+
+  /** Opens the folded part that the address names. */
+  function unfold() {
+    const name = decodeURIComponent(location.hash.slice(1)).split("?")[0];
+    const named = document.getElementById(name);
+    for (let part = named?.closest("details"); part; part = part.parentElement.closest("details")) {
+      part.open = true;
+    }
+    named?.scrollIntoView();
+  }
+  addEventListener("hashchange", unfold);
+  unfold();
 
   for (const part of document.querySelectorAll("details")) {
     part.addEventListener("toggle", () => {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 from data_mixes.storage import whole_file, whole_folder, write_text
@@ -12,7 +13,7 @@ from eval.finite import finite_scores, finite_table
 from eval.report.gallery import Gallery, gallery
 from eval.report.html import FOLDER, html_page
 from eval.report.latex import latex_table
-from eval.report.page import Page
+from eval.report.page import CellFacts, Page
 from eval.report.predictions import Browsed, browsed, scripts
 from eval.report.render import as_pdf, as_png, as_svg
 
@@ -37,7 +38,9 @@ def write_report(folder: Path, page: Page) -> Gallery:
     write_folder(
         folder / "tables",
         {
-            f"{table.task}-{table.metric}.tex": latex_table(table, page.study, page.groups.unseen).encode()
+            f"{table.task}-{table.metric}.tex": latex_table(
+                table, page.study, page.groups.unseen, shown.changes
+            ).encode()
             for table in shown.tables
         },
     )
@@ -47,7 +50,7 @@ def write_report(folder: Path, page: Page) -> Gallery:
 
 def write_page(folder: Path, page: Page, shown: Gallery) -> None:
     """Writes report.html, and report_files/ if there are too many predictions for it."""
-    browser = Browsed((), 0, 0) if page.predictions is None else browsed(page.predictions, page.scores)
+    browser = Browsed((), 0, 0) if page.predictions is None else browsed(page.predictions, page.scores, page.prompts)
     write_folder(folder / FOLDER, {name: text.encode() for name, text in scripts(browser)})
     write_text(folder / "report.html", html_page(page, shown, browser))
 
@@ -59,14 +62,26 @@ def with_finite_figures(page: Page) -> Page:
         summary=finite_table(page.summary),
         scores=finite_scores(page.scores),
         comparisons=None if page.comparisons is None else finite_table(page.comparisons),
-        cells=[replace(cell, loss=[loss for loss in cell.loss if math.isfinite(loss)]) for cell in page.cells],
+        cells=[with_finite_curves(cell) for cell in page.cells],
     )
+
+
+def with_finite_curves(cell: CellFacts) -> CellFacts:
+    """The cell with its training curves up to where a figure is none."""
+    curves = (cell.loss, cell.learning_rate, cell.gradient_norm)
+    loss, learning_rate, gradient_norm = ([*takewhile(is_figure, curve)] for curve in curves)
+    return replace(cell, loss=loss, learning_rate=learning_rate, gradient_norm=gradient_norm)
+
+
+def is_figure(value: float | None) -> bool:
+    """Whether a value is there, and finite."""
+    return value is not None and math.isfinite(value)
 
 
 def drawn(shown: Gallery) -> dict[str, bytes]:
     """Every picture as SVG, PNG and PDF, by file name; one that cannot be drawn is noted in `broken`."""
     contents: dict[str, bytes] = {}
-    for picture in (picture for pictures in shown.pictures.values() for picture in pictures):
+    for picture in shown.pictures:
         try:
             svg = as_svg(shown.whole(picture))
             files = {"svg": svg.encode(), "png": as_png(svg), "pdf": as_pdf(svg)}

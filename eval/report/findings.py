@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -13,6 +14,8 @@ from eval.analysis.groups import HELD_OUT, OTHERS, PERFORMANCE, SEEN, STUDY_SEEN
 from eval.analysis.stats import BY_FLIPS
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.analysis.variance import LEVEL
+from eval.report.units import depends_on_language, duration, metric_name
+from eval.report.verdicts import p_value
 from eval.scorers.metrics import metric_of
 
 
@@ -32,9 +35,9 @@ def sentences(
     the training times of settings.
     """
     highest = [
-        _highest(str(task), group, part, comparisons, groups, design, selected)
-        for (task,), part in summary.filter("main").group_by(["task"], maintain_order=True)
-        for group in dict.fromkeys((groups.primary_of(str(task)), *groups.named, SEEN, UNSEEN, STUDY_SEEN, HELD_OUT))
+        _highest(task, group, summary, comparisons, groups, design, selected)
+        for task in summary["task"].unique(maintain_order=True)
+        for group in dict.fromkeys((groups.primary_of(task), *groups.named, SEEN, UNSEEN, STUDY_SEEN, HELD_OUT))
         if group in groups.comparable()
     ]
     donors = _donors(transfer) if transfer else ()
@@ -51,35 +54,65 @@ def _seeds(comparisons: pl.DataFrame) -> Iterator[str]:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The setting with the highest mean of a task in a group of languages."""
+
+    figure: Mapping[str, Any]
+    """Its row of the summary."""
+    settings: int
+    """How many are scored."""
+    alike: bool
+    """Whether all of several score the same."""
+    compared: Mapping[str, Any] | None
+    """The comparison with its reference; with the base where it is its own, or where all are alike."""
+
+    @property
+    def name(self) -> str:
+        """What the setting is called."""
+        return self.figure["cell"]
+
+
+def leader_of(task: str, group: str, summary: pl.DataFrame, comparisons: pl.DataFrame, design: Design) -> Leader | None:
+    """The leader by the task's main metric; None where nothing was scored. Of equals it is the first."""
+    scored = summary.filter(
+        pl.col("main"), pl.col("mean").is_not_null(), pl.col("cell").is_in([*design.settings]), task=task, group=group
+    ).sort("mean", descending=True, maintain_order=True)
+    if scored.is_empty():
+        return None
+    best = scored.row(0, named=True)
+    alike = scored.height > 1 and best["mean"] == scored["mean"].min()
+    reference = design.references.get(best["cell"], best["cell"])
+    compared = comparisons.filter(
+        pl.col("difference").is_not_null(), pl.col("p_adjusted").is_not_null(),
+        task=task, group=group, cell=best["cell"], other=BASE if alike or reference == best["cell"] else reference,
+    )  # fmt: skip
+    return Leader(best, scored.height, alike, compared.row(0, named=True) if len(compared) else None)
+
+
 def _highest(
     task: str,
     group: str,
-    part: pl.DataFrame,
+    summary: pl.DataFrame,
     comparisons: pl.DataFrame,
     groups: LanguageGroups,
     design: Design,
     selected: pl.DataFrame | None,
 ) -> str | None:
     """The setting with the highest mean and how far it is above its reference; None where nothing was scored."""
-    scored = part.filter(
-        (pl.col("group") == group) & pl.col("mean").is_not_null() & pl.col("cell").is_in([*design.settings])
-    ).sort("mean", descending=True, maintain_order=True)
-    if scored.is_empty():
+    leader = leader_of(task, group, summary, comparisons, design)
+    if leader is None:
         return None
-    where, best = groups.phrase(group), scored.row(0, named=True)
+    where, mean = groups.phrase(group), figure_in_words(leader.figure)
     where += "" if group == groups.primary_of(task) else " (secondary)"
-    name, mean = best["cell"], _figure(best)
-    if scored.height > 1 and best["mean"] == scored["mean"].min():
-        return f"{task}: the {scored.height} mixtures score the same on {where}, {mean}."
-    of_several = f" of {scored.height} mixtures" if scored.height > 2 else ""
-    told = f"{task}: {name} scores highest{of_several} on {where}: {mean}"
-    other = design.references.get(name, name)
-    other = BASE if other == name else other
-    compared = comparisons.filter(task=task, group=group, cell=name, other=other).filter(
-        pl.col("difference").is_not_null()
-    )
-    told += _difference(compared.row(0, named=True)) if len(compared) else ""
-    return f"{told}.{'' if selected is None else _chosen(selected.filter(task=task, group=group, cell=name))}"
+    if leader.alike:
+        from_base = _difference(leader.compared) if leader.compared else ""
+        return f"{task}: the {leader.settings} mixtures score the same on {where}, {mean}{from_base}."
+    of_several = f" of {leader.settings} mixtures" if leader.settings > 2 else ""
+    told = f"{task}: {leader.name} scores highest{of_several} on {where}: {mean}"
+    told += _difference(leader.compared) if leader.compared else ""
+    chosen = "" if selected is None else _chosen(selected.filter(task=task, group=group, cell=leader.name))
+    return f"{told}.{chosen}"
 
 
 def _chosen(selected: pl.DataFrame) -> str:
@@ -88,7 +121,7 @@ def _chosen(selected: pl.DataFrame) -> str:
         return ""
     row = selected.row(0, named=True)
     told = f" Being highest is partly luck: {_on_halves(row['runs'])}, the highest "
-    told += f"scores {_figure(row | {'mean': row['mean_elsewhere']})}"
+    told += f"scores {figure_in_words(row | {'mean': row['mean_elsewhere']})}"
     others = (row["may_be_best"] or 1) - 1
     return f"{told}, and {others} other{'s' if others > 1 else ''} may be as good." if others else f"{told}."
 
@@ -107,16 +140,11 @@ def _difference(row: Mapping[str, Any]) -> str:
     return f"{told}; {between}this difference is within noise ({p_value(row['p_adjusted'])}{limit})"
 
 
-def _figure(row: Mapping[str, Any]) -> str:
+def figure_in_words(row: Mapping[str, Any]) -> str:
     """A mean with its interval, e.g. "23.1 (95 % CI 20.0–26.4)"."""
     factor = metric_of(row["metric"]).factor
     interval = f" (95 % CI {factor * row['low']:.1f}–{factor * row['high']:.1f})" if row["low"] is not None else ""
     return f"{factor * row['mean']:.1f}{interval}"
-
-
-def p_value(p: float) -> str:
-    """A p-value in a sentence."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def _curves(curves: Sequence[CurveFinding], groups: LanguageGroups) -> Iterator[str]:
@@ -152,6 +180,11 @@ def _gap_closed(curve: CurveFinding, groups: LanguageGroups) -> Iterator[str]:
     told += f"{_on_halves(curve.runs)} ({interval}; {models}{p_value(p)} for a flat curve)"
     published = 100 * (curve.gap_closed_published or 0)
     yield f"{told}, and by {published:+.1f} by the published definition, which is biased upwards"
+    if depends_on_language(curve.metric):
+        yield (
+            f"{metric_name(curve.metric)} of different languages is not on one scale, so this rise says how settings "
+            "differ, not how near a language comes to another"
+        )
 
 
 def _on_halves(runs: int) -> str:
@@ -196,13 +229,3 @@ def _costs(seconds: Mapping[str, float]) -> Iterator[str]:
             f"cost: training took from {duration(seconds[shortest])} ({shortest}) to {duration(seconds[longest])} "
             f"({longest}), {times:.1f} times as long."
         )
-
-
-def duration(seconds: float) -> str:
-    """ "27 s", "6 min 26 s", "3 h 05 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"

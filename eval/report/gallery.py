@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import polars as pl
 
-from eval.analysis.groups import language_name
+from eval.analysis.groups import GAP, HELD_OUT, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
 from eval.report.grid import Grid, Picture
 from eval.report.page import Page
 from eval.report.picture_data import (
@@ -18,43 +19,48 @@ from eval.report.picture_data import (
     compared_with,
     confusion_rows,
     figure_rows,
-    loss_rows,
     overview_rows,
     pair_rows,
     reach_by_metric,
     reach_of,
     scale_of,
+    training_rows,
     transfer_rows,
 )
-from eval.report.pictures import (
-    confusion_picture,
-    curves_picture,
-    groups_shown,
-    heatmap_picture,
-    loss_picture,
-    overview_picture,
-    scatter_picture,
-    transfer_picture,
-)
+from eval.report.pictures.curves import curves_picture, overview_picture
+from eval.report.pictures.heatmaps import heatmap_picture, transfer_picture
+from eval.report.pictures.languages import confusion_picture, scatter_picture
+from eval.report.pictures.training import training_picture
 from eval.report.tables import TaskTable, metric_tables
+from eval.report.theme import UNTOLD
+from eval.report.verdicts import Changes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Gallery:
     """A report's tables and pictures; `data` maps names to the tables that pictures name."""
 
     tables: tuple[TaskTable, ...]
     """Every metric's, by task; those of the metric that a task is judged by are `main`, and come first."""
-    pictures: dict[str, tuple[Picture, ...]]
-    """Per task; under "" those of the whole study."""
-    data: dict[str, pl.DataFrame]
+    changes: Changes
+    """Differences from the untuned model, or else from the first cell, that were tested."""
+    overview: list[Picture] = field(default_factory=list[Picture])
+    """Groups of languages, a picture for each task."""
+    tasks: dict[str, list[Picture]] = field(default_factory=dict[str, list[Picture]])
+    training: list[Picture] = field(default_factory=list[Picture])
+    data: dict[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
     broken: dict[str, str] = field(default_factory=dict[str, str])
     """Pictures that could not be drawn for papers, and why."""
 
-    @property
+    @cached_property
     def primary(self) -> list[TaskTable]:
         """The tables that tasks are judged by."""
         return [table for table in self.tables if table.main]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All pictures."""
+        return [*self.overview, *(picture for shown in self.tasks.values() for picture in shown), *self.training]
 
     def of(self, task: str) -> list[TaskTable]:
         """A task's tables."""
@@ -72,40 +78,54 @@ class Gallery:
 
 
 def gallery(page: Page) -> Gallery:
-    """All tables and pictures of a study."""
-    shown = Gallery(tuple(metric_tables(page.summary, page.groups, page.names)), {"": ()}, {})
+    """All tables and pictures of a study; a task without scores has none."""
+    changes = Changes.of_comparisons(compared_with(page, page.summary), page.comparisons)
+    shown = Gallery(tuple(metric_tables(page.summary, page.groups, page.names)), changes)
     grid = Grid(page.names, scale_of(page), tuple(dict.fromkeys(all_series(page))))
-    groups = groups_shown(page.groups)
-    overview = overview_rows(page, shown.primary, groups)
-    tasks = overview["task"].unique(maintain_order=True).to_list()
-    shown.data["overview"] = overview
-    shown.pictures[""] = (overview_picture(grid, set(overview["kind"]), groups, tasks),)
-    losses = loss_rows(page)
-    if losses.height:
-        shown.data["losses"] = losses
-        shown.pictures[""] += (
-            loss_picture(losses["cell"].unique(maintain_order=True).to_list(), grid.scale is not None),
-        )
+    training = training_rows(page)
+    if training.height:
+        shown.data["training"] = training
+        quantities, cells = (training[name].unique(maintain_order=True).to_list() for name in ("quantity", "cell"))
+        shown.training.append(training_picture(quantities, cells, grid))
     for table in shown.primary:
-        shown.pictures[table.task] = tuple(_of_task(shown, page, table, grid))
+        shown.tasks[table.task] = []
+        if table.scored:
+            shown.data[table.task] = figure_rows(page, table.task, changes)
+            shown.overview.append(_overview(shown, page, table, grid))
+            shown.tasks[table.task] += _of_task(shown, page, table, grid)
     return shown
+
+
+def _overview(shown: Gallery, page: Page, table: TaskTable, grid: Grid) -> Picture:
+    """The picture of groups of languages."""
+    scored = shown.data[table.task].filter(pl.col("mean").is_not_null())
+    groups = [group for group in groups_shown(page.groups) if group in set(scored["group"])]
+    rows = overview_rows(page, table, scored, groups)
+    picture = overview_picture(table.task, table.title, grid, set(rows["kind"]), groups)
+    shown.data[picture.data] = rows
+    return picture
 
 
 def _of_task(shown: Gallery, page: Page, table: TaskTable, grid: Grid) -> Iterator[Picture]:
     """The pictures of one task, as far as there is something to see in them; adds their data."""
-    task, metric, languages = table.task, table.metric, headings(page, table)
-    rows = figure_rows(page, task)
-    shown.data[task] = rows
-    yield curves_picture(task, metric, grid, set(rows["kind"]), languages)
+    task, metric, rows = table.task, table.metric, shown.data[table.task]
+    scored = set(rows.filter(pl.col("mean").is_not_null())["group"])
+    languages = {code: name for code, name in headings(page, table).items() if code in scored}
+    titles = {one.metric: one.title for one in shown.of(task)}
+    yield curves_picture(task, metric, titles, grid, set(rows["kind"]), languages)
+    apart = (SEEN, UNSEEN, GAP) if page.groups.differ else ()
+    columns = {column: label for column, label in table.labels.items() if column in scored and column not in apart}
     compared = compared_with(page, page.summary.filter(pl.col("task") == task))
-    yield heatmap_picture(task, metric, grid, table.labels, compared, reach_by_metric(rows))
-    pairs = pair_rows(shown.of(task))
+    yield heatmap_picture(task, metric, grid, columns, compared, reach_by_metric(rows))
+    seen, unseen = (STUDY_SEEN, HELD_OUT) if page.groups.differ else (SEEN, UNSEEN)
+    pairs = pair_rows(page, shown.of(task), (seen, unseen))
     if pairs.height:
         shown.data[f"{task}-pairs"] = pairs
-        yield scatter_picture(task, metric, grid)
+        yield scatter_picture(task, metric, titles, grid, page.groups.label(seen), page.groups.label(unseen))
     passes = next((table for table in shown.of(task) if table.metric == LANGUAGE_PASS), None)
-    if passes:
-        shown.data[f"{task}-confusion"] = confusion_rows(passes, list(languages))
+    confusion = pl.DataFrame() if passes is None else confusion_rows(passes, list(languages))
+    if confusion.height and confusion.filter(pl.col("verdict") != UNTOLD)["count"].sum():
+        shown.data[f"{task}-confusion"] = confusion
         yield confusion_picture(task, grid, languages)
     matrix = pl.DataFrame() if page.transfer is None else transfer_rows(page.transfer.transfer.filter(task=task))
     if matrix.height:
@@ -118,6 +138,11 @@ def headings(page: Page, table: TaskTable) -> dict[str, str]:
     """The languages of a table, and what panels call them."""
     there = [code for code in page.groups.all if code in table.columns]
     return {code: language_name(code) + (", unseen" if code in page.groups.unseen else "") for code in there}
+
+
+def groups_shown(groups: LanguageGroups) -> tuple[str, ...]:
+    """The columns that the overview is of."""
+    return tuple(name for name in (groups.pivot, SEEN, UNSEEN) if name in groups.names or name in groups.all)
 
 
 def data_columns(data: dict[str, pl.DataFrame]) -> dict[str, dict[str, list[Any]]]:

@@ -15,16 +15,15 @@ from markupsafe import Markup
 from data_mixes.json_text import json_text
 from eval.analysis.groups import HELD_OUT, OTHERS, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
 from eval.report.cards import card_table
-from eval.report.findings import duration
-from eval.report.gallery import Gallery, data_columns
+from eval.report.gallery import Gallery, data_columns, groups_shown
 from eval.report.grid import Picture
 from eval.report.page import Page
-from eval.report.pictures import card_picture, groups_shown
+from eval.report.pictures.training import card_picture
 from eval.report.predictions import Browsed, safe
 from eval.report.render import vega_scripts
-from eval.report.tables import Best, TaskTable, TextTable, best_cells, metric_name, names_in_words
+from eval.report.tables import Best, TaskTable, TextTable, best_cells
 from eval.report.text_tables import (
-    comparison_table,
+    comparison_tables,
     confusion_table,
     cost_table,
     endings_table,
@@ -36,8 +35,11 @@ from eval.report.text_tables import (
     transfer_tables,
 )
 from eval.report.theme import themes
+from eval.report.units import depends_on_language, duration, metric_name, names_in_words
+from eval.report.verdicts import ARROWS, DISAGREEMENT
 from eval.scorers.metrics import metric_of
 
+FEW_CELLS = 6
 FOLDER = "report_files"
 """Where chunks of predictions stand, beside the page."""
 
@@ -47,10 +49,29 @@ class Section:
     """One task: its tables, the one it is judged by first, and its pictures."""
 
     task: str
+    label: str
+    """What readers see for the task."""
     tables: Sequence[TaskTable]
     pictures: Sequence[Picture]
     no_answer: int
     unscored: int
+
+    @property
+    def small(self) -> list[Picture]:
+        """The pictures that stand beside each other where there is room and cells are few."""
+        few = len(self.tables[0].rows) <= FEW_CELLS
+        ends = ("-scatter", "-confusion") if few else ("-scatter",)
+        return [picture for picture in self.pictures if picture.name.endswith(ends)]
+
+    @property
+    def large(self) -> list[Picture]:
+        """The pictures that take the whole width."""
+        return [picture for picture in self.pictures if picture not in self.small]
+
+    @property
+    def title(self) -> str:
+        """The section's heading."""
+        return self.label[:1].upper() + self.label[1:]
 
 
 def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
@@ -72,16 +93,21 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         style=Markup(_own("page.css")),
         scripts=scripts,
         policy=policy(scripts),
-        overview=gallery.pictures[""],
-        sections=[section(page, gallery, task) for task in gallery.pictures if task],
-        best=best_by_task(best_cells(gallery.primary, page.groups, page.base)),
+        overview=gallery.overview,
+        training=gallery.training,
+        sections=[section(page, gallery, task) for task in gallery.tasks],
+        best=best_by_task(best_cells(gallery.primary, page.groups, page.base, gallery.changes)),
+        arrows=ARROWS,
+        disagreement=DISAGREEMENT,
+        candidates=[language_name(code) for code in page.candidates],
+        cut_by_language=any(depends_on_language(table.metric) for table in gallery.primary if table.scored),
         best_groups=[
             name
             for name in (page.groups.pivot, *page.groups.comparable())
             if name in page.groups.all or name in (SEEN, UNSEEN, STUDY_SEEN, HELD_OUT, OTHERS, *page.groups.named)
         ],
         behind=tables_behind(page, gallery),
-        comparisons=None if page.comparisons is None else comparison_table(page.comparisons, page.groups),
+        comparisons={} if page.comparisons is None else comparison_tables(page.comparisons, page.groups),
         transfer=transfer_tables(page.transfer, page.groups.all) if page.transfer else {},
         seconds=training_time(page),
         devices=sorted({cell.device for cell in page.cells if cell.device}),
@@ -126,7 +152,7 @@ def section(page: Page, gallery: Gallery, task: str) -> Section:
     single = [tables[0].figure(cell, language) for cell in tables[0].rows for language in page.groups.all]
     figures = [figure for figure in single if figure]
     no_answer, unscored = sum(figure.no_answer for figure in figures), sum(figure.unscored for figure in figures)
-    return Section(task, tables, gallery.pictures[task], no_answer, unscored)
+    return Section(task, page.label(task), tables, gallery.tasks[task], no_answer, unscored)
 
 
 def best_by_task(bests: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:
@@ -137,11 +163,10 @@ def best_by_task(bests: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:
 
 def tables_behind(page: Page, gallery: Gallery) -> dict[str, TextTable]:
     """The figures of those pictures that are of no task's table, by the picture's name."""
-    tables = {
-        "overview": overview_table(gallery.primary, groups_shown(page.groups), page.names),
-        "losses": loss_table(page.cells),
-    }
-    for picture in (picture for pictures in gallery.pictures.values() for picture in pictures):
+    tables = {"training": loss_table(page.cells)}
+    for table in gallery.primary:
+        tables[f"overview-{table.task}"] = overview_table([table], groups_shown(page.groups), page.names)
+    for picture in gallery.pictures:
         if picture.name.endswith("-confusion"):
             tables[picture.name] = confusion_table(gallery.data[picture.data])
         if picture.name.endswith("-transfer"):
@@ -151,7 +176,7 @@ def tables_behind(page: Page, gallery: Gallery) -> dict[str, TextTable]:
 
 def islands(page: Page, gallery: Gallery, cards: Sequence[Picture], browser: Browsed) -> dict[str, Markup]:
     """Data for the page's scripts, by the id of the element that holds it."""
-    pictures = [*(picture for shown in gallery.pictures.values() for picture in shown), *cards]
+    pictures = [*gallery.pictures, *cards]
     held: dict[str, Any] = {
         "charts": {
             picture.name: {"spec": picture.spec, "data": picture.data, "is": picture.description}

@@ -10,6 +10,8 @@ import polars as pl
 
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Transfer
+from eval.report.grid import Amounts
+from eval.report.headlines import Headline
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,12 @@ class CellFacts:
     device: str = ""
     processes: int | None = None
     loss: Sequence[float] = ()
-    """Per optimiser step."""
+    """Per optimiser step, in nats per supervised token."""
+    learning_rate: Sequence[float | None] = ()
+    gradient_norm: Sequence[float | None] = ()
+    """Before clipping."""
+    setting: str = ""
+    """What the cell is a run of, where that has another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,8 @@ class Page:
     """What the study was described by, as text."""
     notes: Sequence[str] = ()
     """What the reader must know of whole cells: not evaluated, diverged, scores of other weights."""
+    headlines: Sequence[Headline] = ()
+    """What the study found in each task, at a glance."""
     sentences: Sequence[str] = ()
     """The study's answers in plain words and figures, the most important first."""
     comparisons: pl.DataFrame | None = None
@@ -77,6 +86,14 @@ class Page:
         default_factory=dict[str, Sequence[Mapping[str, float | str]]]
     )
     """Setting → other values on the axes that come out as the same training, as 0 of one language is 0 of another."""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What readers see for axes of the grid and for tasks, where that is not their names."""
+    amounts: Amounts = "auto"
+    """How amounts are laid out along the axis of numbers."""
+    prompts: pl.DataFrame | None = None
+    """Test prompts as the models got them: task, language, id, rendered."""
+    candidates: Sequence[str] = ()
+    """The languages that answers may be told to be in."""
     reference: pl.DataFrame | None = None
     """Published curves to lay over one's own: task, metric, language, x, score in the metric's unit, name."""
 
@@ -89,3 +106,16 @@ class Page:
     def models(self) -> tuple[str, ...]:
         """What predictions are of: the untuned model, then the cells."""
         return (*([self.base] if self.base else []), *(cell.name for cell in self.cells))
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether each mixture was trained once, so that nothing is known of other seeds."""
+        return len(self.cells) == len(self.settings)
+
+    def label(self, name: str) -> str:
+        """What readers see for an axis or a task."""
+        return self.labels.get(name, name)
+
+    def series(self, place: Mapping[str, float | str]) -> str:
+        """What the other axes say of a place: settings that are alike in these are one curve."""
+        return ", ".join(f"{self.label(axis)} {value}" for axis, value in place.items() if axis != self.axis)

@@ -11,8 +11,10 @@ import polars as pl
 from eval.analysis.groups import SEEN, UNSEEN, Kind
 from eval.report.grid import Scale
 from eval.report.page import Page
-from eval.report.pictures import RIGHT, UNTOLD, WRONG
-from eval.report.tables import Figure, TaskTable, difference, shown, unit_of
+from eval.report.tables import Figure, TaskTable
+from eval.report.theme import RIGHT, UNTOLD, WRONG
+from eval.report.units import difference, shown, unit_of
+from eval.report.verdicts import ARROWS, Change, Changes, Verdict, p_value, verdict_of
 from eval.scorers.metrics import Metric, metric_of
 
 LANGUAGE_PASS = "language_pass"
@@ -27,17 +29,12 @@ def scale_of(page: Page) -> Scale | None:
     values = sorted(
         {value for place in page.settings.values() if isinstance(value := place.get(page.axis), (int, float))}
     )
-    return Scale(page.axis, tuple(values)) if len(values) > 1 else None
-
-
-def series_of(page: Page, place: Mapping[str, float | str]) -> str:
-    """What the other axes say of a place: settings that are alike in these are one curve."""
-    return ", ".join(f"{axis} {value}" for axis, value in place.items() if axis != page.axis)
+    return Scale(page.label(page.axis), tuple(values), page.amounts) if len(values) > 1 else None
 
 
 def all_series(page: Page) -> list[str]:
     """What the other axes say of every place where a setting stands."""
-    return [series_of(page, place) for name in page.settings for place in places_of(page, name)]
+    return [page.series(place) for name in page.settings for place in places_of(page, name)]
 
 
 def places_of(page: Page, cell: str) -> list[Mapping[str, float | str]]:
@@ -45,10 +42,13 @@ def places_of(page: Page, cell: str) -> list[Mapping[str, float | str]]:
     return [page.settings.get(cell, {}), *(page.also.get(cell, ()) if page.axis else ())]
 
 
-def figure_rows(page: Page, task: str) -> pl.DataFrame:
+UNTESTED = Change("", Verdict.UNTESTED, "", "")
+
+
+def figure_rows(page: Page, task: str, changes: Changes) -> pl.DataFrame:
     """One row per metric, cell, group and place of the cell: the place, mean, interval, and change.
 
-    Changes are from what the cell is compared with, in the same languages.
+    Changes are from what the cell is compared with, in the same languages; `changes` are those that were tested.
     """
     part = page.summary.filter(pl.col("task") == task)
     compared, means = compared_with(page, part), means_of(part)
@@ -61,14 +61,20 @@ def figure_rows(page: Page, task: str) -> pl.DataFrame:
         earlier = alike["mean"] if alike["languages"] == row["languages"] else None
         if earlier is None and row["kind"] == Kind.MEAN:
             earlier = mean_over(means, compared, row["metric"], row["languages"].split())
+        change = changes.of(task, row["metric"], row["cell"], row["group"]) or UNTESTED
+        change = change if change.languages == row["languages"] else UNTESTED
         rows.append({
             "metric": row["metric"],
             "cell": row["cell"],
             "group": row["group"],
             "label": page.groups.label(row["group"]),
             "kind": "base" if row["cell"] == page.base else "cell",
+            "own": place == page.settings.get(row["cell"], {}),
             "x": _number(place.get(page.axis or "")),
-            "series": series_of(page, place),
+            "series": page.series(place),
+            "verdict": change.verdict.value,
+            "p": change.p,
+            "marked": figure.text + ARROWS.get(change.verdict, ""),
             **drawn(row["mean"], row["low"], row["high"], metric),
             "change": None if row["mean"] is None or earlier is None else metric.factor * (row["mean"] - earlier),
             "shown": figure.text,
@@ -97,45 +103,64 @@ def mean_over(means: Means, cell: str, metric: str, languages: Sequence[str]) ->
 
 
 def rows_at_places(page: Page, part: pl.DataFrame, means: Means) -> Iterator[tuple[Row, Mapping[str, float | str]]]:
-    """Each row of a summary at each place of its cell.
-
-    On a curve seen are the languages that some point of it is trained on, so that the point with nothing of them is
-    on it as well.
-    """
+    """Each row of a summary at each place of its cell; seen and unseen are those of the curve that runs through it."""
     rows = list(part.iter_rows(named=True))
-    own = {(row["cell"], row["metric"], row["group"]): row for row in rows}
     fixed = [row for row in rows if not page.groups.differ or row["group"] not in (SEEN, UNSEEN)]
     yield from ((row, place) for row in fixed for place in places_of(page, row["cell"]))
     if not page.groups.differ:
         return
+    own = {(row["cell"], row["metric"], row["languages"]): row for row in rows if row["kind"] == Kind.MEAN}
+    groups = groups_of_curves(page)
+    for cell, metric in dict.fromkeys((row["cell"], row["metric"]) for row in rows if row["cell"] in page.settings):
+        for place in places_of(page, cell):
+            for group in (SEEN, UNSEEN):
+                if languages := groups[page.series(place)].get(group):
+                    same = own.get((cell, metric, " ".join(languages)))
+                    made = same or made_row(cell, metric, languages, mean_over(means, cell, metric, languages))
+                    yield {**made, "group": group}, place
+
+
+def groups_of_curves(page: Page) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Series → groups of languages: seen are those that some point of the curve is trained on.
+
+    So the point with nothing of them is on the curve of seen languages as well.
+    """
     curves: dict[str, list[str]] = {}
     for name in page.settings:
         for place in places_of(page, name):
-            curves.setdefault(series_of(page, place), []).append(name)
-    groups = {series: page.groups.of(*names).means() for series, names in curves.items()}
-    for cell, metric in dict.fromkeys((row["cell"], row["metric"]) for row in rows):
-        for place in places_of(page, cell):
-            for group in (SEEN, UNSEEN):
-                known = [groups[series_of(page, place)]] if cell in page.settings else [*groups.values()]
-                wanted = {groups_there.get(group, ()) for groups_there in known}
-                if len(wanted) == 1 and (languages := wanted.pop()):
-                    row = own.get((cell, metric, group))
-                    if row is None or row["languages"].split() != [*languages]:
-                        row = made_row(cell, metric, group, languages, mean_over(means, cell, metric, languages))
-                    yield row, place
+            curves.setdefault(page.series(place), []).append(name)
+    return {series: page.groups.of(*names).means() for series, names in curves.items()}
 
 
-def made_row(cell: str, metric: str, group: str, languages: Sequence[str], mean: float | None) -> Row:
-    """The row of a group that is not the cell's own: a mean without an interval."""
+def overview_rows(page: Page, table: TaskTable, rows: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
+    """The rows of a task's metric for some groups of languages; beside curves, the untuned model's once for each."""
+    here = rows.filter(pl.col("metric") == table.metric, pl.col("group").is_in(groups), pl.col("kind") != "published")
+    if scale_of(page) is None:
+        return here
+    untuned = page.summary.filter(pl.col("task") == table.task, pl.col("cell") == (page.base or ""))
+    means, unit = means_of(untuned), metric_of(table.metric)
+    lines: list[dict[str, Any]] = []
+    for series, members in groups_of_curves(page).items():
+        for group in groups:
+            mean = mean_over(means, page.base or "", table.metric, members.get(group, (group,)))
+            if mean is not None:
+                named = {"kind": "base", "cell": page.base, "group": group, "label": page.groups.label(group)}
+                lines.append(dict.fromkeys(FIGURES) | named | {"series": series, "mean": unit.factor * mean,
+                                                               "shown": shown(mean, unit)})  # fmt: skip
+    return pl.concat([here.filter(kind="cell"), pl.DataFrame(lines, schema=FIGURES, orient="row")])
+
+
+def made_row(cell: str, metric: str, languages: Sequence[str], mean: float | None) -> Row:
+    """The row of languages that are no group of the cell: a mean without an interval."""
     return {
-        "cell": cell, "metric": metric, "group": group, "kind": Kind.MEAN, "languages": " ".join(languages),
+        "cell": cell, "metric": metric, "kind": Kind.MEAN, "languages": " ".join(languages),
         "mean": mean, "low": None, "high": None, "scored": None, "unscored": 0, "no_answer": 0,
     }  # fmt: skip
 
 
 FIGURES: dict[str, Any] = {
-    "metric": pl.String, "cell": pl.String, "group": pl.String, "label": pl.String, "kind": pl.String, "x": pl.Float64,
-    "series": pl.String,
+    "metric": pl.String, "cell": pl.String, "group": pl.String, "label": pl.String, "kind": pl.String,
+    "own": pl.Boolean, "x": pl.Float64, "series": pl.String, "verdict": pl.String, "p": pl.String, "marked": pl.String,
     "mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "change": pl.Float64, "shown": pl.String,
     "interval": pl.String, "n": pl.Int64,
 }  # fmt: skip
@@ -167,32 +192,28 @@ def compared_with(page: Page, part: pl.DataFrame) -> str:
     return next(name for name in page.names if name in there)
 
 
-def overview_rows(page: Page, tables: Sequence[TaskTable], groups: Sequence[str]) -> pl.DataFrame:
-    """The rows of every task's first metric for some groups of languages."""
-    parts = [
-        figure_rows(page, table.task)
-        .filter(pl.col("metric") == table.metric, pl.col("group").is_in(groups), pl.col("kind") != "published")
-        .with_columns(task=pl.lit(f"{table.task}: {table.title}"))
-        for table in tables
-    ]
-    return pl.concat(parts)
-
-
-def pair_rows(tables: Sequence[TaskTable]) -> pl.DataFrame:
-    """Per metric and cell of one task, the means over seen and over unseen languages."""
+def pair_rows(page: Page, tables: Sequence[TaskTable], groups: tuple[str, str]) -> pl.DataFrame:
+    """Per metric and cell of one task, the means over two groups, of seen and of unseen languages."""
     rows: list[dict[str, Any]] = []
     for table in tables:
         for cell in table.rows:
-            seen, unseen = table.figure(cell, SEEN), table.figure(cell, UNSEEN)
-            if seen is None or unseen is None or seen.mean is None or unseen.mean is None:
-                continue
-            row: dict[str, Any] = {"metric": table.metric, "cell": cell}
-            for name, figure in (("seen", seen), ("unseen", unseen)):
-                interval = drawn(figure.mean, figure.low, figure.high, figure.metric)
-                row |= {name: interval["mean"], f"{name}_low": interval["low"], f"{name}_high": interval["high"]}
-                row[f"{name}_text"] = f"{figure.text} ({figure.interval})"
-            rows.append(row)
+            figures = [table.figure(cell, group) for group in groups]
+            row: dict[str, Any] = {"metric": table.metric, "cell": cell} | place_marks(page, cell)
+            for name, figure in zip(("seen", "unseen"), figures, strict=True):
+                if figure and figure.mean is not None:
+                    interval = drawn(figure.mean, figure.low, figure.high, figure.metric)
+                    row |= {name: interval["mean"], f"{name}_low": interval["low"], f"{name}_high": interval["high"]}
+                    row[f"{name}_text"] = f"{figure.text} ({figure.interval})"
+            if "seen" in row and "unseen" in row:
+                rows.append(row)
     return pl.DataFrame(rows)
+
+
+def place_marks(page: Page, setting: str) -> dict[str, str]:
+    """Where a setting stands: its amount as text, or its name where it has none, and its place on the other axes."""
+    place = page.settings.get(setting, {})
+    amount = _number(place.get(page.axis or ""))
+    return {"at": setting if amount is None else f"{amount:g}", "series": page.series(place)}
 
 
 def confusion_rows(table: TaskTable, languages: Sequence[str]) -> pl.DataFrame:
@@ -212,14 +233,27 @@ def confusion_rows(table: TaskTable, languages: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def loss_rows(page: Page) -> pl.DataFrame:
-    """The learning curves: cell, step (the last of those averaged) and loss."""
+QUANTITIES = {
+    "loss, nats per supervised token": "loss",
+    "learning rate": "learning_rate",
+    "gradient norm, before clipping": "gradient_norm",
+}
+"""What is recorded at each optimiser step → the field of `CellFacts`."""
+
+
+def training_rows(page: Page) -> pl.DataFrame:
+    """The training curves: cell, quantity, step (the last of those averaged) and value."""
     rows: list[dict[str, Any]] = []
     for cell in page.cells:
-        for steps in np.array_split(np.arange(len(cell.loss)), min(len(cell.loss), MOST_POINTS) or 1):
-            if len(steps):
-                loss = float(np.mean([cell.loss[step] for step in steps]))
-                rows.append({"cell": cell.name, "step": int(steps[-1]) + 1, "loss": round(loss, 4)})
+        marks = place_marks(page, cell.setting or cell.name)
+        for quantity, name in QUANTITIES.items():
+            values: Sequence[float] = getattr(cell, name)
+            for steps in np.array_split(np.arange(len(values)), min(len(values), MOST_POINTS) or 1):
+                if len(steps):
+                    mean = float(f"{np.mean([values[step] for step in steps]):.4g}")
+                    rows.append(
+                        {"cell": cell.name, "quantity": quantity, "step": int(steps[-1]) + 1, "value": mean} | marks
+                    )
     return pl.DataFrame(rows)
 
 
@@ -240,6 +274,9 @@ def transfer_rows(part: pl.DataFrame) -> pl.DataFrame:
             "target": row["target"],
             "change": interval["mean"],
             "shown": difference(row["difference"], 0.0, metric),
+            "marked": difference(row["difference"], 0.0, metric) + ARROWS.get(verdict_of(row), ""),
+            "verdict": verdict_of(row).value,
+            "p": "" if row["p_adjusted"] is None else p_value(row["p_adjusted"]),
             "interval": ends,
         })  # fmt: skip
     return pl.DataFrame(rows)

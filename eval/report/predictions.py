@@ -57,11 +57,14 @@ class Browsed:
         return sum(len(chunk.text) for chunk in self.chunks) <= MOST_INLINE
 
 
-def browsed(predictions: pl.DataFrame, scores: pl.DataFrame, most: int = MOST_PREDICTIONS) -> Browsed:
+def browsed(
+    predictions: pl.DataFrame, scores: pl.DataFrame, prompts: pl.DataFrame | None = None, most: int = MOST_PREDICTIONS
+) -> Browsed:
     """The predictions with their scores, or where they are too many, those to a sample of each task's items.
 
-    The sample is the first items in the order of a seeded hash of their ids: the same in all languages
-    and for all cells, and the same again when the report is made anew.
+    `prompts` are those of the test items as the models got them: task, language, id, rendered. The sample is the first
+    items in the order of a seeded hash of their ids: the same in all languages and for all cells, and the same again
+    when the report is made anew.
     """
     chosen = sampled(predictions, most)
     kept = scores.join(chosen.select("task", "item").unique(), on=["task", "item"], how="semi", maintain_order="left")
@@ -69,10 +72,17 @@ def browsed(predictions: pl.DataFrame, scores: pl.DataFrame, most: int = MOST_PR
     chunks: list[Chunk] = []
     for (task, language), part in chosen.partition_by("task", "language", as_dict=True, maintain_order=True).items():
         items = part.select("id", "item", "prompt", "reference").unique("id", keep="first", maintain_order=True)
+        items = items if prompts is None else with_rendered(items, prompts.filter(task=task, language=language))
         size = max(1, MOST_IN_A_CHUNK // part["cell"].n_unique())
         for block in items.iter_slices(size):
             chunks.append(_chunk(str(task), str(language), block, part, by_place[task, language]))
     return Browsed(tuple(chunks), chosen.height, predictions.height)
+
+
+def with_rendered(items: pl.DataFrame, prompts: pl.DataFrame) -> pl.DataFrame:
+    """The items with their prompts as the models got them, as far as these are known."""
+    rendered = prompts.select("id", "rendered").unique("id", keep="first")
+    return items.join(rendered, on="id", how="left", maintain_order="left")
 
 
 def sampled(predictions: pl.DataFrame, most: int) -> pl.DataFrame:

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from eval.analysis.groups import GAP, PERFORMANCE, Kind, LanguageGroups
-from eval.scorers.metrics import IN_LANGUAGE, SHARE, SWITCH_AWARE, Metric, metric_of
+from eval.analysis.groups import GAP, PERFORMANCE, LanguageGroups
+from eval.report.units import depends_on_language, metric_name, metric_title, shown, unit_of
+from eval.report.verdicts import Change, Changes
+from eval.scorers.metrics import SHARE, Metric
 
-NAMES = {"rouge_l": "ROUGE-L", "rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "chrf": "chrF++"}
 ALL_ALIKE = "all alike"
-SPLITS = {
-    IN_LANGUAGE: "of answers in the right language",
-    SWITCH_AWARE: "worst score for an answer in another language",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,8 @@ class Figure:
     metric: Metric = SHARE
     languages: int = 1
     """How many languages it is of."""
+    runs: int = 1
+    """How many runs it is of."""
 
     @property
     def text(self) -> str:
@@ -68,15 +67,19 @@ class TaskTable:
 
     @property
     def title(self) -> str:
-        """The metric in words, and the factor its figures are shown times."""
-        factor = metric_of(self.metric).factor
-        return f"{metric_name(self.metric)} × {factor:g}" if factor != 1 else metric_name(self.metric)
+        """The metric in words, with its unit."""
+        return metric_title(self.metric)
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is any figure."""
+        return any(figure and figure.mean is not None for figures in self.rows.values() for figure in figures)
 
     @property
     def caution(self) -> str:
         """What to heed where figures of different languages are set against each other; blank where they may be."""
         compared = [self.labels[column] for column in (PERFORMANCE, GAP) if column in self.columns]
-        if not compared or not self.metric.startswith(CUT_BY_LANGUAGE):
+        if not compared or not depends_on_language(self.metric):
             return ""
         return (
             f"{metric_name(self.metric)} depends on how a language is cut into words or characters, so figures of "
@@ -85,16 +88,12 @@ class TaskTable:
         )
 
     def count(self, figure: Figure) -> str:
-        """ "n=9" where a figure rests on fewer predictions, or more, than there are items in its languages."""
-        return "" if figure.scored == self.items * figure.languages else f"n={figure.scored:,}"
+        """ "n=9" where a figure rests on fewer predictions, or more, than its runs have items in its languages."""
+        return "" if figure.scored == self.items * figure.languages * figure.runs else f"n={figure.scored:,}"
 
     def figure(self, cell: str, column: str) -> Figure | None:
         """The figure of a cell in a column, if there is one."""
         return self.rows[cell][self.columns.index(column)] if cell in self.rows and column in self.columns else None
-
-
-CUT_BY_LANGUAGE = ("rouge", "chrf")
-"""How the names of metrics begin whose units differ by language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +106,15 @@ class TextTable:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The cell with the highest mean in a group of languages, beside the untuned model."""
+    """The cell with the highest mean in a group of languages."""
 
     task: str
     metric: str
     group: str
     cell: str
     figure: Figure
-    base: Figure | None
-
-    @property
-    def change(self) -> str:
-        """How far it is above the untuned model, signed; blank where it is not."""
-        if self.base and self.base.mean == self.figure.mean:
-            return ""
-        return difference(self.figure.mean, self.base.mean if self.base else None, self.figure.metric)
+    change: Change | None
+    """From the untuned model, where that is compared."""
 
 
 def metric_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> list[TaskTable]:
@@ -139,7 +132,7 @@ def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> 
     figures = {
         (row["cell"], row["group"]): Figure(
             row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"],
-            unit_of(metric, row["kind"]), len(row["languages"].split()),
+            unit_of(metric, row["kind"]), len(row["languages"].split()), row["runs"],
         )
         for row in part.iter_rows(named=True)
     }  # fmt: skip
@@ -157,12 +150,7 @@ def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> 
     )
 
 
-def unit_of(metric: str, kind: str) -> Metric:
-    """The unit of a figure: a ratio of means is a share, whatever it is a ratio of."""
-    return SHARE if kind == Kind.RATIO else metric_of(metric)
-
-
-def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | None) -> list[Best]:
+def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | None, changes: Changes) -> list[Best]:
     """Per task, for English and each group of the same languages, the trained cell with the highest mean.
 
     Of equal ones it is the first.
@@ -178,41 +166,6 @@ def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | 
             figure = figures[best]
             assert figure is not None
             name = ALL_ALIKE if len(means) > 1 and len(set(means.values())) == 1 else best
-            bests.append(Best(table.task, table.metric, group, name, figure, table.figure(base or "", group)))
+            change = changes.of(table.task, table.metric, best, group) if base else None
+            bests.append(Best(table.task, table.metric, group, name, figure, change))
     return bests
-
-
-def metric_name(metric: str) -> str:
-    """A metric in words: "accuracy", "accuracy (of answers in the right language)"."""
-    for ending, words in SPLITS.items():
-        if metric.endswith(ending):
-            return f"{metric_name(metric.removesuffix(ending))} ({words})"
-    return NAMES.get(metric, metric.replace("_", " "))
-
-
-def shown(value: float | None, metric: Metric) -> str:
-    """A value as tables show it: times the metric's factor, with one decimal of 100, or two of less."""
-    return "" if value is None else f"{metric.factor * value:.{decimals_of(metric)}f}"
-
-
-def difference(value: float | None, other: float | None, metric: Metric) -> str:
-    """How far a value is above another, signed; blank if one of them is missing."""
-    if value is None or other is None:
-        return ""
-    return f"{metric.factor * (value - other):+.{decimals_of(metric)}f}".replace("-", "−")
-
-
-def decimals_of(metric: Metric) -> int:
-    """The decimals of a mean."""
-    return 1 if metric.factor == SHARE.factor else 2
-
-
-def percent(share: float | None) -> str:
-    """A share in percent; blank if there is none."""
-    return "" if share is None else f"{100 * share:.1f} %"
-
-
-def names_in_words(names: Mapping[str, object] | Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

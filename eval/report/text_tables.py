@@ -10,10 +10,11 @@ import polars as pl
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.stats import BY_FLIPS
 from eval.analysis.transfer import NOTHING, Transfer
-from eval.report.findings import duration
 from eval.report.page import CellFacts, Page
-from eval.report.pictures import RIGHT, UNTOLD, WRONG
-from eval.report.tables import TaskTable, TextTable, difference, metric_name, percent
+from eval.report.tables import TaskTable, TextTable
+from eval.report.theme import RIGHT, UNTOLD, WRONG
+from eval.report.units import difference, duration, metric_name, percent
+from eval.report.verdicts import ARROWS, disagree, verdict_of
 from eval.scorers.metrics import metric_of
 
 
@@ -135,6 +136,7 @@ def difference_cells(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """A difference, its interval, its adjusted p-value and its count of items."""
     metric = metric_of(row["metric"])
     interval = " to ".join(filter(None, (difference(row[end], 0.0, metric) for end in ("low", "high"))))
+    interval += " ‡" if disagree(row) else ""
     p = p_value(row["p_adjusted"])
     marked = f"{p} *" if p and is_of_models(row) else p
     return difference(row["difference"], 0.0, metric), interval, marked, f"{row['items']:,}"
@@ -161,14 +163,25 @@ def beside(languages: str, pivot: str) -> str:
     return languages if pivot == NOTHING else f"{languages} (beside {pivot})"
 
 
+def comparison_tables(comparisons: pl.DataFrame, groups: LanguageGroups) -> dict[str, TextTable]:
+    """Title → differences between cells: those that tasks are about first, then those for exploring."""
+    single = pl.col("group").is_in(groups.all)
+    parts = {
+        "Main comparisons: the primary languages of each task": comparisons.filter("primary"),
+        "Other groups of languages, for exploring": comparisons.filter(~pl.col("primary") & ~single),
+        "Single languages, for exploring": comparisons.filter(~pl.col("primary") & single),
+    }
+    return {title: comparison_table(part, groups) for title, part in parts.items() if len(part)}
+
+
 def comparison_table(comparisons: pl.DataFrame, groups: LanguageGroups) -> TextTable:
     """Differences between cells with their intervals, adjusted p-values and counts of items."""
     rows: list[tuple[str, ...]] = []
     for row in comparisons.iter_rows(named=True):
-        group = groups.label(row["group"]) + ("" if row["group"] == groups.primary_of(row["task"]) else " (secondary)")
-        names = (row["task"], metric_name(row["metric"]), group, row["cell"], row["other"])
-        rows.append((*names, *difference_cells(row)))
-    return TextTable(("task", "metric", "languages", "cell", "against", *difference_headings(comparisons)), tuple(rows))
+        names = (row["task"], metric_name(row["metric"]), groups.label(row["group"]), row["cell"], row["other"])
+        rows.append((*names, *difference_cells(row), verdict_of(row) + ARROWS.get(verdict_of(row), "")))
+    headings = ("task", "metric", "languages", "cell", "against", *difference_headings(comparisons), "verdict")
+    return TextTable(headings, tuple(rows))
 
 
 def p_value(p: float | None) -> str:
@@ -234,7 +247,9 @@ def missing_table(scores: pl.DataFrame) -> TextTable:
 def endings_table(endings: pl.DataFrame) -> TextTable:
     """How completions ended: by task and cell counts of each ending, and in which languages they were cut off."""
     rows: list[tuple[str, ...]] = []
-    for (task, cell), part in endings.group_by("task", "cell", maintain_order=True):
+    by_task = endings.partition_by("task", maintain_order=True)
+    for part in (part for of_task in by_task for part in of_task.partition_by("cell", maintain_order=True)):
+        task, cell = part.select("task", "cell").row(0)
         count = {name: int(part[name].sum()) for name in ENDED}
         cut = part.filter(pl.col("max_tokens") > 0).sort("max_tokens", descending=True, maintain_order=True)
         named = ", ".join(
@@ -256,7 +271,10 @@ def _totals(scores: pl.DataFrame) -> dict[tuple[str, str], int]:
     return {(task, metric): count for task, metric, count in scores.group_by("task", "metric").len().iter_rows()}
 
 
-def tally(names: pl.Series) -> str:
-    """ "ar 12, ko 3": how often each name is there, the most frequent first."""
+def tally(names: pl.Series, most: int = 8) -> str:
+    """ "ar 12, ko 3": how often each name is there, the most frequent first; of many, the rest is counted."""
     counts = names.value_counts(name="count").sort("count", names.name, descending=[True, False])
-    return ", ".join(f"{name} {count:,}" for name, count in counts.iter_rows())
+    told = [f"{name} {count:,}" for name, count in counts.head(most).iter_rows()]
+    if counts.height > most:
+        told.append(f"{counts.height - most} others {counts['count'][most:].sum():,}")
+    return ", ".join(told)

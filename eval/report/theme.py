@@ -21,7 +21,9 @@ CHANGE_COLOURS = ["#e69f00", "#f5f5f5", "#56b4e9"]
 """Orange for worse, blue for better: dark text stands on all of them, in both modes."""
 
 
+RIGHT, WRONG, UNTOLD = "right language", "another language", "cannot be told"
 VERDICT_COLOURS = ["#0072b2", "#d55e00", "#9a9a9a"]
+"""Of the language answered in."""
 
 
 def themes() -> dict[str, dict[str, Any]]:

@@ -31,6 +31,8 @@ LATIN_WORD = regex.compile(r"(?<![\p{Latin}\p{N}_]|[\p{Latin}\p{N}]['’-])[a-z]
 
 LINE_VERSION = "line-pass/2"
 WORD_VERSION = f"word-pass/2 {ENGLISH_VERSION}"
+AMONG = " among "
+"""What stands before the candidates in the version of a line pass."""
 NO_LETTERS = "no letters"
 TOO_SHORT = "too short to tell"
 
@@ -50,7 +52,7 @@ def score_language(
     and the language is not written in Latin letters.
     """
     among = tuple(dict.fromkeys((*candidates, expected)))
-    name = f"{LINE_VERSION} {identifier_version(identifier)} among {','.join(sorted(set(candidates)))}"
+    name = f"{LINE_VERSION} {identifier_version(identifier)}{AMONG}{','.join(sorted(set(candidates)))}"
     lines = lines_of(prediction, expected, dictated)
     verdicts = [verdict for line in lines if (verdict := line_verdict(line, expected, among, identifier)) is not None]
     if not verdicts:
@@ -62,6 +64,12 @@ def score_language(
         ]
     passed = all(verdicts)
     return [Score("language_pass", float(passed), name), score_words(lines, expected, passed)]
+
+
+def candidates_of(version: str) -> tuple[str, ...]:
+    """The languages among which a line pass of this version told, as far as they are named; nothing of other scores."""
+    _, _, names = version.partition(AMONG)
+    return tuple(name for name in names.split(",") if name and name != ANOTHER)
 
 
 def lines_of(text: str, expected: str, dictated: Iterable[str] = ()) -> list[str]:

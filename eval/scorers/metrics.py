@@ -15,6 +15,8 @@ class Metric:
     worst: float = 0.0
     best: float = 1.0
     factor: float = 100.0
+    graded: bool = False
+    """Whether a single score may lie between the ends; else it is right or wrong, and its mean a share."""
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -23,7 +25,12 @@ class Metric:
 
 
 SHARE = Metric()
-METRICS = {"judge_rating": Metric(1.0, 5.0, 1.0), "length_ratio": Metric(0.0, float("inf"), 1.0)}
+GRADED = Metric(graded=True)
+METRICS = {
+    "judge_rating": Metric(1.0, 5.0, 1.0, graded=True),
+    "length_ratio": Metric(0.0, float("inf"), 1.0, graded=True),
+    **dict.fromkeys(("chrf", "copy_rate", "instruction_pass", "instruction_pass_loose", "win_rate"), GRADED),
+}
 
 
 MEANINGS = {
@@ -47,5 +54,6 @@ MEANINGS = {
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of a name; most are shares."""
-    return METRICS.get(name.removesuffix(IN_LANGUAGE).removesuffix(SWITCH_AWARE), SHARE)
+    """The metric of a name; most are shares of right answers."""
+    whole = name.removesuffix(IN_LANGUAGE).removesuffix(SWITCH_AWARE)
+    return METRICS.get(whole, GRADED if whole.startswith("rouge") else SHARE)

@@ -225,7 +225,10 @@ def plan_key(recipe: Recipe, raw: Mapping[str, Any], folder: Path, drawing: Draw
     begun = (read_json(StudyFolder(folder).study) or {}).get("dtype"), drawing.as_before
     code = [path for room in ROOMS for end in ("py", "yaml") for path in (CODE / room).rglob(f"*.{end}")]
     packages = [version(name) for name in DECIDING_PACKAGES]
-    text = json.dumps([raw, begun, stated([*sorted(code), *inputs_of(recipe)]), packages], default=str, sort_keys=True)
+    planned = {key: value for key, value in raw.items() if key != "report"}
+    text = json.dumps(
+        [planned, begun, stated([*sorted(code), *inputs_of(recipe)]), packages], default=str, sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

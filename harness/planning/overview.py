@@ -26,7 +26,7 @@ def show_cards(
         return
     from data_mixes.storage import is_writable, write_text
     from eval.report.cards import card_table
-    from eval.report.pictures import card_picture
+    from eval.report.pictures.training import card_picture
     from eval.report.render import as_svg
 
     cards_folder, kept = StudyFolder(folder).cards, is_writable(folder)

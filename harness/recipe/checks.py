@@ -48,7 +48,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
         problems += (
             _check_amounts(recipe) + _check_languages(recipe) + _check_mixture(recipe) + check_evaluation(recipe)
         )
-    problems += check_judge(recipe)
+    problems += check_judge(recipe) + _check_labels(recipe)
     training = recipe.training
     if sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1:
         message = "give one of epochs, steps and supervised_tokens: what all cells have in common"
@@ -80,6 +80,19 @@ def _check_selection(recipe: Recipe) -> list[Problem]:
             message = f"{language!r} is in languages.unseen: a step chosen by it is no zero-shot model"
             problems.append(Problem(where, f"{message}; remove it, or name it in selection.allow_unseen"))
     return problems
+
+
+def _check_labels(recipe: Recipe) -> list[Problem]:
+    """Labels are of axes and tasks that there are."""
+    asked = [named.task for _, read in named_tasks(recipe).values() for named in read]
+    known = [*recipe.grid, *recipe.evaluation.tasks, *asked]
+    return [
+        Problem(
+            f"report.labels.{name}", f"no axis of the grid and no tested task of this name; {suggestion(name, known)}"
+        )
+        for name in recipe.report.labels
+        if name not in known
+    ]
 
 
 def _check_sources(recipe: Recipe) -> list[Problem]:

@@ -277,6 +277,16 @@ class Reference(Section):
     """Which rows to take, by column."""
 
 
+class Report(Section):
+    """How the report shows the study. Not part of the fingerprint."""
+
+    labels: dict[str, Annotated[str, Field(min_length=1)]] = {}
+    """What the report calls axes of the grid and tasks, such as `amount: examples per language`."""
+    amounts: Literal["auto", "linear", "log", "symlog", "categorical"] = "auto"
+    """How amounts are laid out along an axis. `symlog` is logarithmic with room for 0, `categorical` puts them at equal
+    distances; `auto` is linear, or logarithmic where the largest is at least 10 times the smallest."""
+
+
 class Recipe(Section):
     """A whole study."""
 
@@ -312,6 +322,8 @@ class Recipe(Section):
     """How alike the models represent translations. Not part of the fingerprint."""
     probe: Probes | None = None
     """What linear probes read off the models' layers. Not part of the fingerprint."""
+    report: Report = Report()
+    """How the report shows the study."""
 
     @cached_property
     def known_sources(self) -> dict[str, Source]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -13,7 +14,7 @@ from rich.console import Console
 from data_mixes.storage import DamagedError, is_writable, set_aside, write_text
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
-from eval.analysis.design import BASE
+from eval.analysis.design import BASE, Design
 from eval.analysis.panel import CLUSTER
 from eval.analysis.selection import highest_settings
 from eval.analysis.summary import main_panels, summarize
@@ -23,8 +24,10 @@ from eval.generation.generate import CANARY, kept_verdicts
 from eval.predictions_and_scores import cut_off_notes, endings, first_samples
 from eval.report.files import gallery_of, write_report
 from eval.report.findings import sentences
+from eval.report.headlines import headlines
 from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
+from eval.scorers.language import candidates_of
 from harness.console import say
 from harness.errors import Problem, UserError
 from harness.planning.design import is_scale, other_places, setting_places, sources_of_transfer
@@ -163,6 +166,7 @@ def study_page(
     """All that the report shows."""
     groups, design, comparisons = study.groups, study.design, analysis.comparisons
     seconds = training_seconds(study)
+    cards = headlines(scores, analysis.summary, comparisons, groups, design)
     told = sentences(
         analysis.summary, comparisons, analysis.curves, groups, design, seconds, analysis.transfer, analysis.highest
     )
@@ -171,7 +175,7 @@ def study_page(
         model=study.kept.model,
         base=BASE if BASE in set(scores["cell"]) else None,
         groups=groups,
-        cells=[cell_facts(plan) for plan in study.plans],
+        cells=[cell_facts(plan, design) for plan in study.plans],
         settings=setting_places(study.recipe, study.cells),
         axis=axis_of_numbers(study.recipe),
         also=other_places(study.recipe, study.cells),
@@ -185,7 +189,12 @@ def study_page(
         notes=notes_on_cells(study, scores, stale)
         + notes_on_clusters(scores)
         + ([] if predictions is None else cut_off_notes(predictions)),
+        headlines=cards,
         sentences=told,
+        labels=study.recipe.report.labels,
+        amounts=study.recipe.report.amounts,
+        prompts=stored_table(StudyFolder(study.folder).prompts),
+        candidates=answer_languages(scores),
         comparisons=comparisons if len(comparisons) else None,
         transfer=analysis.transfer,
         reference=study.references if len(study.references) else None,
@@ -215,11 +224,13 @@ def notes_on_clusters(scores: pl.DataFrame) -> list[str]:
         return []
     known = scores.filter(pl.col(CLUSTER).is_not_null())
     counts = known.group_by("task", maintain_order=True).agg(pl.col("item", CLUSTER).n_unique())
+    told = [f"{task} has {items:,} items in {clusters:,} clusters" for task, items, clusters in counts.iter_rows()
+            if clusters < items]  # fmt: skip
+    if not told:
+        return []
     return [
-        f"{task}: the {items:,} items are of {clusters:,} clusters, such as templates; "
-        "intervals and tests take these for the sample, and n of differences counts them"
-        for task, items, clusters in counts.iter_rows()
-        if clusters < items
+        f"{'; '.join(told)}. Items of one cluster, such as a template, are alike, so intervals, tests and the n of "
+        "differences count clusters"
     ]
 
 
@@ -231,11 +242,9 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
     diverged = [plan.name for plan in study.plans if plan.run.record.get("state") == "diverged"]
     if diverged:
         notes.append(f"diverged in training, and left out: {', '.join(diverged)}")
-    notes += [
-        f"{cell.name} is also {', '.join(cell.names[1:])}: the same training on the same rows, run once"
-        for cell in study.cells
-        if cell.also
-    ]
+    shared = [" = ".join(cell.names) for cell in study.cells if cell.also]
+    if shared:
+        notes.append(f"the same training on the same rows, run once: {'; '.join(shared)}")
     scored = set(scores["cell"])
     missing = [cell.name for cell in study.cells if cell.name not in {*scored, *stale, *diverged}]
     if missing:
@@ -245,16 +254,25 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
 
 def current_predictions(study: PlannedStudy, stale: list[str]) -> pl.DataFrame | None:
     """The stored predictions that the scores are of, if there are any."""
-    path = StudyFolder(study.folder).predictions
-    if not path.is_file():
-        return None
+    stored = stored_table(StudyFolder(study.folder).predictions)
+    return None if stored is None else stored.filter(~pl.col("cell").is_in(stale))
+
+
+def stored_table(path: Path) -> pl.DataFrame | None:
+    """A table of the study, if it is there and can be read; that it is damaged was already reported."""
     try:
-        return read_table(path).filter(~pl.col("cell").is_in(stale))
-    except DamagedError:  # it was already reported
+        return read_table(path)
+    except (FileNotFoundError, DamagedError):
         return None
 
 
-def cell_facts(plan: PlannedCell) -> CellFacts:
+def answer_languages(scores: pl.DataFrame) -> list[str]:
+    """The languages that the scorer of languages told answers to be in, by the versions of its scores."""
+    versions = scores.filter(metric="language_pass")["version"].unique().sort()
+    return list(dict.fromkeys(name for version in versions for name in candidates_of(version)))
+
+
+def cell_facts(plan: PlannedCell, design: Design) -> CellFacts:
     """What the plan and the run's record say of a cell."""
     examples: dict[str, int] = {}
     for count in plan.counts:
@@ -273,6 +291,9 @@ def cell_facts(plan: PlannedCell) -> CellFacts:
         device=record.get("device", ""),
         processes=record.get("processes"),
         loss=record.get("loss", ()),
+        learning_rate=record.get("learning_rate", ()),
+        gradient_norm=record.get("gradient_norm", ()),
+        setting=next(name for name, runs in design.settings.items() if plan.name in runs),
     )
 
 

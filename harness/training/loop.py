@@ -165,7 +165,7 @@ def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) 
     return {
         "state": "trained",
         "steps": outcome.steps,
-        "loss": outcome.loss,
+        **outcome.history,
         "seconds": round(outcome.seconds, 1),
         "resumed_at": outcome.resumed_at,
         **({"selection": chosen_step(outcome)} if job.selection else {}),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -90,12 +91,16 @@ class SealCheckpoints(TrainerCallback):
             seal_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
+History: TypeAlias = dict[str, list[float | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What training a cell came to: `seconds` since this start."""
 
     steps: int
-    loss: list[float]
+    history: History
+    """Loss, learning rate and gradient norm (before clipping) at each step, by their names in the record."""
     seconds: float
     resumed_at: int
     curve: dict[int, Losses]
@@ -136,7 +141,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         if not job.selection:
             keep(steps)
         state.wait_for_everyone()
-        history = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        history = history_of(trainer.state.log_history)
         trainer.accelerator.free_memory()
         curve = curve_of(trainer.state.log_history)
     return Outcome(steps, history, seconds, resumed_at, curve)
@@ -180,6 +185,19 @@ def save(model: Any, state: dict[str, Any], tokenizer: Any, job: CellJob, folder
         save_model(model, state, tokenizer, getattr(torch, job.dtype), folder)
     else:
         save_adapter(model, state, folder)
+
+
+LOGGED = {"loss": "loss", "learning_rate": "learning_rate", "gradient_norm": "grad_norm"}
+"""Name in the record → name in the trainer's log, which has an entry for each step."""
+
+
+def history_of(log: Sequence[Mapping[str, float]]) -> History:
+    """What the trainer logged at each step; None for what is no finite number, which a record cannot hold."""
+    steps = [entry for entry in log if "loss" in entry]
+    return {
+        name: [float(value) if math.isfinite(value := entry.get(logged, math.nan)) else None for entry in steps]
+        for name, logged in LOGGED.items()
+    }
 
 
 def rows_of(job: CellJob, study: Path) -> Dataset:
