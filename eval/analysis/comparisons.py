@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -39,13 +40,7 @@ def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> 
         primary = groups.primary_of(panel.task)
         for group in groups.names:
             compared = {pair: languages for pair in pairs if (languages := tested(panel, groups.of(*pair), group))}
-            own = {name: languages for name in there if (languages := tested(panel, groups.of(name), group))}
-            arms = [
-                (arm_of(panel, design, name, languages), arm_of(panel, design, other, languages))
-                for (name, other), languages in compared.items()
-            ]
-            between = run_variance(run_tables(panel, design, own))
-            figures = compare_family(arms, between, panel.clusters)
+            figures = compare_settings(panel, design, [(*pair, languages) for pair, languages in compared.items()])
             rows += [
                 {"task": panel.task, "metric": panel.metric, "group": group, "primary": group == primary}
                 | {"cell": name, "other": other, "languages": " ".join(languages)}
@@ -53,6 +48,20 @@ def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> 
                 for ((name, other), languages), difference in zip(compared.items(), figures, strict=True)
             ]
     return pl.DataFrame(rows, schema=COMPARISONS)
+
+
+def compare_settings(
+    panel: Panel, design: Design, asked: Sequence[tuple[str, str, tuple[str, ...]]]
+) -> list[Difference]:
+    """One setting − another, each in some languages, as a family.
+
+    The variance of runs is pooled over all settings in the same languages, and the luck of a run in other languages is
+    taken to be another, which makes the adjustment stricter if anything.
+    """
+    pools = {languages: pooled_runs(panel, design, languages) for _, _, languages in asked}
+    pairs = [(arm_in(panel, design, one, languages), arm_in(panel, design, other, languages))
+             for one, other, languages in asked]  # fmt: skip
+    return compare_family(pairs, [pools[languages] for _, _, languages in asked], panel.clusters)
 
 
 def tested(panel: Panel, groups: LanguageGroups, group: str) -> tuple[str, ...]:
@@ -70,6 +79,11 @@ def figures_of(difference: Difference) -> dict[str, object]:
 def arm_of(panel: Panel, design: Design, name: str, languages: Sequence[str]) -> Arm:
     """A setting's scores in some languages; the base has no seed."""
     return Arm(name, panel.of(design.present(name, panel), languages), has_seed=name != BASE)
+
+
+def arm_in(panel: Panel, design: Design, name: str, languages: Sequence[str]) -> Arm:
+    """A setting's scores in some languages, named by these too: its luck in others counts as another's."""
+    return replace(arm_of(panel, design, name, languages), name=f"{name} in {' '.join(languages)}")
 
 
 def pooled_runs(panel: Panel, design: Design, languages: Sequence[str]) -> RunVariance | None:
