@@ -9,13 +9,12 @@ items in a language, items under a setting, seeds, and an item under a seed all 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 
-from eval.analysis.comparisons import compare
+from eval.analysis.comparisons import family_of
 from eval.analysis.curves import (
     Correlation,
     GapClosed,
@@ -261,23 +260,23 @@ OWN_GROUPS = ("held_out", "seen", "unseen")
 
 def groups_measured(condition: Condition, count: int) -> GroupRow:
     """False findings in studies without effects, and power in others where one mixture gains."""
-    rng = np.random.default_rng(0)
-
-    def families(group: str = "", gain: float = 0.0) -> pl.DataFrame:
-        panel, design = study_of_groups(rng, condition, group, gain)
-        return compare([panel], OWN, design)
-
-    null = [families() for _ in range(count)]
-    sure, pair = pl.col("p_adjusted") < 0.05, (pl.col("cell") == "en+es") & (pl.col("other") == "en")
-    row = GroupRow({}, {}, {})
+    rng, row = np.random.default_rng(0), GroupRow({}, {}, {})
+    null = [study_of_groups(rng, condition) for _ in range(count)]
     for group in OWN_GROUPS:
-        here = [study.filter(pl.col("group") == group) for study in null]
-        row.false[group] = float(np.mean([study.select(sure.any()).item() or False for study in here]))
-        printed = [study.filter(pair)["detectable"].item() for study in here]
-        row.printed[group] = 100 * float(np.mean(printed))
-        real = [families(group, row.printed[group]).filter(pair & (pl.col("group") == group)) for _ in range(count)]
-        row.power[group] = float(np.mean([study["p_adjusted"].item() < 0.05 for study in real]))
+        families = [family_of(panel, OWN, design, group) for panel, design in null]
+        row.false[group] = float(np.mean([any(made["p_adjusted"] < 0.05 for made in family) for family in families]))
+        row.printed[group] = 100 * float(np.mean([of_pair(family)["detectable"] for family in families]))
+        found = 0
+        for _ in range(count):
+            panel, design = study_of_groups(rng, condition, group, row.printed[group])
+            found += of_pair(family_of(panel, OWN, design, group))["p_adjusted"] < 0.05
+        row.power[group] = found / count
     return row
+
+
+def of_pair(family: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The comparison of "en+es" and English alone."""
+    return next(made for made in family if (made["cell"], made["other"]) == ("en+es", "en"))
 
 
 def print_groups(count: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,20 +35,29 @@ def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> 
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
-        there = design.there(panel)
-        pairs = [(name, BASE) for name in there if name != BASE and BASE in there]
-        pairs += [(name, other) for name in there if (other := design.references.get(name)) in there and other != name]
         primary = groups.primary_of(panel.task)
         for group in groups.names:
-            compared = {pair: languages for pair in pairs if (languages := tested(panel, groups.of(*pair), group))}
-            figures = compare_settings(panel, design, [(*pair, languages) for pair, languages in compared.items()])
-            rows += [
-                {"task": panel.task, "metric": panel.metric, "group": group, "primary": group == primary}
-                | {"cell": name, "other": other, "languages": " ".join(languages)}
-                | figures_of(difference)
-                for ((name, other), languages), difference in zip(compared.items(), figures, strict=True)
-            ]
+            place: dict[str, object] = {
+                "task": panel.task,
+                "metric": panel.metric,
+                "group": group,
+                "primary": group == primary,
+            }
+            rows += [place | row for row in family_of(panel, groups, design, group)]
     return pl.DataFrame(rows, schema=COMPARISONS)
+
+
+def family_of(panel: Panel, groups: LanguageGroups, design: Design, group: str) -> list[dict[str, Any]]:
+    """The comparisons of a task in one group of languages: cell, other, languages, and the figures of a difference."""
+    there = design.there(panel)
+    pairs = [(name, BASE) for name in there if name != BASE and BASE in there]
+    pairs += [(name, other) for name in there if (other := design.references.get(name)) in there and other != name]
+    compared = {pair: languages for pair in pairs if (languages := tested(panel, groups.of(*pair), group))}
+    figures = compare_settings(panel, design, [(*pair, languages) for pair, languages in compared.items()])
+    return [
+        {"cell": name, "other": other, "languages": " ".join(languages)} | figures_of(difference)
+        for ((name, other), languages), difference in zip(compared.items(), figures, strict=True)
+    ]
 
 
 def compare_settings(

@@ -14,6 +14,7 @@ from data_mixes.storage import DamagedError, write_text
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE
+from eval.analysis.noise import generation_noise, noise_notes
 from eval.analysis.panel import CLUSTER
 from eval.analysis.selection import highest_settings
 from eval.analysis.summary import main_panels, summarize
@@ -54,10 +55,14 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
             write_text(file, table.write_csv())
         else:
             file.unlink(missing_ok=True)
-    predictions = current_predictions(study, stale)
+    predictions, noise = current_predictions(study, stale), noise_of(study, stale, analysis.summary)
+    if noise is not None:
+        write_text(StudyFolder(study.folder).table("noise"), noise.write_csv())
     if predictions is not None:
         write_text(StudyFolder(study.folder).table("endings"), endings(predictions).write_csv())
-    page = study_page(study, scores, stale, analysis, predictions)
+    page = replace(study_page(study, scores, stale, analysis, predictions), noise=noise)
+    if noise is not None:
+        page = replace(page, notes=[*page.notes, *noise_notes(noise, study.groups)])
     shown = write_report(study.folder, page)
     for name, reason in shown.broken.items():
         say(f"figures/{name} could not be drawn: {reason}")
@@ -229,6 +234,18 @@ def current_predictions(study: PlannedStudy, stale: list[str]) -> pl.DataFrame |
         return read_table(path).filter(~pl.col("cell").is_in(stale))
     except DamagedError:  # it was already reported
         return None
+
+
+def noise_of(study: PlannedStudy, stale: list[str], summary: pl.DataFrame) -> pl.DataFrame | None:
+    """What generating again changed, where the study does."""
+    path = StudyFolder(study.folder).repeats
+    if study.recipe.evaluation.repeats == 1 or not path.is_file():
+        return None
+    try:
+        repeats = read_table(path).filter(~pl.col("cell").is_in(stale))
+    except DamagedError:  # it was already reported
+        return None
+    return finite_table(generation_noise(repeats, study.groups, summary))
 
 
 def cell_facts(plan: PlannedCell) -> CellFacts:

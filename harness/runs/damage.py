@@ -86,7 +86,7 @@ def study_damage(folder: StudyFolder) -> Iterator[tuple[Path, str]]:
     for path in (folder.study, folder.plan, folder.evaluation / CANARY):
         if path not in known and (reason := json_problem(path)):
             yield path, reason
-    for path in (folder.predictions, folder.scores, folder.judgements):
+    for path in (folder.predictions, folder.scores, folder.repeats, folder.judgements):
         if path not in known and (reason := problem_of(path) or table_problem(path)):
             yield path, reason
     for chunk in sorted(folder.evaluation.glob("*/*.jsonl")):

@@ -101,6 +101,11 @@ class StudyFolder:
         return self.path / "scores.parquet"
 
     @property
+    def repeats(self) -> Path:
+        """The table of what every model wrote each time, and how it was scored, where a study generates repeatedly."""
+        return self.path / "repeats.parquet"
+
+    @property
     def judgements(self) -> Path:
         """The table of what a judge was asked, and replied."""
         return self.path / "judgements.parquet"
@@ -139,8 +144,8 @@ class StudyFolder:
     def written_files(self) -> tuple[Path, ...]:
         """The files at the top of the folder that commands write, whatever the study."""
         named = ("summary.csv", "summary.parquet")
-        return (self.study, self.plan, self.pace, self.predictions, self.scores, self.judgements, self.report,
-                *(self.path / name for name in named))  # fmt: skip
+        return (self.study, self.plan, self.pace, self.predictions, self.scores, self.repeats, self.judgements,
+                self.report, *(self.path / name for name in named))  # fmt: skip
 
     @property
     def written_folders(self) -> tuple[Path, ...]:
