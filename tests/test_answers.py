@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from data_mixes.prompts import ANSWER_MARKERS
+from data_mixes.prompt_words import ANSWER_MARKERS
 from eval.scorers.answers import MARKERS, announces, final_answer, reference_value, score_answer, written
 from eval.scorers.locales import has_decimal_comma
 from eval.scorers.numerals import numbers, plain, separated

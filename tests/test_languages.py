@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data_mixes.languages import canonical, nearest, same_language
-from data_mixes.prompts import ANSWER_MARKERS, PROMPTS
+from data_mixes.prompt_words import ANSWER_MARKERS, PROMPTS
 from data_mixes.sources import SOURCES
 from harness.errors import UserError
 from harness.recipe.load import load_recipe

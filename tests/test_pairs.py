@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from data_mixes.mixture import Component, Orders, allot, materialise
 from data_mixes.order import key_of
 from data_mixes.pairs import TRANSLATION, Variant
-from data_mixes.prompts import ANSWER_MARKERS, PROMPTS, RESPONSE_LANGUAGE, task_prompt
+from data_mixes.prompt_words import ANSWER_MARKERS, PROMPTS, RESPONSE_LANGUAGE, task_prompt
 from data_mixes.sources import SOURCES
 from harness.planning.study import Study
 

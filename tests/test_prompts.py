@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_mixes.example import Example, Exchange
-from data_mixes.prompts import ANSWER_MARKERS, PROMPTS, PromptError, Renderer, task_prompt
+from data_mixes.prompt_words import ANSWER_MARKERS, PROMPTS, PromptError, task_prompt
+from data_mixes.prompts import Renderer
 from data_mixes.sources import SOURCES
 from tests.support import embedded
 

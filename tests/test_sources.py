@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from data_mixes.prompts import task_prompt
+from data_mixes.prompt_words import task_prompt
 from data_mixes.templates.embedded import EmbeddedSource, split_of
 from eval.scorers.identifiers import identify
 from eval.tasks import TASKS

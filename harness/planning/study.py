@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_mixes.mixture import Orders, allot, materialise
-from data_mixes.prompts import PromptError, Renderer
+from data_mixes.prompt_words import PromptError
+from data_mixes.prompts import Renderer
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Measures, TokenStore
 from eval.analysis.design import Design
