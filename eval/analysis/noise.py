@@ -59,9 +59,8 @@ def by_prompt(repeats: pl.DataFrame) -> pl.DataFrame:
     alike = repeats.group_by(*PROMPT, "completion").len().with_columns(pairs=pl.col("len") * (pl.col("len") - 1))
     same = alike.group_by(*PROMPT).agg(pl.col("pairs").sum(), count=pl.col("len").sum())
     differing = 1 - pl.col("pairs") / (pl.col("count") * (pl.col("count") - 1))
-    optional = [CLUSTER] if CLUSTER in repeats.columns else []
     scored = repeats.group_by(*PROMPT, maintain_order=True).agg(
-        pl.col("item", *optional).first(),
+        pl.col("item", CLUSTER).first(),
         variance=pl.when(pl.col("value").null_count() == 0).then(pl.col("value").var()),
     )
     several = same.filter(pl.col("count") > 1).select(*PROMPT, "count", differing=differing)
@@ -88,9 +87,8 @@ def _figures(prompts: pl.DataFrame, languages: Sequence[str], metric: str) -> di
 
 def _over_models(prompts: pl.DataFrame, column: str, ends: tuple[float, float]) -> Estimate:
     """The mean over languages of the means over items of what all models have there, with its interval over items."""
-    optional = [CLUSTER] if CLUSTER in prompts.columns else []
     table = prompts.group_by("language", "item", maintain_order=True).agg(
-        pl.col(optional).first(), value=pl.col(column).mean()
+        pl.col(CLUSTER).first(), value=pl.col(column).mean()
     )
     panel = panel_of("", "", table.with_columns(cell=pl.lit("all models")))
     return estimate(panel.values, ends=ends, clusters=panel.clusters)
