@@ -8,33 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property, lru_cache
-from importlib.resources import files
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Literal, Protocol, TypeAlias
 
-from babel import Locale, UnknownLocaleError
-from ruamel.yaml import YAML
-
 from data_mixes import limits
 from data_mixes.example import Example
-from data_mixes.languages import nearest
 from data_mixes.limits import template_problem
+from data_mixes.prompt_words import TEXT, PromptError, task_prompt
 
-_TEXT = (files("data_mixes") / "prompts.yaml").read_text(encoding="utf-8")
-_FILE = YAML(typ="safe", pure=True).load(_TEXT)
-
-PROMPTS: dict[str, dict[str, str]] = _FILE["prompts"]
-"""Task → language → prompt with the field {prompt}; the file describes the other fields."""
-ANSWERS: dict[str, str] = _FILE["answers"]
-"""Language → the sentence that a solution ends with, with the field {answer}."""
-RESPONSE_LANGUAGE: dict[str, str] = _FILE["response_language"]
-"""Language → the line that asks for a response in {language}, where that is not the prompt's language."""
-FIELD = re.compile(r"\{(\w+)\}")
 NO_TODAY: dict[str, Any] = {"date_string": "26 Jul 2024", "strftime_now": lambda form: date(2024, 7, 26).strftime(form)}
 """The date for chat templates that print one: always the same day, in training and in evaluation."""
 BETWEEN_EXEMPLARS = "\n\n"
@@ -54,6 +39,10 @@ class Tokenizer(Protocol):
 
     def __call__(self, text: list[str], *, add_special_tokens: bool = ...) -> Any:
         """Token ids of many texts, under "input_ids"."""
+        ...
+
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool = ...) -> str:
+        """The text of token ids."""
         ...
 
     def get_vocab(self) -> dict[str, int]:
@@ -105,10 +94,6 @@ class Rendering:
         return len(self.completion_ids) - sum(end - start for start, end in self.between)
 
 
-class PromptError(ValueError):
-    """A prompt that cannot be rendered for this model or language."""
-
-
 @dataclass(frozen=True)
 class Renderer:
     """Renders examples for one tokenizer: by a chat template if there is one, else as plain text."""
@@ -138,7 +123,7 @@ class Renderer:
     @cached_property
     def template_hash(self) -> str:
         """A hash of everything except the tokenizer that determines an example's text."""
-        decided_by: list[Any] = [_TEXT, self.template, {**self.words}, self.max_prompt_tokens]
+        decided_by: list[Any] = [TEXT, self.template, {**self.words}, self.max_prompt_tokens]
         if self.verbatim:
             decided_by.append("verbatim")
         if self.supervise != "last":
@@ -188,13 +173,20 @@ class Renderer:
 
     def prompts(self, examples: Sequence[Example]) -> list[tuple[list[int], int]]:
         """For each example the token ids of its prompt, and how many tokens its text was shortened by."""
-        rendered = self._prompts(examples)
+        return [(ids, tokens - len(ids)) for _, ids, tokens in self._fitted(examples)]
+
+    def fitted(self, examples: Sequence[Example]) -> list[Example]:
+        """The examples as they are put to the model: shortened where they are too long."""
+        return [example for example, _, _ in self._fitted(examples)]
+
+    def _fitted(self, examples: Sequence[Example]) -> list[tuple[Example, list[int], int]]:
+        """For each example what is put to the model, the token ids of this, and how many there would have been."""
         limit = self.max_prompt_tokens
-        if limit is None:
-            return [(ids, 0) for ids in rendered]
         return [
-            (ids, 0) if len(ids) <= limit else self._shortened(example, len(ids), limit)
-            for example, ids in zip(examples, rendered, strict=True)
+            (example, ids, len(ids))
+            if limit is None or len(ids) <= limit
+            else (*self._shortened(example, ids, limit), len(ids))
+            for example, ids in zip(examples, self._prompts(examples), strict=True)
         ]
 
     def render(self, example: Example) -> Rendering:
@@ -257,14 +249,16 @@ class Renderer:
         """Token ids of texts, with the model's beginning-of-sequence token once."""
         return [self.begun(ids) for ids in self.ids(texts)]
 
-    def _shortened(self, example: Example, tokens: int, limit: int) -> tuple[list[int], int]:
-        """The prompt with as much of the example's text as fits."""
+    def _shortened(self, example: Example, ids: list[int], limit: int) -> tuple[Example, list[int]]:
+        """The example with as much of its text as fits, and the token ids of its prompt."""
+        if len(ids) <= limit:
+            return example, ids
         fitting, too_long = 0, len(example.prompt)
-        ids = self._prompts([replace(example, prompt="")])[0]
+        short = replace(example, prompt="")
+        ids = self._prompts([short])[0]
         if len(ids) > limit and example.history:
             shorter = replace(example, history=example.history[1:])
-            ((ids, _),) = self.prompts([shorter])
-            return ids, tokens - len(ids)
+            return self._shortened(shorter, self._prompts([shorter])[0], limit)
         if len(ids) > limit:
             raise PromptError(
                 f"the words around a {example.task} prompt in {example.language!r} have {len(ids)} tokens alone, "
@@ -272,12 +266,17 @@ class Renderer:
             )
         while too_long - fitting > 1:
             middle = (fitting + too_long) // 2
-            tried = self._prompts([replace(example, prompt=example.prompt[:middle].rstrip())])[0]
-            if len(tried) <= limit:
-                fitting, ids = middle, tried
+            tried = replace(example, prompt=example.prompt[:middle].rstrip())
+            tried_ids = self._prompts([tried])[0]
+            if len(tried_ids) <= limit:
+                fitting, short, ids = middle, tried, tried_ids
             else:
                 too_long = middle
-        return ids, tokens - len(ids)
+        return short, ids
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What token ids say, special tokens included."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def begun(self, ids: list[int]) -> list[int]:
         """Token ids with the model's beginning-of-sequence token before them, once, if it has one."""
@@ -345,51 +344,3 @@ def with_system_in_prompt(example: Example) -> Example:
     first, *others = example.history
     opened = first._replace(prompt=f"{example.system}\n\n{first.prompt}")
     return replace(example, system=None, history=(opened, *others))
-
-
-def task_prompt(example: Example, words: Mapping[str, Mapping[str, str]] | None = None) -> str:
-    """The example's prompt in the words of its task and language. Raises PromptError without any."""
-    language = example.prompt_language or example.language
-    known = {**PROMPTS.get(example.task, {}), **(words or {}).get(example.task, {})}
-    worded = nearest(language, known)
-    text = known[worded] if worded else None
-    if text is None:
-        raise PromptError(
-            f"no prompt for task {example.task!r} in language {language!r}; "
-            f"write one in the recipe, under prompts.words.{example.task}.{language}"
-        )
-    fields = {"prompt": example.prompt}
-    if "{answer_marker}" in text:
-        fields["answer_marker"] = in_language(ANSWERS, example.language).partition("{answer}")[0].rstrip()
-    if language != example.language:
-        name = language_name(example.language, language)
-        if "{language}" in text:
-            fields["language"] = name
-        elif language in RESPONSE_LANGUAGE:
-            fields["prompt"] += "\n" + RESPONSE_LANGUAGE[language].replace("{language}", name)
-    return filled(text, fields)
-
-
-def answer_sentence(answer: int | str, language: str) -> str:
-    """The sentence that the solution of a math problem ends with."""
-    return filled(ANSWERS[language], {"answer": str(answer)})
-
-
-def in_language(texts: Mapping[str, str], language: str) -> str:
-    """The text for a language, or for the same language and script elsewhere; empty without one."""
-    code = nearest(language, texts)
-    return texts[code] if code else ""
-
-
-def filled(text: str, fields: Mapping[str, str]) -> str:
-    """The text with its fields filled in; braces in the values are left alone."""
-    return FIELD.sub(lambda match: fields.get(match[1], match[0]), text)
-
-
-@lru_cache(maxsize=1024)
-def language_name(language: str, in_language: str) -> str:
-    """The name of a language in another language (CLDR), or its code where CLDR has none."""
-    try:
-        return str(Locale.parse(in_language).languages.get(language, language))
-    except (ValueError, UnknownLocaleError):
-        return language

@@ -1,7 +1,8 @@
-"""Answers as tables: predictions, and their scores."""
+"""Tables of an evaluation: prompts as the models got them, predictions, and scores."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +18,9 @@ from eval.scorers.score import Score
 from eval.scorers.split import split_scores
 from eval.scorers.thoughts import answer_text
 
+PROMPT_SCHEMA = {
+    **dict.fromkeys(("task", "language", "item", "id", "rendered", "messages"), pl.String), "shortened": pl.Int64,
+}  # fmt: skip
 NOT_GENERATED = "not generated"
 
 
@@ -39,6 +43,23 @@ def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Comple
         if prompt.key in completions
     ]
     return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("adapter", "cluster"), pl.String))
+
+
+def prompts_table(evaluation: Evaluation) -> pl.DataFrame:
+    """One row per test item and language: its prompt as every model gets it, special tokens and exemplars included.
+
+    `messages` are the turns that the chat template was given, as JSON; null where prompts are plain text. `shortened`
+    is how many tokens were left out of a prompt that was too long.
+    """
+    renderer = evaluation.renderer
+    rows: list[dict[str, Any]] = []
+    for tested in evaluation.evaluation_sets:
+        for example, (ids, shortened) in zip(tested.examples, evaluation.rendered(tested), strict=True):
+            put = renderer.fitted([example])[0] if shortened and renderer.template else example
+            messages = json.dumps(renderer.turns(put), ensure_ascii=False) if renderer.template else None
+            place = {"task": tested.task, "language": tested.language, "item": example.item_id, "id": example.id}
+            rows.append(place | {"rendered": renderer.text(ids), "messages": messages, "shortened": shortened})
+    return pl.DataFrame(rows, schema=PROMPT_SCHEMA)
 
 
 CUT_OFF = 0.05

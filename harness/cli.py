@@ -16,6 +16,7 @@ from harness.commands.options import (
     Processes,
     RecipeFile,
     Runs,
+    ShowRows,
     Verbose,
     Version,
 )
@@ -42,6 +43,7 @@ def plan(
     cells: Cells = None,
     pilot: Pilot = None,
     verbose: Verbose = False,
+    show_rows: ShowRows = None,
     as_json: Json = False,
 ) -> None:
     """Show every cell: exact examples, tokens and steps, in what cells differ, and what differences will be detected.
@@ -53,11 +55,13 @@ def plan(
         harness plan recipes/quickstart.yaml
 
         harness plan recipes/quickstart.yaml --card --cells amount-40
+
+        harness plan recipes/quickstart.yaml --show-rows 1
     """
     with reporting_mistakes():
         from harness.commands.plan import plan_study
 
-        plan_study(recipe, runs, cells, card, as_json, pilot, verbose)
+        plan_study(recipe, runs, cells, card, as_json, pilot, verbose, show_rows)
 
 
 @app.command()

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_mixes.example import Example, Exchange, from_table, to_table
-from data_mixes.prompts import IGNORED, PromptError, Renderer
+from data_mixes.prompt_words import PromptError
+from data_mixes.prompts import IGNORED, Renderer
 from data_mixes.tokens import TokenStore
 from harness.errors import UserError
 from harness.planning.jobs import write_jobs

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from data_mixes.prompts import PromptError, Renderer
+from data_mixes.prompt_words import PromptError
+from data_mixes.prompts import Renderer
 from eval.engines.engine import Completion, Likelihood, Progress, Request, ScoredRow
 from eval.judges.engine_judge import EngineJudge
 from eval.judges.judge import ReplyStore, replies_of

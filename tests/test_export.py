@@ -25,6 +25,7 @@ from inspect_ai.log import (
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.summary import summarize
 from eval.interop.inspect_logs import Origin, header, results, sample, sample_rows, write_log, write_logs
+from eval.predictions_and_scores import PROMPT_SCHEMA
 from harness.commands.export import export_study
 from harness.errors import UserError
 from harness.planning.kept_plan import planned_study
@@ -68,6 +69,24 @@ def toy_predictions() -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides={"adapter": pl.String})
 
 
+CHAT = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Say 0?"}]
+"""What the first example is asked as a chat; the second is asked in plain text, and the others are not in the table."""
+
+
+def toy_prompts() -> pl.DataFrame:
+    (first, item), (second, other) = EXAMPLES[:2]
+    rows = [
+        {
+            "language": first,
+            "id": f"word-problems/{item}@{first}",
+            "rendered": "<s>Be kind. Say 0?",
+            "messages": json.dumps(CHAT),
+        },
+        {"language": second, "id": f"word-problems/{other}@{second}", "rendered": "<s>Q: Say 1?\nA:"},
+    ]
+    return pl.DataFrame([{"task": "math", "shortened": 0} | row for row in rows], schema=PROMPT_SCHEMA)
+
+
 def toy_scores() -> pl.DataFrame:
     """Accuracy is 1 of even items and chrF a tenth of an item's number; item 1 has no answer, one chrF no value."""
     rows: list[dict[str, Any]] = []
@@ -97,7 +116,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports") / "inspect"
     scores = toy_scores()
     told: list[int] = []
-    paths = write_logs(folder, ORIGIN, toy_predictions(), scores, summarize(scores, GROUPS), told.append)
+    paths = write_logs(folder, ORIGIN, toy_prompts(), toy_predictions(), scores, summarize(scores, GROUPS), told.append)
     assert [path.name for path in paths] == ["base_math.eval", "amount-3_math.eval"] and told == [12, 12]
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in paths)
     return folder
@@ -111,11 +130,20 @@ def test_every_prediction_is_read_back_as_it_was_written(logs: Path) -> None:
     found = {cell: samples_of(logs, cell) for cell in CELLS}
     for row in toy_predictions().iter_rows(named=True):
         read = found[row["cell"]][row["id"]]
-        assert (read.input, read.target, read.output.completion) == (row["prompt"], row["reference"], row["completion"])
-        assert [message.text for message in read.messages] == [row["prompt"], row["completion"]]
+        assert (read.target, read.output.completion) == (row["reference"], row["completion"])
+        if row["id"] not in toy_prompts()["id"]:
+            assert read.input == row["prompt"]
+            assert [message.text for message in read.messages] == [row["prompt"], row["completion"]]
         assert read.output.stop_reason == {"stop": "stop", "length": "max_tokens"}[row["finish"]]
         assert read.metadata == {"language": row["language"], "item": row["item"], "tokens": 7}
         assert read.error is None
+
+
+def test_samples_hold_the_prompt_as_the_model_got_it(logs: Path) -> None:
+    samples = samples_of(logs, "base")
+    chat, plain = (samples[name].input for name in toy_prompts()["id"])
+    assert isinstance(chat, list) and [{"role": turn.role, "content": turn.text} for turn in chat] == CHAT
+    assert plain == "<s>Q: Say 1?\nA:"
 
 
 def test_every_score_is_read_back_and_the_unscored_is_not_zero(logs: Path) -> None:
@@ -163,7 +191,7 @@ def test_means_are_those_of_the_report(logs: Path) -> None:
 
 def test_a_mean_of_nothing_scored_is_no_number() -> None:
     blank = toy_scores().filter(cell="base").with_columns(value=pl.lit(None, pl.Float64))
-    rows = sample_rows(blank, toy_predictions(), "base")
+    rows = sample_rows(blank, toy_predictions(), toy_prompts(), "base")
     for each in results(rows, blank, summarize(blank, GROUPS)).scores:
         assert each.scored_samples == 0 and all(math.isnan(metric.value) for metric in each.metrics.values())
 
@@ -190,7 +218,7 @@ def test_the_viewers_bundle_lists_every_log(logs: Path, tmp_path: Path) -> None:
 def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     scores = toy_scores().filter(cell="base").head(1).with_columns(answer=pl.lit(texts[2]))
     predictions = toy_predictions().head(1).with_columns(prompt=pl.lit(texts[0]), completion=pl.lit(texts[1]))
-    rows = sample_rows(scores, predictions, "base")
+    rows = sample_rows(scores, predictions, toy_prompts().clear(), "base")
     path = tmp_path_factory.mktemp("any") / "log.eval"
     log = header(ORIGIN, "base", None, "math", rows, results(rows, scores, summarize(scores, GROUPS)))
     write_log(path, log, (sample(row, "tiny") for row in rows.iter_rows(named=True)))

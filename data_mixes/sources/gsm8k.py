@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from data_mixes.arrow import TEXT
-from data_mixes.prompts import answer_sentence
+from data_mixes.prompt_words import answer_sentence
 from data_mixes.reading.calculator import without_calculator_marks
 from data_mixes.reading.hub import HubSource
 from data_mixes.reading.table import Columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data_mixes.example import Example
-from data_mixes.prompts import answer_sentence
+from data_mixes.prompt_words import answer_sentence
 from data_mixes.templates.bank import Draw, compute
 from data_mixes.templates.embedded import EmbeddedSource
 

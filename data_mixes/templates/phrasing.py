@@ -154,7 +154,7 @@ _DIGITS_FINAL_RIEUL = set("178")
 
 
 def with_particle(text: str, pair: str | None) -> str:
-    """`text` and, of a pair like "은는", "을를", "이가", "과와", "로_" (으로/로) or "이_" (이/–), the particle that fits.
+    """`text` and, of a pair like "은는", "을를", "이가", "과와", "로_" (으로/로) or "이_" (이 or none), what fits.
 
     "{name~은는}" is 사라는 and 카림은: the first after a final consonant, the second after a vowel.
     """

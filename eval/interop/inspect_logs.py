@@ -5,6 +5,7 @@ A log is of one model (a cell, or the base) and task; its samples are the exampl
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,13 +28,23 @@ from inspect_ai.log import (
     EvalSpec,
     HeadlineMetric,
 )
-from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelOutput, StopReason
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    GenerateConfig,
+    ModelOutput,
+    StopReason,
+)
 from inspect_ai.scorer import Score
 
 from data_mixes.storage import whole_file
 from eval.engines.engine import END_OF_TURN, LENGTH, STOP_TEXT
 from eval.predictions_and_scores import NOT_GENERATED
 
+MESSAGES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
+"""Roles in a chat → the messages of inspect_ai."""
 STOP_REASONS: Mapping[str, StopReason] = {END_OF_TURN: "stop", STOP_TEXT: "stop", LENGTH: "max_tokens"}
 """What the engines call the ends of completions → what inspect_ai does."""
 
@@ -62,6 +73,7 @@ class Origin:
 def write_logs(
     folder: Path,
     origin: Origin,
+    prompts: pl.DataFrame,
     predictions: pl.DataFrame,
     scores: pl.DataFrame,
     summary: pl.DataFrame,
@@ -69,13 +81,14 @@ def write_logs(
 ) -> list[Path]:
     """Writes a log for every cell and task of the scores, whole or not at all, and returns their paths.
 
-    `predictions` and `scores` are the tables of `eval.generation`, `summary` is that of `summarize`: its figures are
-    the logs' results. `written` hears of the number of samples after each log.
+    `prompts`, `predictions` and `scores` are the tables of `eval.predictions_and_scores`, `summary` is that of
+    `summarize`: its figures are the logs' results. Of prompts that are not in their table the bare text is given.
+    `written` hears of the number of samples after each log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     for (cell, adapter, task), judged in scores.group_by(["cell", "adapter", "task"], maintain_order=True):
-        rows = sample_rows(judged, predictions.filter(task=task), str(cell))
+        rows = sample_rows(judged, predictions.filter(task=task), prompts.filter(task=task), str(cell))
         figures = summary.filter(cell=cell, task=task, runs=1)
         log = header(origin, str(cell), adapter, str(task), rows, results(rows, judged, figures))  # pyright: ignore[reportArgumentType]
         path = folder / f"{cell}_{task}.eval"
@@ -85,7 +98,7 @@ def write_logs(
     return paths
 
 
-def sample_rows(judged: pl.DataFrame, predictions: pl.DataFrame, cell: str) -> pl.DataFrame:
+def sample_rows(judged: pl.DataFrame, predictions: pl.DataFrame, prompts: pl.DataFrame, cell: str) -> pl.DataFrame:
     """One row per example, with its scores as a list.
 
     Of an example that the cell was not given there is no completion; what it asks, another cell's prediction tells.
@@ -94,9 +107,9 @@ def sample_rows(judged: pl.DataFrame, predictions: pl.DataFrame, cell: str) -> p
     examples = judged.group_by("id", "language", "item", maintain_order=True).agg(scores=judgement)
     asked = predictions.select("id", "prompt", "reference").unique("id", keep="any")
     completed = predictions.filter(cell=cell).select("id", "completion", "tokens", "finish")
-    return examples.join(asked, on="id", how="left", maintain_order="left").join(
-        completed, on="id", how="left", maintain_order="left"
-    )
+    for more in (asked, prompts.select("id", "rendered", "messages"), completed):
+        examples = examples.join(more, on="id", how="left", maintain_order="left")
+    return examples
 
 
 def header(
@@ -172,20 +185,28 @@ def figure(row: Mapping[str, Any]) -> EvalMetric:
 
 def sample(row: Mapping[str, Any], model: str) -> EvalSample:
     """An example with what the model wrote and its scores; what was never generated is an error without an output."""
-    asked, wrote = row["prompt"] or "", row["completion"]
+    asked, wrote = messages_of(row), row["completion"]
     generated = wrote is not None
     output = ModelOutput.from_content(model, wrote, STOP_REASONS.get(row["finish"], "unknown")) if generated else None
     return EvalSample(
         id=row["id"],
         epoch=1,
-        input=asked,
+        input=list(asked) if row["messages"] else asked[0].text,
         target=row["reference"] or "",
-        messages=[ChatMessageUser(content=asked), *([output.message] if output else [])],
+        messages=[*asked, *([output.message] if output else [])],
         output=output or ModelOutput(),
         scores={outcome["metric"]: score(outcome) for outcome in row["scores"]},
         metadata={"language": row["language"], "item": row["item"], "tokens": row["tokens"]},
         error=None if generated else EvalError(message=NOT_GENERATED, traceback="", traceback_ansi=""),
     )
+
+
+def messages_of(row: Mapping[str, Any]) -> list[ChatMessage]:
+    """What the model was asked: the turns of a chat, else one message with the prompt as it was rendered."""
+    turns = json.loads(row["messages"]) if row["messages"] else []
+    if not turns:
+        return [ChatMessageUser(content=row["rendered"] or row["prompt"] or "")]
+    return [MESSAGES[turn["role"]](content=turn["content"]) for turn in turns]
 
 
 def score(row: Mapping[str, Any]) -> Score:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from data_mixes.prompts import PromptError, Renderer
+from data_mixes.prompt_words import PromptError
+from data_mixes.prompts import Renderer
 from eval.engines.engine import Engine, Progress, Request
 from eval.judges.judge import Arrived, JudgeError, Reply, Spending
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from data_mixes.prompts import filled, language_name
+from data_mixes.prompt_words import filled, language_name
 from eval.scorers.locales import base_of
 from eval.scorers.score import Score
 

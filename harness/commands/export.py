@@ -12,7 +12,7 @@ import polars as pl
 
 from eval.analysis.design import BASE
 from eval.analysis.summary import summarize
-from eval.predictions_and_scores import first_samples
+from eval.predictions_and_scores import PROMPT_SCHEMA, first_samples
 from harness.console import in_groups, progress, say
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
@@ -46,7 +46,7 @@ def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | No
     try:
         with progress("exporting", samples) as bar:
             summary = summarize(scores, study.groups, study.design)
-            paths = write_logs(folder, origin_of(study), predictions, scores, summary, bar.advance)
+            paths = write_logs(folder, origin_of(study), prompts_of(study), predictions, scores, summary, bar.advance)
     except OSError as error:
         message = f"cannot write to {folder}: {error.strerror or error}; choose another folder with --out DIR"
         raise UserError([Problem("--out", message)]) from None
@@ -68,6 +68,12 @@ def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:
     for told in in_groups(left_out):
         say(f"{told}, so not exported; run: harness eval RECIPE")
     return scores
+
+
+def prompts_of(study: PlannedStudy) -> pl.DataFrame:
+    """The test prompts as models get them; none of a study evaluated before they were kept."""
+    path = StudyFolder(study.folder).prompts
+    return read_table(path) if path.is_file() else pl.DataFrame(schema=PROMPT_SCHEMA)
 
 
 def origin_of(study: PlannedStudy) -> Origin:

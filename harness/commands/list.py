@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from data_mixes.prompts import PROMPTS
+from data_mixes.prompt_words import PROMPTS
 from data_mixes.sources import SOURCES
 from data_mixes.templates.embedded import EmbeddedSource
 from eval.analysis.groups import language_name

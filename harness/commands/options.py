@@ -33,6 +33,18 @@ Card = Annotated[bool, typer.Option("--card", help="Also show each cell's mixtur
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every cell, and every pair of neighbouring cells.")]
 
 
+ShowRows = Annotated[
+    int | None,
+    typer.Option(
+        "--show-rows",
+        metavar="N",
+        min=1,
+        help="Print so many training rows and test prompts per task and language as the model sees them.",
+        show_default="none",
+    ),
+]
+
+
 Pilot = Annotated[
     Path | None,
     typer.Option(

@@ -6,29 +6,42 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness.planning.detectable import detectable_of, pilot_study
-from harness.planning.kept_plan import planned_study
+from harness.planning.kept_plan import just_planned, planned_study
 from harness.planning.overview import show_cards, show_plan
+from harness.planning.rendered import rendered_rows, show_rows
+from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.training.forecast import time_left
 
 
 def plan_study(
-    recipe: Path, runs: Path, cells: str | None, card: bool, as_json: bool, pilot: Path | None, verbose: bool
+    recipe: Path,
+    runs: Path,
+    cells: str | None,
+    card: bool,
+    as_json: bool,
+    pilot: Path | None,
+    verbose: bool,
+    rows: int | None,
 ) -> None:
     """Prints the plan of the chosen cells, and their mixture cards if they are wanted; `pilot` is an earlier recipe.
 
-    Raises UserError.
+    If `rows` are wanted, it prints so many of each task and language instead. Raises UserError.
     """
-    study = planned_study(recipe, runs, here=True)
+    with_rows = Study(recipe, runs) if rows else None
+    study = just_planned(with_rows) if with_rows else planned_study(recipe, runs, here=True)
     chosen = {cell.name for cell in choose(study.cells, cells)}
     earlier = pilot_study(pilot, runs) if pilot else None
     plan = study.overview(chosen, time_left(study, cells))
     plan = plan.model_copy(update={"detectable": detectable_of(study, earlier)})
     cards = {cell.name: cell.card for cell in study.kept.cells if cell.name in chosen} if card else {}
+    shown = tuple(rendered_rows(with_rows, chosen, rows)) if with_rows and rows else None
     if as_json:
-        print(plan.model_copy(update={"cards": cards} if card else {}).as_json())
+        print(plan.model_copy(update={"rendered": shown} | ({"cards": cards} if card else {})).as_json())
+    elif shown:
+        show_rows(shown)
     else:
         show_plan(plan, verbose)
-    rows = {cell: [asdict(row) for row in card] for cell, card in cards.items()}
+    table = {cell: [asdict(row) for row in card] for cell, card in cards.items()}
     seeds = {cell.name: cell.drawn_under for cell in plan.cells}
-    show_cards(study.folder, rows, seeds, quietly=as_json)
+    show_cards(study.folder, table, seeds, quietly=as_json)

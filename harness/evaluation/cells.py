@@ -16,7 +16,7 @@ from eval.generation.generate import generate
 from eval.generation.kept import Answers
 from eval.generation.requests import Evaluation, ModelUnderTest
 from eval.judges.wording import RATING
-from eval.predictions_and_scores import cut_off_notes, predictions_table, scores_table
+from eval.predictions_and_scores import cut_off_notes, predictions_table, prompts_table, scores_table
 from eval.scorers.main_metric import with_main
 from eval.scorers.metrics import SWITCH_AWARE
 from eval.scorers.split import split_scores
@@ -125,6 +125,7 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
     if study.lm_eval_sets:
         predictions, scores = with_lm_eval(study, evaluation, answers, predictions, scores)
     files = StudyFolder(study.folder)
+    write_table(files.prompts, prompts_table(evaluation))
     write_table(files.predictions, predictions)
     for note in cut_off_notes(predictions):
         say(note)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
 
-from data_mixes.prompts import PromptError, Renderer
+from data_mixes.prompt_words import PromptError
+from data_mixes.prompts import Renderer
 from eval.analysis.design import BASE
 from eval.engines.engine import Engine, EngineSettings
 from eval.judges.endpoint_judge import EndpointJudge

@@ -14,6 +14,7 @@ from harness.models.precision import Precision
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount, sources_of
 from harness.planning.contrast import Compared, neighbours
+from harness.planning.rendered import RenderedRow
 from harness.planning.screening import Dropped
 from harness.planning.sharing import SharedItems, shared_items
 from harness.planning.testsets import tested_source
@@ -234,6 +235,8 @@ class StudyPlan(Answer):
     notes: tuple[str, ...] = ()
     """Further notes on how examples are put to the model."""
     time: TimeLeft = TimeLeft()
+    rendered: tuple[RenderedRow, ...] | None = None
+    """Rows as the model sees them, where they were asked for."""
     cards: dict[str, tuple[CardRow, ...]] | None = None
     """What each cell's data is, where it was asked for."""
 

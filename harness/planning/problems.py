@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from data_mixes.mixture import TOKEN_UNITS, BudgetError, allot
-from data_mixes.prompts import PromptError
+from data_mixes.prompt_words import PromptError
 from data_mixes.source import Source, SourceError
 from harness.errors import Problem, UserError
 from harness.planning.drawing import Drawing

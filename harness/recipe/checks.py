@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from data_mixes.languages import canonical, same_language
-from data_mixes.prompts import PROMPTS
+from data_mixes.prompt_words import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
 from eval.analysis.groups import GAP, HELD_OUT, PERFORMANCE, STUDY_SEEN, LanguageGroups
@@ -20,8 +20,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 RESERVED_CELLS = {
     BASE,
-    "study.json", "plan.json", "pace.json", "predictions.parquet", "scores.parquet", "judgements.parquet",
-    "report.html", "summary.csv", "summary.parquet",
+    "study.json", "plan.json", "pace.json", "prompts.parquet", "predictions.parquet", "scores.parquet",
+    "judgements.parquet", "report.html", "summary.csv", "summary.parquet",
     "plan", "evaluation", "cards", "comparisons", "exports", "figures", "tables", "report_files",
 }  # fmt: skip
 """Names of what commands write beside the cells' folders: those of `harness.runs.folder.StudyFolder`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from data_mixes.languages import nearest
-from data_mixes.prompts import PROMPTS
+from data_mixes.prompt_words import PROMPTS
 from eval.analysis.design import BASE
 from eval.scorers.identifiers import IDENTIFIERS, available
 from eval.tasks import TASKS

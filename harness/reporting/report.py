@@ -279,6 +279,7 @@ def provenance_of(plan: PlannedCell, canary: Mapping[str, Any]) -> str:
         return f"fingerprint {record['fingerprint']}, not finished" if record else "not trained"
     where = f"fingerprint {record['fingerprint']}, {record['provenance']['time']}, "
     where += code_and_machine(record["provenance"])
+    where += f", begun {plan.run.earlier}" if plan.run.earlier else ""
     verdict = canary.get(plan.name)
     if verdict is None:
         return where

@@ -91,6 +91,11 @@ class StudyFolder:
         return self.evaluation / ".lock"
 
     @property
+    def prompts(self) -> Path:
+        """The table of test prompts as models get them, each once: `predictions` has the bare text, for every model."""
+        return self.path / "prompts.parquet"
+
+    @property
     def predictions(self) -> Path:
         """The table of what every model wrote."""
         return self.path / "predictions.parquet"
@@ -139,8 +144,8 @@ class StudyFolder:
     def written_files(self) -> tuple[Path, ...]:
         """The files at the top of the folder that commands write, whatever the study."""
         named = ("summary.csv", "summary.parquet")
-        return (self.study, self.plan, self.pace, self.predictions, self.scores, self.judgements, self.report,
-                *(self.path / name for name in named))  # fmt: skip
+        return (self.study, self.plan, self.pace, self.prompts, self.predictions, self.scores, self.judgements,
+                self.report, *(self.path / name for name in named))  # fmt: skip
 
     @property
     def written_folders(self) -> tuple[Path, ...]:
