@@ -64,6 +64,7 @@ def prompts_table(evaluation: Evaluation) -> pl.DataFrame:
 
 CUT_OFF = 0.05
 """A larger share of completions that are cut off is worth a warning."""
+MOST_NAMED = 3
 ENDINGS = {END_OF_TURN: "end_of_turn", STOP_TEXT: "stop_text", LENGTH: "max_tokens"}
 """Why completions ended → the column that counts them. Runs of 0.1.0 count stop texts as ends of turn."""
 
@@ -77,18 +78,27 @@ def endings(predictions: pl.DataFrame) -> pl.DataFrame:
 
 
 def cut_off_notes(predictions: pl.DataFrame) -> list[str]:
-    """A line for each cell and task of which more than `CUT_OFF` of the completions reached `max_tokens`."""
+    """A line for each task of which more than `CUT_OFF` of some cell's completions reached `max_tokens`."""
     by_task = (
         endings(predictions)
         .group_by("cell", "task", maintain_order=True)
         .agg(pl.col("completions", "max_tokens").sum())
+        .filter(pl.col("max_tokens") > CUT_OFF * pl.col("completions"))
     )
     return [
-        f"{cell}, {task}: {cut:,} of {completions:,} completions were cut off at max_tokens; "
+        f"{task}: {most_cut_off(part)} were cut off at max_tokens; "
         f"raise evaluation.decoding.{task}.max_tokens if they should have gone on"
-        for cell, task, completions, cut in by_task.iter_rows()
-        if cut > CUT_OFF * completions
+        for (task,), part in by_task.group_by("task", maintain_order=True)
     ]
+
+
+def most_cut_off(part: pl.DataFrame) -> str:
+    """The cells of which most completions were cut off, and how many others there are."""
+    ordered = part.sort(pl.col("max_tokens") / pl.col("completions"), descending=True, maintain_order=True)
+    told = [f"{cut:,} of {completions:,} completions of {cell}"
+            for cell, _, completions, cut in ordered.head(MOST_NAMED).iter_rows()]  # fmt: skip
+    others = part.height - len(told)
+    return ", ".join(told) + (f", and some of {others} other models" if others else "")
 
 
 def scores_table(

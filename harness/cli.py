@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +20,12 @@ from harness.commands.options import (
     ShowRows,
     Verbose,
     Version,
+    names_in,
 )
 from harness.exits import reporting_mistakes
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -33,6 +34,58 @@ app = typer.Typer(
 @app.callback()
 def options(version: Version = False) -> None:
     """Post-training transfer studies: one recipe, many mixtures, scores per language."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of processors and memory help no user
+
+
+@app.command()
+def init(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="The file to write, such as my-study.yaml.", show_default=False)
+    ],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A packaged name, a folder, or a Hugging Face id.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="math, summarization, instructions, or one of your own.")
+    ] = None,
+    seen: Annotated[str | None, typer.Option(metavar="LANG,…", help="Languages to train on.")] = None,
+    unseen: Annotated[str | None, typer.Option(metavar="LANG,…", help="Languages to test on alone.")] = None,
+    files: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Your data: data/{language}.{split}.csv, seen from the recipe.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=COLUMN", help="A column with a name of its own: prompt=headline."),
+    ] = None,
+    amounts: Annotated[str | None, typer.Option(metavar="N,…", help="Examples per language to compare.")] = None,
+    seeds: Annotated[int | None, typer.Option(metavar="N", min=1, help="Runs of each mixture.")] = None,
+) -> None:
+    """Write a commented recipe, from these options or, on a terminal, from a few questions.
+
+    A task of your own gets a file of code beside the recipe, to be changed: see docs/tasks.md.
+
+    Examples:
+
+        harness init my-study.yaml
+
+        harness init my-study.yaml --task sentiment --seen en,sw --unseen hi --files 'data/{language}.{split}.csv'
+    """
+    with reporting_mistakes():
+        from harness.commands.init import Given, amounts_in, columns_in, write_recipe
+
+        write_recipe(
+            recipe,
+            Given(
+                model=model,
+                task=task,
+                seen=names_in(seen) if seen else None,
+                unseen=None if unseen is None else names_in(unseen),
+                files=files,
+                columns=columns_in(column or ()),
+                amounts=amounts_in(amounts),
+                seeds=seeds,
+            ),
+        )
 
 
 @app.command()
@@ -78,6 +131,20 @@ def run(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, proc
         from harness.commands.run import run_study
 
         run_study(recipe, runs, cells, processes)
+
+
+@app.command()
+def train(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, processes: Processes = None) -> None:
+    """Train the cells that are not trained yet. Next: harness eval.
+
+    The same as accelerate launch harness/train.py RECIPE, which also trains on several machines.
+
+    Example: harness train recipes/quickstart.yaml --cells amount-20
+    """
+    with reporting_mistakes():
+        from harness.commands.train import train_study
+
+        train_study(recipe, runs, cells, processes)
 
 
 @app.command("eval")
@@ -179,15 +246,26 @@ def status(recipe: RecipeFile, runs: Runs = Path("runs"), as_json: Json = False)
 
 
 @app.command("list")
-def list_names(as_json: Json = False) -> None:
-    """List the sources, tasks and languages that a recipe can name. Your own sources are described in docs/data.md.
+def list_names(
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="[KIND]", help="sources, tasks, metrics or languages.", show_default="all"),
+    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them.", show_default="all")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the sources, tasks, metrics and languages that there are. Your own sources are described in docs/data.md.
 
-    Example: harness list
+    Examples:
+
+        harness list
+
+        harness list languages sw
     """
     with reporting_mistakes():
         from harness.commands.list import print_catalogue
 
-        print_catalogue(as_json)
+        print_catalogue(kind, name, as_json)
 
 
 @app.command()

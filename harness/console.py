@@ -197,9 +197,7 @@ def say(text: str) -> None:
 
 def plain_table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
     """A table without a frame: columns of words, then columns of numbers."""
-    table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
-    )
+    table = Table(title=title or None, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in words:
         table.add_column(column, no_wrap=True)
     for column in numbers:
@@ -208,7 +206,13 @@ def plain_table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) ->
 
 
 def show_table(table: Table) -> None:
-    """Prints a table as wide as it is: a figure that wraps can be read, one that is cut off cannot."""
+    """Prints a table as wide as it is: a figure that wraps can be read, one that is cut off cannot.
+
+    Its title may be wider than the table: it is a line of its own.
+    """
+    if isinstance(table.title, str):
+        line(table.title)
+        table.title = None
     width = Console(width=10_000, markup=False).measure(table).maximum
     Console(width=max(output.width, width), markup=False).print(table)
 

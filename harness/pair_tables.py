@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +13,7 @@ from eval.analysis.explain import PairColumns, pairs_of
 from eval.analysis.long_tables import TableError
 from harness.console import line
 from harness.errors import Problem, UserError
-from harness.results import Result
+from harness.results import NumberOrText, Result
 from harness.table_files import read_table
 
 GROUP = ("source_task", "beside", "task", "metric")
@@ -57,14 +57,14 @@ def checked(
 class FailedGroup(Result):
     """A group of rows that cannot be analysed."""
 
-    group: dict[str, str]
+    group: Mapping[str, NumberOrText]
     problem: str
 
 
 class AnalysedGroup(Result):
     """A group of rows, named by the values of its columns, and what was found of it."""
 
-    group: dict[str, str]
+    group: Mapping[str, NumberOrText]
 
 
 Analysed = TypeVar("Analysed", bound=AnalysedGroup)
@@ -87,7 +87,7 @@ def by_group(
     return tuple(outcomes)
 
 
-def group_name(group: dict[str, str]) -> str:
+def group_name(group: Mapping[str, object]) -> str:
     """What precedes a message about a group."""
     return ", ".join(f"{name} {value}" for name, value in group.items()) + ": " if group else ""
 

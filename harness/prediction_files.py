@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from eval.prediction_files.file import KEYS, LINE, PredictionFile, Repeats
 from eval.prediction_files.tally import Tallies
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, suggestion
-from harness.results import Answer, Result
+from harness.results import Answer, NumberOrText, Result
 
 SHOWN_BAD = 20
 
@@ -88,7 +88,7 @@ class BadRowFound(Result):
 class GroupScores(Result):
     """What the rows of one group come to."""
 
-    group: dict[str, str]
+    group: Mapping[str, NumberOrText]
     """The values of the columns that tell it apart."""
     languages: dict[str, dict[str, Figures]]
 

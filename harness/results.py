@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from contextlib import suppress
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def as_number(value: Any) -> Any:
+    """A text that is written just as JSON writes a number, as that number; anything else as it is."""
+    if isinstance(value, str):
+        for kind in (int, float):
+            with suppress(ValueError):
+                if str(kind(value)) == value and math.isfinite(kind(value)):
+                    return kind(value)
+    return value
+
+
+NumberOrText: TypeAlias = Annotated[int | float | str, BeforeValidator(as_number)]
+"""What a table's cell says: CSV has text alone, and a program that reads JSON expects numbers."""
 
 
 class Result(BaseModel):

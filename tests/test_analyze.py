@@ -81,6 +81,19 @@ def test_two_rows_for_a_point_name_the_column_that_tells_them_apart(tmp_path: Pa
     assert [part["group"] for part in analyze(path, "--group", "model")] == [{"model": "a"}, {"model": "b"}]
 
 
+def test_groups_named_by_numbers_are_numbers_in_json(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{size},{version},0,{language},0.5\n"
+        for size, version in ((8, "007"), (0.5, "1e3"))
+        for language in ("en", "fr", "ja")
+    )
+    path = tmp_path / "table.csv"
+    path.write_text("size,version,amount,language,score\n" + rows)
+    assert [part["group"] for part in analyze(path, "--group", "size,version")] == [
+        {"size": 8, "version": "007"}, {"size": 0.5, "version": "1e3"}
+    ]  # fmt: skip
+
+
 def stages_table(path: Path, items: int = 1, **columns: float) -> Path:
     """R[i, j] of three stages, in en, fr and ja; per item if there are several."""
     scores = [[0.8, 0.3, 0.1], [0.6, 0.9, 0.3], [0.5, 0.7, 0.9]]

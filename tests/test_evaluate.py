@@ -199,7 +199,7 @@ def test_how_completions_ended_is_counted_and_said() -> None:
          "max_tokens": 2}
     ]  # fmt: skip
     assert cut_off_notes(table) == [
-        "a, math: 2 of 20 completions were cut off at max_tokens; "
+        "math: 2 of 20 completions of a were cut off at max_tokens; "
         "raise evaluation.decoding.math.max_tokens if they should have gone on"
     ]
     rarely = pl.DataFrame({"finish": ["stop"] * 19 + ["length"], "cell": "a", "task": "math", "language": "en"})

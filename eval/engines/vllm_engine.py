@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -32,6 +34,19 @@ def vllm_version() -> str:
     return "vllm unknown"
 
 
+@contextmanager
+def in_silence() -> Generator[None]:
+    """Leaves out warnings that users can do nothing about: of what vLLM imports, and of what it finds."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 class VllmEngine:
     """vLLM in this process, with the settings that keep greedy decoding as repeatable as it gets.
 
@@ -47,8 +62,7 @@ class VllmEngine:
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         import torch
 
-        with warnings.catch_warnings():  # users cannot fix what vLLM imports
-            warnings.simplefilter("ignore")
+        with in_silence():
             from vllm import LLM
 
         on_cpu = not torch.cuda.is_available()
@@ -68,20 +82,21 @@ class VllmEngine:
         self.version = vllm_version()
         self.chunk = CHUNK_ON_CPU if on_cpu else CHUNK_ON_GPU
         self._numbers = {adapter.name: number for number, adapter in enumerate(settings.adapters, 1)}
-        self._llm: Any = LLM(
-            model=settings.model,
-            revision=settings.revision,
-            tokenizer_revision=settings.revision,
-            dtype=settings.dtype,  # pyright: ignore[reportArgumentType]
-            trust_remote_code=settings.trust_remote_code,
-            max_model_len=settings.max_length,
-            enforce_eager=on_cpu,
-            generation_config="vllm",
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
-            seed=0,
-            **extra,
-        )
+        with in_silence():
+            self._llm: Any = LLM(
+                model=settings.model,
+                revision=settings.revision,
+                tokenizer_revision=settings.revision,
+                dtype=settings.dtype,  # pyright: ignore[reportArgumentType]
+                trust_remote_code=settings.trust_remote_code,
+                max_model_len=settings.max_length,
+                enforce_eager=on_cpu,
+                generation_config="vllm",
+                disable_log_stats=True,
+                use_tqdm_on_load=False,
+                seed=0,
+                **extra,
+            )
 
     def generate(self, requests: Sequence[Request], progress: Progress) -> list[Completion]:
         """A completion per request, in order, all in one batch."""

@@ -20,17 +20,7 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
             f"{table.items} items per language; below: 95 % interval; * not trained on{own};\n"
             f"to {groups.pivot}: {groups.label(PERFORMANCE)}; {table.version}"
         )
-        title = f"{table.task}: {table.title}"
-        shown = Table(
-            title=title,
-            caption=caption,
-            caption_justify="left",
-            title_justify="left",
-            box=SIMPLE_HEAD,
-            show_edge=False,
-            pad_edge=False,
-            padding=(0, 1, 0, 0),
-        )
+        shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         shown.add_column("cell", no_wrap=True)
         columns = [column for column in table.columns if column not in (OTHERS, ALL, *groups.named, GAP)]
         for column in columns:
@@ -45,7 +35,9 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
             texts = [_text(by_column[name], name in groups.all, starred(cell, name, groups)) for name in columns]
             shown.add_row(cell, *texts)
         width = Console(width=10_000).measure(shown).maximum
+        console.print(f"{table.task}: {table.title}", soft_wrap=True)
         Console(file=console.file, width=max(console.width, width)).print(shown)
+        console.print(caption, style="dim", highlight=False)
         for note in caveats(table, groups):
             console.print(f"  {note}", soft_wrap=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from eval.analysis.long_tables import SCORED, Columns, TableError, analyse
 from eval.analysis.stats import Estimate
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, UserError
-from harness.results import Answer, Result
+from harness.results import Answer, NumberOrText, Result
 from harness.table_files import read_table
 
 
@@ -69,7 +69,7 @@ class LearningFigures(Result):
 class TableAnalysis(Result):
     """What one group of rows says."""
 
-    group: dict[str, str]
+    group: Mapping[str, NumberOrText]
     points: int
     summary: tuple[AmountRow, ...]
     curves: tuple[CurveFigures, ...]

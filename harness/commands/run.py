@@ -9,9 +9,8 @@ from pathlib import Path
 
 import typer
 
-from harness.console import counted, duration, output, say, waiting
-from harness.executors.local import check_processes, launch_training
-from harness.planning.jobs import write_jobs
+from harness.console import duration, output, say, waiting
+from harness.executors.local import check_processes, train_pending
 from harness.planning.kept_plan import just_planned, planned_study
 from harness.planning.overview import show_plan
 from harness.planning.study import Study
@@ -33,15 +32,8 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         left = time_left(planned, cells, measure_again=True)
         show_plan(planned.overview(chosen, left))
     with timed("train", times):
-        pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
-        if pending:
-            say(f"train: {counted(len(pending), 'cell')}{training_in_words(left)}")
-            write_jobs(study, pending)
-            if status := launch_training(study.folder, [plan.name for plan in pending], processes):
-                say(f"error: training ended with status {status}; the messages above say why")
-                raise typer.Exit(status if status > 0 else 1)
-        else:
-            say("train: every cell is already trained")
+        if status := train_pending(study, chosen, training_in_words(left), processes):
+            raise typer.Exit(status)
     with timed("evaluate", times):
         from harness.evaluation.cells import evaluate_cells
 

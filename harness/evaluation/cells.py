@@ -49,7 +49,7 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
             [
                 Problem(
                     "evaluation",
-                    "no chosen cell is trained; first: accelerate launch harness/train.py RECIPE",
+                    "no chosen cell is trained; first: harness train RECIPE",
                 )
             ]
         )

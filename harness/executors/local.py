@@ -7,16 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
+from harness.console import counted, say
 from harness.errors import INTERRUPTED, Problem, UserError
 from harness.interrupts import GRACE, QUIET
 from harness.models.devices import gpu_count, on_cpu
+from harness.planning.jobs import write_jobs
 from harness.runs.job import read_job
 from harness.training.batches import processes_that_share
+
+if TYPE_CHECKING:
+    from harness.planning.study import Study
 
 FORCE = "HARNESS_FORCE_PROCESSES"
 """The variable of the environment that lets more processes start than there are GPUs or cores."""
@@ -72,6 +78,23 @@ def processes_asked_for(command: list[str]) -> int:
         if word == "accelerate.commands.launch" or (word == "launch" and command[position - 1].endswith("accelerate")):
             return launch_command_parser().parse_args(command[position + 1 :]).num_processes or 1
     return 1
+
+
+def train_pending(study: Study, chosen: Collection[str], expected: str, processes: int | None) -> int:
+    """Trains those of the chosen cells that are not trained; `expected` is what is known of the time.
+
+    Returns the exit status of the training.
+    """
+    pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
+    if not pending:
+        say("train: every cell is already trained")
+        return 0
+    say(f"train: {counted(len(pending), 'cell')}{expected}")
+    write_jobs(study, pending)
+    status = launch_training(study.folder, [plan.name for plan in pending], processes)
+    if status:
+        say(f"error: training ended with status {status}; the messages above say why")
+    return status if status >= 0 else 1
 
 
 def launch_training(study: Path, names: Sequence[str], processes: int | None) -> int:

@@ -120,7 +120,7 @@ def show_axes(plan: StudyPlan) -> None:
     table = plain_table("", ("axis", "sets", "values", "from one to the next"), ())
     for axis in plan.axes:
         along = [difference for difference in plan.differences if difference.axes == (axis.name,)]
-        table.add_row(axis.name, ", ".join(axis.paths), ", ".join(axis.values), ", ".join(rows_along(along)))
+        table.add_row(axis.name, ", ".join(axis.paths), ", ".join(map(str, axis.values)), ", ".join(rows_along(along)))
     show_table(table)
 
 

@@ -20,7 +20,7 @@ from harness.planning.sharing import SharedItems, shared_items
 from harness.planning.testsets import tested_source
 from harness.recipe.grid import labelled
 from harness.recipe.own_code import code_of
-from harness.results import Answer, Result
+from harness.results import Answer, NumberOrText, Result
 
 if TYPE_CHECKING:
     from harness.planning.study import Study
@@ -32,7 +32,7 @@ class PlannedAxis(Result):
     name: str
     paths: tuple[str, ...]
     """The keys of the recipe that it sets."""
-    values: tuple[str, ...]
+    values: tuple[NumberOrText, ...]
     """What its values are called in the names of cells."""
 
 

@@ -59,7 +59,7 @@ def read_job(study: Path, name: str) -> CellJob:
     try:
         return CellJob.model_validate_json(read_sealed(StudyFolder(study).cell(name).job))
     except FileNotFoundError:
-        message = f"{name} is not planned; train it from its recipe: accelerate launch harness/train.py RECIPE"
+        message = f"{name} is not planned; train it from its recipe: harness train RECIPE"
         raise UserError([Problem(str(study), message)]) from None
     except DamagedError as error:
         raise UserError(
