@@ -39,7 +39,7 @@ from harness.results import Result
 from harness.runs.cells import open_cells, orphans
 from harness.runs.damage import Damage, damage_in
 from harness.runs.folder import StudyFolder
-from harness.runs.record import CellRun, read_json
+from harness.runs.record import CellRun, earlier_runs, read_json
 
 if TYPE_CHECKING:
     from harness.planning.study import Study
@@ -123,7 +123,8 @@ class PlannedStudy:
     @cached_property
     def plans(self) -> list[PlannedCell]:
         """The cells. Raises UserError if a run folder holds another experiment."""
-        runs = open_cells(self.folder, {kept.name: kept.identity for kept in self.kept.cells})
+        identities = {kept.name: kept.identity for kept in self.kept.cells}
+        runs = open_cells(self.folder, identities, self.kept.prompts)
         return [PlannedCell(cell.name, runs[cell.name], cell.steps, cell.counts) for cell in self.kept.overview.cells]
 
     def overview(self, chosen: Collection[str], time: TimeLeft) -> StudyPlan:
@@ -159,6 +160,8 @@ def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
     damage = damage_in(folder, [cell.name for cell in planned.cells])
     for damaged in damage:
         say(f"{damaged}; harness run and harness eval set it aside and make it again")
+    for earlier in earlier_runs({plan.name: plan.run for plan in planned.plans}):
+        say(earlier)
     return replace(planned, damage=damage)
 
 

@@ -38,13 +38,15 @@ from harness.recipe.load import load_recipe
 from harness.runs.cells import open_cells, rename
 from harness.runs.damage import mend
 from harness.runs.folder import StudyFolder
-from harness.runs.record import CellRun, prepare_runs_folder
+from harness.runs.record import CellRun, earlier_runs, prepare_runs_folder
 
 if TYPE_CHECKING:
     import polars as pl
     from transformers import PreTrainedTokenizerBase
 
     from eval.interop.lm_eval_tasks import LmEvalSet
+
+ANEW = "To train and evaluate as the recipe says now, give the study another name or choose another --runs folder"
 
 
 class Study:
@@ -105,7 +107,10 @@ class Study:
 
         Raises UserError if this one cannot go on.
         """
-        told = self.mend() + self._rename()
+        told = self.mend()
+        if earlier := earlier_runs({plan.name: plan.run for plan in self.plans}):
+            raise UserError([Problem(str(self.folder), f"{cells}. {ANEW}") for cells in earlier])
+        told += self._rename()
         noted = noted_lengths(self.folder)
         lengths = {tested.task: tested.max_tokens for tested in self.evaluation_sets}
         told += begin_in(self.folder, self.precision, this_device())
@@ -167,7 +172,8 @@ class Study:
         """Every cell to train, planned. Raises UserError if a run folder holds another experiment."""
         self.check()
         plans = gathered([partial(self._plan, draft) for draft in self._drafts])
-        runs = open_cells(self.folder, {plan.name: plan.run.identity for plan in plans})
+        identities = {plan.name: plan.run.identity for plan in plans}
+        runs = open_cells(self.folder, identities, self.renderer.template_hash)
         plans = [replace(plan, run=runs[plan.name]) for plan in plans]
         same = alike({plan.name: plan.run for plan in plans})
         by_name = {plan.name: plan for plan in plans}

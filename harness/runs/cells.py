@@ -11,17 +11,20 @@ from typing import Any
 from harness.errors import UserError
 from harness.runs.folder import CellFolder, StudyFolder
 from harness.runs.locks import locked
-from harness.runs.record import CellRun, fingerprint, refusal
+from harness.runs.record import CellRun, as_begun, fingerprint, refusal
 
 
-def open_cells(study: Path, identities: Mapping[str, Mapping[str, Any]]) -> dict[str, CellRun]:
+def open_cells(
+    study: Path, identities: Mapping[str, Mapping[str, Any]], prompts: str | None = None
+) -> dict[str, CellRun]:
     """The run of each cell, new or to be resumed; one begun under another name stays in the folder of that name.
 
+    `prompts` is the hash of their template: a run begun on items, or with prompts, that there are no more says so.
     Raises UserError with the differences for folders that hold another experiment, which is none of these cells.
     """
     folder = StudyFolder(study)
-    runs = {name: CellRun(folder.cell(name).path, identity) for name, identity in identities.items()}
-    refused = {name: problem for name, run in runs.items() if (problem := refusal(run))}
+    runs = {name: as_begun(CellRun(folder.cell(name).path, identity), prompts) for name, identity in identities.items()}
+    refused = {name: problem for name, run in runs.items() if not run.earlier and (problem := refusal(run))}
     settled = {name for name, run in runs.items() if name not in refused and run.record}
     if len(settled) < len(runs):
         elsewhere = {

@@ -7,11 +7,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from data_mixes.sources import SOURCES
 from data_mixes.storage import DamagedError, read_sealed, write_sealed
+from data_mixes.templates.embedded import EmbeddedSource
+from harness.console import in_groups
 from harness.errors import Problem, UserError
 from harness.runs.folder import CellFolder
 from harness.runs.weights import Weights, weights_in
@@ -20,6 +23,8 @@ FIRST_VERSION = 1
 """Of identities."""
 VERSION_OF_OLD = {"version": FIRST_VERSION}
 """What is to be added to an identity that names no version."""
+SHIPPED = {f"sources.{name}": name for name, source in SOURCES.items() if isinstance(source, EmbeddedSource)}
+"""The sources that ship with the harness, by where identities name their versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,8 @@ class CellRun:
 
     folder: Path
     identity: Mapping[str, Any]
+    earlier: str = ""
+    """How a cell was begun that can be read but not gone on with: on items or with prompts that there are no more."""
 
     @property
     def record(self) -> dict[str, Any]:
@@ -95,17 +102,48 @@ class CellRun:
         shutil.rmtree(self.weights.folder, ignore_errors=True)
 
 
-def refusal(run: CellRun) -> Problem | None:
-    """Why a run cannot go on in its folder: that holds another experiment, with the difference; None if it can."""
+def changes(run: CellRun) -> list[str]:
+    """In what the experiment in a run's folder differs from the run; nothing where none was begun."""
     record = run.record
     before, after = (VERSION_OF_OLD | dict(stated) for stated in (record.get("identity", {}), run.identity))
-    if not record or not (changed := differences(before, json.loads(json.dumps(after)))):
+    return differences(before, json.loads(json.dumps(after))) if record else []
+
+
+def refusal(run: CellRun) -> Problem | None:
+    """Why a run cannot go on in its folder: that holds another experiment, with the difference; None if it can."""
+    if not (changed := changes(run)):
         return None
     return Problem(
         str(run.folder),
         f"holds another experiment of this name. Changed: {'; '.join(changed)}. {cause_of(changed)}"
         "Give the study another name, choose another --runs folder, or delete this one",
     )
+
+
+def as_begun(run: CellRun, prompts: str | None) -> CellRun:
+    """The run, with how it was begun where that is on items, or with prompts, that there are no more.
+
+    `prompts` is the hash of the prompts' template now.
+    """
+    changed = changes(run)
+    earlier = how_begun(changed, run.record.get("prompts", prompts) != prompts) if changed else ""
+    return replace(run, earlier=earlier)
+
+
+def how_begun(changed: Sequence[str], other_prompts: bool) -> str:
+    """Where all that differs comes of items that ship with the harness, or of prompts: of which; else empty."""
+    keys = {change.partition(" was ")[0] for change in changed}
+    sources = sorted(SHIPPED[key] for key in keys & {*SHIPPED})
+    if not keys <= {"rows", *SHIPPED} or not (sources or other_prompts):
+        return ""
+    items = f"on other items of {' and '.join(sources)} than this release has" if sources else ""
+    return items or "with prompts in other words"
+
+
+def earlier_runs(runs: Mapping[str, CellRun]) -> list[str]:
+    """What there is to say of cells that can be read but not gone on with."""
+    told = ((name, f"begun {run.earlier}; what is stored of it is read") for name, run in runs.items() if run.earlier)
+    return [*in_groups(told)]
 
 
 def cause_of(changed: Sequence[str]) -> str:
