@@ -12,7 +12,7 @@ from data_mixes.storage import sealed_file
 from eval.analysis.design import BASE
 from eval.engines.engine import Adapter, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
-from eval.generation.generate import generate
+from eval.generation.generate import generate, is_gated
 from eval.generation.kept import Answers
 from eval.generation.requests import Evaluation, ModelUnderTest
 from eval.judges.wording import RATING
@@ -71,10 +71,11 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     if repeated:
         left = f"{unrepeated} to generate" if unrepeated else "all there already"
         say(f"{len(repeated)} predictions wanted again, in other batches, {left}")
-    if left_over := missing + unanswered + unrepeated:
+    to_make = missing + unanswered + unrepeated
+    if to_make or not is_gated(wanted):
         wanted.folder.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
-        with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", left_over) as bar:
+        with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", to_make) as bar:
             generate(wanted, prompts, answers, bar.advance, bar.say)
     write_tables(study, everything, answers)
 
