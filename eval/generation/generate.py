@@ -76,10 +76,8 @@ def with_engine(
     done, known = answers.completions, answers.likelihoods
     wanted: list[Sequence[Prompted | Asked[Request]]] = [[*prompts, *evaluation.asked(Request)], *evaluation.repeated()]
     rows = evaluation.asked(ScoredRow)
-    answered = all(question.key in done for part in wanted for question in part) and all(
-        row.key in known for row in rows
-    )
-    if answered and is_gated(evaluation):
+    generated = all(question.key in done for part in wanted for question in part)
+    if generated and all(row.key in known for row in rows) and is_gated(evaluation):
         return
     settings = engine_settings(evaluation, whole, prompts)
     gate = CanaryGate(evaluation)

@@ -70,12 +70,13 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     if repeated:
         left = f"{unrepeated} to generate" if unrepeated else "all there already"
         say(f"{len(repeated)} predictions wanted again, in other batches, {left}")
-    if left_over := missing + unanswered + unrepeated:
+    to_make = missing + unanswered + unrepeated
+    if to_make:
         refuse_removed(study, wanted, answers)
-    if left_over or not is_gated(wanted):
+    if to_make or not is_gated(wanted):
         wanted.folder.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
-        with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", left_over) as bar:
+        with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", to_make) as bar:
             generate(wanted, prompts, answers, bar.advance, bar.say)
     write_tables(study, everything, answers)
     remove_evaluated(study, everything, answers)
