@@ -84,7 +84,7 @@ function held(id) {
     if (!metric || !first || metric === first) {
       return spec;
     }
-    const titled = (name) => `"title":${JSON.stringify(spec.usermeta.titles?.[name])}`;
+    const titled = (name) => `"title":${JSON.stringify(spec.usermeta.titles?.[name] ?? "").slice(0, -1)}`;
     const other = JSON.parse(JSON.stringify(spec).replaceAll(titled(first), titled(metric)));
     other.params.find((parameter) => parameter.name === "metric").value = metric;
     return other;

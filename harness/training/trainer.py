@@ -81,6 +81,9 @@ class StopAtDivergence(TrainerCallback):
             raise DivergedError(f"the loss was {logs['loss']} at step {state.global_step}")
 
 
+History: TypeAlias = dict[str, list[float | None]]
+
+
 class SealCheckpoints(TrainerCallback):
     """Notes the checksums of a checkpoint once every process has written its part."""
 
@@ -89,9 +92,6 @@ class SealCheckpoints(TrainerCallback):
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             seal_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-
-
-History: TypeAlias = dict[str, list[float | None]]
 
 
 @dataclass(frozen=True, slots=True)

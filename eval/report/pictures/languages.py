@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import altair
 
 from eval.report.grid import Grid, Picture
-from eval.report.pictures.parts import as_spec, by_metric, faceted, headings, marks_of_cells
+from eval.report.pictures.parts import as_spec, by_metric, faceted, headings, marks_of_cells, stand_on_axis
 from eval.report.theme import RIGHT, UNTOLD, VERDICT_COLOURS, WRONG
 
 
@@ -20,18 +20,24 @@ def scatter_picture(task: str, metric: str, titles: Mapping[str, str], grid: Gri
     colour = told_apart["color"]
     base = altair.Chart(altair.NamedData(f"{task}-pairs"))
     near = altair.Scale(zero=False)
-    x = altair.X("seen:Q", title=f"mean of languages {seen}", scale=near, axis=altair.Axis(tickCount=8))
-    y = altair.Y("unseen:Q", title=f"mean of languages {unseen}", scale=near)
+    x = altair.X("seen:Q", title=f"{titles[metric]}: {seen}", scale=near, axis=altair.Axis(tickCount=8))
+    y = altair.Y("unseen:Q", title=f"{titles[metric]}: {unseen}", scale=near)
+    tooltip = ["cell:N", "seen_text:N", "unseen_text:N"]
+    layers: list[altair.Chart] = []
+    if stand_on_axis(grid, grid.cells):  # what has no amount, as the untuned model, has its name there
+        named = base.transform_filter("datum.at === datum.cell")
+        layers.append(named.mark_text(fontWeight="bold").encode(x=x, y=y, text="cell:N", tooltip=tooltip))
+        base = base.transform_filter("datum.at !== datum.cell")
     across = base.mark_rule(opacity=0.45).encode(x=altair.X("seen_low:Q"), x2="seen_high:Q", y=y, color=colour)
     upwards = base.mark_rule(opacity=0.45).encode(y=altair.Y("unseen_low:Q"), y2="unseen_high:Q", x=x, color=colour)
-    tooltip = ["cell:N", "seen_text:N", "unseen_text:N"]
     points = base.mark_point(size=90).encode(x=x, y=y, tooltip=tooltip, **told_apart)
-    chart = altair.layer(across, upwards, points).properties(width=420, height=260)
+    chart = altair.layer(across, upwards, points, *layers).properties(width=420, height=260)
+    layout = {"widest": 560, "titles": dict(titles)}
     return Picture(
         f"{task}-scatter",
         f"Languages {seen} against languages {unseen}, with 95 % intervals",
         f"Mean scores in {task}: languages {seen} across, languages {unseen} up, a point for each cell.",
-        by_metric(as_spec(chart, {"widest": 560}), metric),
+        by_metric(as_spec(chart, layout), metric),
         f"{task}-pairs",
     )
 

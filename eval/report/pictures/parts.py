@@ -42,7 +42,7 @@ def marks_of_cells(grid: Grid, cells: Sequence[str], lines: bool = False) -> dic
 
     Then colour is for the amount (`at` in the data), and shape, or the dash of lines, for the other axes.
     """
-    if grid.scale is None or len(cells) <= MOST_COLOURS:
+    if grid.scale is None or not stand_on_axis(grid, cells):
         by_name = marks("cell", cells, ordered=grid.scale is not None)
         return {"color": by_name["color"]} if lines else by_name
     amounts = [f"{value:g}" for value in grid.scale.values]
@@ -54,6 +54,11 @@ def marks_of_cells(grid: Grid, cells: Sequence[str], lines: bool = False) -> dic
     if lines:
         return colour | {"strokeDash": altair.StrokeDash("series:N", **other)}
     return colour | {"shape": altair.Shape("series:N", **other)}
+
+
+def stand_on_axis(grid: Grid, cells: Sequence[str]) -> bool:
+    """Whether cells are too many to be told apart by their names, and can be by their places on an axis."""
+    return grid.scale is not None and len(cells) > MOST_COLOURS
 
 
 def domain(names: Sequence[str]) -> altair.Scale:
