@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.training.trainer import last_whole_checkpoint
+from harness.runs.checkpoints import last_whole_checkpoint
 from tests.support import REPOSITORY, small_recipe, train_here
 
 SCRIPT = REPOSITORY / "harness" / "train.py"

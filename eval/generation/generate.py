@@ -76,7 +76,8 @@ def with_engine(
     done, known = answers.completions, answers.likelihoods
     wanted: list[Prompted | Asked[Request]] = [*prompts, *evaluation.asked(Request)]
     rows = evaluation.asked(ScoredRow)
-    if all(question.key in done for question in wanted) and all(row.key in known for row in rows):
+    answered = all(question.key in done for question in wanted) and all(row.key in known for row in rows)
+    if answered and is_gated(evaluation):
         return
     settings = engine_settings(evaluation, whole, prompts)
     gate = CanaryGate(evaluation)
@@ -95,9 +96,9 @@ def with_engine(
         say("generating")
         for chunk in pending_chunks(wanted, done, engine.chunk):
             completions = engine.generate([question.request for question in chunk], progress)
-            answered = {question.key: completion for question, completion in zip(chunk, completions, strict=True)}
-            store_chunk(evaluation.generations, answered)
-            done.update(answered)
+            written = {question.key: completion for question, completion in zip(chunk, completions, strict=True)}
+            store_chunk(evaluation.generations, written)
+            done.update(written)
         for chunk in pending_chunks(rows, known, engine.chunk):
             likelihoods = engine.likelihoods([row.request for row in chunk])
             scored = {row.key: likelihood for row, likelihood in zip(chunk, likelihoods, strict=True)}
@@ -206,6 +207,12 @@ class CanaryGate:
 def passed_before(verdict: Any, of: list[str | None]) -> bool:
     """Whether a verdict that was kept is of these weights, this engine and number format, and is good."""
     return isinstance(verdict, dict) and verdict.get("passed") is True and verdict.get("of") == of
+
+
+def is_gated(evaluation: Evaluation) -> bool:
+    """Whether the canary gate's verdict on every adapter is on disk."""
+    verdicts = kept_verdicts(evaluation.folder / CANARY)
+    return all(model.name in verdicts for model in evaluation.models if model.adapter)
 
 
 def kept_verdicts(path: Path) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from data_mixes.storage import DamagedError, read_sealed, sha256_once, verify
+from data_mixes.storage import DamagedError, read_sealed, sha256_once, verify_once
+
+KINDS = ("adapter", "model")
+"""Of weights; each is the name of the folder that holds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Weights:
         sealed = [path.with_name(path.name[1 : -len(".sha256")]) for path in self.folder.glob(".*.sha256")]
         for path in sorted({self.config, *self.tensors, *sealed}):
             try:
-                verify(path)
+                verify_once(path)
             except FileNotFoundError:
                 yield path, "it is missing"
             except DamagedError as error:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
-from shutil import disk_usage
 from typing import Any
 
 import polars as pl
 from pydantic import ValidationError
 
-from data_mixes.storage import DamagedError, read_sealed, write_sealed
+from data_mixes.storage import DamagedError, free_bytes, read_sealed, write_sealed
 from eval.analysis.design import BASE
 from eval.predictions_and_scores import with_weights
-from harness.console import duration, size
-from harness.errors import Problem, UserError
+from harness.console import duration
+from harness.errors import MachineError
 from harness.models.base import find_model
 from harness.models.devices import this_device
 from harness.models.precision import Dtype, emulation_cost, precision_for
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
+from harness.planning.overview import disk_in_words
 from harness.planning.plan import TimeLeft
 from harness.planning.work import TrainingWork, together
 from harness.recipe.grid import choose
@@ -82,7 +81,15 @@ def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = Fals
         emulation=pace.emulation,
         probe=pace.probe,
         disk=disk_left(pace, [recipes[plan.name] for plan in plans if not plan.run.finished], precision.dtype),
+        free=free_bytes(study.folder),
+        folder=str(study.folder),
     )
+
+
+def check_disk(left: TimeLeft) -> None:
+    """Raises MachineError where training needs more of the disk than is free."""
+    if not left.fits:
+        raise MachineError(disk_in_words(left))
 
 
 def disk_left(pace: KeptPace, recipes: Sequence[Recipe], dtype: Dtype) -> int:
@@ -98,15 +105,6 @@ def disk_left(pace: KeptPace, recipes: Sequence[Recipe], dtype: Dtype) -> int:
         (kept if recipe.training.keep == "weights" else removed).append(size)
         checkpoints.append(round(weights * BYTES["float32"] * 3 * KEPT_CHECKPOINTS))
     return sum(kept) + max(removed) + max(checkpoints)
-
-
-def refuse_full_disk(folder: Path, left: TimeLeft) -> None:
-    """Raises UserError where what is still to be trained does not fit on the disk of a study's folder."""
-    free = disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.is_dir())).free
-    if left.disk > free:
-        message = f"{folder} has room for {size(free)}, and what is to be trained takes {size(left.disk)}"
-        fix = "choose another folder with --runs DIR, fewer --cells, or training.keep: nothing-after-evaluation"
-        raise UserError([Problem("--runs", f"{message}; {fix}")])
 
 
 def training_in_words(left: TimeLeft) -> str:

@@ -15,7 +15,7 @@ from harness.planning.kept_plan import just_planned
 from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.recipe.load import load_recipe
-from harness.training.forecast import time_left, training_in_words
+from harness.training.forecast import check_disk, time_left, training_in_words
 from harness.training.loop import start_process, train_jobs
 from harness.training.sharding import sharding_variables
 
@@ -55,4 +55,5 @@ def plan_training(recipe: Path, runs: Path, cells: str | None) -> tuple[str, lis
     write_jobs(study, pending)
     names = [plan.name for plan in pending]
     left = time_left(just_planned(study), ",".join(names), measure_again=True)
+    check_disk(left)
     return str(study.folder), names, training_in_words(left)

@@ -5,7 +5,6 @@ A cell with LoRA puts a new adapter on the base model, trains it, and takes it o
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -25,6 +24,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.models.devices import on_cpu
 from harness.recipe.schema import Training
+from harness.runs.checkpoints import last_whole_checkpoint, seal_checkpoint, steps_of
 from harness.runs.folder import StudyFolder
 from harness.runs.job import IGNORED, CellJob
 from harness.runs.record import CellRun
@@ -80,6 +80,16 @@ class StopAtDivergence(TrainerCallback):
             raise DivergedError(f"the loss was {logs['loss']} at step {state.global_step}")
 
 
+class SealCheckpoints(TrainerCallback):
+    """Notes the checksums of a checkpoint once every process has written its part."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Waits for the others; the first process seals."""
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            seal_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What training a cell came to: `seconds` since this start."""
@@ -105,7 +115,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
             args=trainer_settings(run.checkpoints, job, state.num_processes),
             train_dataset=rows_of(job, study),
             processing_class=tokenizer,
-            callbacks=[callback, StopAtDivergence()],
+            callbacks=[callback, StopAtDivergence(), SealCheckpoints()],
         )
         trainer.remove_callback(PrinterCallback)
 
@@ -122,7 +132,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - started
         steps = trainer.state.global_step
-        resumed_at = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+        resumed_at = steps_of(checkpoint) if checkpoint else 0
         if not job.selection:
             keep(steps)
         state.wait_for_everyone()
@@ -222,15 +232,3 @@ def trainer_settings(checkpoints: Path, job: CellJob, processes: int) -> SFTConf
 def scheduler_name(training: Training) -> str:
     """Transformers' name of the schedule: its "constant" would leave out the warm-up in silence."""
     return "constant_with_warmup" if training.schedule == "constant" and training.warmup_steps else training.schedule
-
-
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: the trainer writes its state last."""
-    whole: list[tuple[int, Path]] = []
-    for checkpoint in folder.glob("checkpoint-*"):
-        try:
-            state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        whole.append((int(state["global_step"]), checkpoint))
-    return max(whole)[1] if whole else None
