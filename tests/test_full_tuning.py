@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.recipe.load import parse_recipe
+from harness.training.forecast import KeptPace, disk_left
 from tests.support import harness, small_recipe, train_here
 from tests.test_training import distance, record, train
 
@@ -141,13 +143,15 @@ def test_weights_go_when_they_are_evaluated_and_scores_stay(
     assert "amount-0: its weights were removed after evaluation, as training.keep says" in refused.stderr
 
 
-def test_a_disk_that_is_too_small_is_refused_before_training(
-    tiny_model: Path, write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.training.forecast.free_bytes", lambda folder: 10_000)
-    recipe = write_recipe(full_recipe(tiny_model))
-    for command in ("plan", "run"):
-        refused = harness(command, recipe, "--runs", tmp_path)
-        assert refused.returncode == 1, refused.stderr
-        assert "for weights, and for the checkpoints" in refused.stderr and "but 10.0 kB free" in refused.stderr
-    assert not (tmp_path / "small" / "amount-0" / "model").exists()
+def test_the_disk_that_a_grid_needs_is_reckoned_by_what_is_kept(tiny_model: Path) -> None:
+    """A weight of a model takes what its number format does; a checkpoint three numbers of float32 for each."""
+    pace = KeptPace(
+        key="", micro_batch=1, reading=1, writing=1, adapter=100, model=5000, emulation=None, device="", probe=1
+    )
+    lora = parse_recipe(small_recipe(tiny_model))
+    full = parse_recipe(full_recipe(tiny_model))
+    removed = parse_recipe(full_recipe(tiny_model, keep="nothing-after-evaluation"))
+    checkpoints = 3 * 3 * 4 * 5000
+    assert disk_left(pace, [lora, lora], "float32") == 4 * 100 * 8 * 2 + 3 * 3 * 4 * 100 * 8
+    assert disk_left(pace, [full, full, lora], "bfloat16") == 2 * 5000 * 2 + 4 * 100 * 8 + checkpoints
+    assert disk_left(pace, [removed, removed], "bfloat16") == 2 * 5000 + checkpoints

@@ -11,7 +11,7 @@ from harness.planning.overview import show_cards, show_plan
 from harness.planning.rendered import rendered_rows, show_rows
 from harness.planning.study import Study
 from harness.recipe.grid import choose
-from harness.training.forecast import check_disk, time_left
+from harness.training.forecast import time_left
 
 
 def plan_study(
@@ -45,4 +45,3 @@ def plan_study(
     table = {cell: [asdict(row) for row in card] for cell, card in cards.items()}
     seeds = {cell.name: cell.drawn_under for cell in plan.cells}
     show_cards(study.folder, table, seeds, quietly=as_json)
-    check_disk(plan.time)

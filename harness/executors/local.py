@@ -96,8 +96,7 @@ def train_pending(study: Study, chosen: Collection[str], expected: str, processe
         return 0
     say(f"train: {counted(len(pending), 'cell')}{expected}")
     write_jobs(study, pending)
-    names = [plan.name for plan in pending]
-    status = launch_training(study.folder, names, processes, study.recipe.execution)
+    status = launch_training(study.folder, [plan.name for plan in pending], processes, study.recipe.execution)
     if all(plan.run.finished or plan.run.failure for plan in pending):
         return 0
     say(f"error: training ended {ending(status)}")

@@ -15,7 +15,7 @@ from eval.generation.kept import chunk_rows
 from harness.runs.checkpoints import checkpoint_problem, checkpoints_in
 from harness.runs.folder import CellFolder, StudyFolder
 from harness.runs.record import read_json, write_json
-from harness.runs.weights import has_weights, weights_in
+from harness.runs.weights import KINDS, weights_in
 
 NO_FOLDER = "a file stands in its place"
 
@@ -126,9 +126,9 @@ def wrong_kinds(files: Sequence[Path], folders: Sequence[Path]) -> Iterator[tupl
 
 
 def is_lost(cell: CellFolder) -> bool:
-    """Whether a cell has weights and no record, which is there before any; one set aside is known of."""
-    record = cell.record
-    return has_weights(cell.path) and not record.exists() and not record.with_name(f"{record.name}.damaged").exists()
+    """Whether a cell has weights and no record, which is there before any weights; one set aside is known of."""
+    record, trained = cell.record, any((cell.path / kind).exists() for kind in KINDS)
+    return trained and not record.exists() and not record.with_name(f"{record.name}.damaged").exists()
 
 
 def problem_of(path: Path, check: Callable[[Path], None]) -> str | None:

@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from data_mixes.storage import DamagedError, read_sealed, sha256_once, verify_once
 
+KINDS = ("adapter", "model")
+"""Of weights; each is the name of the folder that holds them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -68,8 +71,3 @@ def weights_in(folder: Path, identity: Mapping[str, Any]) -> Weights:
     if identity["training"].get("method", "lora") == "full":
         return Weights("model", folder / "model")
     return Weights("adapter", folder / "adapter")
-
-
-def has_weights(folder: Path) -> bool:
-    """Whether there are weights of either kind in a cell's folder."""
-    return any((folder / name).exists() for name in ("adapter", "model"))
