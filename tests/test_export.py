@@ -263,7 +263,9 @@ def test_what_cannot_be_exported_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = planned_study(write_recipe(recipe_data), tmp_path / "runs")
-    with pytest.raises(UserError, match=r"--to: no format 'inspct'; did you mean 'inspect'\? \(allowed: csv, inspect\)"):
+    with pytest.raises(
+        UserError, match=r"--to: no format 'inspct'; did you mean 'inspect'\? \(allowed: csv, inspect\)"
+    ):
         export_study(study, "inspct", None, None)
     with pytest.raises(UserError, match="no scores yet; run: harness eval RECIPE"):
         export_study(study, "inspect", None, None)
