@@ -42,12 +42,27 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def is_writable(folder: Path) -> bool:
+    """Whether files can be written into a folder, or it can be made: not on a read-only file system, for one."""
+    return os.access(nearest_folder(folder), os.W_OK | os.X_OK)
+
+
 def is_file(path: Path) -> bool:
     """Whether a path leads to a regular file, no device, pipe or folder."""
     try:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def free_bytes(path: Path) -> int:
+    """What is free on the disk that a path is on, or will be on once its folders are made."""
+    return shutil.disk_usage(nearest_folder(path)).free
+
+
+def nearest_folder(path: Path) -> Path:
+    """The path itself, or the nearest above it that exists."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
 
 
 @contextmanager
@@ -146,6 +161,15 @@ def verify(path: Path) -> None:
         raise DamagedError(path, f"it cannot be read ({error.strerror})") from None
 
 
+def verify_once(path: Path) -> None:
+    """As `verify`, for large files: one is read again only when its size or its time of change is another."""
+    check_regular(path)
+    try:
+        compare(path, sha256_once(path))
+    except OSError as error:
+        raise DamagedError(path, f"it cannot be read ({error.strerror})") from None
+
+
 def read_sealed(path: Path) -> bytes:
     """The contents of a file that are what was written. Raises as `verify` does."""
     check_regular(path)
@@ -179,7 +203,8 @@ def set_aside(path: Path) -> Path:
         aside = path.with_name(f"{path.name}.damaged-{number}")
         number += 1
     path.rename(aside)
-    checksum_file(path).unlink(missing_ok=True)
+    if checksum_file(path).is_file():
+        checksum_file(path).unlink()
     return aside
 
 

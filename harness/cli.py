@@ -22,9 +22,10 @@ from harness.commands.options import (
     Version,
     names_in,
 )
-from harness.exits import reporting_mistakes
+from harness.exits import Commands, reporting_mistakes
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

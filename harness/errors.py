@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 INTERRUPTED = 130
@@ -36,3 +36,13 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
     near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{hint}(allowed: {', '.join(names)})"
+
+
+class MachineError(RuntimeError):
+    """What this machine has too little of, memory or disk, in a line for the user."""
+
+
+def not_trained(reasons: Mapping[str, str]) -> MachineError:
+    """The error of a grid that is trained but for some cells; `reasons` are by cell."""
+    told = "; ".join(f"{cell} ({reason})" for cell, reason in reasons.items())
+    return MachineError(f"not trained: {told}. The same command tries again, and does nothing else twice")

@@ -10,18 +10,22 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from data_mixes.storage import DamagedError, cache_folder
 from eval.generation.canary import CanaryError
 from harness.console import is_first_process, say
-from harness.errors import INTERRUPTED, UserError
+from harness.errors import INTERRUPTED, MachineError, UserError
 from harness.interrupts import STOPPED, answering_interrupts, is_quiet
 
-FULL = ("no space left on device", "database or disk is full", "disk quota exceeded", "file write failed")
-"""What libraries say in errors that are not OSError when a disk is full: safetensors, SQLite, torch."""
+FULL = (
+    "no space left on device", "database or disk is full", "disk quota exceeded",
+    "file write failed", "unexpected pos ", "iostream error", " requested and ",
+)  # fmt: skip
+"""What libraries say when a disk is full, in errors without that number: safetensors, SQLite, torch (three), NumPy."""
 NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "not enough memory")
 """The same of memory."""
 OF_THE_MACHINE = {
@@ -29,6 +33,16 @@ OF_THE_MACHINE = {
     errno.ENAMETOOLONG, errno.EMFILE, errno.EFBIG, errno.ELOOP,
 }  # fmt: skip
 """Errors that no change of the code can mend."""
+OUT_OF_MEMORY = "out of memory; lower training.micro_batch, close other programs, or use a machine with more"
+
+
+class Commands(TyperGroup):
+    """The commands of a program, whose help, too, is printed on terminals that cannot show all of it."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """Runs the command that was asked for."""
+        show_what_can_be_shown()
+        return super().main(*arguments, **settings)
 
 
 @contextmanager
@@ -45,8 +59,9 @@ def reporting_mistakes() -> Generator[None]:
         if error.unchecked and is_first_process():
             say(f"Not checked before this is mended: {error.unchecked}")
         raise typer.Exit(2) from None
-    except CanaryError as error:
-        say(f"error: {error}")
+    except (CanaryError, MachineError) as error:
+        if not is_quiet():
+            say(f"error: {error}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         if not is_quiet():
@@ -83,7 +98,7 @@ def reason_in_words(error: Exception) -> str | None:
     if isinstance(error, DamagedError):
         return f"{error}; harness run and harness eval set it aside and make it again"
     if is_out_of_memory(error):
-        return "out of memory; close other programs, or use a machine with more"
+        return OUT_OF_MEMORY
     if is_full(error):
         return f"no space left on the disk{where_of(error)}; free some, then run the same command again"
     if isinstance(error, sqlite3.Error):
@@ -96,6 +111,8 @@ def reason_in_words(error: Exception) -> str | None:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says, in whatever way, that there is too little memory, the machine's or a GPU's."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
 

@@ -13,7 +13,7 @@ import typer
 from harness.commands.options import Cells, RecipeFile, Runs, names_in
 from harness.console import waiting
 from harness.executors.local import start_missing_processes
-from harness.exits import reporting_mistakes
+from harness.exits import reporting_mistakes, show_what_can_be_shown
 
 
 def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> None:
@@ -40,6 +40,7 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None) -> 
 
 
 if __name__ == "__main__":
+    show_what_can_be_shown()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
     app.command()(main)
     app()

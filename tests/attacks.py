@@ -1,14 +1,152 @@
-"""What the harness is attacked with: mutated recipes, and a guard against hangs."""
+"""What the harness is attacked with: damaged files, odd disks, mutated recipes; and a guard against hangs."""
 
 from __future__ import annotations
 
 import copy
 import json
 import random
+import shutil
 import signal
-from collections.abc import Generator, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+
+def half(path: Path) -> None:
+    """Cuts a file off in the middle."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    """Leaves nothing in a file."""
+    path.write_bytes(b"")
+
+
+def flipped(path: Path) -> None:
+    """Turns one bit over in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+
+
+def garbage(path: Path) -> None:
+    """Puts bytes into a file that are neither text nor anything else."""
+    path.write_bytes(bytes(range(256)) * 8)
+
+
+def deleted(path: Path) -> None:
+    """Removes a file."""
+    path.unlink()
+
+
+def folder(path: Path) -> None:
+    """Puts a folder into a file's place."""
+    path.unlink()
+    path.mkdir()
+
+
+WAYS: tuple[Callable[[Path], None], ...] = (half, empty, flipped, garbage, deleted, folder)
+CELL, CHUNKS, GATE = "amount-3/", "evaluation/generations/", "evaluation/canary.json"
+KINDS: dict[str, tuple[str, ...]] = {
+    "amount-3/record.json": (CELL,),
+    "amount-3/.record.json.sha256": (CELL,),
+    "amount-3/adapter/adapter_config.json": (CELL,),
+    "amount-3/adapter/adapter_model.safetensors": (CELL,),
+    "amount-3/adapter/.adapter_model.safetensors.sha256": (CELL,),
+    "amount-3/.lock": (),
+    "evaluation/generations/*.jsonl": (CHUNKS, GATE),
+    "evaluation/canary.json": (GATE,),
+    "evaluation/.lock": (),
+    "study.json": (),
+    "plan.json": (),
+    "pace.json": (),
+    "prompts.parquet": (),
+    "predictions.parquet": (),
+    "scores.parquet": (),
+    "report.html": (),
+    "summary.csv": (),
+    "comparisons.csv": (),
+    "figures/overview.svg": (),
+    "tables/math-accuracy.tex": (),
+}
+"""Every kind of file in a study of the cells amount-0 and amount-3; and what may be made again when it is damaged, of
+what takes long to make."""
+FOLDERS = {"amount-3": (CELL,), "amount-3/adapter": (CELL,), "evaluation": (CHUNKS, GATE), "tables": (), "figures": ()}
+"""The same of folders, in whose place a file may stand."""
+
+
+def file_of(study: Path, kind: str) -> Path:
+    """The file of a kind, the first if there are several."""
+    return sorted(study.glob(kind))[0]
+
+
+def lasting(study: Path) -> dict[str, int]:
+    """What takes long to make, by its path: the number by which the file system tells a file from one made again."""
+    patterns = ("*/record.json", "*/adapter/adapter_*", f"{CHUNKS}*.jsonl", GATE)
+    files = [path for pattern in patterns for path in study.glob(pattern) if path.is_file()]
+    return {str(path.relative_to(study)): path.stat().st_ino for path in files}
+
+
+def made_again(before: dict[str, int], study: Path, allowed: Sequence[str]) -> list[str]:
+    """What was made again of all that takes long, though nothing allows it."""
+    after = lasting(study)
+    return [
+        path for path, number in before.items() if after.get(path) != number and not path.startswith(tuple(allowed))
+    ]
+
+
+def train_in_this_process(patched: pytest.MonkeyPatch) -> None:
+    """Has `run` train here, as its child would, and draw one figure of nothing."""
+    from harness.errors import MachineError
+    from harness.exits import reason_in_words
+    from harness.training.loop import start_process, train_jobs
+
+    def launch(study: Path, names: Sequence[str], processes: int | None) -> int:
+        try:
+            train_jobs(study, names, start_process())
+        except MachineError:
+            return 1
+        except Exception as error:
+            print(f"error: {reason_in_words(error)}", file=sys.stderr)
+            return 1
+        return 0
+
+    patched.setattr("harness.executors.local.launch_training", launch)
+    patched.setattr("eval.report.files.drawn", lambda shown: {"overview.svg": b"<svg/>"})
+
+
+@contextmanager
+def mounted(path: Path, *options: str) -> Generator[Path]:
+    """A file system mounted at a folder, and taken off again; the test is skipped where mounting is not permitted."""
+    path.mkdir(parents=True, exist_ok=True)
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command")
+    done = subprocess.run(["mount", *options, str(path)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"mounting is not permitted: {done.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], capture_output=True, check=False)
+
+
+def small_disk(path: Path, kilobytes: int) -> Any:
+    """A disk of so many kB, in memory."""
+    return mounted(path, "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs")
+
+
+@contextmanager
+def read_only(path: Path) -> Generator[None]:
+    """A folder as on a read-only file system, which binds root as well."""
+    with mounted(path, "--bind", str(path)):
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(path)], check=True)
+        yield
+
 
 HOSTILE: tuple[Any, ...] = (
     None, True, -1, 0, 1, 2**31, 10**12, 10**40, -0.5, 1e-320, 1e30, 1e308, float("nan"), float("inf"),

@@ -24,6 +24,21 @@ def test_more_processes_than_the_machine_has_room_for_are_refused(
     local.check_processes("--processes", 256)
 
 
+@pytest.mark.parametrize("rank", ["0", "7"])
+def test_processes_of_a_saved_configuration_are_refused_where_they_start(
+    rank: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "on_cpu", lambda: True if rank == "0" else pytest.fail("it loads PyTorch"))
+    monkeypatch.setattr(local.os, "cpu_count", lambda: 2)
+    for name, value in {"WORLD_SIZE": "256", "LOCAL_WORLD_SIZE": "256", "RANK": rank}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError):
+        local.start_missing_processes()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # 256 on 128 machines
+    if rank == "0":
+        local.start_missing_processes()
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.training.trainer import last_whole_checkpoint
+from harness.runs.checkpoints import last_whole_checkpoint
 from tests.support import REPOSITORY, small_recipe, train_here
 
 SCRIPT = REPOSITORY / "harness" / "train.py"
@@ -127,7 +127,7 @@ def test_a_trained_cell_is_not_trained_again(trained: tuple[Path, Path]) -> None
     recipe, runs = trained
     before = (runs / "small" / "amount-0" / "record.json").read_bytes()
     said = train_here(recipe, runs).stderr
-    assert "amount-0: trained already" in said and "amount-3: trained already" in said
+    assert "amount-0, amount-3: trained already" in said
     assert (runs / "small" / "amount-0" / "record.json").read_bytes() == before
 
 

@@ -50,7 +50,8 @@ def generate(
     done, known = answers.completions, answers.likelihoods
     wanted: list[Prompted | Asked[Request]] = [*prompts, *evaluation.asked(Request)]
     rows = evaluation.asked(ScoredRow)
-    if all(question.key in done for question in wanted) and all(row.key in known for row in rows):
+    answered = all(question.key in done for question in wanted) and all(row.key in known for row in rows)
+    if answered and is_gated(evaluation):
         return done
     settings = engine_settings(evaluation, prompts)
     tuned = [ModelUnderTest("", None), *(model for model in evaluation.models if model.adapter)]
@@ -71,9 +72,9 @@ def generate(
         say("generating")
         for chunk in pending_chunks(wanted, done, engine.chunk):
             completions = engine.generate([question.request for question in chunk], progress)
-            answered = {question.key: completion for question, completion in zip(chunk, completions, strict=True)}
-            store_chunk(evaluation.generations, answered)
-            done.update(answered)
+            written = {question.key: completion for question, completion in zip(chunk, completions, strict=True)}
+            store_chunk(evaluation.generations, written)
+            done.update(written)
         for chunk in pending_chunks(rows, known, engine.chunk):
             likelihoods = engine.likelihoods([row.request for row in chunk])
             scored = {row.key: likelihood for row, likelihood in zip(chunk, likelihoods, strict=True)}
@@ -153,6 +154,12 @@ def pass_canary_gate(
             f"{engine.version} does not apply these adapters as PEFT does: {'; '.join(failed)}. "
             "No scores were made. Evaluate with engine: transformers, or report the model's architecture"
         )
+
+
+def is_gated(evaluation: Evaluation) -> bool:
+    """Whether the canary gate's verdict on every adapter is on disk."""
+    verdicts = kept_verdicts(evaluation.folder / CANARY)
+    return all(model.name in verdicts for model in evaluation.models if model.adapter)
 
 
 def kept_verdicts(path: Path) -> dict[str, Any]:

@@ -17,6 +17,11 @@ from eval.report.predictions import Browsed, browsed, scripts
 from eval.report.render import as_pdf, as_png, as_svg
 
 
+def gallery_of(page: Page) -> Gallery:
+    """The tables and pictures of a report that is not written."""
+    return gallery(with_finite_figures(page))
+
+
 def write_report(folder: Path, page: Page) -> Gallery:
     """Writes report.html, summary.csv, summary.parquet, tables/*.tex and figures/*.svg, .png, .pdf into the folder.
 

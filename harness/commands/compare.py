@@ -9,7 +9,7 @@ import polars as pl
 
 from data_mixes.reading.records import READERS, plain_suffix
 from data_mixes.reading.streams import STANDARD_INPUT
-from data_mixes.storage import write_text
+from data_mixes.storage import is_writable, write_text
 from eval.analysis.comparisons import arm_of, pooled_runs
 from eval.analysis.design import Design
 from eval.analysis.families import BY_RUNS, compare_family
@@ -89,7 +89,7 @@ class Comparison(Answer):
     differences: tuple[ComparedRow, ...]
     flipped: tuple[FlippedItem, ...] = ()
     file: str | None = None
-    """Where the items that differ are, a JSON object a line; of a table of scores there is none."""
+    """Where the items that differ are, a JSON object a line; nowhere where the study's folder can only be read."""
 
 
 def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
@@ -115,8 +115,11 @@ def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
     rows = all_rows(chosen, panels, one, other, study.groups.all, groups, design)
     items = flips(study, chosen, one, other)
     path = StudyFolder(study.folder).comparisons / f"{one}--{other}.jsonl"
-    write_text(path, "".join(item.model_dump_json() + "\n" for item in items))
-    return Comparison(one=one, other=other, differences=tuple(rows), flipped=tuple(items), file=str(path))
+    if kept := is_writable(study.folder):
+        write_text(path, "".join(item.model_dump_json() + "\n" for item in items))
+    return Comparison(
+        one=one, other=other, differences=tuple(rows), flipped=tuple(items), file=str(path) if kept else None
+    )
 
 
 def is_table(path: Path) -> bool:

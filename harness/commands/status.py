@@ -9,11 +9,12 @@ import polars as pl
 
 from data_mixes.storage import DamagedError
 from eval.analysis.design import BASE
-from harness.console import line, plain_table, show_table
+from harness.console import in_groups, line, plain_table, show_table
 from harness.planning.kept_plan import PlannedStudy, planned_study
 from harness.planning.overview import orphans_in_words
 from harness.reporting.current import current_scores
 from harness.results import Answer, Result
+from harness.runs.checkpoints import last_whole_checkpoint, steps_of
 from harness.runs.folder import StudyFolder
 from harness.runs.record import CellRun
 
@@ -24,6 +25,8 @@ class CellStatus(Result):
     name: str
     state: str
     """new, training, trained, diverged, failed or damaged; untuned for the base model."""
+    reason: str | None = None
+    """Why training failed or diverged."""
     steps_done: int | None
     """Those of a trained cell, or of its last checkpoint; None for the base model."""
     steps: int | None
@@ -53,6 +56,8 @@ def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
         steps = "" if cell.steps is None else f"{cell.steps_done}/{cell.steps}"
         table.add_row(cell.name, cell.state, steps, f"{cell.scored}/{cell.wanted}")
     show_table(table)
+    for told in in_groups((cell.name, f"{cell.state}: {cell.reason}") for cell in status.cells if cell.reason):
+        line(told)
     if status.orphans:
         line(orphans_in_words(status.orphans))
 
@@ -67,14 +72,20 @@ def status_of(study: PlannedStudy) -> StudyStatus:
             scored = dict(examples.group_by("cell").len().iter_rows())
     wanted = study.kept.items
 
-    def status(name: str, state: str, done: int | None, steps: int | None) -> CellStatus:
+    def status(name: str, state: str, done: int | None, steps: int | None, reason: str | None = None) -> CellStatus:
         return CellStatus(
-            name=name, state=state, steps_done=done, steps=steps, scored=scored.get(name, 0), wanted=wanted
-        )
+            name=name, state=state, reason=reason, steps_done=done, steps=steps,
+            scored=scored.get(name, 0), wanted=wanted,
+        )  # fmt: skip
 
     states = {plan.name: plan.run.record.get("state", "new") for plan in study.plans}
     states |= {damage.cell: "damaged" for damage in study.damage if damage.cell}
-    cells = [status(plan.name, states[plan.name], steps_done(plan.run, plan.steps), plan.steps) for plan in study.plans]
+    cells = [
+        status(
+            plan.name, states[plan.name], steps_done(plan.run, plan.steps), plan.steps, plan.run.record.get("reason")
+        )
+        for plan in study.plans
+    ]
     if study.recipe.evaluation.base:
         cells = [status(BASE, "untuned", None, None), *cells]
     return StudyStatus(study=study.recipe.study, folder=str(study.folder), cells=tuple(cells), orphans=study.orphans)
@@ -84,5 +95,5 @@ def steps_done(run: CellRun, steps: int) -> int:
     """Steps of a trained cell, or those of its last whole checkpoint."""
     if run.trained:
         return steps
-    checkpoints = [folder.name.rpartition("-")[2] for folder in run.checkpoints.glob("checkpoint-*")]
-    return max((int(step) for step in checkpoints if step.isdecimal()), default=0)
+    checkpoint = last_whole_checkpoint(run.checkpoints)
+    return steps_of(checkpoint) if checkpoint else 0

@@ -7,15 +7,15 @@ from pathlib import Path
 import typer
 
 from harness.console import in_groups, say, waiting
-from harness.executors.local import check_processes, train_pending
+from harness.executors.local import check_complete, check_processes, train_pending
 from harness.planning.kept_plan import just_planned
 from harness.planning.study import Study
 from harness.recipe.grid import choose
-from harness.training.forecast import time_left, training_in_words
+from harness.training.forecast import check_disk, time_left, training_in_words
 
 
 def train_study(recipe: Path, runs: Path, cells: str | None, processes: int | None) -> None:
-    """Trains the chosen cells, and says which already are. Raises UserError, and typer.Exit."""
+    """Trains the chosen cells, and says which already are. Raises UserError, MachineError, and typer.Exit."""
     if processes:
         check_processes("--processes", processes)
     with waiting("planning"):
@@ -24,8 +24,10 @@ def train_study(recipe: Path, runs: Path, cells: str | None, processes: int | No
         for note in study.begin():
             say(note)
         left = time_left(just_planned(study), cells, measure_again=True)
+        check_disk(left)
     finished = [plan for plan in study.plans if plan.name in chosen and plan.run.finished]
     for told in in_groups((plan.name, f"{plan.run.record['state']} already") for plan in finished):
         say(told)
     if status := train_pending(study, chosen, training_in_words(left), processes):
         raise typer.Exit(status)
+    check_complete(study, chosen)

@@ -12,7 +12,7 @@ from data_mixes.storage import sealed_file
 from eval.analysis.design import BASE
 from eval.engines.engine import Adapter, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
-from eval.generation.generate import generate
+from eval.generation.generate import generate, is_gated
 from eval.generation.kept import Answers
 from eval.generation.requests import Evaluation, ModelUnderTest
 from eval.judges.wording import RATING
@@ -61,7 +61,7 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     if asked:
         left = f"{unanswered} to answer" if unanswered else "all answered already"
         say(f"{len(asked)} questions of lm_eval's, {left}")
-    if missing or unanswered:
+    if missing or unanswered or not is_gated(wanted):
         wanted.folder.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
         with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", missing + unanswered) as bar:

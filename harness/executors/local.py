@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from harness.console import counted, say
-from harness.errors import INTERRUPTED, Problem, UserError
+from harness.console import counted, is_first_process, say
+from harness.errors import INTERRUPTED, Problem, UserError, not_trained
 from harness.interrupts import GRACE, QUIET
 from harness.models.devices import gpu_count, on_cpu
 from harness.planning.jobs import write_jobs
@@ -38,6 +38,7 @@ def start_missing_processes() -> None:
     """
     os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe's dtype counts, not a saved configuration
     if "WORLD_SIZE" in os.environ:
+        check_processes("--num_processes", int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         return
     wanted = processes_asked_for(parent_command())
     check_processes("--num_processes", wanted)
@@ -55,6 +56,8 @@ def check_processes(option: str, wanted: int) -> None:
     """
     if wanted <= 1 or os.environ.get(FORCE):
         return
+    if wanted > (os.cpu_count() or 1) and not is_first_process():
+        raise UserError([])  # the first process says it; the others need not even load PyTorch
     there = (os.cpu_count() or 1) if on_cpu() else gpu_count()
     if wanted > there:
         kind = ("core" if on_cpu() else "GPU") + ("s" if there != 1 else "")
@@ -83,7 +86,7 @@ def processes_asked_for(command: list[str]) -> int:
 def train_pending(study: Study, chosen: Collection[str], expected: str, processes: int | None) -> int:
     """Trains those of the chosen cells that are not trained; `expected` is what is known of the time.
 
-    Returns the exit status of the training.
+    Returns the exit status of the training: 0 as well where it came to its end, and cells are recorded as failed.
     """
     pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
     if not pending:
@@ -92,9 +95,24 @@ def train_pending(study: Study, chosen: Collection[str], expected: str, processe
     say(f"train: {counted(len(pending), 'cell')}{expected}")
     write_jobs(study, pending)
     status = launch_training(study.folder, [plan.name for plan in pending], processes)
-    if status:
-        say(f"error: training ended with status {status}; the messages above say why")
-    return status if status >= 0 else 1
+    if all(plan.run.finished or plan.run.failure for plan in pending):
+        return 0
+    say(f"error: training ended {ending(status)}")
+    return status if status > 0 else 1
+
+
+def ending(status: int) -> str:
+    """How training ended before its time, and where to look for the reason."""
+    if status == -signal.SIGKILL:
+        return "by SIGKILL, as the system does when memory runs out; the same command goes on from the last checkpoint"
+    return f"with status {status}; the messages above say why"
+
+
+def check_complete(study: Study, chosen: Collection[str]) -> None:
+    """Raises MachineError naming the chosen cells that could not be trained."""
+    plans = [plan for plan in study.plans if plan.name in chosen]
+    if failed := {plan.name: plan.run.failure for plan in plans if plan.run.failure}:
+        raise not_trained(failed)
 
 
 def launch_training(study: Path, names: Sequence[str], processes: int | None) -> int:

@@ -53,4 +53,5 @@ def noted_lengths(folder: Path) -> dict[str, int] | None:
     noted = read_json(StudyFolder(folder).study)
     if noted is not None:
         return dict(noted[NOTED]) if NOTED in noted else None
-    return None if next(StudyFolder(folder).recorded_cells(), None) else {}
+    begun = [read_json(cell.record) for cell in StudyFolder(folder).recorded_cells()]
+    return None if any(record and "seed" not in record["identity"].get("mixture", {}) for record in begun) else {}

@@ -13,6 +13,7 @@ from harness.planning.detectable import show_detectable
 from harness.planning.plan import PlannedCell, PlannedDifference, StudyPlan, TimeLeft
 from harness.runs.folder import StudyFolder
 
+MORE_SPACE = "free some, or choose a folder on another disk with --runs"
 FEW = 12
 """As many cells have a line of their own each."""
 
@@ -23,12 +24,12 @@ def show_cards(
     """The mixture cards as tables, and as pictures in the study's folder; `seeds` are those that drew the rows."""
     if not cards:
         return
-    from data_mixes.storage import write_text
+    from data_mixes.storage import is_writable, write_text
     from eval.report.cards import card_table
     from eval.report.pictures import card_picture
     from eval.report.render import as_svg
 
-    cards_folder = StudyFolder(folder).cards
+    cards_folder, kept = StudyFolder(folder).cards, is_writable(folder)
     for cell, card in cards.items():
         table = card_table(card)
         if not quietly:
@@ -38,9 +39,10 @@ def show_cards(
             for row in table.rows:
                 shown.add_row(*row)
             show_table(shown)
-        write_text(cards_folder / f"{cell}.svg", as_svg(card_picture(cell, card).spec))
-        write_text(cards_folder / f"{cell}.json", json.dumps(card, indent=1) + "\n")
-    say(f"pictures and figures: {cards_folder}")
+        if kept:
+            write_text(cards_folder / f"{cell}.svg", as_svg(card_picture(cell, card).spec))
+            write_text(cards_folder / f"{cell}.json", json.dumps(card, indent=1) + "\n")
+    say(f"pictures and figures: {cards_folder}" if kept else f"{folder} can only be read, so no pictures are written")
 
 
 def show_plan(plan: StudyPlan, verbose: bool = False) -> None:
@@ -191,7 +193,7 @@ def show_time(left: TimeLeft) -> None:
             f"(measured on {left.device} in {left.probe:.0f} s)"
         )
         if left.disk:
-            line(f"Disk: about {size(left.disk)} for adapters, and for the checkpoints of one cell while it trains")
+            line(f"Disk: {disk_in_words(left)}")
         if left.emulation:
             line(
                 f"bfloat16 is emulated by this processor: a product takes {left.emulation:.0f} times as long as in "
@@ -199,6 +201,13 @@ def show_time(left: TimeLeft) -> None:
             )
     else:
         line("Time: nothing is left to train or to generate")
+
+
+def disk_in_words(left: TimeLeft) -> str:
+    """What of the disk training needs, and what is free; what to do where that is too little."""
+    needed = f"about {size(left.disk)} for adapters, and for the checkpoints of one cell while it trains"
+    free = f"{size(left.free or 0)} free in {left.folder}"
+    return f"{needed}; {free}" if left.fits else f"{needed}, but {free}; {MORE_SPACE}"
 
 
 def show_lm_eval(plan: StudyPlan) -> None:

@@ -191,6 +191,10 @@ class TimeLeft(Result):
     """Seconds that measuring took."""
     disk: int = 0
     """Bytes for the adapters that are still to be trained, and for the checkpoints of the largest one."""
+    free: int | None = None
+    """Bytes free on the disk that the study is on."""
+    folder: str = ""
+    """The study's."""
     problem: str | None = None
     """Why the time is not known, where the probe failed."""
 
@@ -199,6 +203,11 @@ class TimeLeft(Result):
     def total(self) -> float:
         """All of it."""
         return self.training + self.generation + self.starts
+
+    @property
+    def fits(self) -> bool:
+        """Whether as much of the disk is free as is needed."""
+        return self.free is None or self.disk <= self.free
 
     @computed_field
     @property

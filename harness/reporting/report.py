@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
-from data_mixes.storage import DamagedError, write_text
+from data_mixes.storage import DamagedError, is_writable, set_aside, write_text
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE
@@ -21,7 +21,7 @@ from eval.analysis.transfer import Sources, Transfer
 from eval.finite import finite_table
 from eval.generation.generate import CANARY, kept_verdicts
 from eval.predictions_and_scores import cut_off_notes, endings, first_samples
-from eval.report.files import write_report
+from eval.report.files import gallery_of, write_report
 from eval.report.findings import sentences
 from eval.report.page import CellFacts, Page
 from eval.report.terminal import print_tables
@@ -40,7 +40,8 @@ from harness.runs.record import read_json
 def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
     """Writes the report (see eval.report.files), prints the tables, and returns the summary.
 
-    Raises UserError if nothing was scored yet, or only adapters that are gone.
+    Where the study's folder can only be read, nothing is written. Raises UserError if nothing was scored yet, or only
+    adapters that are gone.
     """
     path = StudyFolder(study.folder).scores
     scores, stale = current_scores(study)
@@ -48,27 +49,49 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
         message = f"holds no scores of the adapters there are now, only of {', '.join(stale)}; run: harness eval RECIPE"
         raise UserError([Problem(str(path), message)])
     analysis = analysed(study, scores)
-    for name, table in analysis.tables.items():
-        file = StudyFolder(study.folder).table(name)
-        if len(table):
-            write_text(file, table.write_csv())
-        else:
-            file.unlink(missing_ok=True)
     predictions = current_predictions(study, stale)
-    if predictions is not None:
-        write_text(StudyFolder(study.folder).table("endings"), endings(predictions).write_csv())
     page = study_page(study, scores, stale, analysis, predictions)
-    shown = write_report(study.folder, page)
+    kept = is_writable(study.folder)
+    if kept:
+        make_way(study)
+        write_tables(StudyFolder(study.folder), analysis, predictions)
+    shown = write_report(study.folder, page) if kept else gallery_of(page)
     for name, reason in shown.broken.items():
         say(f"figures/{name} could not be drawn: {reason}")
     if console:
         print_tables(shown.primary, page.groups, console)
-        say(f"report: {StudyFolder(study.folder).report}, scores: {path}")
-        files = StudyFolder(study.folder)
-        say(f"for papers: {files.tables} (LaTeX), {files.figures} (SVG, PNG, PDF)")
+        tell_where(StudyFolder(study.folder), kept)
         for note in page.notes:
             say(note)
     return page.summary
+
+
+def make_way(study: PlannedStudy) -> None:
+    """Sets aside folders that stand where a report has files, and the reverse; they were named already."""
+    files = StudyFolder(study.folder)
+    for path in (*files.report_files, *files.report_folders, *files.path.glob("*.csv")):
+        if path in {damage.path for damage in study.damage}:
+            set_aside(path)
+
+
+def write_tables(files: StudyFolder, analysis: Analysis, predictions: pl.DataFrame | None) -> None:
+    """Writes the tables of the analysis as CSV, and removes those that this analysis has not."""
+    for name, table in analysis.tables.items():
+        if len(table):
+            write_text(files.table(name), table.write_csv())
+        else:
+            files.table(name).unlink(missing_ok=True)
+    if predictions is not None:
+        write_text(files.table("endings"), endings(predictions).write_csv())
+
+
+def tell_where(files: StudyFolder, kept: bool) -> None:
+    """Says where the report is, if anything could be written."""
+    if kept:
+        say(f"report: {files.report}, scores: {files.scores}")
+        say(f"for papers: {files.tables} (LaTeX), {files.figures} (SVG, PNG, PDF)")
+    else:
+        say(f"{files.path} can only be read, so no page, tables or figures are written there")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from data_mixes.storage import DamagedError, read_sealed, set_aside, verify
+from data_mixes.storage import DamagedError, checksum_file, read_sealed, set_aside, verify, verify_once
 from eval.generation.generate import CANARY
 from eval.generation.kept import chunk_rows
+from harness.runs.checkpoints import checkpoint_problem, checkpoints_in
 from harness.runs.folder import CellFolder, StudyFolder
 from harness.runs.record import read_json, write_json
+
+NO_FOLDER = "a file stands in its place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,13 @@ class Damage:
 
 def damage_in(study: Path, cells: Sequence[str]) -> list[Damage]:
     """All damage to a study's folder."""
+    if study.exists() and not study.is_dir():
+        return [Damage(study, study.name, NO_FOLDER)]
     folder = StudyFolder(study)
     problems = [(path, reason, None) for path, reason in study_damage(folder)]
-    problems += [(path, reason, cell) for cell in cells for path, reason in cell_damage(folder.cell(cell))]
+    for cell in map(folder.cell, cells):
+        problems += [(path, reason, cell.path.name) for path, reason in result_damage(cell)]
+        problems += [(path, reason, None) for path, reason in unfinished_damage(cell)]
     return [Damage(path, str(path.relative_to(study)), reason, cell) for path, reason, cell in problems]
 
 
@@ -45,50 +52,64 @@ def mend(study: Path, cells: Sequence[str]) -> list[str]:
     A cell whose adapter is damaged goes back to being untrained.
     """
     told: list[str] = []
-    for damage in damage_in(study, cells):
+    damaged = damage_in(study, cells)
+    for damage in damaged:
         aside = f"; set aside as {set_aside(damage.path).name}" if damage.path.exists() else ""
-        record = StudyFolder(study).cell(damage.cell).record if damage.cell else None
-        if record and (kept := read_json(record)):
-            write_json(record, kept | {"state": "training"})
         told.append(f"{damage}{aside}" + (f"; {damage.cell} is to be trained again" if damage.cell else ""))
+    for cell in filter(None, (damage.cell for damage in damaged)):
+        record = StudyFolder(study).cell(cell).record
+        if kept := read_json(record):
+            write_json(record, kept | {"state": "training"})
     return told
 
 
-def cell_damage(cell: CellFolder) -> Iterator[tuple[Path, str]]:
-    """Damage to a cell's files. Only a trained cell needs an adapter."""
-    folders = list(wrong_kinds((), (cell.path, cell.checkpoints)))
-    yield from folders
-    if any(path == cell.path for path, _ in folders):
+def result_damage(cell: CellFolder) -> Iterator[tuple[Path, str]]:
+    """Damage for which a cell has to be trained again. Only a trained cell needs an adapter."""
+    if cell.path.exists() and not cell.path.is_dir():
+        yield cell.path, NO_FOLDER
         return
-    if reason := json_problem(cell.record):
+    if reason := json_problem(cell.record) or ("it is missing" if is_lost(cell.record, cell.adapter) else None):
         yield cell.record, reason
         return
     if (read_json(cell.record) or {}).get("state") != "trained":
         return
     if not cell.adapter.is_dir():
-        yield cell.adapter, "a file stands in its place" if cell.adapter.exists() else "it is missing"
+        yield cell.adapter, NO_FOLDER if cell.adapter.exists() else "it is missing"
         return
     for path in (cell.adapter_config, cell.adapter_weights):
-        if reason := "it is missing" if not path.exists() else problem_of(path):
+        if reason := "it is missing" if not path.exists() else problem_of(path, verify_once):
             yield path, reason
             return
     if reason := json_problem(cell.adapter_config):
         yield cell.adapter_config, reason
 
 
+def unfinished_damage(cell: CellFolder) -> Iterator[tuple[Path, str]]:
+    """Damage to what a cell's training goes on from."""
+    if not cell.path.is_dir():
+        return
+    wrong = wrong_kinds((cell.record, *cell.written_files), (cell.checkpoints,))
+    yield from ((path, reason) for path, reason in wrong if path != cell.record)
+    for _, checkpoint in checkpoints_in(cell.checkpoints):
+        if reason := checkpoint_problem(checkpoint):
+            yield checkpoint, reason
+
+
 def study_damage(folder: StudyFolder) -> Iterator[tuple[Path, str]]:
     """Damage to the files of a whole study."""
-    wrong = list(wrong_kinds(folder.written_files, folder.written_folders))
+    files = dict.fromkeys((*folder.written_files, *sorted(folder.path.glob("*.csv"))))
+    wrong = list(wrong_kinds(tuple(files), folder.written_folders))
+    if folder.evaluation.is_dir():
+        wrong += wrong_kinds(
+            (folder.evaluation_lock, folder.evaluation / CANARY), (folder.generations, folder.likelihoods)
+        )
     yield from wrong
-    if any(path == folder.evaluation for path, _ in wrong):
-        return
     known = {path for path, _ in wrong}
-    for path in (folder.study, folder.plan, folder.evaluation / CANARY):
-        if path not in known and (reason := json_problem(path)):
-            yield path, reason
-    for path in (folder.predictions, folder.scores, folder.judgements):
-        if path not in known and (reason := problem_of(path) or table_problem(path)):
-            yield path, reason
+    objects = (folder.study, folder.plan, folder.pace, folder.evaluation / CANARY)
+    checked = [(path, json_problem(path)) for path in objects if path not in known]
+    checked += [(path, problem_of(path, verify) or table_problem(path)) for path in folder.result_tables]
+    checked += [(path, problem_of(path, verify_once)) for path in sorted(folder.rows.glob("rows-*.arrow"))]
+    yield from ((path, reason) for path, reason in checked if reason and path not in known)
     for chunk in sorted(folder.evaluation.glob("*/*.jsonl")):
         try:
             chunk_rows(chunk)
@@ -97,19 +118,24 @@ def study_damage(folder: StudyFolder) -> Iterator[tuple[Path, str]]:
 
 
 def wrong_kinds(files: Sequence[Path], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Folders that stand where files should be, and the reverse."""
-    for path in files:
+    """Folders that stand where files or their checksums should be, and the reverse."""
+    for path in (beside for file in files for beside in (file, checksum_file(file))):
         if path.exists() and not path.is_file():
             yield path, "a folder stands in its place" if path.is_dir() else "it is not a regular file"
     for path in folders:
         if path.exists() and not path.is_dir():
-            yield path, "a file stands in its place"
+            yield path, NO_FOLDER
 
 
-def problem_of(path: Path) -> str | None:
+def is_lost(record: Path, adapter: Path) -> bool:
+    """Whether a cell has an adapter and no record, which is there before any adapter; one set aside is known of."""
+    return adapter.exists() and not record.exists() and not record.with_name(f"{record.name}.damaged").exists()
+
+
+def problem_of(path: Path, check: Callable[[Path], None]) -> str | None:
     """Why a file is not what was written; None if it is, or if there is none."""
     try:
-        verify(path)
+        check(path)
     except FileNotFoundError:
         return None
     except DamagedError as error:

@@ -53,6 +53,11 @@ class CellFolder:
         """Held by the process that trains the cell."""
         return self.path / ".lock"
 
+    @property
+    def written_files(self) -> tuple[Path, ...]:
+        """What training writes beside the record and the adapter."""
+        return (self.job, self.order, self.lock)
+
 
 @dataclass(frozen=True, slots=True)
 class StudyFolder:
@@ -84,6 +89,16 @@ class StudyFolder:
     def evaluation(self) -> Path:
         """The folder of completions, log-probabilities and the canary gate's verdicts: see `eval.generation.kept`."""
         return self.path / "evaluation"
+
+    @property
+    def generations(self) -> Path:
+        """The folder of chunks of completions."""
+        return self.evaluation / "generations"
+
+    @property
+    def likelihoods(self) -> Path:
+        """The folder of chunks of log-probabilities."""
+        return self.evaluation / "likelihoods"
 
     @property
     def evaluation_lock(self) -> Path:
@@ -141,17 +156,29 @@ class StudyFolder:
         return self.path / "figures"
 
     @property
+    def report_files(self) -> tuple[Path, ...]:
+        """The files that every report writes; the tables of an analysis are beside them."""
+        return (self.report, self.table("summary"), self.path / "summary.parquet")
+
+    @property
+    def report_folders(self) -> tuple[Path, ...]:
+        """The folders that a report writes."""
+        return (self.tables, self.figures, self.path / "report_files")
+
+    @property
+    def result_tables(self) -> tuple[Path, ...]:
+        """The tables that an evaluation writes."""
+        return (self.predictions, self.scores, self.prompts, self.judgements)
+
+    @property
     def written_files(self) -> tuple[Path, ...]:
         """The files at the top of the folder that commands write, whatever the study."""
-        named = ("summary.csv", "summary.parquet")
-        return (self.study, self.plan, self.pace, self.prompts, self.predictions, self.scores, self.judgements,
-                self.report, *(self.path / name for name in named))  # fmt: skip
+        return (self.study, self.plan, self.pace, *self.result_tables, *self.report_files)
 
     @property
     def written_folders(self) -> tuple[Path, ...]:
         """The folders that commands write, whatever the study."""
-        return (self.rows, self.evaluation, self.cards, self.comparisons, self.exports, self.tables, self.figures,
-                self.path / "report_files")  # fmt: skip
+        return (self.rows, self.evaluation, self.cards, self.comparisons, self.exports, *self.report_folders)
 
     def table(self, name: str) -> Path:
         """A table of the analysis as CSV, beside the report."""

@@ -58,11 +58,19 @@ class CellRun:
         """Whether nothing is left to train: the cell is trained, or its loss diverged."""
         return self.record.get("state") in ("trained", "diverged")
 
+    @property
+    def failure(self) -> str | None:
+        """Why the last try at training this cell failed, if it did."""
+        record = self.record
+        return str(record.get("reason")) if record.get("state") == "failed" else None
+
     def begin(self) -> None:
-        """Writes the record of a cell that starts; leaves that of one begun before."""
+        """Writes the record of a cell that starts, or of a failed one that is tried again; leaves that of others."""
         if not self.record:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.update(state="training", identity=self.identity, fingerprint=fingerprint(self.identity))
+        elif self.failure:
+            self.update(state="training", reason=None)
 
     def update(self, **entries: Any) -> None:
         """Adds entries to the record."""

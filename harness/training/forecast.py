@@ -10,13 +10,15 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
-from data_mixes.storage import DamagedError, read_sealed, write_sealed
+from data_mixes.storage import DamagedError, free_bytes, read_sealed, write_sealed
 from eval.analysis.design import BASE
 from harness.console import duration
+from harness.errors import MachineError
 from harness.models.base import find_model
 from harness.models.devices import this_device
 from harness.models.precision import emulation_cost, precision_for
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
+from harness.planning.overview import disk_in_words
 from harness.planning.plan import TimeLeft
 from harness.planning.work import TrainingWork, together
 from harness.recipe.grid import choose
@@ -74,7 +76,15 @@ def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = Fals
         emulation=pace.emulation,
         probe=pace.probe,
         disk=disk_left(pace, [plan.run.identity["adapter"]["rank"] for plan in plans if not plan.run.finished]),
+        free=free_bytes(study.folder),
+        folder=str(study.folder),
     )
+
+
+def check_disk(left: TimeLeft) -> None:
+    """Raises MachineError where training needs more of the disk than is free."""
+    if not left.fits:
+        raise MachineError(disk_in_words(left))
 
 
 def disk_left(pace: KeptPace, ranks: Sequence[int]) -> int:

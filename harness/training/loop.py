@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import release_memory
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
 from data_mixes.storage import checksum_file
 from harness.console import BarProgress, LineProgress, counted, progress, say, waiting
-from harness.errors import Problem, UserError
-from harness.exits import is_out_of_memory
+from harness.errors import Problem, UserError, not_trained
+from harness.exits import OUT_OF_MEMORY, is_out_of_memory
 from harness.models.base import cannot_load, load_tokenizer
 from harness.models.devices import on_cpu
 from harness.runs.folder import StudyFolder
@@ -65,7 +66,10 @@ def start_process() -> PartialState:
 
 
 def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected: str = "") -> None:
-    """Trains the planned cells of a study's folder; `expected` is what is known of the time. Raises UserError."""
+    """Trains the planned cells of a study's folder; `expected` is what is known of the time.
+
+    Raises UserError, and MachineError once all are tried, if some found too little memory.
+    """
     jobs = [read_job(study, name) for name in names]
     refuse_uneven_batches(jobs, state.num_processes)
     with waiting("loading the base model"):
@@ -74,15 +78,23 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
     if state.is_main_process:
         say(f"{counted(len(jobs), 'cell')} to train{expected}")
     for number, job in enumerate(jobs, 1):
-        run = CellRun(StudyFolder(study).cell(job.name).path, job.identity)
+        run = read_cell(study, job)
         if state.is_main_process:
             run.begin()
         with locked(run.files.lock) if state.is_main_process else nullcontext():
             state.wait_for_everyone()
             train_cell(model, tokenizer, job, run, f"cell {number}/{len(jobs)} {job.name}", state)
             state.wait_for_everyone()
+    failed = {job.name: reason for job in jobs if (reason := read_cell(study, job).failure)}
+    if failed:
+        raise not_trained(failed)
     if state.is_main_process and not any(cell.job.is_file() for cell in StudyFolder(study).recorded_cells()):
         shutil.rmtree(StudyFolder(study).rows, ignore_errors=True)
+
+
+def read_cell(study: Path, job: CellJob) -> CellRun:
+    """The run of a planned cell."""
+    return CellRun(StudyFolder(study).cell(job.name).path, job.identity)
 
 
 def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
@@ -107,6 +119,15 @@ def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: st
             say(f"{job.name}: diverged, and is left out of evaluation: {error}")
             run.update(state="diverged", reason=str(error), provenance=provenance())
             clean_up(run)
+        return
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        run.update(state="failed", reason=OUT_OF_MEMORY, provenance=provenance())
+        say(f"{job.name}: failed: {OUT_OF_MEMORY}")
+        if state.num_processes > 1:  # the others wait for this one, in a step that it does not come to
+            raise
+        release_memory()
         return
     if state.is_main_process:
         run.update(**record_of(job, outcome, weights, state.num_processes), adapter=adapter_hash(run.files))

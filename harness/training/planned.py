@@ -13,7 +13,7 @@ from harness.planning.jobs import write_jobs
 from harness.planning.kept_plan import just_planned
 from harness.planning.study import Study
 from harness.recipe.grid import choose
-from harness.training.forecast import time_left, training_in_words
+from harness.training.forecast import check_disk, time_left, training_in_words
 from harness.training.loop import start_process, train_jobs
 
 
@@ -50,4 +50,5 @@ def plan_training(recipe: Path, runs: Path, cells: str | None) -> tuple[str, lis
     write_jobs(study, pending)
     names = [plan.name for plan in pending]
     left = time_left(just_planned(study), ",".join(names), measure_again=True)
+    check_disk(left)
     return str(study.folder), names, training_in_words(left)

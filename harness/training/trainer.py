@@ -5,7 +5,6 @@ The base model is loaded once; each cell puts a new adapter on it, trains it, an
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.models.devices import on_cpu
 from harness.recipe.schema import Training
+from harness.runs.checkpoints import last_whole_checkpoint, seal_checkpoint, steps_of
 from harness.runs.folder import StudyFolder
 from harness.runs.job import IGNORED, CellJob
 from harness.runs.record import CellRun
@@ -69,6 +69,16 @@ class StopAtDivergence(TrainerCallback):
             raise DivergedError(f"the loss was {logs['loss']} at step {state.global_step}")
 
 
+class SealCheckpoints(TrainerCallback):
+    """Notes the checksums of a checkpoint once every process has written its part."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Waits for the others; the first process seals."""
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            seal_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What training a cell came to: `seconds` since this start."""
@@ -92,7 +102,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
             args=trainer_settings(run.checkpoints, job.training, state.num_processes),
             train_dataset=rows_of(job, study),
             processing_class=tokenizer,
-            callbacks=[callback, StopAtDivergence()],
+            callbacks=[callback, StopAtDivergence(), SealCheckpoints()],
         )
         trainer.remove_callback(PrinterCallback)
         with_supervised_forward(model)
@@ -101,7 +111,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - started
         steps = trainer.state.global_step
-        resumed_at = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+        resumed_at = steps_of(checkpoint) if checkpoint else 0
         if state.is_main_process:
             save_adapter(trainer.accelerator.unwrap_model(trainer.model), run.adapter)
         state.wait_for_everyone()
@@ -155,15 +165,3 @@ def trainer_settings(checkpoints: Path, training: Training, processes: int) -> S
 def scheduler_name(training: Training) -> str:
     """Transformers' name of the schedule: its "constant" would leave out the warm-up in silence."""
     return "constant_with_warmup" if training.schedule == "constant" and training.warmup_steps else training.schedule
-
-
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: the trainer writes its state last."""
-    whole: list[tuple[int, Path]] = []
-    for checkpoint in folder.glob("checkpoint-*"):
-        try:
-            state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        whole.append((int(state["global_step"]), checkpoint))
-    return max(whole)[1] if whole else None
