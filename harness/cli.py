@@ -167,6 +167,18 @@ def train(
         train_study(with_settings(recipe, settings), runs, cells, processes)
 
 
+@app.command()
+def fetch(recipe: RecipeFile, runs: Runs = Path("runs")) -> None:
+    """Bring models, data and tests here and tokenize them, so that the study can run without network.
+
+    Example: harness fetch recipes/quickstart.yaml
+    """
+    with reporting_mistakes():
+        from harness.commands.fetch import fetch_study
+
+        fetch_study(recipe, runs)
+
+
 @app.command("eval")
 def evaluate(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, settings: Settings = None) -> None:
     """Generate with every trained cell and the base model, and score the results. Next: harness report.
@@ -239,7 +251,9 @@ def compare(
 @app.command()
 def export(
     recipe: RecipeFile,
-    to: Annotated[str, typer.Option(metavar="FORMAT", help="inspect: logs for inspect_ai.", show_default=False)],
+    to: Annotated[
+        str, typer.Option(metavar="FORMAT", help="inspect: logs for inspect_ai; csv: a table.", show_default=False)
+    ],
     runs: Runs = Path("runs"),
     cells: Cells = None,
     out: Annotated[
@@ -247,9 +261,15 @@ def export(
         typer.Option(metavar="DIR", help="The folder to write to.", show_default="the study's exports/FORMAT"),
     ] = None,
 ) -> None:
-    """Write predictions and scores in another program's format: a log per cell and task, base model included.
+    """Write predictions and scores in another program's format, base model included.
 
-    Example: harness export recipes/quickstart.yaml --to inspect
+    inspect is a log per cell and task; csv is one table, with a row per prediction and a column per metric.
+
+    Examples:
+
+        harness export recipes/quickstart.yaml --to inspect
+
+        harness export recipes/quickstart.yaml --to csv --cells 'amount-4*'
     """
     with reporting_mistakes():
         from harness.commands.export import export_study

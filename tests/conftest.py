@@ -26,9 +26,9 @@ CHAT_TEMPLATE = (
 
 
 SLOW = {
-    "test_card", "test_curves", "test_damage", "test_engine_judge", "test_engines", "test_export", "test_forecast",
-    "test_full_tuning", "test_ifeval", "test_inside", "test_interrupts", "test_judge_study", "test_lm_eval",
-    "test_made_before", "test_odd_machines", "test_othello_model", "test_page", "test_planned",
+    "test_card", "test_curves", "test_damage", "test_engine_judge", "test_engines", "test_export", "test_fetch",
+    "test_forecast", "test_full_tuning", "test_ifeval", "test_inside", "test_interrupts", "test_judge_study",
+    "test_lm_eval", "test_made_before", "test_odd_machines", "test_othello_model", "test_page", "test_planned",
     "test_representations", "test_score_command", "test_selection", "test_sharding", "test_sources", "test_stats",
     "test_study", "test_training", "test_transfer", "test_transfer_study",
 }  # fmt: skip

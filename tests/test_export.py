@@ -263,7 +263,9 @@ def test_what_cannot_be_exported_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = planned_study(write_recipe(recipe_data), tmp_path / "runs")
-    with pytest.raises(UserError, match=r"--to: no format 'inspct'; did you mean 'inspect'\? \(allowed: inspect\)"):
+    with pytest.raises(
+        UserError, match=r"--to: no format 'inspct'; did you mean 'inspect'\? \(allowed: csv, inspect\)"
+    ):
         export_study(study, "inspct", None, None)
     with pytest.raises(UserError, match="no scores yet; run: harness eval RECIPE"):
         export_study(study, "inspect", None, None)
@@ -285,3 +287,20 @@ def test_no_cell_can_be_named_like_the_folder_of_exports(recipe_data: dict[str, 
     recipe_data["study"] = "exports"
     with pytest.raises(UserError, match="exports"):
         cells_of(parse_recipe(recipe_data), recipe_data)
+
+
+def test_a_table_has_a_row_per_prediction_and_a_column_per_metric(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    recipe, runs = write_recipe(recipe_data), tmp_path / "runs"
+    (runs / "small").mkdir(parents=True)
+    toy_predictions().write_parquet(runs / "small" / "predictions.parquet")
+    toy_scores().write_parquet(runs / "small" / "scores.parquet")
+    done = harness("export", recipe, "--runs", runs, "--to", "csv")
+    assert done.returncode == 0, done.stderr
+    table = pl.read_csv(runs / "small" / "exports" / "csv" / "small.csv")
+    base = toy_predictions().filter(cell="base")
+    assert table["completion"].to_list() == base["completion"].to_list(), "amount-3's scores are of another adapter"
+    assert table["accuracy"].to_list() == [float(item % 2 == 0) for _, item in EXAMPLES]
+    assert table.filter(id="word-problems/2@ar")["chrf"].to_list() == [None], "unscored is blank"
+    assert set(table["versions"]) == {"final-answer/2; chrF2++"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from data_mixes.storage import whole_file
 from eval.analysis.design import BASE
 from eval.analysis.summary import summarize
 from eval.predictions_and_scores import PROMPT_SCHEMA, first_samples
@@ -24,7 +25,9 @@ from harness.runs.provenance import provenance
 if TYPE_CHECKING:
     from eval.interop.inspect_logs import Origin
 
-FORMATS = ("inspect",)
+FORMATS = ("inspect", "csv")
+PLACE = ["cell", "adapter", "task", "language", "item", "id"]
+"""What tells one prediction from another."""
 
 
 def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | None) -> None:
@@ -35,22 +38,44 @@ def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | No
     """
     if to not in FORMATS:
         raise UserError([Problem("--to", f"no format {to!r}; {suggestion(to, FORMATS)}")])
-    if find_spec("inspect_ai") is None:
+    if to == "inspect" and find_spec("inspect_ai") is None:
         raise UserError([Problem("--to", "inspect_ai is not installed: pip install '.[inspect]'")])
-    from eval.interop.inspect_logs import write_logs
-
     scores = chosen_scores(study, cells)
     predictions = first_samples(read_table(StudyFolder(study.folder).predictions))
-    samples = scores.n_unique(["cell", "task", "id"])
     folder = out or StudyFolder(study.folder).exports / to
+    write = {"inspect": write_inspect_logs, "csv": write_csv}[to]
     try:
-        with progress("exporting", samples) as bar:
-            summary = summarize(scores, study.groups, study.design)
-            paths = write_logs(folder, origin_of(study), prompts_of(study), predictions, scores, summary, bar.advance)
+        write(study, folder, predictions, scores)
     except OSError as error:
         message = f"cannot write to {folder}: {error.strerror or error}; choose another folder with --out DIR"
         raise UserError([Problem("--out", message)]) from None
+
+
+def write_inspect_logs(study: PlannedStudy, folder: Path, predictions: pl.DataFrame, scores: pl.DataFrame) -> None:
+    """A log for every cell and task."""
+    from eval.interop.inspect_logs import write_logs
+
+    samples = scores.n_unique(["cell", "task", "id"])
+    with progress("exporting", samples) as bar:
+        summary = summarize(scores, study.groups, study.design)
+        paths = write_logs(folder, origin_of(study), prompts_of(study), predictions, scores, summary, bar.advance)
     say(f"logs: {len(paths)}, samples: {samples:,}; to look at them: inspect view --log-dir {shlex.quote(str(folder))}")
+
+
+def write_csv(study: PlannedStudy, folder: Path, predictions: pl.DataFrame, scores: pl.DataFrame) -> None:
+    """A row per prediction, with a column for each metric, blank where there is no score, and the scorers' versions."""
+    metrics = scores.pivot(on="metric", index=PLACE, values="value", aggregate_function="first", maintain_order=True)
+    versions = scores.group_by(PLACE, maintain_order=True).agg(
+        versions=pl.col("version").drop_nulls().unique(maintain_order=True).str.join("; ")
+    )
+    table = predictions
+    for more in (metrics, versions):
+        table = table.join(more, on=PLACE, how="inner", nulls_equal=True, maintain_order="left")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{study.recipe.study}.csv"
+    with whole_file(path) as unfinished:
+        table.write_csv(unfinished)
+    say(f"rows: {table.height:,}, a column for each of {metrics.width - len(PLACE)} metrics: {path}")
 
 
 def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:

@@ -56,10 +56,10 @@ def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
         steps = "" if cell.steps is None else f"{cell.steps_done}/{cell.steps}"
         table.add_row(cell.name, cell.state, steps, f"{cell.scored}/{cell.wanted}")
     show_table(table)
-    if status.orphans:
-        line(orphans_in_words(status.orphans))
     for told in in_groups((cell.name, f"{cell.state}: {cell.reason}") for cell in status.cells if cell.reason):
         line(told)
+    if status.orphans:
+        line(orphans_in_words(status.orphans))
 
 
 def status_of(study: PlannedStudy) -> StudyStatus:

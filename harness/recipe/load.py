@@ -91,6 +91,11 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         evaluation["lm_eval_folder"] = absolute(tasks)
         if not is_folder(Path(evaluation["lm_eval_folder"])):
             raise UserError([Problem("evaluation.lm_eval_folder", f"no folder {evaluation['lm_eval_folder']}")])
+    judge = evaluation.get("judge") if isinstance(evaluation, dict) else None
+    for settings, key in ((raw.get("model"), "name"), (judge, "model")):
+        name = settings.get(key) if isinstance(settings, dict) and "endpoint" not in settings else None
+        if isinstance(settings, dict) and isinstance(name, str) and name and is_there(folder / expanded(name)):
+            settings[key] = absolute(name)
     for settings in files_named(raw):
         settings["code"] = absolute(settings["code"])
     prompts = raw.get("prompts")
@@ -101,6 +106,11 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         message = f"got {template[:60]!r}, which is no Jinja template; a file's name ends with .jinja"
         raise UserError([Problem("prompts.chat_template", message)])
     return raw
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a folder or a file."""
+    return is_folder(path) or is_file(path)
 
 
 def with_own_sources(raw: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""harness fetch: all that a study needs from elsewhere, so that it runs where there is no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub.constants import HF_HOME
+
+from data_mixes.storage import cache_folder
+from harness.console import counted, say, waiting
+from harness.models.base import fetch_model
+from harness.planning.kept_plan import just_planned
+from harness.planning.study import Study
+from harness.recipe.load import load_recipe
+
+
+def fetch_study(recipe: Path, runs: Path) -> None:
+    """Downloads the models, the data and lm_eval's sets, tokenizes all rows, and says where it is. Raises UserError."""
+    settings, _ = load_recipe(recipe)
+    with waiting(f"fetching {settings.model.name}"):
+        fetch_model(settings.model.name, settings.model.revision)
+    judge = settings.evaluation.judge
+    if judge and judge.endpoint is None:
+        with waiting(f"fetching {judge.model}"):
+            fetch_model(judge.model, None, "evaluation.judge.model")
+    with waiting("fetching data, and tokenizing it"):
+        study = Study(recipe, runs)
+        plan = just_planned(study).kept.overview
+    rows = sum(cell.rows for cell in plan.cells)
+    say(f"here: {settings.model.name}, the rows of {counted(len(plan.cells), 'cell')} ({rows:,}) and all test items")
+    say("Where there is no network, bring these folders to the same places, or name their new ones in these variables:")
+    say(f"  HF_HOME={HF_HOME}")
+    say(f"  HARNESS_CACHE={cache_folder()}")
+    say(f"and run with HF_HUB_OFFLINE=1: HF_HUB_OFFLINE=1 harness run {recipe} --runs {runs}")
