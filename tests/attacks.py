@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from harness.recipe.schema import Execution
+
 
 def half(path: Path) -> None:
     """Cuts a file off in the middle."""
