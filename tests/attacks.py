@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from harness.recipe.schema import Execution
+
 
 def half(path: Path) -> None:
     """Cuts a file off in the middle."""
@@ -106,7 +108,7 @@ def train_in_this_process(patched: pytest.MonkeyPatch) -> None:
     from harness.exits import reason_in_words
     from harness.training.loop import start_process, train_jobs
 
-    def launch(study: Path, names: Sequence[str], processes: int | None) -> int:
+    def launch(study: Path, names: Sequence[str], processes: int | None, execution: Execution) -> int:
         try:
             train_jobs(study, names, start_process())
         except MachineError:
