@@ -38,9 +38,7 @@ def test_every_answer_of_a_command_has_a_schema() -> None:
     from harness.commands.schema import ANSWERS, schema_of
 
     commands = {path.stem for path in (REPOSITORY / "harness" / "commands").glob("*.py")}
-    assert set(ANSWERS) == commands - {"__init__", "options", "run", "train", "eval", "export", "schema"}, (
-        "those with --json"
-    )
+    assert set(ANSWERS) == commands - {"__init__", "options", "run", "eval", "export", "schema"}, "those with --json"
     for name in ANSWERS:
         schema = schema_of(name)
         assert schema["properties"]["schema"]["const"] == 1 and len(schema["properties"]) > 2
