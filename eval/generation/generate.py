@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,7 +53,7 @@ def generate(
     progress: Progress,
     say: Callable[[str], None],
 ) -> dict[str, Completion]:
-    """The completion of every prompt by its key: those there are, and new ones, chunk by chunk.
+    """The completion of every prompt by its key: those there are, and new ones, chunk by chunk, then the repeats.
 
     What lm_eval asks is answered and kept as well; `answers` is added to. One engine after another serves the base with
     all adapters, and each whole model. Raises CanaryError before an engine's first completion if it fails the gate.
@@ -74,10 +74,10 @@ def with_engine(
 ) -> None:
     """Answers what is missing of the models that one engine serves: adapters on a whole model, and that itself."""
     done, known = answers.completions, answers.likelihoods
-    wanted: list[Prompted | Asked[Request]] = [*prompts, *evaluation.asked(Request)]
+    wanted: list[Sequence[Prompted | Asked[Request]]] = [[*prompts, *evaluation.asked(Request)], *evaluation.repeated()]
     rows = evaluation.asked(ScoredRow)
-    answered = all(question.key in done for question in wanted) and all(row.key in known for row in rows)
-    if answered and is_gated(evaluation):
+    generated = all(question.key in done for part in wanted for question in part)
+    if generated and all(row.key in known for row in rows) and is_gated(evaluation):
         return
     settings = engine_settings(evaluation, whole, prompts)
     gate = CanaryGate(evaluation)
@@ -94,7 +94,7 @@ def with_engine(
             say(f"canary gate: {gate.in_words} in the engine against the reference")
             gate.pass_with(engine, say)
         say("generating")
-        for chunk in pending_chunks(wanted, done, engine.chunk):
+        for chunk in chunks_of(wanted, done, engine.chunk):
             completions = engine.generate([question.request for question in chunk], progress)
             written = {question.key: completion for question, completion in zip(chunk, completions, strict=True)}
             store_chunk(evaluation.generations, written)
@@ -107,6 +107,17 @@ def with_engine(
             progress(len(chunk))
     finally:
         engine.close()
+
+
+def chunks_of(
+    wanted: Sequence[Sequence[Prompted | Asked[Request]]], done: Container[str], size: int
+) -> Iterator[list[Prompted | Asked[Request]]]:
+    """What is left of the first generation and of each repeat, chunk by chunk.
+
+    A repeat is cut into two chunks at least, so that a study that fits into one batch is generated in others too.
+    """
+    for repeat, part in enumerate(wanted):
+        yield from pending_chunks(part, done, min(size, -(-len(part) // 2)) if repeat and part else size)
 
 
 def engine_settings(evaluation: Evaluation, whole: ModelFiles, prompts: Sequence[Prompted]) -> EngineSettings:

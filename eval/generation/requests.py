@@ -70,6 +70,8 @@ class Prompted:
     key: str
     sample: int = 0
     """Which of several completions of the example."""
+    repeat: int = 0
+    """How often the request was put before, in other batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class Evaluation:
     """What lm_eval asks of every model besides, no adapter named."""
     trust_remote_code: bool = False
     """Whether engines run the Python code that comes with a model."""
+    repeats: int = 1
+    """How often completions are generated, to measure what batches change."""
 
     def prompts(self) -> list[Prompted]:
         """Every example for every model."""
@@ -132,6 +136,19 @@ class Evaluation:
             for evaluation_set, example, ids in rendered
             for sample in range(evaluation_set.samples)
         ]
+
+    def repeated(self) -> list[list[Prompted]]:
+        """The prompts once more for each repeat, in an order of its own: of tasks of one completion per prompt.
+
+        The first generation is no part of this, and is none the wiser: its keys are the same without repeats.
+        """
+        once = {(tested.task, tested.language) for tested in self.evaluation_sets if tested.samples == 1}
+        first = [prompt for prompt in self.prompts() if (prompt.example.task, prompt.example.language) in once]
+        again = [
+            [replace(prompt, repeat=repeat, key=self.key(prompt.model, prompt.request, repeat)) for prompt in first]
+            for repeat in range(1, self.repeats)
+        ]
+        return [sorted(prompts, key=lambda prompt: prompt.key) for prompts in again]
 
     def _prompted(
         self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...], sample: int
@@ -154,8 +171,8 @@ class Evaluation:
         whole = model.whole or self.base
         return [whole.identity, model.adapter.name if model.adapter else None, self.engine_version, self.dtype]
 
-    def key(self, model: ModelUnderTest, question: Question) -> str:
-        """A hash of all that decides a model's answer to a question."""
+    def key(self, model: ModelUnderTest, question: Question, repeat: int = 0) -> str:
+        """A hash of all that decides a model's answer to a question, which is put anew for each repeat."""
         decided_by: list[Any] = self.computed_by(model)
         if isinstance(question, Request):
             decided_by += [question.prompt_ids, question.max_tokens, question.stop]
@@ -163,6 +180,8 @@ class Evaluation:
                 decided_by += [question.temperature, question.seed]
         else:
             decided_by += [question.prompt_ids, question.completion_ids]
+        if repeat:
+            decided_by += ["repeat", repeat]
         return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
 
     def asked(self, kind: type[AnyQuestion]) -> list[Asked[AnyQuestion]]:
