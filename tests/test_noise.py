@@ -105,13 +105,13 @@ def test_other_tables_are_of_the_first_generation(evaluation: Evaluation) -> Non
 def repeats_of(rng: np.random.Generator, share: float, items: int = 200, times: int = 2) -> pl.DataFrame:
     """Two models' right and wrong answers; a generation departs from an item's usual text with a probability."""
     rows = [
-        {"cell": cell, "adapter": None, "task": "math", "language": language, "item": str(item), "id": f"{item}",
+        {"cell": cell, "weights": None, "task": "math", "language": language, "item": str(item), "id": f"{item}",
          "cluster": None, "metric": "accuracy", "value": float(rng.random() < 0.5) if other else float(item % 2),
          "completion": f"other {rng.random()}" if other else "usual", "repeat": repeat}
         for cell in ("base", "cell") for language in GROUPS.all for item in range(items) for repeat in range(times)
         for other in [rng.random() < share]
     ]  # fmt: skip
-    return pl.DataFrame(rows, schema_overrides={"cluster": pl.String, "adapter": pl.String})
+    return pl.DataFrame(rows, schema_overrides={"cluster": pl.String, "weights": pl.String})
 
 
 def noise_of(repeats: pl.DataFrame) -> dict[str, dict[str, Any]]:
