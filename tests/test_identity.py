@@ -88,7 +88,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.identifier": ("fasttext", RESUMED),
     "evaluation.thoughts": ([["<plan>", "</plan>"]], RESUMED),
     "evaluation.base": (False, RESUMED),
-    "report.labels": ({"amount": "examples"}, RESUMED),
+    "report.labels": ({"math": "word problems"}, RESUMED),
     "report.amounts": ("categorical", RESUMED),
     "evaluation.judge": ({"model": "m", "endpoint": "http://localhost:1/v1"}, RESUMED),
 }
