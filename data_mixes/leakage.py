@@ -72,10 +72,9 @@ def signature(grams: set[str]) -> RMinHash:
 
 @dataclass(frozen=True)
 class Holdout:
-    """All test examples. Near-duplicates are looked for only among `near`, at this Jaccard similarity."""
+    """All test examples, and the Jaccard similarity from which on a text is a near-duplicate of another."""
 
     examples: Sequence[Example]
-    near: Sequence[Example] = ()
     similarity: float = 0.8
 
     @cached_property
@@ -91,7 +90,7 @@ class Holdout:
     def _near(self) -> tuple[list[tuple[set[str], Example]], RMinHashLSH]:
         index = RMinHashLSH(threshold=self.similarity, num_perm=PERMUTATIONS, num_bands=BANDS)
         entries: list[tuple[set[str], Example]] = []
-        for example in self.near:
+        for example in self.examples:
             grams = shingles(normalised(example.prompt))
             if len(grams) >= SHORTEST:
                 index.insert(len(entries), signature(grams))
@@ -107,14 +106,14 @@ class Holdout:
             for row, same, example in zip(chosen, same_item[start : start + BATCH], pool.examples(chosen), strict=True):
                 if same:
                     yield Leak("item", int(row), example, self._items[int(pool.items[row])])
-                elif match := self._by_text(example, pool.templated, kinds):
+                elif match := self._by_text(example, kinds):
                     yield Leak(match[0], int(row), example, match[1])
 
-    def _by_text(self, example: Example, templated: bool, kinds: Collection[Kind]) -> tuple[Kind, Example] | None:
+    def _by_text(self, example: Example, kinds: Collection[Kind]) -> tuple[Kind, Example] | None:
         for text in map(normalised, read_texts(example)):
             if "text" in kinds and text in self._texts:
                 return "text", self._texts[text]
-            if "near" in kinds and not templated and (other := self._nearest(text)):
+            if "near" in kinds and (other := self._nearest(text)):
                 return "near", other
         return None
 

@@ -59,7 +59,6 @@ class PairPool(Pool):
     def __init__(self, name: str, prompts: Pool, targets: Pool, variant: Variant) -> None:
         self.name, self.source, self.variant, self.language = name, targets.source, variant.name, variant.language
         self.task = TRANSLATION if variant.translates else targets.task
-        self.templated = prompts.templated
         self.prompts, self.targets, self._variant = prompts, targets, variant
         self.items, self._in_prompts, self._in_targets = np.intersect1d(
             prompts.items, targets.items, assume_unique=True, return_indices=True

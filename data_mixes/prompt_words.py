@@ -19,8 +19,8 @@ _WORDS = YAML(typ="safe", pure=True).load(TEXT)
 
 PROMPTS: dict[str, dict[str, str]] = _WORDS["prompts"]
 """Task → language → prompt with the field {prompt}; the file describes the other fields."""
-ANSWER_MARKERS: dict[str, str] = _WORDS["answer_markers"]
-"""Language → the marker before the final answer."""
+ANSWERS: dict[str, str] = _WORDS["answers"]
+"""Language → the sentence that the solution of a math problem ends with, with the field {answer}."""
 RESPONSE_LANGUAGE: dict[str, str] = _WORDS["response_language"]
 """Language → the line that asks for a response in {language}, where that is not the prompt's language."""
 FIELD = re.compile(r"\{(\w+)\}")
@@ -43,7 +43,7 @@ def task_prompt(example: Example, words: Mapping[str, Mapping[str, str]] | None 
         )
     fields = {"prompt": example.prompt}
     if "{answer_marker}" in text:
-        fields["answer_marker"] = in_language(ANSWER_MARKERS, example.language).rstrip()
+        fields["answer_marker"] = in_language(ANSWERS, example.language).partition("{answer}")[0].rstrip()
     if language != example.language:
         name = language_name(example.language, language)
         if "{language}" in text:
@@ -51,6 +51,11 @@ def task_prompt(example: Example, words: Mapping[str, Mapping[str, str]] | None 
         elif language in RESPONSE_LANGUAGE:
             fields["prompt"] += "\n" + RESPONSE_LANGUAGE[language].replace("{language}", name)
     return filled(text, fields)
+
+
+def answer_sentence(answer: int | str, language: str) -> str:
+    """The sentence that the solution of a math problem ends with."""
+    return filled(ANSWERS[language], {"answer": str(answer)})
 
 
 def in_language(texts: Mapping[str, str], language: str) -> str:

@@ -59,8 +59,6 @@ class Pool(ABC):
     """What distinguishes the rows of one item: their language, or "en>fr" for an English prompt and a French target."""
     language: str
     """Language of the targets."""
-    templated: bool = False
-    """Whether rows are variations of templates, so that near-duplicates do not indicate leakage."""
     items: Keys
     """The key of each row's item; no two rows of a pool have the same."""
 
@@ -87,8 +85,6 @@ class Source(ABC):
     languages: tuple[str, ...]
     parallel: bool
     """Whether rows of different languages may be translations of one item."""
-    templated: bool = False
-    """Whether items are variations of templates, so that near-duplicates do not indicate leakage."""
     exemplars: Split = "validation"
     """Where few-shot exemplars are taken from."""
 

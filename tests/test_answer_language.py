@@ -41,7 +41,7 @@ def test_right_answers_are_in_their_language_in_every_script(name: str) -> None:
         bare = score_language(example.target, example.language, CANDIDATES, dictated=dictated_texts(example))
         assert bare[0].value in (None, 1.0), "what is not left out is right as well"
     assert len(set(counts.values())) == 1, "as many in every language"
-    assert counts["ja"] == (60 if name == "notices" else counts["ja"])
+    assert counts["ja"] == 60 or name == "instructions", "of these, many dictate all that is to be written"
 
 
 def test_where_targets_carry_no_language_an_answer_has_no_language_score() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from data_mixes.languages import canonical, nearest, same_language
-from data_mixes.prompt_words import ANSWER_MARKERS, PROMPTS
+from data_mixes.prompt_words import ANSWERS, PROMPTS
 from data_mixes.sources import SOURCES
 from harness.errors import UserError
 from harness.recipe.load import load_recipe
 
 
 def test_the_codes_that_ship_are_canonical() -> None:
-    codes = {code for source in SOURCES.values() for code in source.languages} | {*ANSWER_MARKERS}
+    codes = {code for source in SOURCES.values() for code in source.languages} | {*ANSWERS}
     codes |= {code for words in PROMPTS.values() for code in words}
     assert len(codes) > 40 and not [code for code in codes if canonical(code) != code]
 

@@ -41,7 +41,7 @@ def row(item: str, language: str, text: str) -> dict[str, str]:
 def found(tmp_path: Path, tested: str, trained: str, language: str, similarity: float = 0.8) -> list[str]:
     tests = news(tmp_path, "tests", [row("t", language, tested)], (language,)).pool("test", language).examples([0])
     pool = news(tmp_path, "news", [row("n", language, trained)], (language,)).pool("train", language)
-    return [leak.kind for leak in Holdout(tests, tests, similarity).leaks(pool, np.arange(1))]
+    return [leak.kind for leak in Holdout(tests, similarity).leaks(pool, np.arange(1))]
 
 
 @pytest.mark.parametrize("language", sorted(ARTICLES))

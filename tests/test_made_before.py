@@ -62,16 +62,21 @@ def test_status_and_report_read_them(made_before: tuple[Path, Path]) -> None:
     ]
     report = harness("report", recipe, "--runs", runs, "--json")
     assert report.returncode == 0, report.stderr
+    told = "amount-0, amount-3: begun on other items of instructions and word-problems than this release has"
+    assert told in report.stderr
     assert {row["cell"] for row in json.loads(report.stdout)["summary"]} == {"base", "amount-0", "amount-3"}
 
 
-def test_run_trains_nothing_again(made_before: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("command", ["run", "eval"])
+def test_on_items_that_are_no_more_nothing_goes_on_and_nothing_is_lost(
+    made_before: tuple[Path, Path], command: str
+) -> None:
     recipe, runs = made_before
-    records = {path: path.read_bytes() for path in runs.glob("small/*/record.json")}
-    done = harness("run", recipe, "--runs", runs)
-    assert done.returncode == 0, done.stderr
-    assert len(records) == 2 and all(path.read_bytes() == kept for path, kept in records.items())
-    assert "train: every cell is already trained" in done.stderr
+    kept = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
+    refused = harness(command, recipe, "--runs", runs)
+    assert refused.returncode == 2 and "amount-0, amount-3: begun on other items of" in refused.stderr
+    assert "give the study another name or choose another --runs folder" in refused.stderr
+    assert len(kept) > 8 and all(path.read_bytes() == content for path, content in kept.items())
 
 
 def test_without_scores_report_and_compare_say_what_to_run(made_before: tuple[Path, Path]) -> None:

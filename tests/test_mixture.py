@@ -182,7 +182,7 @@ class Numbered(Source):
 
 
 class NumberedPool(Pool):
-    source, task, templated = "numbered", "math", True
+    source, task = "numbered", "math"
 
     def __init__(self, language: str, numbers: Sequence[int]) -> None:
         self.name, self.variant, self.language, self.numbers = f"numbered/{language}", language, language, numbers

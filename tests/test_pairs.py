@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from data_mixes.mixture import Component, Orders, allot, materialise
 from data_mixes.order import key_of
 from data_mixes.pairs import TRANSLATION, Variant
-from data_mixes.prompt_words import ANSWER_MARKERS, PROMPTS, RESPONSE_LANGUAGE, task_prompt
+from data_mixes.prompt_words import ANSWERS, PROMPTS, RESPONSE_LANGUAGE, task_prompt
 from data_mixes.sources import SOURCES
 from harness.planning.study import Study
 
@@ -66,14 +66,14 @@ def test_the_prompt_names_the_language_and_the_marker_of_the_answer() -> None:
     (row,) = Variant("ja", "fr").pool(SOURCES["word-problems"], "train").examples([0])
     text = task_prompt(row)
     assert text.startswith("Problème : ") and "\nLangue de la réponse : japonais\n" in text
-    assert "« 答え： »" in text and "答え：" in row.target
+    assert "« 答えは »" in text and row.target.endswith(f"\n答えは{row.answer}です。")
     (row,) = Variant("zh", "en", True).pool(SOURCES["notices"], "train").examples([0])
     assert task_prompt(row).endswith("\nTranslation (Chinese):\n")
 
 
 def test_every_language_has_words_for_every_task() -> None:
     for task, words in PROMPTS.items():
-        assert set(words) == set(ANSWER_MARKERS) == set(RESPONSE_LANGUAGE) and len(words) == 27, task
+        assert set(words) == set(ANSWERS) == set(RESPONSE_LANGUAGE) and len(words) == 27, task
         for language, text in words.items():
             assert text.count("{prompt}") == 1 and text.endswith("\n") and not text.endswith("\n\n"), (task, language)
 

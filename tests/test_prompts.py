@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_mixes.example import Example, Exchange
-from data_mixes.prompt_words import ANSWER_MARKERS, PROMPTS, PromptError, task_prompt
+from data_mixes.prompt_words import ANSWERS, PROMPTS, PromptError, answer_sentence, task_prompt
 from data_mixes.prompts import Renderer
 from data_mixes.sources import SOURCES
 from tests.support import embedded
@@ -88,7 +88,22 @@ def test_prompts_cover_their_sources_languages_and_name_the_answer_marker() -> N
     for source in embedded():
         assert set(source.languages) <= set(PROMPTS[source.task])
     for language, prompt in PROMPTS["math"].items():
-        assert "{answer_marker}" in prompt and ANSWER_MARKERS[language]
+        assert "{answer_marker}" in prompt and ANSWERS[language].count("{answer}") == 1
+
+
+MGSM_ENDINGS = {
+    "en": "The answer is 11.", "es": "La respuesta es 11.", "fr": "La réponse est 11.", "de": "Die Antwort ist 11.",
+    "ru": "Ответ — 11.", "zh": "答案是 11。", "ja": "答えは11です。", "th": "คำตอบคือ 11", "sw": "Jibu ni 11.",
+    "bn": "উত্তর হল 11।", "te": "సమాధానం 11.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", MGSM_ENDINGS)
+def test_math_prompts_ask_for_the_sentence_that_mgsms_exemplars_end_with(language: str) -> None:
+    assert answer_sentence(11, language).replace(" ", "") == MGSM_ENDINGS[language].replace(" ", "")
+    example = Example(id="x", item_id="x", task="math", language=language, prompt="?", target=MGSM_ENDINGS[language])
+    marker, _, _ = MGSM_ENDINGS[language].partition("11")
+    assert marker.strip() and marker.strip() in task_prompt(example)
 
 
 def test_exemplars_come_before_the_prompt_in_training_and_evaluation_alike(tokenizer: Any, chat_tokenizer: Any) -> None:

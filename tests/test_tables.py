@@ -280,7 +280,7 @@ def test_gsm8k_ends_with_the_answer_marker(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write(tmp_path / "main" / f"{split}-00000-of-00001.parquet", [row])
     (example,) = examples(hub("gsm8k", tmp_path), "en")
-    assert example.target == "48/2 = 24 clips\nAnswer: 1,024" and example.answer == "1024"
+    assert example.target == "48/2 = 24 clips\nThe answer is 1,024." and example.answer == "1024"
 
 
 def test_aya_has_our_language_codes_and_one_chinese_script(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from data_mixes.arrow import TEXT
-from data_mixes.prompt_words import ANSWER_MARKERS
+from data_mixes.prompt_words import answer_sentence
 from data_mixes.reading.calculator import without_calculator_marks
 from data_mixes.reading.hub import HubSource
 from data_mixes.reading.table import Columns
@@ -14,7 +14,7 @@ FINAL = "####"
 
 
 class Gsm8k(HubSource):
-    """The line "#### 72" becomes the answer, and in the target "Answer: 72"."""
+    """The line "#### 72" becomes the answer, and in the target "The answer is 72."."""
 
     derived_from = ("question", "answer")
 
@@ -22,7 +22,7 @@ class Gsm8k(HubSource):
         """Rationale and answer apart."""
         table = without_calculator_marks(table, "answer")
         parts = [(text or "").rpartition(FINAL) for text in table["answer"].to_pylist()]
-        targets = [f"{worked.strip()}\n{ANSWER_MARKERS['en']} {final.strip()}" for worked, _, final in parts]
+        targets = [f"{worked.strip()}\n{answer_sentence(final.strip(), 'en')}" for worked, _, final in parts]
         table = table.append_column("target", pa.array(targets, TEXT))
         return table.append_column("number", pa.array([final.strip() for *_, final in parts], TEXT))
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
+from itertools import count
 from operator import add, floordiv, mul, sub
 from typing import Any
 
@@ -21,6 +22,8 @@ from ruamel.yaml import YAML
 from data_mixes.templates.phrasing import Slot, Word, render
 
 OPERATIONS = {"+": add, "-": sub, "*": mul, "/": floordiv}
+MOST_MISSES = 200
+"""How many draws in a row that bring no new item use a template up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Draw:
 class TemplateBank:
     """Templates and word lists read from ``templates/<name>.yaml`` beside this module.
 
-    The file has ``words`` (kind → key → language → forms) and ``templates`` (id → ``slots``,
+    The file has ``words`` (kind → key → language → forms) and ``templates`` (id → ``slots``, ``split``,
     texts by language, and whatever else the source wants). A slot is ``kind`` for a word,
     ``{from, to, step}`` for a number, ``"a * b"`` for one computed from earlier slots, and with
     ``count: n`` or ``count: [low, high]`` a list without repetition.
@@ -88,21 +91,29 @@ class TemplateBank:
             for kind, entries in self._file["words"].items()
         }
 
-    def draws(self) -> Iterator[Draw]:
-        """Distinct items without end (or until the templates are used up), templates in turn."""
+    def draws(self, templates: Sequence[str]) -> Iterator[Draw]:
+        """Distinct items of some templates in turn, without end or until these are used up.
+
+        What is drawn of a template depends on no other: templates that are added later change no item.
+        """
+        drawn = [self._draws_of(template) for template in sorted(templates)]
+        while drawn:
+            round_ = [(items, next(items, None)) for items in drawn]
+            yield from (draw for _, draw in round_ if draw is not None)
+            drawn = [items for items, draw in round_ if draw is not None]
+
+    def _draws_of(self, template: str) -> Iterator[Draw]:
+        """Distinct items of one template, until hardly any new one comes."""
         seen: set[str] = set()
         misses = 0
-        number = 0
-        names = sorted(self.templates)
-        while misses < 200 * len(names):
-            draw = self._draw(names[number % len(names)], number)
-            number += 1
-            if draw is None or draw.key in seen:
-                misses += 1
-                continue
-            misses = 0
-            seen.add(draw.key)
-            yield draw
+        for number in count():
+            draw = self._draw(template, number)
+            if draw is not None and draw.key not in seen:
+                seen.add(draw.key)
+                misses = 0
+                yield draw
+            elif (misses := misses + 1) == MOST_MISSES:
+                return
 
     def _draw(self, template: str, number: int) -> Draw | None:
         """Values for one item; None where a computed slot comes out unfit."""
@@ -138,8 +149,8 @@ class TemplateBank:
             pool = [n for n in numbers if n not in used and stands_before_noun(n)]
         if "count" not in spec:
             return rng.choice(pool)
-        count = spec["count"]
-        low, high = (count, count) if isinstance(count, int) else count
+        length = spec["count"]
+        low, high = (length, length) if isinstance(length, int) else length
         return tuple(rng.sample(pool, rng.randint(low, high)))
 
     def slots(self, draw: Draw, language: str) -> dict[str, Slot]:
@@ -157,10 +168,10 @@ class TemplateBank:
     def _words_by_key(self) -> Mapping[str, Mapping[str, Word]]:
         return {key: entry for entries in self.words.values() for key, entry in entries.items()}
 
-    def render(self, phrase: str | Mapping[str, str], draw: Draw, language: str) -> str:
-        """A phrase of this bank for one item; a mapping holds one phrase per language."""
+    def render(self, phrase: str | Mapping[str, str], draw: Draw, language: str, **more: Slot) -> str:
+        """A phrase of this bank for one item; a mapping holds one phrase per language. `more` are further slots."""
         text = phrase if isinstance(phrase, str) else phrase[language]
-        return render(text, language, self.slots(draw, language)).strip()
+        return render(text, language, self.slots(draw, language) | more).strip()
 
 
 def compute(expression: str, values: Mapping[str, int]) -> int:

@@ -20,19 +20,18 @@ from data_mixes.source import Pool, Source
 from data_mixes.templates.bank import Draw, TemplateBank
 
 LANGUAGES = ("ar", "en", "es", "fr", "ja", "ko", "pt", "zh")
-ITEMS = 20_000
+ITEMS: dict[Split, int] = {"train": 16_000, "validation": 2_000, "test": 2_000}
 
 
 class EmbeddedSource(Source):
-    """Parallel items in eight languages; an item's split is decided by its content.
+    """Parallel items in eight languages; an item's split is that of its template.
 
-    Eight in ten items are for training, one for validation and one for testing. An item is in one
-    split in all languages, and no two items of a source are equal.
+    The templates of a split are in no other: a test item reads like nothing that was trained on, whatever its numbers
+    and names. An item is in one split in all languages, and no two items of a source are equal.
     """
 
     languages = LANGUAGES
     parallel = True
-    templated = True
 
     @cached_property
     def bank(self) -> TemplateBank:
@@ -47,19 +46,26 @@ class EmbeddedSource(Source):
     @cached_property
     def draws(self) -> dict[str, Draw]:
         """Item id → what was drawn for it."""
-        draws = islice(self.bank.draws(), ITEMS)
-        return {f"{self.name}/{hashlib.sha256(draw.key.encode()).hexdigest()[:12]}": draw for draw in draws}
+        return {item_id: draw for drawn in self._draws.values() for item_id, draw in drawn.items()}
 
     def item_ids(self, split: Split) -> list[str]:
         """The ids of all items of a split, the same for every language."""
-        return self._splits[split]
+        return list(self._draws[split])
 
     @cached_property
-    def _splits(self) -> dict[Split, list[str]]:
-        splits: dict[Split, list[str]] = {"train": [], "validation": [], "test": []}
-        for item_id in self.draws:
-            splits[split_of(item_id)].append(item_id)
-        return splits
+    def _draws(self) -> dict[Split, dict[str, Draw]]:
+        """Split → item id → what was drawn."""
+        return {
+            split: {self._id(draw): draw for draw in islice(self.bank.draws(self.templates(split)), count)}
+            for split, count in ITEMS.items()
+        }
+
+    def _id(self, draw: Draw) -> str:
+        return f"{self.name}/{hashlib.sha256(draw.key.encode()).hexdigest()[:12]}"
+
+    def templates(self, split: Split) -> list[str]:
+        """The ids of the templates whose items are in a split: in `train` where the file names no other."""
+        return [name for name, template in self.bank.templates.items() if template.get("split", "train") == split]
 
     def pool(self, split: Split, language: str) -> Pool:
         """The items of a split in one language."""
@@ -90,8 +96,6 @@ class EmbeddedSource(Source):
 class EmbeddedPool(Pool):
     """The items of an embedded source, rendered when they are asked for."""
 
-    templated = True
-
     def __init__(self, source: EmbeddedSource, item_ids: list[str], split: Split, language: str) -> None:
         self.embedded, self.item_ids = source, item_ids
         self.name, self.source, self.task = f"{source.name}/{split}/{language}", source.name, source.task
@@ -105,9 +109,3 @@ class EmbeddedPool(Pool):
     def examples(self, places: Sequence[int] | NDArray[Any]) -> list[Example]:
         """The rows at the places."""
         return self.embedded.render([self.item_ids[index] for index in places], self.language)
-
-
-def split_of(item_id: str) -> Split:
-    """The split of an item, by a hash of its id."""
-    tenth = int(hashlib.sha256(f"split/{item_id}".encode()).hexdigest(), 16) % 10
-    return "test" if tenth == 0 else "validation" if tenth == 1 else "train"

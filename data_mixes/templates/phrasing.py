@@ -154,7 +154,7 @@ _DIGITS_FINAL_RIEUL = set("178")
 
 
 def with_particle(text: str, pair: str | None) -> str:
-    """`text` and, of a pair like "은는", "을를", "이가", "과와" or "로_" (으로/로), the particle that fits.
+    """`text` and, of a pair like "은는", "을를", "이가", "과와", "로_" (으로/로) or "이_" (이 or none), what fits.
 
     "{name~은는}" is 사라는 and 카림은: the first after a final consonant, the second after a vowel.
     """
@@ -168,7 +168,7 @@ def with_particle(text: str, pair: str | None) -> str:
         has_final, rieul = last in _DIGITS_WITH_FINAL, last in _DIGITS_FINAL_RIEUL
     if pair == "로_":
         return text + ("으로" if has_final and not rieul else "로")
-    return text + (pair[0] if has_final else pair[1])
+    return text + (pair[0] if has_final else pair[1].removeprefix("_"))
 
 
 Filter: TypeAlias = Callable[[Slot, str], Slot]

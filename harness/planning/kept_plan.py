@@ -38,7 +38,7 @@ from harness.recipe.schema import Recipe
 from harness.results import Result
 from harness.runs.damage import Damage, damage_in
 from harness.runs.folder import StudyFolder
-from harness.runs.record import CellRun, open_cell, read_json
+from harness.runs.record import CellRun, earlier_runs, open_cell, read_json
 
 if TYPE_CHECKING:
     from harness.planning.study import Study
@@ -123,7 +123,9 @@ class PlannedStudy:
     def plans(self) -> list[PlannedCell]:
         """The cells. Raises UserError if a run folder holds another experiment."""
         return [
-            PlannedCell(cell.name, open_cell(self.folder, cell.name, kept.identity), cell.steps, cell.counts)
+            PlannedCell(
+                cell.name, open_cell(self.folder, cell.name, kept.identity, self.kept.prompts), cell.steps, cell.counts
+            )
             for cell, kept in zip(self.kept.overview.cells, self.kept.cells, strict=True)
         ]
 
@@ -154,6 +156,8 @@ def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
     damage = damage_in(folder, [cell.name for cell in planned.cells])
     for damaged in damage:
         say(f"{damaged}; harness run and harness eval set it aside and make it again")
+    for earlier in earlier_runs({plan.name: plan.run for plan in planned.plans}):
+        say(earlier)
     return replace(planned, damage=damage)
 
 

@@ -47,15 +47,9 @@ class Screening:
         """`texts` are test texts beyond the evaluation sets."""
         self.rules = recipe.leakage
         examples = [example for tested in evaluation_sets for example in tested.examples]
-        templated = {task: tested_source(recipe, task).templated for task in recipe.evaluation.tasks}
-        near = [example for example in examples if not templated[example.task]] + [*texts]
-        similarity = self.rules.similarity
-        self.holdout = Holdout([*examples, *texts], near if self.rules.near != "allow" else [], similarity)
         whole = whole_split(recipe) if any(self.rules.policy(kind) == "drop" for kind in KINDS) else []
-        untemplated = [example for example in whole if not templated[example.task]] + [*texts]
-        self.whole_holdout = Holdout(
-            [*examples, *whole, *texts], untemplated if self.rules.near == "drop" else [], similarity
-        )
+        self.holdout = Holdout([*examples, *texts], self.rules.similarity)
+        self.whole_holdout = Holdout([*examples, *whole, *texts], self.rules.similarity)
         self.excluded: dict[str, Keys] = {}
         self.dropped: list[Dropped] = []
         self._screened: dict[str, NDArray[np.int64]] = {}
@@ -142,14 +136,12 @@ class Screening:
 def whole_split(recipe: Recipe) -> list[Example]:
     """All rows of the tested split, in the study's languages, of the sources that test items are taken from.
 
-    Rows are dropped for any of them, so that testing on more items later leaves the mixture as it is. Items of
-    templates are left out: their splits share none.
+    Rows are dropped for any of them, so that testing on more items later leaves the mixture as it is.
     """
     examples: list[Example] = []
     for task in recipe.evaluation.tasks:
         source = tested_source(recipe, task)
-        if not source.templated:
-            for language in tested_languages(recipe, source):
-                pool = source.pool(recipe.evaluation.split, language)
-                examples += pool.examples(np.arange(len(pool)))
+        for language in tested_languages(recipe, source):
+            pool = source.pool(recipe.evaluation.split, language)
+            examples += pool.examples(np.arange(len(pool)))
     return examples

@@ -35,13 +35,15 @@ from harness.planning.testsets import evaluation_problems, evaluation_sets
 from harness.recipe.grid import Cell, cells_of, choose, joined
 from harness.recipe.load import load_recipe
 from harness.runs.damage import mend
-from harness.runs.record import open_cell, prepare_runs_folder
+from harness.runs.record import earlier_runs, open_cell, prepare_runs_folder
 
 if TYPE_CHECKING:
     import polars as pl
     from transformers import PreTrainedTokenizerBase
 
     from eval.interop.lm_eval_tasks import LmEvalSet
+
+ANEW = "To train and evaluate as the recipe says now, give the study another name or choose another --runs folder"
 
 
 class Study:
@@ -103,6 +105,8 @@ class Study:
         Raises UserError if this one cannot go on.
         """
         told, noted = self.mend(), noted_lengths(self.folder)
+        if earlier := earlier_runs({plan.name: plan.run for plan in self.plans}):
+            raise UserError([Problem(str(self.folder), f"{cells}. {ANEW}") for cells in earlier])
         lengths = {tested.task: tested.max_tokens for tested in self.evaluation_sets}
         told += begin_in(self.folder, self.precision, this_device())
         if noted is not None:
@@ -247,7 +251,7 @@ class Study:
             lengths=lengths,
             counts=count_by_language(draft.mixture, one_epoch),
             steps=math.ceil(len(order) / training.global_batch),
-            run=open_cell(self.folder, draft.cell.name, identity),
+            run=open_cell(self.folder, draft.cell.name, identity, self.renderer.template_hash),
         )
 
     @cached_property

@@ -12,6 +12,7 @@ import polars as pl
 from rich.console import Console
 
 from data_mixes.storage import DamagedError, is_writable, set_aside, write_text
+from data_mixes.templates.embedded import EmbeddedSource
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE, Design
@@ -34,6 +35,7 @@ from harness.planning.design import is_scale, other_places, setting_places, sour
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
+from harness.recipe.tested import tested_source_name
 from harness.reporting.current import current_scores, read_table
 from harness.runs.folder import StudyFolder
 from harness.runs.provenance import provenance
@@ -188,6 +190,7 @@ def study_page(
         recipe=as_yaml(study.raw),
         notes=notes_on_cells(study, scores, stale)
         + notes_on_clusters(scores)
+        + notes_on_embedded(study.recipe)
         + ([] if predictions is None else cut_off_notes(predictions)),
         headlines=cards,
         sentences=told,
@@ -232,6 +235,16 @@ def notes_on_clusters(scores: pl.DataFrame) -> list[str]:
         f"{'; '.join(told)}. Items of one cluster, such as a template, are alike, so intervals, tests and the n of "
         "differences count clusters"
     ]
+
+
+def notes_on_embedded(recipe: Recipe) -> list[str]:
+    """Tasks that are tested on items that ship with the harness, and what these can show."""
+    sources = {task: recipe.known_sources[tested_source_name(recipe, task)] for task in recipe.evaluation.tasks}
+    tasks = [task for task, source in sources.items() if isinstance(source, EmbeddedSource)]
+    shown = (
+        "short items made of a few templates, which show what carries over between languages, not how good a model is"
+    )
+    return [f"{', '.join(tasks)}: {shown}"] if tasks else []
 
 
 def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) -> list[str]:
@@ -323,6 +336,7 @@ def provenance_of(plan: PlannedCell, canary: Mapping[str, Any]) -> str:
         return f"fingerprint {record['fingerprint']}, not finished" if record else "not trained"
     where = f"fingerprint {record['fingerprint']}, {record['provenance']['time']}, "
     where += code_and_machine(record["provenance"])
+    where += f", begun {plan.run.earlier}" if plan.run.earlier else ""
     verdict = canary.get(plan.name)
     if verdict is None:
         return where

@@ -6,11 +6,14 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from data_mixes.sources import SOURCES
 from data_mixes.storage import DamagedError, read_sealed, sha256_once, write_sealed
+from data_mixes.templates.embedded import EmbeddedSource
+from harness.console import in_groups
 from harness.errors import Problem, UserError
 from harness.runs.folder import CellFolder, StudyFolder
 
@@ -18,6 +21,8 @@ FIRST_VERSION = 1
 """Of identities."""
 VERSION_OF_OLD = {"version": FIRST_VERSION}
 """What is to be added to an identity that names no version."""
+SHIPPED = {f"sources.{name}": name for name, source in SOURCES.items() if isinstance(source, EmbeddedSource)}
+"""The sources that ship with the harness, by where identities name their versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,8 @@ class CellRun:
 
     folder: Path
     identity: Mapping[str, Any]
+    earlier: str = ""
+    """How a cell was begun that can be read but not gone on with: on items or with prompts that there are no more."""
 
     @property
     def record(self) -> dict[str, Any]:
@@ -77,15 +84,18 @@ class CellRun:
         write_json(self.files.record, self.record | entries)
 
 
-def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
-    """The run of a cell, new or to be resumed.
+def open_cell(study: Path, name: str, identity: Mapping[str, Any], prompts: str | None = None) -> CellRun:
+    """The run of a cell: new, to be resumed, or begun on items or with prompts that there are no more.
 
-    Raises UserError with the difference if the folder holds a cell of this name from another recipe.
+    `prompts` is the hash of their template. Raises UserError with the difference if the folder holds a cell of this
+    name from another recipe.
     """
     run = CellRun(StudyFolder(study).cell(name).path, identity)
     record = run.record
     before, after = (VERSION_OF_OLD | dict(stated) for stated in (record.get("identity", {}), identity))
     if record and (changed := differences(before, json.loads(json.dumps(after)))):
+        if earlier := how_begun(changed, record.get("prompts", prompts) != prompts):
+            return replace(run, earlier=earlier)
         difference = "; ".join(changed)
         raise UserError(
             [
@@ -97,6 +107,22 @@ def open_cell(study: Path, name: str, identity: Mapping[str, Any]) -> CellRun:
             ]
         )
     return run
+
+
+def how_begun(changed: Sequence[str], other_prompts: bool) -> str:
+    """Where all that differs comes of items that ship with the harness, or of prompts: of which; else empty."""
+    keys = {change.partition(" was ")[0] for change in changed}
+    sources = sorted(SHIPPED[key] for key in keys & {*SHIPPED})
+    if not keys <= {"rows", *SHIPPED} or not (sources or other_prompts):
+        return ""
+    items = f"on other items of {' and '.join(sources)} than this release has" if sources else ""
+    return items or "with prompts in other words"
+
+
+def earlier_runs(runs: Mapping[str, CellRun]) -> list[str]:
+    """What there is to say of cells that can be read but not gone on with."""
+    told = ((name, f"begun {run.earlier}; what is stored of it is read") for name, run in runs.items() if run.earlier)
+    return [*in_groups(told)]
 
 
 def cause_of(changed: Sequence[str]) -> str:
