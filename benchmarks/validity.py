@@ -1,6 +1,6 @@
 """Do the statistics hold what they promise? Simulated studies of right and wrong answers, whose truth is known.
 
-    python benchmarks/validity.py [STUDIES] [differences|curves|transfer|planned]
+    python benchmarks/validity.py [STUDIES] [differences|curves|transfer|planned|groups]
 
 A study has a base and eight amounts, each trained under 1, 3 or 5 seeds, and 50 or 250 items in three languages. Items,
 items in a language, items under a setting, seeds, and an item under a seed all have effects of their own.
@@ -9,11 +9,12 @@ items in a language, items under a setting, seeds, and an item under a seed all 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from eval.analysis.comparisons import family_of
 from eval.analysis.curves import (
     Correlation,
     GapClosed,
@@ -210,6 +211,88 @@ def false_transfers(runs: int, seeds: float, count: int) -> dict[str, float]:
     return {name: times / count for name, times in rejections.items()}
 
 
+OWN = LanguageGroups(
+    ("en", "es", "fr", "ja", "zh"),
+    ("ar", "ko"),
+    trained={
+        "en": ("en",), "en+es": ("en", "es"), "en+fr": ("en", "fr"), "en+ja": ("en", "ja"), "en+zh": ("en", "zh"),
+        "es+fr": ("en", "es", "fr"), "ja+zh": ("en", "ja", "zh"), "all": ("en", "es", "fr", "ja", "zh"),
+    },
+)  # fmt: skip
+"""Eight mixtures that see other languages, each its own."""
+
+
+def study_of_groups(
+    rng: np.random.Generator, condition: Condition, group: str = "", gain: float = 0.0
+) -> tuple[Panel, Design]:
+    """A study of these mixtures, in which "en+es" truly gains so many points in a group of its own, and none else.
+
+    Seeds differ in each language by a third of what they differ by in all, beside that.
+    """
+    runs, items, luck, width = condition.runs, condition.items, condition.seeds / 100, len(OWN.all)
+    share = 0.4 + rng.normal(0, 0.15, (1, 1, items, 1)) + rng.normal(0, 0.06, (1, 1, items, width))
+    of_runs = rng.normal(0, luck, (9, runs, 1, 1)) + rng.normal(0, luck / 3, (9, runs, 1, width))
+    of_runs[-1] = 0  # the base has no seed
+    share = share + rng.normal(0, 0.04, (9, 1, items, 1)) + of_runs
+    gaining = OWN.of("en+es", "en").means().get(group, ())
+    share[1, ..., [OWN.all.index(language) for language in gaining]] += gain / 100
+    right = (rng.random(share.shape) < np.clip(share, 0.005, 0.995)).astype(np.float64)
+    names = {name: tuple(f"{name}-{run}" for run in range(runs)) for name in OWN.trained}
+    design = Design(names, references=dict.fromkeys([*names][1:], "en"))
+    values = np.concatenate([right[:8].reshape(8 * runs, items, width), right[8:, 0]])
+    flat = (*(run for members in names.values() for run in members), BASE)
+    return Panel("math", "accuracy", flat, OWN.all, values), design
+
+
+class GroupRow(NamedTuple):
+    """What came out of the studies of groups that are each mixture's own, by group of languages."""
+
+    false: dict[str, float]
+    """Studies with a false finding in the group's family."""
+    printed: dict[str, float]
+    """What the comparison of "en+es" and English alone prints as detectable, in points."""
+    power: dict[str, float]
+    """How often a true difference of that size is found."""
+
+
+OWN_GROUPS = ("held_out", "seen", "unseen")
+
+
+def groups_measured(condition: Condition, count: int) -> GroupRow:
+    """False findings in studies without effects, and power in others where one mixture gains."""
+    rng, row = np.random.default_rng(0), GroupRow({}, {}, {})
+    null = [study_of_groups(rng, condition) for _ in range(count)]
+    for group in OWN_GROUPS:
+        families = [family_of(panel, OWN, design, group) for panel, design in null]
+        row.false[group] = float(np.mean([any(made["p_adjusted"] < 0.05 for made in family) for family in families]))
+        row.printed[group] = 100 * float(np.mean([of_pair(family)["detectable"] for family in families]))
+        found = 0
+        for _ in range(count):
+            panel, design = study_of_groups(rng, condition, group, row.printed[group])
+            found += of_pair(family_of(panel, OWN, design, group))["p_adjusted"] < 0.05
+        row.power[group] = found / count
+    return row
+
+
+def of_pair(family: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The comparison of "en+es" and English alone."""
+    return next(made for made in family if (made["cell"], made["other"]) == ("en+es", "en"))
+
+
+def print_groups(count: int) -> None:
+    """The table of groups that are each mixture's own."""
+    print("| runs | seeds, points | items | group | false findings | printed, points | power |")
+    print("| ---: | ---: | ---: | --- | ---: | ---: | ---: |")
+    for condition in (Condition(1, 0.0, 100), Condition(3, 1.6, 100), Condition(3, 3.2, 100), Condition(5, 1.6, 100)):
+        row = groups_measured(condition, count)
+        for group in OWN_GROUPS:
+            print(
+                f"| {condition.runs} | {condition.seeds:g} | {condition.items} | {group.replace('_', ' ')} "
+                f"| {100 * row.false[group]:.1f} % | {row.printed[group]:.1f} | {100 * row.power[group]:.0f} % |",
+                flush=True,
+            )
+
+
 def print_transfer(count: int) -> None:
     """The table of matrices."""
     print("| runs | seeds, points | matrix | donors | recipients | asymmetry |")
@@ -266,6 +349,7 @@ if __name__ == "__main__":
         "curves": print_curves,
         "transfer": print_transfer,
         "planned": print_planned,
+        "groups": print_groups,
     }
     for table in sys.argv[2:] or tables:
         tables[table](wanted)

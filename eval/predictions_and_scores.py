@@ -135,6 +135,34 @@ def scores_table(
     return pl.concat(parts)
 
 
+def repeats_table(evaluation: Evaluation, completions: dict[str, Completion]) -> pl.DataFrame:
+    """What was written each time, of prompts that were put repeatedly: a row per model, example and `repeat`.
+
+    `completion` is the text, and `value` its score by the task's own main metric. Repeats begin at 0, the generation
+    that all other tables are of.
+    """
+    repeated = evaluation.repeated()
+    tasks = {prompt.example.task for prompts in repeated for prompt in prompts}
+    first = [prompt for prompt in evaluation.prompts() if prompt.example.task in tasks]
+    tables: list[pl.DataFrame] = []
+    for repeat, prompts in enumerate([first, *repeated]):
+        there = [prompt for prompt in prompts if prompt.key in completions]
+        if there:
+            scores = scores_table(evaluation, there, completions)
+            main = pl.col("task").replace_strict({name: evaluation.tasks[name].metric for name in tasks})
+            written = predictions_table(there, completions).select(*KEY, "completion")
+            scored = scores.filter(pl.col("metric") == main).select(*place_of(there[0]), "metric", "value")
+            joined = scored.join(written, on=KEY, validate="1:1", maintain_order="left")
+            tables.append(joined.with_columns(repeat=pl.lit(repeat)))
+    return pl.concat(tables, how="vertical_relaxed") if tables else pl.DataFrame(schema=REPEATS)
+
+
+KEY = ("cell", "task", "language", "id")
+REPEATS = dict.fromkeys(("cell", "adapter", "task", "language", "item", "id", "cluster", "metric"), pl.String) | {
+    "value": pl.Float64, "completion": pl.String, "repeat": pl.Int32,
+}  # fmt: skip
+
+
 def first_samples(predictions: pl.DataFrame) -> pl.DataFrame:
     """One prediction of each example: the first where several were drawn."""
     return predictions.filter(pl.col(SAMPLE) == 0).drop(SAMPLE) if SAMPLE in predictions.columns else predictions

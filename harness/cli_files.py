@@ -81,7 +81,10 @@ def score(
 def analyze(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help=TABLE)],
     x: Annotated[str, typer.Option(metavar="COLUMN", help="The axis of curves: amounts, steps.")],
-    seen: Annotated[str, typer.Option(metavar="LANG,…", help="Languages trained on.")],
+    seen: Annotated[str, typer.Option(metavar="LANG,…", help="Languages trained on, by all models.")] = "",
+    seen_in: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Or the column that names those of each row's model: en,es.")
+    ] = None,
     unseen: Annotated[str, typer.Option(metavar="LANG,…", help="Languages not trained on.")] = "",
     pivot: Annotated[str, typer.Option(metavar="LANG", help="The language that others are measured by.")] = "en",
     group: Annotated[str, typer.Option(metavar="COLUMN,…", help="One curve per combination of these columns.")] = "",
@@ -115,6 +118,8 @@ def analyze(
 
         harness analyze table.csv --x per_language --seen es,fr,ja,zh --unseen ar,ko,pt --group model,task
 
+        harness analyze table.csv --x per_language --seen-in train_languages --group model,task,train_languages
+
         harness analyze items.parquet --x step --seen fr --unseen sw --item question --json
 
         harness analyze stages.csv --x stage --seen en,fr,ja --stages en,fr,ja
@@ -126,7 +131,7 @@ def analyze(
 
         named = [names_in(given) for given in (seen, unseen, group, stages)]
         trained = named[0] if pivot in (*named[0], *named[1]) else (pivot, *named[0])
-        columns = Columns(x, named[2], language, score_column, item, run, cluster, named[3])
+        columns = Columns(x, named[2], language, score_column, item, run, cluster, seen_in, named[3])
         groups = LanguageGroups(trained, named[1], pivot=pivot)
         analyses = analyze_table(table, columns, groups)
         if as_json:

@@ -325,3 +325,50 @@ def test_any_column_may_say_which_items_belong_together(tmp_path: Path) -> None:
     alone, together = (analyze(path, *options)[0]["summary"][0] for options in ((), ("--cluster", "template")))
     assert together["mean"] == alone["mean"]
     assert together["high"] - together["low"] > 2 * (alone["high"] - alone["low"])
+
+
+def of_mixtures(path: Path, column: str = "trained", **other: str) -> Path:
+    """Two kinds of mixtures: what a model is trained on it gets right in amount tenths of the items, else never."""
+    trained = {"es": "en,es", "fr": "en fr"} | other
+    rows = [
+        {"mixture": mixture, column: named if amount else "en", "amount": amount, "language": language,
+         "item": item, "score": float(language in named.replace(",", " ").split() and item < amount)}
+        for mixture, named in trained.items() for amount in (0, 5, 9)
+        for language in ("en", "es", "fr", "ja") for item in range(10)
+    ]  # fmt: skip
+    pl.DataFrame(rows).write_csv(path)
+    return path
+
+
+def test_seen_and_unseen_are_each_models_own_where_a_column_says_so(tmp_path: Path) -> None:
+    table = of_mixtures(tmp_path / "scores.csv")
+    done = harness("analyze", table, "--x", "amount", "--seen-in", "trained", "--group", "mixture", "--json")
+    assert done.returncode == 0, done.stderr
+    parts = {part["group"]["mixture"]: part["summary"] for part in json.loads(done.stdout)["analyses"]}
+    for mixture, unseen in {"es": "fr ja", "fr": "es ja"}.items():
+        at_nine = {row["group"]: row for row in parts[mixture] if row["x"] == 9}
+        assert (at_nine["seen"]["languages"], at_nine["seen"]["mean"]) == (mixture, 0.9)
+        assert (at_nine["unseen"]["languages"], at_nine["unseen"]["mean"]) == (unseen, 0.0)
+        assert (at_nine["seen_in_study"]["languages"], at_nine["held_out"]["languages"]) == ("es fr", "ja")
+        assert "seen" not in {row["group"] for row in parts[mixture] if row["x"] == 0}, "English alone has no other"
+
+
+def test_a_column_of_languages_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    table = of_mixtures(tmp_path / "scores.csv")
+    usual = ("analyze", table, "--x", "amount", "--group", "mixture")
+    for options, problem in (
+        (["--seen-in", "trained", "--seen", "es"], "--seen-in: stands in place of --seen; give one of them"),
+        (["--seen-in", "none"], "no column 'none'"),
+        (["--seen-in", "trained", "--unseen", "es"], "--unseen: 'es' is also in column 'trained'; keep it in one"),
+        ([], "--seen: names no language besides 'en'; name those trained on, or by --seen-in the column that does"),
+    ):
+        done = harness(*usual, *options)
+        assert done.returncode == 2 and problem in " ".join(done.stderr.split()), done.stderr
+    both = pl.concat(
+        [pl.read_csv(table), pl.read_csv(table).with_columns(trained=pl.lit("en"), item=pl.col("item") + 10)]
+    )
+    both.write_csv(table)
+    done = harness(*usual, "--seen-in", "trained")
+    assert "column 'trained' has 'en,es' and 'en' at mixture es, amount 5; add what tells them apart to --group" in (
+        " ".join(done.stderr.split())
+    )

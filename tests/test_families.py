@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.validity import LEVELS, Condition, compared, studies
-from eval.analysis.families import Arm, compare_family, contrast, step_down
+from eval.analysis.families import Arm, compare_combinations, compare_family, contrast, step_down
 from eval.analysis.stats import contributions, estimate
 from eval.analysis.variance import run_variance
 
@@ -121,3 +121,22 @@ def test_comparisons_in_other_languages_have_run_variances_of_their_own() -> Non
         false += any(each.p_adjusted < 0.05 for each in found)
         narrow, wide = narrow + found[0].high - found[0].low, wide + found[-1].high - found[-1].low
     assert false <= 6 and wide > 1.2 * narrow
+
+
+def test_a_mean_of_several_varies_less_and_its_runs_are_those_of_all() -> None:
+    rng = np.random.default_rng(0)
+    base = Arm("base", rng.random((1, 200, 1)), has_seed=False)
+    arms = [Arm(name, rng.random((3, 200, 1)) + rng.normal(0, 0.05, (3, 1, 1))) for name in "abcd"]
+    between = run_variance([contributions(arm.values) for arm in arms])
+    (alone,) = compare_family([(arms[0], base)], between)
+    (together,) = compare_combinations([[*((0.25, arm) for arm in arms), (-1.0, base)]], between)
+    assert together.difference == pytest.approx(np.mean([arm.values.mean() for arm in arms]) - base.values.mean())
+    widths = [made.high - made.low for made in (alone, together) if made.low is not None and made.high is not None]
+    assert len(widths) == 2 and widths[1] < 0.7 * widths[0] and together.runs == 3
+
+
+def test_flips_of_few_items_that_can_find_nothing_detect_nothing() -> None:
+    rng = np.random.default_rng(0)
+    base, one = (Arm(name, rng.random((1, 4, 1)), has_seed=False) for name in ("base", "one"))
+    (found,) = compare_family([(one, base)], None)
+    assert found.difference is not None and found.detectable is None, "the least p of four items is .125"

@@ -85,6 +85,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.items": (3, RESUMED),
     "evaluation.max_tokens": ({"math": 9}, RESUMED),
     "evaluation.decoding": ({"math": {"stop": ["###"]}}, RESUMED),
+    "evaluation.repeats": (2, RESUMED),
     "evaluation.identifier": ("fasttext", RESUMED),
     "evaluation.thoughts": ([["<plan>", "</plan>"]], RESUMED),
     "evaluation.base": (False, RESUMED),
@@ -99,6 +100,7 @@ CHANGED_ELSEWHERE = {
     "reference": "curves laid over the report",
     "evaluation.lm_eval": "tests/test_lm_eval.py; a task's questions are in the keys of their answers",
     "evaluation.lm_eval_folder": "as above",
+    "evaluation.batch_invariant": "tests/test_noise.py; it is in the engine's version, thus in keys of completions",
     "evaluation.tasks.*.code": "tests/test_own_tasks.py; its hash is in the versions of its scores",
     "evaluation.metrics": "as above",
     **{

@@ -18,11 +18,13 @@ from eval.scorers.ifeval import IFEVAL, constraints_from_ifeval
 from eval.scorers.sentences import count_sentences
 from eval.scorers.words import count_words, has_word
 
-IN_ENGLISH = ("change_case:english_capital", "change_case:english_lowercase")
-
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Their program, whose identifier draws alike each time: unseeded it is not of one mind with itself."""
+    from langdetect import DetectorFactory
+
+    DetectorFactory.seed = 0
     return their_program(tmp_path_factory.mktemp("nltk_data"))
 
 
@@ -30,8 +32,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_english_responses_are_judged_as_by_ifevals_own_program(kind: str, theirs: Any) -> None:
     found = agreement(kind, 150, theirs)
     assert 0 < found.counts["held"] < 150, "a sample of one verdict tells nothing"
-    least = 0.95 if kind in IN_ENGLISH else 0.99  # their identifier is unsure of short texts in one case
-    assert found.share("strict") >= least and found.share("loose") >= least, found.differing[:3]
+    assert found.share("strict") >= 0.99 and found.share("loose") >= 0.99, found.differing[:3]
 
 
 def test_there_are_the_25_types_of_ifeval(theirs: Any) -> None:

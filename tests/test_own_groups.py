@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from eval.analysis.comparisons import compare
+from benchmarks.validity import OWN, Condition, groups_measured, study_of_groups
+from eval.analysis.comparisons import compare, family_of
 from eval.analysis.curves import curve_findings
 from eval.analysis.design import BASE, Curve, Design
 from eval.analysis.groups import GAP, HELD_OUT, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups
@@ -138,3 +139,21 @@ def test_the_terminal_marks_what_a_cell_has_not_seen(scores: pl.DataFrame) -> No
     assert lines["latin"][1:9] == ["100.0", "100.0", "100.0", "40.0*", "40.0*", "40.0", "40.0", "40.0"]
     assert lines["other"][1:6] == ["100.0", "40.0*", "40.0*", "100.0", "100.0"]
     assert not any("*" in figure for figure in lines[BASE])
+
+
+def test_families_of_groups_that_differ_by_cell_are_right() -> None:
+    """50 simulated studies of eight mixtures that see other languages; the full table is `benchmarks/validity.py`'s."""
+    row = groups_measured(Condition(3, 3.2, 50), 50)
+    assert all(share <= 0.14 for share in row.false.values()), row.false
+    assert all(0.6 <= share <= 0.95 for share in row.power.values()), row.power
+
+
+def test_a_comparison_in_other_languages_has_the_seeds_variance_of_these() -> None:
+    """Of the same seeds a mean over one language varies more than one over five."""
+    panel, design = study_of_groups(np.random.default_rng(0), Condition(3, 0.0, 50))
+    family = family_of(panel, OWN, design, "seen")
+    widths: dict[int, list[float]] = {}
+    for made in family:
+        widths.setdefault(len(made["languages"].split()), []).append(made["high"] - made["low"])
+    means = [np.mean(widths[count]) for count in sorted(widths)]
+    assert sorted(widths) == [1, 2, 4] and means == sorted(means, reverse=True) and means[0] > 1.5 * means[-1]

@@ -29,6 +29,19 @@ def test_what_cannot_be_had_is_blank_and_said(monkeypatch: pytest.MonkeyPatch) -
     assert (first.metric, first.value, first.reason) == ("rouge_1_xl_sum", None, "russian needs stop words")
 
 
+@pytest.mark.parametrize("error", [LookupError("no corpus"), ValueError("<ArabicStemmer> has no list of stopwords")])
+def test_stop_words_that_are_not_there_are_said(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> None:
+        raise error
+
+    xl_sum_rouge._scorer.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(xl_sum_rouge, "version", lambda _: "0")
+    monkeypatch.setattr(xl_sum_rouge, "import_module", broken)
+    (first, *_) = score_as_xl_sum("a", "a", "ar")
+    assert first.value is None and first.reason and "NLTK's stop words, which XL-Sum's arabic needs" in first.reason
+    xl_sum_rouge._scorer.cache_clear()  # pyright: ignore[reportPrivateUsage]
+
+
 def test_it_stands_beside_ours(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"id": 1, "language": "sw", "prediction": "vitabu vipya", "reference": "vitabu"}))

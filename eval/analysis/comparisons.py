@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -35,26 +37,43 @@ def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> 
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
-        there = design.there(panel)
-        pairs = [(name, BASE) for name in there if name != BASE and BASE in there]
-        pairs += [(name, other) for name in there if (other := design.references.get(name)) in there and other != name]
         primary = groups.primary_of(panel.task)
         for group in (*groups.names, *groups.all):
-            compared = {pair: languages for pair in pairs if (languages := tested(panel, groups.of(*pair), group))}
-            own = {name: languages for name in there if (languages := tested(panel, groups.of(name), group))}
-            arms = [
-                (arm_of(panel, design, name, languages), arm_of(panel, design, other, languages))
-                for (name, other), languages in compared.items()
-            ]
-            between = run_variance(run_tables(panel, design, own))
-            figures = compare_family(arms, between, panel.clusters)
-            rows += [
-                {"task": panel.task, "metric": panel.metric, "group": group, "primary": group == primary}
-                | {"cell": name, "other": other, "languages": " ".join(languages)}
-                | figures_of(difference)
-                for ((name, other), languages), difference in zip(compared.items(), figures, strict=True)
-            ]
+            place: dict[str, object] = {
+                "task": panel.task,
+                "metric": panel.metric,
+                "group": group,
+                "primary": group == primary,
+            }
+            rows += [place | row for row in family_of(panel, groups, design, group)]
     return pl.DataFrame(rows, schema=COMPARISONS)
+
+
+def family_of(panel: Panel, groups: LanguageGroups, design: Design, group: str) -> list[dict[str, Any]]:
+    """The comparisons of a task in one group of languages: cell, other, languages, and the figures of a difference."""
+    there = design.there(panel)
+    pairs = [(name, BASE) for name in there if name != BASE and BASE in there]
+    pairs += [(name, other) for name in there if (other := design.references.get(name)) in there and other != name]
+    compared = {pair: languages for pair in pairs if (languages := tested(panel, groups.of(*pair), group))}
+    figures = compare_settings(panel, design, [(*pair, languages) for pair, languages in compared.items()])
+    return [
+        {"cell": name, "other": other, "languages": " ".join(languages)} | figures_of(difference)
+        for ((name, other), languages), difference in zip(compared.items(), figures, strict=True)
+    ]
+
+
+def compare_settings(
+    panel: Panel, design: Design, asked: Sequence[tuple[str, str, tuple[str, ...]]]
+) -> list[Difference]:
+    """One setting − another, each in some languages, as a family.
+
+    The variance of runs is pooled over all settings in the same languages, and the luck of a run in other languages is
+    taken to be another, which makes the adjustment stricter if anything.
+    """
+    pools = {languages: pooled_runs(panel, design, languages) for _, _, languages in asked}
+    pairs = [(arm_in(panel, design, one, languages), arm_in(panel, design, other, languages))
+             for one, other, languages in asked]  # fmt: skip
+    return compare_family(pairs, [pools[languages] for _, _, languages in asked], panel.clusters)
 
 
 def tested(panel: Panel, groups: LanguageGroups, group: str) -> tuple[str, ...]:
@@ -72,6 +91,11 @@ def figures_of(difference: Difference) -> dict[str, object]:
 def arm_of(panel: Panel, design: Design, name: str, languages: Sequence[str]) -> Arm:
     """A setting's scores in some languages; the base has no seed."""
     return Arm(name, panel.of(design.present(name, panel), languages), has_seed=name != BASE)
+
+
+def arm_in(panel: Panel, design: Design, name: str, languages: Sequence[str]) -> Arm:
+    """A setting's scores in some languages, named by these too: its luck in others counts as another's."""
+    return replace(arm_of(panel, design, name, languages), name=f"{name} in {' '.join(languages)}")
 
 
 def pooled_runs(panel: Panel, design: Design, languages: Sequence[str]) -> RunVariance | None:

@@ -6,8 +6,10 @@ permutation (Westfall & Young 1993, step-down): exact where Holm's method is mer
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +45,10 @@ class Arm:
     """Whether it was trained, so that another seed would give another model."""
 
 
+Comparison: TypeAlias = Sequence[tuple[float, Arm]]
+"""Arms with their weights: one less another, or the mean of several less another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contrast:
     """One comparison as numbers."""
@@ -71,20 +77,30 @@ def compare_family(
     clusters: Codes | None = None,
     draws: int = DRAWS,
 ) -> list[Difference]:
-    """One − other of each pair, with intervals, p-values, and p-values adjusted over the pairs.
+    """One − other of each pair, as `compare_combinations` has it."""
+    return compare_combinations([one_less_other(*pair) for pair in pairs], between, clusters, draws)
 
-    `between` is the pooled variance of runs, or that of each pair. Without it (one run per setting) all statements are
-    of these very models: intervals are the bootstrap's and p-values those of sign flips, both over items. `clusters`
-    are those of the items, which then stand for them. Differences of fewer than two items, or without scores in some
-    language, are blank; those that vary over no item have no interval.
+
+def compare_combinations(
+    comparisons: Sequence[Comparison],
+    between: RunVariance | Sequence[RunVariance | None] | None,
+    clusters: Codes | None = None,
+    draws: int = DRAWS,
+) -> list[Difference]:
+    """The weighted sum of each comparison, with intervals, p-values, and p-values adjusted over all of them.
+
+    `between` is the pooled variance of runs, or that of each comparison. Without it (one run per setting) all
+    statements are of these very models: intervals are the bootstrap's and p-values those of sign flips, both over
+    items. `clusters` are those of the items, which then stand for them. Differences of fewer than two items, or without
+    scores in some language, are blank; those that vary over no item have no interval.
     """
-    pooled = [between] * len(pairs) if between is None or isinstance(between, RunVariance) else between
-    contrasts = [contrast(*pair, known, clusters) for pair, known in zip(pairs, pooled, strict=True)]
-    results = [blank(*pair, known, clusters) for pair, known in zip(pairs, pooled, strict=True)]
+    several = [between] * len(comparisons) if between is None or isinstance(between, RunVariance) else between
+    contrasts = [combined(made, known, clusters) for made, known in zip(comparisons, several, strict=True)]
+    results = [blank(made, known, clusters) for made, known in zip(comparisons, several, strict=True)]
     for index, made in enumerate(contrasts):
         if made and not made.spread.error > 0:
             p = 1.0 if made.mean == 0 else sign_flip_p_values(made.signs[None])[0]
-            results[index] = replace(results[index], difference=made.mean, p=p, p_adjusted=min(1.0, p * len(pairs)))
+            results[index] = replace(results[index], difference=made.mean, p=p, p_adjusted=min(1.0, p * len(contrasts)))
     varied = {index: made for index, made in enumerate(contrasts) if made and made.spread.error > 0}
     parts = [{index: made for index, made in varied.items() if (made.between is None) == flips}
              for flips in (True, False)]  # fmt: skip
@@ -98,39 +114,54 @@ def compare_family(
                 high=high,
                 p=p,
                 p_adjusted=min(1.0, max(p, adjusted) * sum(map(bool, parts))),
-                detectable=flips_detect(made, critical) if made.between is None else made.spread.detectable(critical),
+                detectable=detected(made, critical),
             )
     return results
 
 
+def one_less_other(one: Arm, other: Arm) -> Comparison:
+    """The comparison of two."""
+    return (1.0, one), (-1.0, other)
+
+
 def contrast(one: Arm, other: Arm, between: RunVariance | None, clusters: Codes | None) -> Contrast | None:
-    """The comparison of two; None where fewer than two items can be compared, or some language has none."""
-    values = masked(one.values, other.values)
-    rows = (~np.isnan(values[0])).any(axis=(0, 2)) & (~np.isnan(values[1])).any(axis=(0, 2))
+    """The comparison of two as numbers: see `combined`."""
+    return combined(one_less_other(one, other), between, clusters)
+
+
+def combined(comparison: Comparison, between: RunVariance | None, clusters: Codes | None) -> Contrast | None:
+    """A comparison as numbers; None where fewer than two items can be compared, or some language has none."""
+    weights = [weight for weight, _ in comparison]
+    values = masked([arm.values for _, arm in comparison])
+    rows = (~np.isnan(values[0])).any(axis=(0, 2))
     if rows.sum() < 2 or not all((~np.isnan(scores)).any(axis=1).all() for scores in values):
         return None
     codes = None if clusters is None else clusters[rows]
     if codes is not None and len(np.unique(codes)) < 2:
         return None
-    tables = [clustered(contributions(scores[:, rows]), codes) for scores in values]
-    by_item = tables[0].mean(axis=0) - tables[1].mean(axis=0)
-    gap = values[0].mean(axis=0, keepdims=True) - values[1].mean(axis=0, keepdims=True)
-    signs = gap_contributions(gap)[0]
+    tables = [clustered(contributions(scores[:, rows]), codes).mean(axis=0) for scores in values]
+    by_item = _weighed(weights, tables)
+    signs = gap_contributions(_weighed(weights, [scores.mean(axis=0, keepdims=True) for scores in values]))[0]
     if clusters is not None:
         signs = np.bincount(clusters, weights=signs, minlength=int(clusters.max()) + 1).astype(np.float64)
-    luck = {arm.name: sign / np.sqrt(len(arm.values)) for arm, sign in ((one, 1), (other, -1)) if arm.has_seed}
+    luck = {arm.name: weight / np.sqrt(len(arm.values)) for weight, arm in comparison if arm.has_seed}
     share = sum(part**2 for part in luck.values())
     units = np.flatnonzero(rows) if codes is None else np.unique(codes)
     return Contrast(units, by_item, signs, contrast_spread(by_item, between, share), luck, between)
 
 
-def blank(one: Arm, other: Arm, between: RunVariance | None, clusters: Codes | None) -> Difference:
-    """A difference of which nothing but the counts is known."""
-    scored = [(~np.isnan(values)).any(axis=(0, 2)) for values in masked(one.values, other.values)]
-    rows = scored[0] & scored[1]
+def _weighed(weights: Sequence[float], arrays: Sequence[Floats]) -> Floats:
+    """The weighted sum of arrays."""
+    return np.stack([weight * array for weight, array in zip(weights, arrays, strict=True)]).sum(axis=0)
+
+
+def blank(comparison: Comparison, between: RunVariance | None, clusters: Codes | None) -> Difference:
+    """A difference of which nothing but the counts is known: runs are the fewest of what it is the gain of."""
+    rows = (~np.isnan(masked([arm.values for _, arm in comparison])[0])).any(axis=(0, 2))
     items = int(rows.sum()) if clusters is None else len(np.unique(clusters[rows]))
+    runs = min((len(arm.values) for weight, arm in comparison if weight > 0 and arm.has_seed), default=1)
     test = BY_FLIPS if between is None else BY_RUNS
-    return Difference(items, len(one.values), None, None, None, None, None, None, test)
+    return Difference(items, runs, None, None, None, None, None, None, test)
 
 
 Figures = list[tuple[float, float, float, float, float]]
@@ -143,23 +174,46 @@ def _by_flips(family: Sequence[Contrast], draws: int) -> Figures:
         return []
     intervals = bootstrapped([made.by_item for made in family], draws)
     signs = np.stack([made.signs for made in family])
-    scaled = signs / np.sqrt((signs**2).sum(axis=1, keepdims=True))
-    observed, drawn = np.abs(scaled.sum(axis=1)), flipped(scaled, draws)
-    adjusted, critical = step_down(observed, drawn), float(np.quantile(drawn.max(axis=1), 1 - LEVEL))
+    observed, drawn = np.abs(_scaled(family).sum(axis=1)), without_effects(family, draws)
+    adjusted, critical = step_down(observed, drawn), critical_value(drawn)
     p_values = sign_flip_p_values(signs, draws)
     return [(*intervals[index], p_values[index], adjusted[index], critical) for index in range(len(family))]
 
 
-def flips_detect(made: Contrast, critical: float) -> float:
-    """The true difference that flips of signs find with a power of 80 %.
+def without_effects(family: Sequence[Contrast], draws: int) -> Floats:
+    """The statistics of a family's comparisons if there were no effects, without sign: shape (draws, comparisons).
 
-    They compare it with the mean square of differences, to which it adds itself.
+    The family's comparisons are all of one run per setting, or all of pooled runs.
     """
-    items, error = len(made.by_item), made.spread.error
-    detectable = made.spread.detectable(critical)
-    for _ in range(20):
-        detectable = made.spread.detectable(critical * np.sqrt(1 + (detectable / error) ** 2 / items))
-    return float(detectable)
+    if family[0].between is None:
+        return flipped(_scaled(family), draws)
+    return np.abs(simulated(family, draws))
+
+
+def critical_value(drawn: Floats) -> float:
+    """What the largest statistic of a family exceeds in 5 % of studies without effects."""
+    return float(np.quantile(drawn.max(axis=1), 1 - LEVEL))
+
+
+def detected(made: Contrast, critical: float) -> float | None:
+    """The true difference that the test with this critical value finds with a power of 80 %; None if it finds none.
+
+    Flips of signs compare a difference with the mean square over items, to which the difference adds itself: their
+    statistic never exceeds the root of the number of items. The least p-value of five items is 1/16.
+    """
+    if made.between is not None:
+        return made.spread.detectable(critical)
+    items = len(made.by_item)
+    left = 1 - critical**2 / items
+    if left <= 0 or 2.0 ** (1 - items) >= LEVEL:
+        return None
+    return made.spread.detectable(critical / math.sqrt(left))
+
+
+def _scaled(family: Sequence[Contrast]) -> Floats:
+    """Differences per item as parts of a statistic: (comparisons, items), each row of length 1."""
+    signs = np.stack([made.signs for made in family])
+    return signs / np.sqrt((signs**2).sum(axis=1, keepdims=True))
 
 
 def flipped(scaled: Floats, draws: int = DRAWS) -> Floats:
@@ -196,9 +250,9 @@ def _by_runs(family: Sequence[Contrast], draws: int) -> Figures:
     """Several runs: statistics drawn from the joint distribution of errors over runs and items."""
     if not family:
         return []
-    drawn = np.abs(simulated(family, draws))
+    drawn = without_effects(family, draws)
     observed = np.array([abs(made.mean) / made.spread.error for made in family])
-    adjusted, critical = step_down(observed, drawn), float(np.quantile(drawn.max(axis=1), 1 - LEVEL))
+    adjusted, critical = step_down(observed, drawn), critical_value(drawn)
     figures: Figures = []
     for made, p in zip(family, adjusted, strict=True):
         half = made.spread.half_width

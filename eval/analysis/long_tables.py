@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -52,6 +53,8 @@ class Columns:
     """Of several trainings of one setting, under other seeds."""
     cluster: str | None = None
     """Of scores per item: what items have in common, such as a template; they are resampled together."""
+    seen: str | None = None
+    """Of the languages that a row's model was trained on, where these are not the same for all."""
     stages: tuple[str, ...] = ()
     """The languages that training went through, one after the other, of a table whose x are the stages."""
 
@@ -64,6 +67,7 @@ class Columns:
 def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl.DataFrame:
     """The table's scores as numbers. Raises TableError for columns that are not there, and for what is not clear."""
     wanted = (*columns.key, columns.score, *filter(None, [columns.cluster]))
+    wanted += (columns.seen,) if columns.seen and columns.seen not in columns.group else ()
     problems = [f"column {name!r} has two parts to play; name it once"
                 for name in dict.fromkeys(wanted) if wanted.count(name) > 1]  # fmt: skip
     problems += [f"no column {name!r}; there are {', '.join(table.columns)}"
@@ -80,7 +84,7 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
         problems += wrong
     if not problems and table[columns.x].null_count():
         problems.append(f"column {columns.x!r} must hold numbers; got 'nothing'")
-    for name in (*columns.group, columns.language, *filter(None, [columns.run])):
+    for name in (*columns.group, columns.language, *filter(None, [columns.run, columns.seen])):
         if table[name].null_count():
             problems.append(f"column {name!r} is blank in {table[name].null_count()} rows; fill it, or leave them out")
     for name in (name for name in BASELINES if columns.stages and name in table.columns):
@@ -90,10 +94,51 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
     if lacking:
         there = ", ".join(table[columns.language].unique().sort().cast(pl.String))
         problems.append(f"no rows in {', '.join(lacking)}; the languages are {there}")
-    problems += repeated(table, columns.key, columns.score)
+    problems += repeated(table, columns.key, columns.score) + unlike(table, columns)
     if problems:
         raise TableError(problems)
     return table
+
+
+def unlike(table: pl.DataFrame, columns: Columns) -> list[str]:
+    """Settings of whose rows some name other languages trained on than others do."""
+    if columns.seen is None or columns.seen in columns.group:
+        return []
+    key = (*columns.group, columns.x)
+    several = table.group_by(key, maintain_order=True).agg(pl.col(columns.seen).unique(maintain_order=True))
+    several = several.filter(pl.col(columns.seen).list.len() > 1)
+    if several.is_empty():
+        return []
+    first = several.row(0, named=True)
+    point = ", ".join([*(f"{name} {first[name]}" for name in columns.group), f"{columns.x} {first[columns.x]:g}"])
+    given = " and ".join(map(repr, first[columns.seen][:2]))
+    return [f"column {columns.seen!r} has {given} at {point}; add what tells them apart to --group"]
+
+
+def languages_named(text: object) -> tuple[str, ...]:
+    """The languages that an entry of a column names, as "en,es" or "en es"."""
+    return tuple(filter(None, re.split(r"[\s,;]+", str(text))))
+
+
+def groups_of_table(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> LanguageGroups:
+    """Seen is what the column `seen` names in some row; unseen what is given, or the table's other languages."""
+    if columns.seen is None or columns.seen not in table.columns or columns.language not in table.columns:
+        return groups
+    tested = table[columns.language].drop_nulls().cast(pl.String).unique(maintain_order=True).to_list()
+    named = {name for entry in table[columns.seen].drop_nulls().unique() for name in languages_named(entry)}
+    seen = tuple(language for language in tested if language in named)
+    return replace(groups, seen=seen, unseen=groups.unseen or tuple(name for name in tested if name not in seen))
+
+
+def own_groups(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> LanguageGroups:
+    """The groups with what each setting of a part of the table, and each run of it, was trained on."""
+    if columns.seen is None:
+        return groups
+    trained: dict[str, tuple[str, ...]] = {}
+    for x, cell, entry in part.select(columns.x, cell=cell_of(columns), seen=columns.seen).unique().iter_rows():
+        languages = tuple(language for language in groups.all if language in languages_named(entry))
+        trained |= {repr(x): languages, cell: languages}
+    return replace(groups, trained=trained)
 
 
 def nested(table: pl.DataFrame, names: Sequence[str]) -> list[str]:
@@ -141,7 +186,8 @@ def analyse(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> li
     if problems:
         raise TableError(list(dict.fromkeys(problems)))
     return [
-        {"group": dict(zip(columns.group, values, strict=True))} | _analysed(part, columns, groups)
+        {"group": dict(zip(columns.group, values, strict=True))}
+        | _analysed(part, columns, own_groups(part, columns, groups))
         for values, part in parts
     ]
 

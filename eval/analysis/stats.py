@@ -294,10 +294,10 @@ def compared(gap: Floats) -> Floats:
     return gap[:, (~np.isnan(gap)).any(axis=(0, 2)), :]
 
 
-def masked(one: Floats, other: Floats) -> tuple[Floats, Floats]:
-    """Two arrays of scores (runs, items, languages) without what the other has in no run: NaN there."""
-    known = (~np.isnan(one)).any(axis=0) & (~np.isnan(other)).any(axis=0)
-    return np.where(known, one, np.nan), np.where(known, other, np.nan)
+def masked(arrays: Sequence[Floats]) -> list[Floats]:
+    """Arrays of scores (runs, items, languages) without what one of the others has in no run: NaN there."""
+    known = np.logical_and.reduce([(~np.isnan(values)).any(axis=0) for values in arrays])
+    return [np.where(known, values, np.nan) for values in arrays]
 
 
 def _told(table: Floats, low: float, high: float, p: float) -> dict[str, float | None]:

@@ -6,16 +6,16 @@ Donors and recipients, harm and regimes as in arXiv 2511.13368; asymmetry as in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
 
-from eval.analysis.comparisons import arm_of, paired, pooled_runs
+from eval.analysis.comparisons import arm_in, compare_settings, paired, pooled_runs
 from eval.analysis.design import BASE, Design
-from eval.analysis.families import Arm, compare_family
+from eval.analysis.families import Comparison, compare_combinations
 from eval.analysis.panel import Panel
 from eval.analysis.stats import (
     Codes,
@@ -26,9 +26,9 @@ from eval.analysis.stats import (
     comparable,
     contributions,
     differences,
-    holm,
     spread,
 )
+from eval.analysis.variance import RunVariance
 from eval.scorers.metrics import Metric, metric_of
 
 NOTHING = "nothing"
@@ -99,19 +99,9 @@ def transfer_matrix(panels: Sequence[Panel], sources: Sources, design: Design) -
 def gains_tested(
     panel: Panel, sources: Sources, design: Design, asked: Sequence[tuple[str, tuple[str, ...]]]
 ) -> list[dict[str, object]]:
-    """The columns `FIGURES` of settings, each against what its source is compared with, in some languages.
-
-    They are one family. The variance of runs is pooled over the settings in the same languages, and the luck of a run
-    in other languages is taken to be another, which makes the adjustment stricter if anything.
-    """
-    pools = {languages: pooled_runs(panel, design, languages) for _, languages in asked}
-    pairs: list[tuple[Arm, Arm]] = []
-    for cell, languages in asked:
-        one, other = (arm_of(panel, design, name, languages) for name in (cell, sources[cell].other))
-        here = f" in {' '.join(languages)}"
-        pairs.append((replace(one, name=one.name + here), replace(other, name=other.name + here)))
-    differences = compare_family(pairs, [pools[languages] for _, languages in asked], panel.clusters)
-    return [{name: getattr(figure, name) for name in FIGURES} for figure in differences]
+    """The columns `FIGURES` of settings, each against what its source is compared with, in some languages."""
+    compared = [(cell, sources[cell].other, languages) for cell, languages in asked]
+    return figures_of(compare_settings(panel, design, compared))
 
 
 def gains_of(panel: Panel, sources: Sources, design: Design) -> dict[tuple[str, str], Floats]:
@@ -125,27 +115,18 @@ def gains_of(panel: Panel, sources: Sources, design: Design) -> dict[tuple[str, 
     }
 
 
-def tested(gains: Sequence[Floats], clusters: Codes | None) -> list[dict[str, object]]:
-    """The figures of a family of differences, over which p-values are adjusted."""
-    return figures_of(differences([(gain, np.zeros_like(gain)) for gain in gains], clusters))
-
-
 def figures_of(differences: Sequence[Difference]) -> list[dict[str, object]]:
-    """The columns `FIGURES` of a family of differences; Holm's method holds however these depend on one another."""
-    adjusted = holm([figure.p for figure in differences])
-    return [
-        {"items": figure.items, "runs": figure.runs, "difference": figure.difference, "low": figure.low,
-         "high": figure.high, "p": figure.p, "p_adjusted": p, "test": figure.test}
-        for figure, p in zip(differences, adjusted, strict=True)
-    ]  # fmt: skip
+    """The columns `FIGURES` of a family of differences."""
+    return [{name: getattr(figure, name) for name in FIGURES} for figure in differences]
 
 
 def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
     """T − Tᵀ for each pair of languages that are sources of a task tested: (a → b) − (b → a), items paired.
 
     Languages that several settings are trained on are left out, pairs that are not compared with the same setting, and
-    those whose test items are not parallel are blank. Columns: task, metric, beside, one, other, against, items,
-    runs, difference, low, high, p, p_adjusted (Holm's over a task tested), test.
+    those whose test items are not parallel are blank. The variance of runs is the mean of those pooled in either
+    language. Columns: task, metric, beside, one, other, against, items, runs, difference, low, high, p, p_adjusted
+    (max-t over a task tested), test.
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
@@ -157,8 +138,9 @@ def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.D
             if (sources[one].beside, sources[one].other) == (sources[other].beside, sources[other].other)
             and {(one, sources[other].language), (other, sources[one].language)} <= {*gains}
         ]
-        tests = differences(
-            [trimmed(gains[one, sources[other].language], gains[other, sources[one].language]) for one, other in pairs],
+        tests = compare_combinations(
+            [_directions(panel, design, sources, *pair) for pair in pairs],
+            [_mean_of(*(pooled_runs(panel, design, [sources[cell].language]) for cell in pair)) for pair in pairs],
             panel.clusters,
         )
         rows += [
@@ -168,6 +150,21 @@ def asymmetry(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.D
         ]  # fmt: skip
     words = dict.fromkeys(("task", "metric", "beside", "one", "other", "against"), pl.String)
     return pl.DataFrame(rows, schema=words | FIGURES)
+
+
+def _directions(panel: Panel, design: Design, sources: Sources, one: str, other: str) -> Comparison:
+    """What a setting gives to another's language, less what that gives to its."""
+    there, back, against = sources[other].language, sources[one].language, sources[one].other
+    weighed = ((1.0, one, there), (-1.0, against, there), (-1.0, other, back), (1.0, against, back))
+    return [(weight, arm_in(panel, design, name, [language])) for weight, name, language in weighed]
+
+
+def _mean_of(one: RunVariance | None, other: RunVariance | None) -> RunVariance | None:
+    """The mean of two variances of the same runs, which has no more degrees of freedom than either."""
+    if one is None or other is None:
+        return None
+    means = (one.of_means + other.of_means) / 2, (one.residual + other.residual) / 2
+    return RunVariance(*means, min(one.freedom, other.freedom))
 
 
 def alone(sources: Sources) -> dict[str, Source]:
@@ -206,31 +203,33 @@ def donors(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.Data
 
 
 def recipients(panels: Sequence[Panel], sources: Sources, design: Design) -> pl.DataFrame:
-    """What each target gets from the sources that were not trained on it, their mean, in each task: as `donors`.
-
-    Of sources with unlike numbers of runs only those with most are in a mean. A mean is over several settings, so its
-    error over runs is that of its own runs, and p-values are adjusted by Holm's method.
-    """
+    """What each target gets from the sources that were not trained on it, their mean, in each task: as `donors`."""
     rows: list[dict[str, object]] = []
+    words = ("source_task", "target", "beside", "against", "task", "metric")
     for panel in panels:
-        parts: dict[tuple[str, ...], dict[str, Floats]] = {}
+        parts: dict[tuple[str, ...], list[str]] = {}
         for (cell, target), gain in gains_of(panel, alone(sources), design).items():
             source = sources[cell]
             if target not in source.trained and comparable(gain):
                 place = (source.task, target, source.beside, source.other, panel.task, panel.metric)
-                parts.setdefault(place, {})[source.language] = gain
-        most = [max(map(len, gains.values())) for gains in parts.values()]
-        kept = [
-            {language: gain for language, gain in gains.items() if len(gain) == runs}
-            for gains, runs in zip(parts.values(), most, strict=True)
-        ]
-        estimates = tested([np.concatenate([*gains.values()], axis=2) for gains in kept], panel.clusters)
-        words = ("source_task", "target", "beside", "against", "task", "metric")
+                parts.setdefault(place, []).append(cell)
+        tests = compare_combinations(
+            [_mean_gain(panel, design, cells, place[3], place[1]) for place, cells in parts.items()],
+            [pooled_runs(panel, design, [target]) for _, target, *_ in parts],
+            panel.clusters,
+        )
         rows += [
-            dict(zip(words, place, strict=True)) | {"languages": " ".join(gains)} | figures
-            for place, gains, figures in zip(parts, kept, estimates, strict=True)
-        ]
+            dict(zip(words, place, strict=True))
+            | {"languages": " ".join(sources[cell].language for cell in cells)} | figures
+            for (place, cells), figures in zip(parts.items(), figures_of(tests), strict=True)
+        ]  # fmt: skip
     return _by_size(rows, "target")
+
+
+def _mean_gain(panel: Panel, design: Design, cells: Sequence[str], against: str, target: str) -> Comparison:
+    """The mean of several settings in a language, less another's there."""
+    weighed = [*((1 / len(cells), cell) for cell in cells), (-1.0, against)]
+    return [(weight, arm_in(panel, design, name, [target])) for weight, name in weighed]
 
 
 def _by_size(rows: Sequence[dict[str, object]], by: str) -> pl.DataFrame:

@@ -78,6 +78,8 @@ class EngineSettings:
     adapters: tuple[Adapter, ...]
     max_length: int
     """Longest prompt and completion together, in tokens."""
+    batch_invariant: bool = False
+    """Whether completions must not depend on what else is in their batch."""
 
 
 class Engine(Protocol):

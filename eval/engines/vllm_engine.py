@@ -60,6 +60,8 @@ class VllmEngine:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        # modules of vLLM read it as they are imported
+        os.environ["VLLM_BATCH_INVARIANT"] = str(int(settings.batch_invariant))
         import torch
 
         with in_silence():

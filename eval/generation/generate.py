@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,16 +42,16 @@ def generate(
     progress: Progress,
     say: Callable[[str], None],
 ) -> dict[str, Completion]:
-    """The completion of every prompt by its key: those there are, and new ones, chunk by chunk.
+    """The completion of every prompt by its key: those there are, and new ones, chunk by chunk, then the repeats.
 
     What lm_eval asks is answered and kept as well; `answers` is added to. Raises CanaryError before any new completion
     if the engine fails an adapter's canary gate.
     """
     done, known = answers.completions, answers.likelihoods
-    wanted: list[Prompted | Asked[Request]] = [*prompts, *evaluation.asked(Request)]
+    wanted: list[Sequence[Prompted | Asked[Request]]] = [[*prompts, *evaluation.asked(Request)], *evaluation.repeated()]
     rows = evaluation.asked(ScoredRow)
-    answered = all(question.key in done for question in wanted) and all(row.key in known for row in rows)
-    if answered and is_gated(evaluation):
+    generated = all(question.key in done for part in wanted for question in part)
+    if generated and all(row.key in known for row in rows) and is_gated(evaluation):
         return done
     settings = engine_settings(evaluation, prompts)
     tuned = [ModelUnderTest("", None), *(model for model in evaluation.models if model.adapter)]
@@ -70,7 +70,7 @@ def generate(
             say(f"canary gate: {len(settings.adapters)} adapters in the engine against the reference")
             pass_canary_gate(evaluation, engine, tuned, reference, say)
         say("generating")
-        for chunk in pending_chunks(wanted, done, engine.chunk):
+        for chunk in chunks_of(wanted, done, engine.chunk):
             completions = engine.generate([question.request for question in chunk], progress)
             written = {question.key: completion for question, completion in zip(chunk, completions, strict=True)}
             store_chunk(evaluation.generations, written)
@@ -84,6 +84,17 @@ def generate(
     finally:
         engine.close()
     return done
+
+
+def chunks_of(
+    wanted: Sequence[Sequence[Prompted | Asked[Request]]], done: Container[str], size: int
+) -> Iterator[list[Prompted | Asked[Request]]]:
+    """What is left of the first generation and of each repeat, chunk by chunk.
+
+    A repeat is cut into two chunks at least, so that a study that fits into one batch is generated in others too.
+    """
+    for repeat, part in enumerate(wanted):
+        yield from pending_chunks(part, done, min(size, -(-len(part) // 2)) if repeat and part else size)
 
 
 def engine_settings(evaluation: Evaluation, prompts: Sequence[Prompted]) -> EngineSettings:

@@ -62,6 +62,8 @@ class Prompted:
     key: str
     sample: int = 0
     """Which of several completions of the example."""
+    repeat: int = 0
+    """How often the request was put before, in other batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Evaluation:
     """The tasks by name."""
     questions: Sequence[Question] = ()
     """What lm_eval asks of every model besides, no adapter named."""
+    repeats: int = 1
+    """How often completions are generated, to measure what batches change."""
 
     def prompts(self) -> list[Prompted]:
         """Every example for every model."""
@@ -123,6 +127,19 @@ class Evaluation:
             for sample in range(evaluation_set.samples)
         ]
 
+    def repeated(self) -> list[list[Prompted]]:
+        """The prompts once more for each repeat, in an order of its own: of tasks of one completion per prompt.
+
+        The first generation is no part of this, and is none the wiser: its keys are the same without repeats.
+        """
+        once = {(tested.task, tested.language) for tested in self.evaluation_sets if tested.samples == 1}
+        first = [prompt for prompt in self.prompts() if (prompt.example.task, prompt.example.language) in once]
+        again = [
+            [replace(prompt, repeat=repeat, key=self.key(prompt.request, repeat)) for prompt in first]
+            for repeat in range(1, self.repeats)
+        ]
+        return [sorted(prompts, key=lambda prompt: prompt.key) for prompts in again]
+
     def _prompted(
         self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...], sample: int
     ) -> Prompted:
@@ -132,8 +149,8 @@ class Evaluation:
         request = Request(ids, evaluation_set.max_tokens, stops, model.adapter, temperature, seed)
         return Prompted(model, example, request, self.key(request), sample)
 
-    def key(self, question: Question) -> str:
-        """A hash of all that decides the answer to a question."""
+    def key(self, question: Question, repeat: int = 0) -> str:
+        """A hash of all that decides the answer to a question, which is put anew for each repeat."""
         adapter = question.adapter.name if question.adapter else None
         decided_by: list[Any] = [self.base_identity, adapter, self.engine_version, self.model_settings["dtype"]]
         if isinstance(question, Request):
@@ -142,6 +159,8 @@ class Evaluation:
                 decided_by += [question.temperature, question.seed]
         else:
             decided_by += [question.prompt_ids, question.completion_ids]
+        if repeat:
+            decided_by += ["repeat", repeat]
         return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
 
     def asked(self, kind: type[AnyQuestion]) -> list[Asked[AnyQuestion]]:

@@ -67,6 +67,8 @@ class Page:
     predictions: pl.DataFrame | None = None
     endings: pl.DataFrame | None = None
     """How completions ended, as `eval.predictions_and_scores.endings` counts them."""
+    noise: pl.DataFrame | None = None
+    """What generating again in other batches changes, as `eval.analysis.noise` has it."""
     cards: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict[str, Sequence[Mapping[str, Any]]])
     """Per cell, rows of its mixture card."""
     provenance: Mapping[str, object] = field(default_factory=dict[str, object])

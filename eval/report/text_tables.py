@@ -263,6 +263,35 @@ def endings_table(endings: pl.DataFrame) -> TextTable:
     )
 
 
+def noise_table(noise: pl.DataFrame, groups: LanguageGroups) -> TextTable:
+    """What generating again in other batches changes, by task and language or group."""
+    rows: list[tuple[str, ...]] = []
+    for row in noise.iter_rows(named=True):
+        factor = metric_of(row["metric"]).factor
+        share = [None if row[name] is None else 100 * row[name] for name in DIFFERING]
+        spread = [None if row[name] is None else factor * row[name] for name in SPREAD]
+        interval = "" if row["interval"] is None else f"± {factor * row['interval']:.1f}"
+        rows.append((row["task"], groups.label(row["group"]), f"{row['models']:,}", f"{row['repeats']}",
+                     f"{row['completions']:,}", with_ends(share, 1), metric_name(row["metric"]), with_ends(spread, 2),
+                     interval))  # fmt: skip
+    return TextTable(
+        ("task", "languages", "models", "generations", "completions", "differ, %", "metric", "SD of a mean",
+         "its 95 % interval"),
+        tuple(rows),
+    )  # fmt: skip
+
+
+DIFFERING, SPREAD = ("differing", "differing_low", "differing_high"), ("sd", "sd_low", "sd_high")
+
+
+def with_ends(figures: Sequence[float | None], digits: int) -> str:
+    """A figure with its interval, as far as they are known."""
+    mean, low, high = figures
+    if mean is None:
+        return ""
+    return f"{mean:.{digits}f}" + (f" ({low:.{digits}f}–{high:.{digits}f})" if low is not None else "")
+
+
 ENDED = ("completions", "end_of_turn", "stop_text", "max_tokens")
 
 

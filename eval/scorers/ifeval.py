@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import version
 from typing import Any
 
 import regex
@@ -23,7 +25,7 @@ from eval.scorers.typography import QUOTATION_MARKS
 from eval.scorers.words import DOTTED, SEGMENTERS, UNSEGMENTED, begins_with_word, count_words, has_word, tokenizer_name
 
 SEGMENTED_BY = " ".join(tokenizer_name(language) for language in SEGMENTERS)
-VERSION = f"ifeval/1 {SENTENCES_VERSION} {SEGMENTED_BY}"
+VERSION = f"ifeval/2 langdetect-{version('langdetect')} {SENTENCES_VERSION} {SEGMENTED_BY}"
 RESPONSE_LANGUAGE = "language:response_language"
 LANGUAGES = frozenset((
     "af", "ar", "bg", "bn", "ca", "cs", "cy", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "gu", "he",
@@ -89,6 +91,31 @@ def _is_in(text: str, language: str) -> bool:
         return True
     likeliest = identify(text, (*LANGUAGES, language))
     return likeliest is not None and same(likeliest, language)
+
+
+def _is_english_to_ifeval(text: str) -> bool:
+    """Whether a text is English to langdetect, which decides it in IFEval, and misjudges many a short text in capitals.
+
+    langdetect draws at random; here always alike.
+    """
+    from langdetect.lang_detect_exception import LangDetectException
+
+    detector: Any = _langdetect().create()
+    detector.append(text)
+    try:
+        return detector.detect() == "en"
+    except LangDetectException:  # no letters that it knows: to IFEval this is English too
+        return True
+
+
+@lru_cache(maxsize=1)
+def _langdetect() -> Any:
+    from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
+
+    factory: Any = DetectorFactory()
+    factory.load_profile(PROFILES_DIRECTORY)
+    factory.set_seed(0)
+    return factory
 
 
 def _paragraphs(text: str, spec: Spec, _: str) -> bool:
@@ -240,8 +267,8 @@ IFEVAL: dict[str, Kind] = {
     "startend:end_checker": _kind(_ends_with, end_phrase=is_text),
     "startend:quotation": _kind(_is_quoted_whole),
     "change_case:capital_word_frequency": _kind(_capital_words, capital_frequency=COUNT, capital_relation=RELATION),
-    "change_case:english_capital": _kind(lambda text, _, __: text.isupper() and _is_in(text.lower(), "en")),
-    "change_case:english_lowercase": _kind(lambda text, _, __: text.islower() and _is_in(text, "en")),
+    "change_case:english_capital": _kind(lambda text, _, __: text.isupper() and _is_english_to_ifeval(text)),
+    "change_case:english_lowercase": _kind(lambda text, _, __: text.islower() and _is_english_to_ifeval(text)),
     "punctuation:no_comma": _kind(lambda text, _, __: COMMAS.search(text) is None),
 }  # fmt: skip
 """IFEval's names of its types, and how each is checked."""

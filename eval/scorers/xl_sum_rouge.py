@@ -48,5 +48,5 @@ def _scorer(name: str) -> Any:
             return import_module("multilingual_rouge.rouge_scorer").RougeScorer(
                 list(METRICS.values()), use_stemmer=True, lang=name
             )
-    except LookupError:
+    except (LookupError, ValueError):  # without NLTK's stop words, or with an old list that lacks the language
         return f"NLTK's stop words, which XL-Sum's {name} needs, are not here: python -m nltk.downloader stopwords"

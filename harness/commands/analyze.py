@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from eval.analysis.groups import Kind, LanguageGroups
-from eval.analysis.long_tables import SCORED, Columns, TableError, analyse
+from eval.analysis.groups import SEEN, Kind, LanguageGroups
+from eval.analysis.long_tables import SCORED, Columns, TableError, analyse, groups_of_table
 from eval.analysis.stats import Estimate
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, UserError
@@ -88,10 +88,14 @@ class TableAnalyses(Answer):
 
 def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> TableAnalyses:
     """The analysis of each group of rows. Raises UserError for a file or columns that cannot be used."""
-    problems = group_problems(groups) + stages_problems(columns.stages, groups)
-    if problems:
+    if columns.seen is None and (problems := language_problems(columns, groups)):
         raise UserError(problems)
+    if columns.seen and groups.means().get(SEEN):
+        raise UserError([Problem("--seen-in", "stands in place of --seen; give one of them")])
     table = read_table(file)
+    groups = groups_of_table(table, columns, groups)
+    if columns.seen in table.columns and (problems := language_problems(columns, groups)):
+        raise UserError(problems)
     columns = with_usual_names(columns, table.columns)
     try:
         parts = analyse(table, columns, groups)
@@ -103,6 +107,11 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
     for part in parts:
         part["summary"] = [{"x": row.pop(columns.x)} | row for row in part["summary"]]
     return TableAnalyses(x=columns.x, analyses=tuple(TableAnalysis(**part) for part in parts))
+
+
+def language_problems(columns: Columns, groups: LanguageGroups) -> list[Problem]:
+    """What is wrong with the languages, whatever the scores are."""
+    return group_problems(groups, columns.seen) + stages_problems(columns.stages, groups)
 
 
 def with_usual_names(columns: Columns, there: Sequence[str]) -> Columns:
@@ -117,15 +126,17 @@ def with_usual_names(columns: Columns, there: Sequence[str]) -> Columns:
     return replace(columns, **usual)
 
 
-def group_problems(groups: LanguageGroups) -> list[Problem]:
-    """Languages that are both seen and unseen, or none that is seen beside the pivot."""
+def group_problems(groups: LanguageGroups, column: str | None) -> list[Problem]:
+    """Languages that are both seen and unseen, or none that is seen beside the pivot: given, or named by a column."""
+    where = "--seen" if column is None else f"column {column!r}"
     problems = [
-        Problem("--unseen", f"{language!r} is also in --seen; keep it in one")
+        Problem("--unseen", f"{language!r} is also in {where}; keep it in one")
         for language in groups.unseen
         if language in groups.seen
     ]
-    if not groups.means().get("seen"):
-        problems.append(Problem("--seen", f"names no language besides {groups.pivot!r}; name those trained on"))
+    if not groups.means().get(SEEN):
+        advice = "name those trained on" + ("" if column else ", or by --seen-in the column that does")
+        problems.append(Problem(where, f"names no language besides {groups.pivot!r}; {advice}"))
     return problems
 
 

@@ -16,7 +16,13 @@ from eval.generation.generate import generate, is_gated
 from eval.generation.kept import Answers
 from eval.generation.requests import Evaluation, ModelUnderTest
 from eval.judges.wording import RATING
-from eval.predictions_and_scores import cut_off_notes, predictions_table, prompts_table, scores_table
+from eval.predictions_and_scores import (
+    cut_off_notes,
+    predictions_table,
+    prompts_table,
+    repeats_table,
+    scores_table,
+)
 from eval.scorers.main_metric import with_main
 from eval.scorers.metrics import SWITCH_AWARE
 from eval.scorers.split import split_scores
@@ -55,16 +61,21 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
         )
     prompts, answers = wanted.prompts(), Answers.read(wanted)
     asked = [*wanted.asked(Request), *wanted.asked(ScoredRow)]
-    missing, unanswered = answers.missing(prompts), answers.missing(asked)
+    repeated = [prompt for repeat in wanted.repeated() for prompt in repeat]
+    missing, unanswered, unrepeated = map(answers.missing, (prompts, asked, repeated))
     if prompts:
         say(f"{len(prompts)} predictions wanted, {f'{missing} to generate' if missing else 'all there already'}")
     if asked:
         left = f"{unanswered} to answer" if unanswered else "all answered already"
         say(f"{len(asked)} questions of lm_eval's, {left}")
-    if missing or unanswered or not is_gated(wanted):
+    if repeated:
+        left = f"{unrepeated} to generate" if unrepeated else "all there already"
+        say(f"{len(repeated)} predictions wanted again, in other batches, {left}")
+    to_make = missing + unanswered + unrepeated
+    if to_make or not is_gated(wanted):
         wanted.folder.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
-        with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", missing + unanswered) as bar:
+        with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", to_make) as bar:
             generate(wanted, prompts, answers, bar.advance, bar.say)
     write_tables(study, everything, answers)
 
@@ -93,6 +104,7 @@ def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
         identifier=study.recipe.evaluation.identifier,
         thoughts=study.recipe.evaluation.thought_markers,
         tasks=study.recipe.known_tasks,
+        repeats=study.recipe.evaluation.repeats,
         questions=[
             question for lm_eval_set in study.lm_eval_sets for part in lm_eval_set.questions for question in part
         ],
@@ -129,6 +141,8 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
     write_table(files.predictions, predictions)
     for note in cut_off_notes(predictions):
         say(note)
+    if evaluation.repeats > 1:
+        write_table(files.repeats, repeats_table(evaluation, completions))
     mains = main_metrics_of(study)
     write_table(files.scores, with_main(scores, mains))
     if study.recipe.evaluation.judge:

@@ -166,7 +166,8 @@ def show_evaluation(plan: StudyPlan) -> None:
                 if tested_set.temperature
                 else "greedy"
             )
-            line(f"Completions of {tested_set.task}: {drawn}, up to {tested_set.max_tokens} tokens")
+            times = f", generated {tested_set.repeats} times" if tested_set.repeats > 1 else ""
+            line(f"Completions of {tested_set.task}: {drawn}, up to {tested_set.max_tokens} tokens{times}")
     for task in dict.fromkeys(tested_set.task for tested_set in plan.evaluation):
         there = {tested_set.language for tested_set in plan.evaluation if tested_set.task == task}
         lacking = [language for language in plan.languages if language not in there]

@@ -123,6 +123,8 @@ class TestedSet(Result):
     samples: int = 1
     """Completions of each prompt."""
     temperature: float = 0.0
+    repeats: int = 1
+    """How often completions are generated, each time in other batches."""
     clusters: int | None = None
     """Of the items, such as their templates, where the source names them: what statistics take for the sample."""
 
@@ -317,6 +319,7 @@ def tested_sets(study: Study) -> list[TestedSet]:
             max_tokens=tested.max_tokens,
             samples=tested.samples,
             temperature=tested.temperature,
+            repeats=study.recipe.evaluation.repeats if tested.samples == 1 else 1,
             clusters=len({example.cluster for example in tested.examples} - {None}) or None,
         )
         for tested in study.evaluation_sets

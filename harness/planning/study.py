@@ -97,7 +97,7 @@ class Study:
     @cached_property
     def engine(self) -> EngineChoice:
         """What generates."""
-        return engine_for(self.recipe.evaluation.engine)
+        return engine_for(self.recipe.evaluation.engine, self.recipe.evaluation.batch_invariant)
 
     def begin(self) -> list[str]:
         """Notes what holds from now on, whatever machine goes on; what there is to say of it on this one.

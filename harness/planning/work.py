@@ -52,7 +52,7 @@ def work_of(study: Study) -> StudyWork:
         (len(ids), tested.max_tokens)
         for tested in study.evaluation_sets
         for ids, _ in study.test_prompts(tested)
-        for _ in range(tested.samples)
+        for _ in range(tested.samples if tested.samples > 1 else study.recipe.evaluation.repeats)
     ]
     return StudyWork(
         training={plan.name: training_work(plan, processes) for plan in study.plans},

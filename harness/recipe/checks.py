@@ -21,7 +21,7 @@ LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 RESERVED_CELLS = {
     BASE,
     "study.json", "plan.json", "pace.json", "prompts.parquet", "predictions.parquet", "scores.parquet",
-    "judgements.parquet", "report.html", "summary.csv", "summary.parquet",
+    "judgements.parquet", "repeats.parquet", "report.html", "summary.csv", "summary.parquet",
     "plan", "evaluation", "cards", "comparisons", "exports", "figures", "tables", "report_files",
 }  # fmt: skip
 """Names of what commands write beside the cells' folders: those of `harness.runs.folder.StudyFolder`."""

@@ -56,8 +56,18 @@ def check_evaluation(recipe: Recipe) -> list[Problem]:
 
 
 def decoding_problems(recipe: Recipe) -> list[Problem]:
-    """Lengths that are given twice, and samples that would all be the same."""
+    """Lengths that are given twice, samples that would all be the same, and repeats of nothing."""
     problems: list[Problem] = []
+    evaluation = recipe.evaluation
+    if evaluation.repeats > 1 and all(evaluation.decoded(task).samples > 1 for task in evaluation.tasks):
+        message = (
+            f"got {evaluation.repeats}, but no task has one completion per prompt to repeat; set it to 1: "
+            "samples are told apart by their mean, and lm_eval's tasks are asked once"
+        )
+        problems.append(Problem("evaluation.repeats", message))
+    if evaluation.batch_invariant and evaluation.engine == "transformers":
+        message = "only vLLM has batch-invariant kernels; set it to false, or evaluation.engine to vllm"
+        problems.append(Problem("evaluation.batch_invariant", message))
     for task, given in recipe.evaluation.decoding.items():
         where = f"evaluation.decoding.{task}"
         if given.max_tokens is not None and task in recipe.evaluation.max_tokens:

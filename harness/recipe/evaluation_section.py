@@ -116,6 +116,10 @@ class Evaluation(Section):
     """The longest completion in tokens, by task; the same as `decoding.TASK.max_tokens`."""
     decoding: dict[str, Decoding] = {}
     """How completions are written, by task."""
+    repeats: PositiveInt = 1
+    """How often completions are generated, each time in other batches: more than once measures generation noise."""
+    batch_invariant: bool = False
+    """Whether vLLM's kernels give the same completions in any batch; slower, and on some GPUs alone."""
     identifier: Identifier = "py3langid"
     """What identifies the language of completions."""
     thoughts: tuple[tuple[str, str], ...] = ()

@@ -16,6 +16,7 @@ from data_mixes.templates.embedded import EmbeddedSource
 from eval.analysis.comparisons import compare
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE, Design
+from eval.analysis.noise import generation_noise, noise_notes
 from eval.analysis.panel import CLUSTER
 from eval.analysis.selection import highest_settings
 from eval.analysis.summary import main_panels, summarize
@@ -54,12 +55,14 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
         message = f"holds no scores of the adapters there are now, only of {', '.join(stale)}; run: harness eval RECIPE"
         raise UserError([Problem(str(path), message)])
     analysis = analysed(study, scores)
-    predictions = current_predictions(study, stale)
-    page = study_page(study, scores, stale, analysis, predictions)
+    predictions, noise = current_predictions(study, stale), noise_of(study, stale, analysis.summary)
+    page = replace(study_page(study, scores, stale, analysis, predictions), noise=noise)
+    if noise is not None:
+        page = replace(page, notes=[*page.notes, *noise_notes(noise, study.groups)])
     kept = is_writable(study.folder)
     if kept:
         make_way(study)
-        write_tables(StudyFolder(study.folder), analysis, predictions)
+        write_tables(StudyFolder(study.folder), analysis, predictions, noise)
     shown = write_report(study.folder, page) if kept else gallery_of(page)
     for name, reason in shown.broken.items():
         say(f"figures/{name} could not be drawn: {reason}")
@@ -79,7 +82,9 @@ def make_way(study: PlannedStudy) -> None:
             set_aside(path)
 
 
-def write_tables(files: StudyFolder, analysis: Analysis, predictions: pl.DataFrame | None) -> None:
+def write_tables(
+    files: StudyFolder, analysis: Analysis, predictions: pl.DataFrame | None, noise: pl.DataFrame | None
+) -> None:
     """Writes the tables of the analysis as CSV, and removes those that this analysis has not."""
     for name, table in analysis.tables.items():
         if len(table):
@@ -88,6 +93,8 @@ def write_tables(files: StudyFolder, analysis: Analysis, predictions: pl.DataFra
             files.table(name).unlink(missing_ok=True)
     if predictions is not None:
         write_text(files.table("endings"), endings(predictions).write_csv())
+    if noise is not None:
+        write_text(files.table("noise"), noise.write_csv())
 
 
 def tell_where(files: StudyFolder, kept: bool) -> None:
@@ -283,6 +290,18 @@ def answer_languages(scores: pl.DataFrame) -> list[str]:
     """The languages that the scorer of languages told answers to be in, by the versions of its scores."""
     versions = scores.filter(metric="language_pass")["version"].unique().sort()
     return list(dict.fromkeys(name for version in versions for name in candidates_of(version)))
+
+
+def noise_of(study: PlannedStudy, stale: list[str], summary: pl.DataFrame) -> pl.DataFrame | None:
+    """What generating again changed, where the study does."""
+    path = StudyFolder(study.folder).repeats
+    if study.recipe.evaluation.repeats == 1 or not path.is_file():
+        return None
+    try:
+        repeats = read_table(path).filter(~pl.col("cell").is_in(stale))
+    except DamagedError:  # it was already reported
+        return None
+    return finite_table(generation_noise(repeats, study.groups, summary))
 
 
 def cell_facts(plan: PlannedCell, design: Design) -> CellFacts:

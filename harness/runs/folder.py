@@ -121,6 +121,11 @@ class StudyFolder:
         return self.path / "scores.parquet"
 
     @property
+    def repeats(self) -> Path:
+        """The table of what every model wrote each time, and how it was scored, where a study generates repeatedly."""
+        return self.path / "repeats.parquet"
+
+    @property
     def judgements(self) -> Path:
         """The table of what a judge was asked, and replied."""
         return self.path / "judgements.parquet"
@@ -168,7 +173,7 @@ class StudyFolder:
     @property
     def result_tables(self) -> tuple[Path, ...]:
         """The tables that an evaluation writes."""
-        return (self.predictions, self.scores, self.prompts, self.judgements)
+        return (self.predictions, self.scores, self.prompts, self.repeats, self.judgements)
 
     @property
     def written_files(self) -> tuple[Path, ...]:

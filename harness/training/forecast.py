@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -104,12 +105,14 @@ def models_left(study: PlannedStudy, plans: list[PlannedCell]) -> float:
     Completions of an adapter that is not the cell's present one do not count.
     """
     prompts = study.kept.work.generation.prompts
-    path = StudyFolder(study.folder).predictions
-    there: dict[tuple[str, str | None], int] = {}
-    if path.is_file():
-        with suppress(pl.exceptions.PolarsError, OSError):  # a damaged table is reported elsewhere and remade
-            counts = pl.read_parquet(path, columns=["cell", "adapter"], glob=False).group_by("cell", "adapter").len()
-            there = {(cell, adapter): count for cell, adapter, count in counts.iter_rows()}
+    folder, there = StudyFolder(study.folder), Counter[tuple[str, str | None]]()
+    for path, of_repeats in ((folder.predictions, False), (folder.repeats, True)):
+        if path.is_file():
+            with suppress(pl.exceptions.PolarsError, OSError):  # a damaged table is reported elsewhere and remade
+                table = pl.read_parquet(path, glob=False)
+                again = table.filter(pl.col("repeat") > 0) if of_repeats else table
+                counts = again.group_by("cell", "adapter").len()
+                there.update({(cell, adapter): count for cell, adapter, count in counts.iter_rows()})
     models: list[tuple[str, str | None]] = [(BASE, None)] if study.recipe.evaluation.base else []
     models += [(plan.name, plan.run.record.get("adapter")) for plan in plans]
     return sum(max(0, prompts - there.get(model, 0)) for model in models) / max(1, prompts)
