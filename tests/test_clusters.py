@@ -84,7 +84,7 @@ def test_predictions_carry_clusters_and_the_report_counts_them() -> None:
     found = compare([*panels_of(scores)], LanguageGroups(("en",), ("fr",)), Design({"cell": ("cell",)}))
     assert found.filter(group="unseen")["items"].to_list() == [templates]
     (note,) = notes_on_clusters(scores)
-    assert f"the 60 items are of {templates} clusters" in note
+    assert f"math has 60 items in {templates} clusters" in note
     assert notes_on_clusters(scores.drop("cluster")) == [], "scores of earlier studies"
     assert notes_on_clusters(scores.with_columns(cluster=pl.lit(None, pl.String))) == []
 

@@ -99,7 +99,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.base": (False, RESUMED),
     "similarity": ({"texts": "{language}.txt"}, RESUMED),
     "probe": ({"treebanks": "{language}.conllu"}, RESUMED),
-    "report.labels": ({"amount": "examples"}, RESUMED),
+    "report.labels": ({"math": "word problems"}, RESUMED),
     "report.amounts": ("categorical", RESUMED),
     "evaluation.judge": ({"model": "m", "endpoint": "http://localhost:1/v1"}, RESUMED),
 }
