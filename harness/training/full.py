@@ -32,7 +32,9 @@ def let_learn(model: Any, freeze: Sequence[str]) -> Any:
     return model
 
 
-def save_model(model: Any, state: dict[str, torch.Tensor], tokenizer: Any, dtype: torch.dtype, folder: Path) -> None:
+def save_model(
+    model: Any, state: dict[str, torch.Tensor], tokenizer: Any, dtype: torch.dtype, folder: Path, trusted: bool
+) -> None:
     """Writes a model's state in a number format, with its tokenizer, whole or not at all, a checksum beside each file.
 
     The model itself, of which this process may hold a part alone, gives no more than its configuration.
@@ -40,7 +42,7 @@ def save_model(model: Any, state: dict[str, torch.Tensor], tokenizer: Any, dtype
     cast: dict[int, torch.Tensor] = {}  # by address: weights that are tied stay one
     state = {name: cast.setdefault(weight.data_ptr(), weight.detach().to(dtype)) for name, weight in state.items()}
     with torch.device("meta"):
-        whole: Any = AutoModelForCausalLM.from_config(copy.deepcopy(model.config), dtype=dtype, trust_remote_code=True)
+        whole: Any = AutoModelForCausalLM.from_config(copy.deepcopy(model.config), dtype=dtype, trust_remote_code=trusted)
     whole.generation_config = model.generation_config
     with whole_folder(folder) as unfinished:
         whole.save_pretrained(str(unfinished), state_dict=state)

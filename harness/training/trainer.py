@@ -182,7 +182,7 @@ def tuned(model: Any, job: CellJob) -> AbstractContextManager[Any]:
 def save(model: Any, state: dict[str, Any], tokenizer: Any, job: CellJob, folder: Path) -> None:
     """Writes what has learned, of the model's whole state."""
     if job.training.method == "full":
-        save_model(model, state, tokenizer, getattr(torch, job.dtype), folder)
+        save_model(model, state, tokenizer, getattr(torch, job.dtype), folder, job.trust_remote_code)
     else:
         save_adapter(model, state, folder)
 
