@@ -41,8 +41,9 @@ def save_model(
     """
     cast: dict[int, torch.Tensor] = {}  # by address: weights that are tied stay one
     state = {name: cast.setdefault(weight.data_ptr(), weight.detach().to(dtype)) for name, weight in state.items()}
+    config = copy.deepcopy(model.config)
     with torch.device("meta"):
-        whole: Any = AutoModelForCausalLM.from_config(copy.deepcopy(model.config), dtype=dtype, trust_remote_code=trusted)
+        whole: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=trusted)
     whole.generation_config = model.generation_config
     with whole_folder(folder) as unfinished:
         whole.save_pretrained(str(unfinished), state_dict=state)
