@@ -442,7 +442,7 @@ def test_a_studys_models_answer_lm_evals_tasks_in_the_same_tables(study: tuple[P
     asked = predictions.filter((pl.col("task") == "capitals") & (pl.col("language") == "fr")).row(0, named=True)
     assert asked["prompt"] == "Voici la capitale : Italie →" and asked["reference"] == "Rome"
     assert asked["completion"].count("-") == 4 and asked["completion"].split(" (")[0] in CAPITALS["fr"][2]
-    assert "capitals: acc × 100" in printed
+    assert "capitals: acc, %" in printed
     assert "Left out of capitals, as they are not means over items: mcc" in printed
     assert "Not tested in sums, as the recipe names no lm_eval task for them: ja" in printed
     assert "it/s" not in printed, "no bars of lm_eval's"

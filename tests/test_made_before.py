@@ -93,10 +93,10 @@ def test_the_plan_says_what_will_be_detected_and_a_pilot_takes_the_place_of_assu
     recipe, runs = made_before
     (figure,) = json.loads(harness("plan", recipe, "--runs", runs, "--json").stdout)["detectable"]
     assert (figure["task"], figure["pilot"], figure["runs"]) == ("math", None, 1)
-    assert figure["from_base"] > 5 and figure["from_reference"] > 5 and figure["seeds_assumed"]
+    assert figure["seeds_assumed"] and figure["from_base"] is None, "no flips of two items have a small p-value"
     shown = " ".join(harness("plan", recipe, "--runs", runs).stdout.split())
-    assert "Detectable in math, " in shown and "four times in five after adjustment: " in shown
-    assert "against the base" in shown and "between mixtures" in shown and "from assumptions" in shown
+    assert "Detectable in math, " in shown and "four times in five after adjustment: nothing (2 items" in shown
+    assert "from assumptions" in shown
     assert "one run per mixture: this is of the trained models" in shown
     planned = json.loads(harness("plan", recipe, "--runs", runs, "--pilot", recipe, "--json").stdout)["detectable"]
     assert [each["task"] for each in planned] == ["math"] and planned[0]["pilot"] in ("small", None)

@@ -113,7 +113,7 @@ MISTAKES = [
     ("evaluation.judge", {"model": "./no-judge", "concurrency": 4}, "evaluation.judge.concurrency: goes with an endpoint"),
     ("report", {"labels": {"amuont": "examples"}}, "report.labels.amuont: no axis of the grid and no tested task of this name; did you mean 'amount'?"),
     ("report", {"amounts": "logarithmic"}, "report.amounts: got 'logarithmic'"),
-    ("evaluation.judge", {"model": "./no-judge"}, "evaluation.judge.model: no folder './no-judge'; a model behind an endpoint needs evaluation.judge.endpoint"),
+    ("evaluation.judge", {"model": "./no-judge"}, "evaluation.judge.model: no folder './no-judge'; a path is seen from the recipe's folder; a model behind an endpoint needs evaluation.judge.endpoint"),
 ]  # fmt: skip
 
 

@@ -20,7 +20,9 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int | Non
     """The cells that a training was started for, and by how many processes; it ends with status 3."""
     calls: list[tuple[list[str], int | None]] = []
     monkeypatch.setattr(
-        local, "launch_training", lambda study, names, processes: (calls.append((list(names), processes)), 3)[1]
+        local,
+        "launch_training",
+        lambda study, names, processes, execution: (calls.append((list(names), processes)), 3)[1],
     )
     return calls
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from eval.interop.inspect_logs import Origin
 
 FORMATS = ("inspect", "csv")
-PLACE = ["cell", "adapter", "task", "language", "item", "id"]
+PLACE = ["cell", "weights", "task", "language", "item", "id"]
 """What tells one prediction from another."""
 
 

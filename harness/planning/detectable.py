@@ -43,9 +43,9 @@ def _figure(
     earlier = _observed(pilot, task, [tested_set.language for tested_set in there], span) if pilot else None
     variances = earlier or of_clusters(assumed(len(there), span), items, clusters)
     runs = {name: len(members) for name, members in study.design.settings.items()}
+    if len(runs) == 1 and not study.recipe.evaluation.base:
+        return None  # there is nothing to compare
     smallest = detectable(runs, study.design.references, study.recipe.evaluation.base, clusters, variances)
-    if clusters > 1 and smallest.from_base is None and smallest.from_reference is None:
-        return None  # a single mixture without a base
     return PlannedDetectable(
         task=task,
         group=group,
