@@ -15,7 +15,7 @@ from harness.planning.study import Study
 from harness.planning.work import TrainingWork, together, training_work
 from harness.training import forecast as forecasts
 from harness.training.forecast import STARTS, kept_pace, mean_shape, models_left, time_left
-from harness.training.probe import Pace
+from harness.training.pace import Pace
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_generation_is_of_every_model_that_lacks_it(study: PlannedStudy) -> None
 def test_pace_times_work(study: PlannedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[Any] = []
     pace = Pace(training=2.0, reading=0.5, writing=3.0, adapter=800, model=5000)
-    monkeypatch.setattr("harness.training.probe.measure", lambda *of: (measured.append(of), pace)[1])
+    monkeypatch.setattr("harness.training.pace.measure", lambda *of: (measured.append(of), pace)[1])
     left = time_left(study, None)
     work = study.kept.work
     assert left.training == pytest.approx(2.0 * sum(cell.micro_batches for cell in work.training.values()))
@@ -76,7 +76,7 @@ def test_a_pace_of_something_else_is_not_used(
     change: str, study: PlannedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "harness.training.probe.measure",
+        "harness.training.pace.measure",
         lambda *_: Pace(training=2.0, reading=0.5, writing=3.0, adapter=800, model=5000),
     )
     time_left(study, None)
@@ -97,7 +97,7 @@ def test_emulated_bfloat16_takes_as_many_times_as_long(
         measured.append(dtype)
         return Pace(2.0, 0.0, 0.0, 800, 5000)
 
-    monkeypatch.setattr("harness.training.probe.measure", pace)
+    monkeypatch.setattr("harness.training.pace.measure", pace)
     monkeypatch.setattr(forecasts, "this_device", lambda: Device("cpu", "old", False))
     monkeypatch.setattr(forecasts, "emulation_cost", lambda: 40.0)
     recipe_data["model"]["dtype"] = "bfloat16"
@@ -110,7 +110,7 @@ def test_a_probe_that_fails_stops_no_study(study: PlannedStudy, monkeypatch: pyt
     def fail(*_: Any) -> Pace:
         raise RuntimeError("out of memory\nand a long trace")
 
-    monkeypatch.setattr("harness.training.probe.measure", fail)
+    monkeypatch.setattr("harness.training.pace.measure", fail)
     found = time_left(study, None)
     assert found.problem == "RuntimeError: out of memory" and found.total == 0
 
@@ -126,7 +126,7 @@ def test_any_family_can_be_measured(family: str) -> None:
     from transformers import AutoConfig
 
     from harness.recipe.schema import Adapter
-    from harness.training.probe import Shape, measure
+    from harness.training.pace import Shape, measure
 
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 6, "num_attention_heads": 2}
     config = AutoConfig.for_model(family, **sizes, num_key_value_heads=2, head_dim=16, vocab_size=100, pad_token_id=0)

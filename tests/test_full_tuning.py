@@ -137,6 +137,10 @@ def test_weights_go_when_they_are_evaluated_and_scores_stay(
     assert set(scores["cell"]) == {"base", "amount-0", "amount-3"} and not scores["value"].is_null().all()
     again = harness("run", recipe, "--runs", tmp_path)
     assert again.returncode == 0 and "damaged" not in again.stderr and "already trained" in again.stderr
+    (tmp_path / "small" / "evaluation" / "canary.json").unlink()
+    ungated = harness("eval", recipe, "--runs", tmp_path)
+    assert ungated.returncode == 0, "there are no weights to try again, and nothing is asked of them"
+    assert pl.read_parquet(tmp_path / "small" / "scores.parquet").equals(scores)
     data["evaluation"]["items"] = 3
     refused = harness("eval", write_recipe(data), "--runs", tmp_path)
     assert refused.returncode == 2

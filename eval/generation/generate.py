@@ -221,9 +221,9 @@ def passed_before(verdict: Any, of: list[str | None]) -> bool:
 
 
 def is_gated(evaluation: Evaluation) -> bool:
-    """Whether the canary gate's verdict on every adapter is on disk."""
+    """Whether the canary gate's verdict on every adapter and whole model is on disk."""
     verdicts = kept_verdicts(evaluation.folder / CANARY)
-    return all(model.name in verdicts for model in evaluation.models if model.adapter)
+    return all(model.name in verdicts for model in evaluation.models if model.weights)
 
 
 def kept_verdicts(path: Path) -> dict[str, Any]:

@@ -73,11 +73,13 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     to_make = missing + unanswered + unrepeated
     if to_make:
         refuse_removed(study, wanted, answers)
-    if to_make or not is_gated(wanted):
+    removed = {plan.name for plan in study.plans if plan.run.weights_removed}
+    served = replace(wanted, models=[model for model in wanted.models if model.name not in removed])
+    if to_make or not is_gated(served):
         wanted.folder.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
         with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", to_make) as bar:
-            generate(wanted, prompts, answers, bar.advance, bar.say)
+            generate(served, prompts, answers, bar.advance, bar.say)
     write_tables(study, everything, answers)
     remove_evaluated(study, everything, answers)
 

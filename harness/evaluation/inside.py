@@ -27,9 +27,10 @@ VERSION = 1
 
 
 def models_of(study: Study, cells: str | None) -> list[ModelUnderTest]:
-    """The base model and the chosen trained cells. Raises UserError where there is none."""
+    """The base model and the chosen trained cells whose weights are kept. Raises UserError where there is none."""
     chosen = {cell.name for cell in choose(study.cells, cells)}
-    trained = [plan for plan in study.plans if plan.run.trained and plan.name in chosen]
+    kept = [plan for plan in study.plans if plan.run.trained and not plan.run.weights_removed]
+    trained = [plan for plan in kept if plan.name in chosen]
     models = list(describe_evaluation(study, trained).models)
     if not models:
         raise UserError([Problem("", "no chosen cell is trained, and evaluation.base is false; first: harness run")])

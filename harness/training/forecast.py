@@ -145,7 +145,7 @@ def measured_pace(study: PlannedStudy) -> KeptPace:
     """The pace of this study's mean micro-batch on this machine, measured now, and kept. Raises what the probe does."""
     from transformers import AutoConfig
 
-    from harness.training.probe import Shape, measure
+    from harness.training.pace import Shape, measure
 
     started = time.monotonic()
     device, precision = this_device(), study.kept.overview.precision
