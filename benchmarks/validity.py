@@ -1,6 +1,6 @@
 """Do the statistics hold what they promise? Simulated studies of right and wrong answers, whose truth is known.
 
-    python benchmarks/validity.py [STUDIES] [differences|curves|transfer|planned|groups]
+    python benchmarks/validity.py [STUDIES] [differences|equals|coverage|curves|transfer|planned|groups]
 
 A study has a base and eight amounts, each trained under 1, 3 or 5 seeds, and 50 or 250 items in three languages. Items,
 items in a language, items under a setting, seeds, and an item under a seed all have effects of their own.
@@ -30,7 +30,7 @@ from eval.analysis.groups import OTHERS, LanguageGroups
 from eval.analysis.halves import highest
 from eval.analysis.panel import Panel
 from eval.analysis.planned import assumed, detectable
-from eval.analysis.stats import Difference, contributions
+from eval.analysis.stats import Difference, contributions, estimate
 from eval.analysis.transfer import Source, Transfer
 from eval.analysis.variance import Floats, run_variance
 
@@ -54,13 +54,15 @@ CONDITIONS = [
 ]  # fmt: skip
 
 
-def studies(condition: Condition, count: int, gain: float = 0.0, mean: float = 0.4, seed: int = 0) -> Iterator[Floats]:
+def studies(
+    condition: Condition, count: int, gain: float = 0.0, mean: float = 0.4, seed: int = 0, languages: int = LANGUAGES
+) -> Iterator[Floats]:
     """Scores (base and amounts, runs, items, languages); the last amount truly gains so many points."""
     rng = np.random.default_rng([seed, condition.runs, int(10 * condition.seeds), condition.items])
     runs, items = condition.runs, condition.items
     for _ in range(count):
         share = mean + rng.normal(0, 0.15 * min(1, 2.5 * mean), (1, 1, items, 1))
-        share = share + rng.normal(0, 0.06 * min(1, 2.5 * mean), (1, 1, items, LANGUAGES))
+        share = share + rng.normal(0, 0.06 * min(1, 2.5 * mean), (1, 1, items, languages))
         share = share + rng.normal(0, 0.04, (AMOUNTS + 1, 1, items, 1))
         luck = rng.normal(0, condition.seeds / 100, (AMOUNTS + 1, runs, 1, 1))
         luck[0] = 0  # the base has no seed
@@ -111,6 +113,32 @@ def measured(condition: Condition, count: int) -> Row:
 
 
 LEVELS = (0.05, 0.01, 0.002)
+
+
+def between_equals(
+    condition: Condition, count: int, languages: int = LANGUAGES, draws: int = DRAWS
+) -> tuple[float, float]:
+    """How often p < .05 of two equal mixtures, whose seeds differ; and of any of four such pairs, once adjusted."""
+    single, adjusted = list[bool](), list[bool]()
+    for study in studies(condition, count, languages=languages):
+        arms = [Arm(str(index), values) for index, values in enumerate(study[1:])]
+        between = run_variance([contributions(arm.values) for arm in arms])
+        family = compare_family([*zip(arms[::2], arms[1::2], strict=True)], between, draws=draws)
+        single += [(made.p or 0) < 0.05 for made in family]
+        adjusted.append(any((made.p_adjusted or 0) < 0.05 for made in family))
+    return float(np.mean(single)), float(np.mean(adjusted))
+
+
+def covered(condition: Condition, count: int, mean: float, pooled: bool) -> float:
+    """How often the interval of a setting's mean holds the true mean; its runs alone, or pooled over the settings."""
+    many = Condition(condition.runs, condition.seeds, 2000)
+    truth = float(np.mean([study.mean() for study in studies(many, 60, mean=mean, seed=9)]))
+    held = list[bool]()
+    for study in studies(condition, count, mean=mean):
+        between = run_variance([contributions(values) for values in study[1:]]) if pooled else None
+        found = estimate(study[1], between=between)
+        held.append(found.low is not None and found.high is not None and found.low <= truth <= found.high)
+    return float(np.mean(held))
 
 
 class CurveCondition(NamedTuple):
@@ -342,10 +370,36 @@ def print_differences(count: int) -> None:
         )
 
 
+def print_equals(count: int) -> None:
+    """The table of equal mixtures, of one run each and of three, in three languages and in eight."""
+    print("| runs | seeds, points | items | languages | p < .05 of a pair | any of four pairs, adjusted |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    for runs in (1, 3):
+        for seeds in (0.0, 1.6, 3.2):
+            for items, languages in ((50, LANGUAGES), (250, LANGUAGES), (250, 8)):
+                shares = between_equals(Condition(runs, seeds, items), count, languages)
+                told = " | ".join(f"{100 * share:.0f} %" for share in shares)
+                print(f"| {runs} | {seeds:g} | {items} | {languages} | {told} |", flush=True)
+
+
+def print_coverage(count: int) -> None:
+    """The table of intervals of a setting of two runs."""
+    print("| right answers | seeds, points | items | two runs alone | pooled over eight settings |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    for mean in (0.4, 0.02):
+        for seeds in (0.0, 1.6, 3.2):
+            for items in (50, 250):
+                shares = [covered(Condition(2, seeds, items), count, mean, pooled) for pooled in (False, True)]
+                told = " | ".join(f"{100 * share:.1f} %" for share in shares)
+                print(f"| {100 * mean:.0f} % | {seeds:g} | {items} | {told} |", flush=True)
+
+
 if __name__ == "__main__":
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     tables = {
         "differences": print_differences,
+        "equals": print_equals,
+        "coverage": print_coverage,
         "curves": print_curves,
         "transfer": print_transfer,
         "planned": print_planned,

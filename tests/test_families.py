@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.validity import LEVELS, Condition, compared, studies
+from benchmarks.validity import LEVELS, Condition, between_equals, compared, covered, studies
 from eval.analysis.families import Arm, compare_combinations, compare_family, contrast, step_down
-from eval.analysis.stats import contributions, estimate
+from eval.analysis.stats import contributions
 from eval.analysis.variance import run_variance
 
 CONDITIONS = [Condition(1, 0.0, 50), Condition(3, 1.6, 50)]
@@ -25,6 +25,16 @@ def test_false_findings_and_power_at_the_printed_figure(condition: Condition) ->
     real: Any = [compared(study, draws=500)[-1] for study in studies(condition, 100, gain=100 * printed, seed=1)]
     power = np.mean([each.p_adjusted < 0.05 for each in real])
     assert 0.65 <= power <= 0.93, power
+
+
+def test_one_run_says_nothing_of_mixtures_and_three_do() -> None:
+    """60 simulated studies each of equal mixtures, whose seeds differ by 3.2 points: p-values of single runs are of
+    these very models, and small ones are common; those of three runs are of the mixtures."""
+    of_models, of_mixtures = (between_equals(Condition(runs, 3.2, 250), 60, draws=300)[0] for runs in (1, 3))
+    assert of_models > 0.2 and of_mixtures < 0.10, (of_models, of_mixtures)
+    arms = [Arm(name, np.random.default_rng(place).random((1, 20, 1))) for place, name in enumerate("ab")]
+    (found,) = compare_family([(arms[0], arms[1])], None)
+    assert found.test.endswith("of these trained models")
 
 
 def test_adjusted_p_values_go_up_and_keep_the_order() -> None:
@@ -84,13 +94,7 @@ def test_tails_are_right_against_the_base(runs: int, seeds: float, pooled: bool)
 @pytest.mark.parametrize("mean", [0.4, 0.02])
 def test_intervals_of_two_runs_cover(pooled: bool, mean: float) -> None:
     """250 simulated settings of right and wrong answers: two runs whose seeds differ by 1.6 points, rare ones too."""
-    truth = float(np.mean([study.mean() for study in studies(Condition(2, 1.6, 250), 60, mean=mean, seed=9)]))
-    held: list[bool] = []
-    for study in studies(Condition(2, 1.6, 50), 250, mean=mean):
-        between = run_variance([contributions(values) for values in study[1:]]) if pooled else None
-        found: Any = estimate(study[1], between=between)
-        held.append(found.low is not None and found.low <= truth <= found.high)
-    assert np.mean(held) >= 0.93
+    assert covered(Condition(2, 1.6, 50), 250, mean, pooled) >= 0.93
 
 
 def test_differences_that_vary_over_nothing_are_no_certainty() -> None:

@@ -17,15 +17,17 @@ from hypothesis import strategies as st
 from eval.analysis.comparisons import COMPARISONS
 from eval.analysis.design import Design
 from eval.analysis.groups import OTHERS, PERFORMANCE, Kind, LanguageGroups
+from eval.analysis.stats import BY_FLIPS
 from eval.analysis.summary import summarize
 from eval.report.files import with_finite_figures, write_report
 from eval.report.gallery import gallery
 from eval.report.grid import Scale
 from eval.report.headlines import Headline, headlines
+from eval.report.html import html_page
 from eval.report.latex import escaped, latex_table
 from eval.report.page import Page
 from eval.report.picture_data import QUANTITIES, confusion_rows, figure_rows, scale_of, training_rows
-from eval.report.predictions import browsed, safe, sampled
+from eval.report.predictions import Browsed, browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
 from eval.report.text_tables import comparison_tables, loss_table, missing_table
 from eval.report.units import duration
@@ -35,7 +37,7 @@ from harness.planning.kept_plan import planned_study
 from harness.recipe.grid import cells_of
 from harness.recipe.load import parse_recipe
 from harness.reporting.report import axis_of_numbers, report_study
-from tests.synthetic import study_page, tables
+from tests.synthetic import study_page, tables, transfer
 
 GROUPS = LanguageGroups(("en", "fr"), ("ja",))
 UNTESTED = Changes("base", {})
@@ -361,6 +363,31 @@ def test_a_card_says_what_is_highest_and_whether_that_is_more_than_chance() -> N
     (noise,) = headlines_of({"base": 0.3, "a": 0.5, "b": 0.4}, [compared(p_adjusted=0.4, low=-0.1)])
     assert (noise.finding, noise.verdict) == ("No difference shown", Verdict.NOISE)
     assert noise.notes == ("This evaluation finds differences of 15.0 or more.",)
+
+
+def test_a_card_of_single_runs_says_that_its_p_value_is_of_these_models() -> None:
+    (card,) = headlines_of({"base": 0.3, "a": 0.5}, [compared(test=BY_FLIPS)])
+    assert card.change == "+20.0 ▲ against base, p = 0.02, of these trained models"
+
+
+def test_no_sentence_table_or_plot_of_single_runs_has_a_p_value_of_mixtures(tmp_path: Path) -> None:
+    """Wherever a page of one run per mixture says p < or p =, the same passage says of what."""
+    page = study_page(
+        comparisons=pl.DataFrame(
+            [compared(test=BY_FLIPS, cell="amount-20", group=group) for group in ("unseen", "ar")],
+            schema=COMPARISONS,
+        ),
+        transfer=transfer(),
+    )
+    assert page.one_seed
+    shown = gallery(page)
+    html = html_page(page, shown, Browsed((), 0, 0))
+    text = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL).replace("\u00a0", " ")
+    passages = re.split(r"</(?:p|li|tr|caption|figcaption|summary|article)>", text)
+    told = [passage for passage in passages if re.search(r"\bp (?:<|&lt;|=) ", passage)]
+    assert told and not [passage for passage in told if "of these trained models" not in passage and "*" not in passage]
+    tips = [row["p"] for rows in shown.data.values() if "p" in rows.columns for row in rows.to_dicts() if row["p"]]
+    assert tips and all(tip.endswith("of these trained models") for tip in tips)
 
 
 def test_a_card_of_cells_that_are_alike_compares_them_with_the_base() -> None:

@@ -33,7 +33,7 @@ from eval.report.pictures.languages import confusion_picture, scatter_picture
 from eval.report.pictures.training import training_picture
 from eval.report.tables import TaskTable, metric_tables
 from eval.report.theme import UNTOLD
-from eval.report.verdicts import Changes
+from eval.report.verdicts import Changes, level
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _of_task(shown: Gallery, page: Page, table: TaskTable, grid: Grid) -> Iterat
     apart = (SEEN, UNSEEN, GAP) if page.groups.differ else ()
     columns = {column: label for column, label in table.labels.items() if column in scored and column not in apart}
     compared = compared_with(page, page.summary.filter(pl.col("task") == task))
-    yield heatmap_picture(task, metric, grid, columns, compared, reach_by_metric(rows))
+    yield heatmap_picture(task, metric, grid, columns, compared, reach_by_metric(rows), level(page.one_seed))
     seen, unseen = (STUDY_SEEN, HELD_OUT) if page.groups.differ else (SEEN, UNSEEN)
     pairs = pair_rows(page, shown.of(task), (seen, unseen))
     if pairs.height:
@@ -131,7 +131,7 @@ def _of_task(shown: Gallery, page: Page, table: TaskTable, grid: Grid) -> Iterat
     if matrix.height:
         shown.data[f"{task}-transfer"] = matrix
         sources, targets = (matrix[name].unique(maintain_order=True).to_list() for name in ("source", "target"))
-        yield transfer_picture(task, sources, targets, reach_of(matrix))
+        yield transfer_picture(task, sources, targets, reach_of(matrix), level(page.one_seed))
 
 
 def headings(page: Page, table: TaskTable) -> dict[str, str]:

@@ -12,7 +12,7 @@ from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
 from eval.report.findings import Leader, figure_in_words, leader_of
 from eval.report.units import difference, metric_title
-from eval.report.verdicts import ARROWS, DISAGREEMENT, Verdict, disagree, p_value, verdict_of
+from eval.report.verdicts import ARROWS, DISAGREEMENT, Verdict, disagree, tested, verdict_of
 from eval.scorers.main_metric import main_metrics
 from eval.scorers.metrics import metric_of
 
@@ -63,7 +63,7 @@ def of_leader(task: str, metric: str, where: str, leader: Leader) -> Headline:
     if verdict is Verdict.NOISE and not leader.alike:
         name, figure = "No difference shown", f"{leader.name} is highest with {figure}"
     told = f"{difference(compared['difference'], 0.0, metric_of(metric))}{ARROWS.get(verdict, '')} "
-    told += f"against {compared['other']}, {p_value(compared['p_adjusted'])}"
+    told += f"against {compared['other']}, {tested(compared)}"
     return Headline(task, title, name, figure, told, verdict, tuple(notes_on(compared, verdict)))
 
 

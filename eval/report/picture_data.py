@@ -14,7 +14,7 @@ from eval.report.page import Page
 from eval.report.tables import Figure, TaskTable
 from eval.report.theme import RIGHT, UNTOLD, WRONG
 from eval.report.units import difference, shown, unit_of
-from eval.report.verdicts import ARROWS, Change, Changes, Verdict, p_value, verdict_of
+from eval.report.verdicts import ARROWS, Change, Changes, Verdict, tested, verdict_of
 from eval.scorers.metrics import Metric, metric_of
 
 LANGUAGE_PASS = "language_pass"
@@ -276,7 +276,7 @@ def transfer_rows(part: pl.DataFrame) -> pl.DataFrame:
             "shown": difference(row["difference"], 0.0, metric),
             "marked": difference(row["difference"], 0.0, metric) + ARROWS.get(verdict_of(row), ""),
             "verdict": verdict_of(row).value,
-            "p": "" if row["p_adjusted"] is None else p_value(row["p_adjusted"]),
+            "p": tested(row),
             "interval": ends,
         })  # fmt: skip
     return pl.DataFrame(rows)

@@ -8,13 +8,12 @@ from typing import Any
 import polars as pl
 
 from eval.analysis.groups import LanguageGroups
-from eval.analysis.stats import BY_FLIPS
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.report.page import CellFacts, Page
 from eval.report.tables import TaskTable, TextTable
 from eval.report.theme import RIGHT, UNTOLD, WRONG
 from eval.report.units import difference, duration, metric_name, percent
-from eval.report.verdicts import ARROWS, disagree, verdict_of
+from eval.report.verdicts import ARROWS, disagree, is_of_models, level, verdict_of
 from eval.scorers.metrics import metric_of
 
 
@@ -123,7 +122,7 @@ def regime_table(regimes: pl.DataFrame, of_models: bool) -> TextTable:
          *(percent(row[name]) for name in ("positive", "helped", "negative", "harmed")))
         for row in regimes.iter_rows(named=True)
     )  # fmt: skip
-    sure = "p < 0.05, of these trained models" if of_models else "p < 0.05"
+    sure = level(of_models)
     return TextTable(("trained on the", "transfers", "mean", "above 0", sure, "below 0", sure), rows)
 
 
@@ -140,11 +139,6 @@ def difference_cells(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     p = p_value(row["p_adjusted"])
     marked = f"{p} *" if p and is_of_models(row) else p
     return difference(row["difference"], 0.0, metric), interval, marked, f"{row['items']:,}"
-
-
-def is_of_models(row: Mapping[str, Any]) -> bool:
-    """Whether a difference is of these very models, there being one run of each."""
-    return row["test"] == BY_FLIPS
 
 
 def difference_headings(rows: pl.DataFrame) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from eval.analysis.stats import BY_FLIPS
 from eval.analysis.variance import LEVEL
 from eval.report.units import difference
 from eval.scorers.metrics import metric_of
@@ -39,6 +40,7 @@ class Change:
     """Signed, in the unit of tables."""
     verdict: Verdict
     p: str
+    """As `tested` tells it."""
     languages: str
     """What it is tested in."""
 
@@ -71,6 +73,23 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
+def is_of_models(row: Mapping[str, Any]) -> bool:
+    """Whether a comparison is of these very models, there being one run of each."""
+    return row["test"] == BY_FLIPS
+
+
+def tested(row: Mapping[str, Any]) -> str:
+    """The adjusted p-value of a comparison, and whether it is of these very models; blank if there is none."""
+    if row["p_adjusted"] is None:
+        return ""
+    return p_value(row["p_adjusted"]) + (", of these trained models" if is_of_models(row) else "")
+
+
+def level(one_seed: bool) -> str:
+    """The level at which differences are called shown, and whether they are of these very models."""
+    return f"p < {LEVEL:g}{', of these trained models' if one_seed else ''}"
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """Differences from one setting that were tested."""
@@ -97,5 +116,4 @@ class Changes:
 def change_of(row: Mapping[str, Any]) -> Change:
     """A row of a table of comparisons."""
     text = difference(row["difference"], 0.0, metric_of(row["metric"]))
-    p = "" if row["p_adjusted"] is None else p_value(row["p_adjusted"])
-    return Change(text, verdict_of(row), p, row["languages"])
+    return Change(text, verdict_of(row), tested(row), row["languages"])

@@ -24,11 +24,18 @@ FAINT = 0.16
 
 
 def heatmap_picture(
-    task: str, metric: str, grid: Grid, columns: Mapping[str, str], compared_with: str, reach: Mapping[str, float]
+    task: str,
+    metric: str,
+    grid: Grid,
+    columns: Mapping[str, str],
+    compared_with: str,
+    reach: Mapping[str, float],
+    sure: str,
 ) -> Picture:
     """A task's cells × languages: the score as text, how far it is above the compared model as colour.
 
-    `columns` maps languages and groups to their labels; `reach` is the largest change by each metric.
+    `columns` maps languages and groups to their labels; `reach` is the largest change by each metric; `sure` says which
+    changes are shown.
     """
     there = "datum.kind !== 'published' && datum.own && isValid(datum.mean)"
     base = altair.Chart(altair.NamedData(task)).transform_filter(there)
@@ -57,7 +64,7 @@ def heatmap_picture(
     spec["params"] = [{"name": "reach", "expr": f"({json.dumps(dict(reach))})[metric]"}]
     return Picture(
         f"{task}-heatmap",
-        f"Cells × languages; colour: change from {compared_with}, strong with ▲ or ▼ where p < 0.05, else faint",
+        f"Cells × languages; colour: change from {compared_with}, strong with ▲ or ▼ where {sure}, else faint",
         f"A heatmap of scores in {task}: cells down, languages across, coloured by the change from {compared_with}.",
         by_metric(spec, metric),
         task,
@@ -100,8 +107,8 @@ def _change_colour(title: str) -> altair.Color:
     )
 
 
-def transfer_picture(task: str, sources: Sequence[str], targets: Sequence[str], reach: float) -> Picture:
-    """Sources × targets: what training on the one did to the other."""
+def transfer_picture(task: str, sources: Sequence[str], targets: Sequence[str], reach: float, sure: str) -> Picture:
+    """Sources × targets: what training on the one did to the other; `sure` as for `heatmap_picture`."""
     base = altair.Chart(altair.NamedData(f"{task}-transfer")).encode(
         x=altair.X("target:N", sort=list(targets), axis=altair.Axis(orient="top", labelAngle=0), title="tested on"),
         y=altair.Y("source:N", sort=list(sources), title="trained on"),
@@ -112,7 +119,7 @@ def transfer_picture(task: str, sources: Sequence[str], targets: Sequence[str], 
     spec = as_spec(chart, {"narrowest": 46 * len(targets) + 80}) | {"params": [{"name": "reach", "value": reach}]}
     return Picture(
         f"{task}-transfer",
-        "What training on one language did to another; strong with ▲ or ▼ where p < 0.05, else faint",
+        f"What training on one language did to another; strong with ▲ or ▼ where {sure}, else faint",
         f"A heatmap for {task}: languages trained on down, languages tested on across.",
         spec,
         f"{task}-transfer",
