@@ -85,6 +85,8 @@ class Source(ABC):
     languages: tuple[str, ...]
     parallel: bool
     """Whether rows of different languages may be translations of one item."""
+    conversational: bool = False
+    """Whether its rows are turns of conversations, rather than prompts and targets."""
     exemplars: Split = "validation"
     """Where few-shot exemplars are taken from."""
 

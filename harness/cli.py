@@ -252,7 +252,12 @@ def compare(
 def export(
     recipe: RecipeFile,
     to: Annotated[
-        str, typer.Option(metavar="FORMAT", help="inspect: logs for inspect_ai; csv: a table.", show_default=False)
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help="Results: inspect (logs for inspect_ai) or csv. Models: hf (as trained) or merged.",
+            show_default=False,
+        ),
     ],
     runs: Runs = Path("runs"),
     cells: Cells = None,
@@ -261,15 +266,18 @@ def export(
         typer.Option(metavar="DIR", help="The folder to write to.", show_default="the study's exports/FORMAT"),
     ] = None,
 ) -> None:
-    """Write predictions and scores in another program's format, base model included.
+    """Write predictions and scores, or trained models, for other programs.
 
-    inspect is a log per cell and task; csv is one table, with a row per prediction and a column per metric.
+    inspect is a log per cell and task; csv is one table, with a row per prediction and a column per metric. hf is a
+    folder per trained cell as the Hugging Face hub has them: its adapter, or its whole model, and a model card with
+    mixture, recipe and scores. merged is the same with adapters merged into the base model, for programs that load
+    no adapters; the logits of what is written are compared with those of base and adapter.
 
     Examples:
 
         harness export recipes/quickstart.yaml --to inspect
 
-        harness export recipes/quickstart.yaml --to csv --cells 'amount-4*'
+        harness export recipes/quickstart.yaml --to merged --cells 'amount-4*'
     """
     with reporting_mistakes():
         from harness.commands.export import export_study

@@ -264,7 +264,7 @@ def test_what_cannot_be_exported_says_why(
 ) -> None:
     study = planned_study(write_recipe(recipe_data), tmp_path / "runs")
     with pytest.raises(
-        UserError, match=r"--to: no format 'inspct'; did you mean 'inspect'\? \(allowed: csv, inspect\)"
+        UserError, match=r"--to: no format 'inspct'; did you mean 'inspect'\? \(allowed: csv, hf, inspect, merged\)"
     ):
         export_study(study, "inspct", None, None)
     with pytest.raises(UserError, match="no scores yet; run: harness eval RECIPE"):

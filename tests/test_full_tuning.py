@@ -76,6 +76,77 @@ def test_nothing_is_done_twice(tuned: tuple[Path, Path]) -> None:
     assert "all there already" in again.stderr and "starting the engine" not in again.stderr
 
 
+@pytest.fixture(scope="module")
+def exported(tuned: tuple[Path, Path]) -> dict[str, Path]:
+    """The folders of both formats of models."""
+    recipe, runs = tuned
+    for to in ("hf", "merged"):
+        ended = harness("export", recipe, "--runs", runs, "--to", to)
+        assert ended.returncode == 0, ended.stderr
+    return {to: runs / "small" / "exports" / to for to in ("hf", "merged")}
+
+
+def test_a_merged_model_is_the_base_model_with_its_adapter(
+    tuned: tuple[Path, Path], exported: dict[str, Path], tiny_model: Path
+) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    _, runs = tuned
+    ids = torch.arange(5, 60)[None]
+    base = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    with torch.inference_mode():
+        plain = base(ids).logits
+        adapted = PeftModel.from_pretrained(base, str(runs / "small" / "method-lora" / "adapter")).eval()(ids).logits
+        merged = AutoModelForCausalLM.from_pretrained(exported["merged"] / "method-lora").eval()(ids).logits
+    assert (merged - adapted).abs().max() < 1e-4 < 1e-2 < (merged - plain).abs().max()
+    tokenizers = [AutoTokenizer.from_pretrained(path) for path in (tiny_model, exported["merged"] / "method-lora")]
+    assert tokenizers[0]("Who?").input_ids == tokenizers[1]("Who?").input_ids
+
+
+def test_what_was_trained_is_exported_as_it_is(tuned: tuple[Path, Path], exported: dict[str, Path]) -> None:
+    _, runs = tuned
+    trained = {"method-lora": runs / "small" / "method-lora" / "adapter",
+               "method-full": runs / "small" / "method-full" / "model"}  # fmt: skip
+    for cell, folder in trained.items():
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name[0] != "."}
+        copied = {path.name: path.read_bytes() for path in (exported["hf"] / cell).iterdir()}
+        assert copied.pop("README.md") and copied == files
+    assert (exported["merged"] / "method-full" / "model.safetensors").is_file(), "there is nothing to merge"
+
+
+def test_a_model_card_names_mixture_recipe_and_scores(tuned: tuple[Path, Path], exported: dict[str, Path]) -> None:
+    from huggingface_hub import ModelCard
+
+    _, runs = tuned
+    card: Any = ModelCard.load(exported["hf"] / "method-lora" / "README.md")
+    assert card.data.library_name == "peft" and card.data.language == ["en", "fr"] and "lora" in card.data.tags
+    assert card.data.base_model is None, "a folder on this machine is no name of the hub's"
+    merged: Any = ModelCard.load(exported["merged"] / "method-lora" / "README.md")
+    assert merged.data.library_name == "transformers"
+    whole = ModelCard.load(exported["hf"] / "method-full" / "README.md").text.partition("## Recipe")[0]
+    assert "LoRA of rank 8" in card.text and "all weights tuned" in whole and "LoRA" not in whole
+    assert "| math | fr | 3 | 3 |" in card.text and "study: small" in card.text
+    scores = pl.read_parquet(runs / "small" / "scores.parquet")
+    values: Any = scores.filter(cell="method-lora", task="math", metric="accuracy", language="ja")["value"]
+    (row,) = [line for line in card.text.splitlines() if line.startswith("| ja* |") or line.startswith("| ja |")][:1]
+    assert f"{100 * values.mean():.1f} (" in row and row.endswith("| 2 | 0 |")
+
+
+def test_models_that_are_not_here_are_named_and_no_folder_of_others_is_replaced(
+    tuned: tuple[Path, Path], tmp_path: Path
+) -> None:
+    recipe, runs = tuned
+    (tmp_path / "method-full").mkdir()
+    (tmp_path / "method-full" / "mine.txt").touch()
+    refused = harness("export", recipe, "--runs", runs, "--to", "hf", "--out", tmp_path)
+    assert refused.returncode == 2 and "method-full is there already; remove it" in refused.stderr
+    assert (tmp_path / "method-full" / "mine.txt").is_file()
+    untrained = harness("export", recipe, "--runs", tmp_path / "runs", "--to", "merged")
+    assert untrained.returncode == 2 and "method-full, method-lora: not trained, so not exported" in untrained.stderr
+    assert "no weights of the chosen cells; run: harness train RECIPE" in untrained.stderr
+
+
 def test_a_damaged_model_is_found_and_trained_again(tuned: tuple[Path, Path]) -> None:
     recipe, runs = tuned
     with (runs / "small" / "method-full" / "model" / "tokenizer.json").open("a") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,26 @@ def test_a_task_of_ones_own_gets_its_file_and_what_its_data_has(data: Path, tiny
     assert (right.value, wrong.value) == (1.0, 0.0)
 
 
+def test_where_files_are_not_by_split_a_fifth_is_set_aside_for_the_test(data: Path, tiny_model: Path) -> None:
+    for language in ("sw", "vi", "hi"):
+        (data / "data" / f"{language}.train.csv").rename(data / "data" / f"{language}.csv")
+    made = harness("init", data / "moods.yaml", *OWN[:-1], "data/{language}.csv", "--model", tiny_model)
+    assert made.returncode == 0, made.stderr
+    recipe, _ = load_recipe(data / "moods.yaml")
+    assert recipe.sources["my-data"].hold_out == {"test": 2} and recipe.evaluation.items == 2
+    assert recipe.grid["amount"].values == (0, 5, 10), "of twelve rows"
+    planned = harness("plan", data / "moods.yaml", "--runs", data / "runs")
+    assert planned.returncode == 0 and "mood (2 items of my-data), each in sw vi hi" in planned.stdout
+
+
+def test_one_file_may_hold_all_languages(data: Path, tiny_model: Path) -> None:
+    rows = [f"{code} review {number},good,{code}" for code in ("sw", "vi", "hi") for number in range(8)]
+    (data / "all.csv").write_text("\n".join(["review,label,lang", *rows]) + "\n")
+    made = harness("init", data / "moods.yaml", *OWN[:-1], "all.csv", "--model", tiny_model)
+    assert made.returncode == 0, made.stderr
+    assert load_recipe(data / "moods.yaml")[0].sources["my-data"].columns.language == "lang"
+
+
 def test_on_a_terminal_it_asks(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(init, "on_terminal", lambda: True)
     replies = iter(["mood", "data/{language}.{split}.csv", "sw,vi", "hi", "gemma-3-270m", "1"])
@@ -64,7 +85,7 @@ def test_on_a_terminal_it_asks(data: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("options", "message"),
     [
         (("--task", "mood", "--seen", "sw"), "no data for mood"),
-        (("--files", "data/{language}.csv"), "put {split}"),
+        ((*OWN[:-1], "few/{language}.csv"), "vi has 4 items in few/{language}.csv; a fifth is set aside"),
         (("--files", "elsewhere/{language}.{split}.csv"), "no file is called"),
         (("--files", "data/{language}.{split}.csv", "--seen", "sw"), "which column holds the answer"),
         ((*OWN, "--column", "promt=review"), "did you mean 'prompt'"),
@@ -75,8 +96,11 @@ def test_on_a_terminal_it_asks(data: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_left(options: tuple[str, ...], message: str, data: Path) -> None:
+    (data / "few").mkdir()
+    for language in ("sw", "vi", "hi"):
+        shutil.copy(data / "data" / f"{language}.test.csv", data / "few" / f"{language}.csv")
     made = harness("init", data / "new.yaml", *options)
-    assert made.returncode == 2 and message in made.stderr, made.stderr
+    assert made.returncode == 2 and message in " ".join(made.stderr.split()), made.stderr
     assert not [*data.glob("*.yaml"), *data.glob("*.py")]
 
 

@@ -29,7 +29,7 @@ from eval.report.page import Page
 from eval.report.picture_data import QUANTITIES, confusion_rows, figure_rows, scale_of, training_rows
 from eval.report.predictions import Browsed, browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
-from eval.report.text_tables import comparison_tables, loss_table, missing_table
+from eval.report.text_tables import comparison_tables, loss_table, missing_table, validation_table
 from eval.report.units import duration
 from eval.report.verdicts import Change, Changes, Verdict, disagree, verdict_of
 from harness.errors import UserError
@@ -472,6 +472,23 @@ def test_training_curves_show_what_was_recorded() -> None:
     assert rows.group_by("quantity", maintain_order=True).agg("value").rows() == [
         (name, values) for name, values in zip(QUANTITIES, ([2.0, 1.0], [0.1, 0.2], [3.0]), strict=True)
     ]
+
+
+def test_validation_losses_are_drawn_per_language_with_the_step_that_they_chose() -> None:
+    page = study_page(cells=1)
+    curve = [{"step": 5, "en": 2.0, "ar": 3.0}, {"step": 10, "en": 1.5, "ar": 2.0}, {"step": 15, "en": 1.0, "ar": 4.0}]
+    cell = dataclasses.replace(page.cells[0], validation=curve, kept_step=10)
+    page = dataclasses.replace(page, cells=[cell])
+    shown = gallery(page)
+    assert shown.data["validation"].select("group", "step", "value", "kept").rows() == [
+        (language, point["step"], point[language], point["step"] == 10) for point in curve for language in ("en", "ar")
+    ]
+    (picture,) = (picture for picture in shown.training if picture.name == "validation")
+    assert "Arabic, unseen" in json.dumps(picture.spec)
+    assert validation_table(page.cells).rows == (
+        ("amount-0", "en", "10", "1.500", "15", "1.000"), ("amount-0", "ar", "10", "2.000", "15", "4.000"),
+    )  # fmt: skip
+    assert "validation" not in {picture.name for picture in gallery(study_page(cells=1)).training}
 
 
 def test_latex_has_the_best_value_bold_and_a_dagger_where_it_differs() -> None:

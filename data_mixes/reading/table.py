@@ -96,6 +96,11 @@ class TableSource(Source):
         """Whether some column says which rows are translations of one another."""
         return self.columns.item is not None
 
+    @property
+    def conversational(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether a column holds conversations."""
+        return self.columns.conversation is not None
+
     names: Mapping[str, str] = NO_NAMES
     """Language code → the data set's own name for it, where they differ."""
 

@@ -26,11 +26,12 @@ from eval.report.picture_data import (
     scale_of,
     training_rows,
     transfer_rows,
+    validation_rows,
 )
 from eval.report.pictures.curves import curves_picture, overview_picture
 from eval.report.pictures.heatmaps import heatmap_picture, transfer_picture
 from eval.report.pictures.languages import confusion_picture, scatter_picture
-from eval.report.pictures.training import training_picture
+from eval.report.pictures.training import training_picture, validation_picture
 from eval.report.tables import TaskTable, metric_tables
 from eval.report.theme import UNTOLD
 from eval.report.verdicts import Changes, level
@@ -87,6 +88,11 @@ def gallery(page: Page) -> Gallery:
         shown.data["training"] = training
         quantities, cells = (training[name].unique(maintain_order=True).to_list() for name in ("quantity", "cell"))
         shown.training.append(training_picture(quantities, cells, grid))
+    validation = validation_rows(page)
+    if validation.height:
+        shown.data["validation"] = validation
+        languages, cells = (validation[name].unique(maintain_order=True).to_list() for name in ("group", "cell"))
+        shown.training.append(validation_picture({code: panel_name(page, code) for code in languages}, cells, grid))
     for table in shown.primary:
         shown.tasks[table.task] = []
         if table.scored:
@@ -137,7 +143,12 @@ def _of_task(shown: Gallery, page: Page, table: TaskTable, grid: Grid) -> Iterat
 def headings(page: Page, table: TaskTable) -> dict[str, str]:
     """The languages of a table, and what panels call them."""
     there = [code for code in page.groups.all if code in table.columns]
-    return {code: language_name(code) + (", unseen" if code in page.groups.unseen else "") for code in there}
+    return {code: panel_name(page, code) for code in there}
+
+
+def panel_name(page: Page, code: str) -> str:
+    """What the panel of a language is called."""
+    return language_name(code) + (", unseen" if code in page.groups.unseen else "")
 
 
 def groups_shown(groups: LanguageGroups) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from eval.report.text_tables import (
     overview_table,
     transfer_table,
     transfer_tables,
+    validation_table,
 )
 from eval.report.theme import themes
 from eval.report.units import depends_on_language, duration, metric_name, names_in_words
@@ -165,7 +166,7 @@ def best_by_task(bests: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:
 
 def tables_behind(page: Page, gallery: Gallery) -> dict[str, TextTable]:
     """The figures of those pictures that are of no task's table, by the picture's name."""
-    tables = {"training": loss_table(page.cells)}
+    tables = {"training": loss_table(page.cells), "validation": validation_table(page.cells)}
     for table in gallery.primary:
         tables[f"overview-{table.task}"] = overview_table([table], groups_shown(page.groups), page.names)
     for picture in gallery.pictures:

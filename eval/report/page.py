@@ -37,6 +37,10 @@ class CellFacts:
     learning_rate: Sequence[float | None] = ()
     gradient_norm: Sequence[float | None] = ()
     """Before clipping."""
+    validation: Sequence[Mapping[str, float]] = ()
+    """Where they choose the step whose weights are kept: "step", and the loss in each language at it."""
+    kept_step: int | None = None
+    """The step that they chose."""
     setting: str = ""
     """What the cell is a run of, where that has another name."""
 

@@ -1,8 +1,9 @@
-"""The export stage: predictions and scores in the formats of other programs."""
+"""The export stage: predictions, scores and trained models in the formats of other programs."""
 
 from __future__ import annotations
 
 import shlex
+import shutil
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,43 +11,55 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from data_mixes.storage import whole_file
+from data_mixes.storage import whole_file, whole_folder, write_text
 from eval.analysis.design import BASE
 from eval.analysis.summary import summarize
 from eval.predictions_and_scores import PROMPT_SCHEMA, first_samples
-from harness.console import in_groups, progress, say
+from harness.console import in_groups, progress, say, waiting
 from harness.errors import Problem, UserError, suggestion
-from harness.planning.kept_plan import PlannedStudy
+from harness.models.base import find_model
+from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.recipe.grid import choose
+from harness.recipe.schema import Recipe
 from harness.reporting.current import current_scores, read_table
+from harness.reporting.model_card import is_of_hub, model_card
 from harness.runs.folder import StudyFolder
 from harness.runs.provenance import provenance
 
 if TYPE_CHECKING:
     from eval.interop.inspect_logs import Origin
 
-FORMATS = ("inspect", "csv")
+RESULTS, MODELS = ("inspect", "csv"), ("hf", "merged")
+FORMATS = (*RESULTS, *MODELS)
+"""Of what models wrote and scored, and of the trained models themselves."""
+NAMED_BY_PATH = (
+    "adapter_config.json names the base model by its folder on this machine; before you give it to others, set "
+    "base_model_name_or_path there, and base_model in README.md, to its id on the Hugging Face hub"
+)
 PLACE = ["cell", "weights", "task", "language", "item", "id"]
 """What tells one prediction from another."""
 
 
 def export_study(study: PlannedStudy, to: str, cells: str | None, out: Path | None) -> None:
-    """Writes the chosen cells and the base, as far as they are evaluated, in a format of FORMATS.
+    """Writes the chosen cells in a format of FORMATS; results with those of the base model, as far as there are any.
 
     Raises UserError for another format, one whose library is not installed, a folder that cannot be written to, and
-    where nothing chosen was scored.
+    where nothing chosen was scored or trained.
     """
     if to not in FORMATS:
         raise UserError([Problem("--to", f"no format {to!r}; {suggestion(to, FORMATS)}")])
     if to == "inspect" and find_spec("inspect_ai") is None:
         raise UserError([Problem("--to", "inspect_ai is not installed: pip install '.[inspect]'")])
-    scores = chosen_scores(study, cells)
-    predictions = first_samples(read_table(StudyFolder(study.folder).predictions))
     folder = out or StudyFolder(study.folder).exports / to
-    write = {"inspect": write_inspect_logs, "csv": write_csv}[to]
     try:
-        write(study, folder, predictions, scores)
-    except OSError as error:
+        if to in MODELS:
+            write_models(study, folder, to == "merged", cells, replace=out is None)
+        else:
+            scores = chosen_scores(study, cells)
+            predictions = first_samples(read_table(StudyFolder(study.folder).predictions))
+            write = {"inspect": write_inspect_logs, "csv": write_csv}[to]
+            write(study, folder, predictions, scores)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
         message = f"cannot write to {folder}: {error.strerror or error}; choose another folder with --out DIR"
         raise UserError([Problem("--out", message)]) from None
 
@@ -76,6 +89,73 @@ def write_csv(study: PlannedStudy, folder: Path, predictions: pl.DataFrame, scor
     with whole_file(path) as unfinished:
         table.write_csv(unfinished)
     say(f"rows: {table.height:,}, a column for each of {metrics.width - len(PLACE)} metrics: {path}")
+
+
+def write_models(study: PlannedStudy, folder: Path, merged: bool, cells: str | None, replace: bool) -> None:
+    """A folder per trained cell, with a model card: what was trained, or the base model with its adapter merged in.
+
+    Folders of the same names are replaced, if that is wanted, or else refused. Raises UserError.
+    """
+    plans = trained_cells(study, cells)
+    there = [folder / plan.name for plan in plans if not replace and (folder / plan.name).exists()]
+    if there:
+        raise UserError(
+            [Problem("--out", f"{path} is there already; remove it, or name another folder") for path in there]
+        )
+    recipes = {cell.name: cell.recipe for cell in study.cells}
+    summary = summary_of(study)
+    for plan in plans:
+        weights, recipe = plan.run.weights, recipes[plan.name]
+        merges = merged and weights.kind == "adapter"
+        with whole_folder(folder / plan.name) as unfinished:
+            if merges:
+                told = merge(study, recipe, weights.folder, unfinished)
+            else:
+                shutil.copytree(weights.folder, unfinished, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+                told = "the adapter" if weights.kind == "adapter" else "a whole model, as it was trained"
+            card = model_card(study, plan, recipe, "merged" if merges else weights.kind, summary.get(plan.name))
+            write_text(unfinished / "README.md", card)
+        say(f"{folder / plan.name}: {told}, with a model card")
+        if weights.kind == "adapter" and not merges and not is_of_hub(study, recipe):
+            say(NAMED_BY_PATH)
+
+
+def merge(study: PlannedStudy, recipe: Recipe, adapter: Path, folder: Path) -> str:
+    """Writes the base model with an adapter merged into it; what to tell of that."""
+    from harness.training.merging import write_merged
+
+    model, dtype = recipe.model, study.kept.dtype
+    with waiting(f"merging {adapter}"):
+        base = find_model(model.name, model.revision)
+        return f"merged; {write_merged(base, dtype, model.trust_remote_code, adapter, folder).in_words(dtype)}"
+
+
+def trained_cells(study: PlannedStudy, cells: str | None) -> list[PlannedCell]:
+    """The chosen cells whose weights are here; says which are not trained. Raises UserError if none is."""
+    chosen = {cell.name for cell in choose(study.cells, cells)}
+    plans = [plan for plan in study.plans if plan.name in chosen]
+    damaged = {damage.cell for damage in study.damage}
+    reasons = {
+        plan.name: "removed after evaluation, as training.keep says" if plan.run.weights_removed
+        else "damaged" if plan.name in damaged or (plan.run.trained and plan.run.weights.hash != plan.run.weights_hash)
+        else "" if plan.run.trained else plan.run.record.get("state", "not trained")
+        for plan in plans
+    }  # fmt: skip
+    for told in in_groups([(name, reason) for name, reason in reasons.items() if reason]):
+        say(f"{told}, so not exported")
+    there = [plan for plan in plans if not reasons[plan.name]]
+    if not there:
+        raise UserError([Problem(str(study.folder), "no weights of the chosen cells; run: harness train RECIPE")])
+    return there
+
+
+def summary_of(study: PlannedStudy) -> dict[str, pl.DataFrame]:
+    """Cell → its scores and the base model's, of the cells that are scored with the weights they have."""
+    if not StudyFolder(study.folder).scores.is_file():
+        return {}
+    scores, _ = current_scores(study)
+    summary = summarize(scores, study.groups, study.design)
+    return {cell: summary.filter(pl.col("cell").is_in([BASE, cell])) for cell in set(scores["cell"]) - {BASE}}
 
 
 def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:

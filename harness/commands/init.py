@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from data_mixes.reading.hold_out import HeldOut
 from data_mixes.reading.records import FileError, read_records
 from data_mixes.source import SourceError
 from data_mixes.storage import write_text
@@ -29,10 +30,11 @@ USUAL = {
     "answer": ("answer", "number", "result"),
     "id": ("id", "row_id"),
     "item": ("item", "item_id", "story"),
+    "language": ("language", "lang", "language_code"),
 }
 """Key of a source's columns → what columns of it are often called."""
-MOST_ITEMS, MOST_ROWS = 100, 400
-"""What a recipe asks for of larger sources."""
+MOST_ITEMS, MOST_ROWS, FEWEST_ROWS = 100, 400, 5
+"""What a recipe asks for of larger sources; and the fewest items of which some can be set aside."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def chosen(study: str, given: Given) -> Choices:
     files = given.files
     if files is None:
         files = answer(
-            "Your data, e.g. data/{language}.{split}.csv with train and test for {split}; blank: what ships", ""
+            "Your data, as data/{language}.csv, or data/{language}.{split}.csv for train and test; blank: what ships",
+            "",
         )
     seen = given.seen or codes(answer("Languages to train on; the first one is in every mixture", "en,es"))
     unseen = given.unseen
@@ -94,7 +97,11 @@ def chosen(study: str, given: Given) -> Choices:
         unseen = codes(answer("Languages to test on alone", "fr" if seen == ("en", "es") else ""))
     model = given.model or answer("Model: gemma-3-270m, a folder, or a Hugging Face id", "gemma-3-270m")
     seeds = given.seeds or whole_number("seeds", answer("Runs of each mixture, under different seeds", "3"))
-    return Choices(study, model, task, seen, unseen, files, given.columns, given.amounts or (0, 1), seeds, items=1)
+    parted = not files or "{split}" in files
+    amounts = given.amounts or (0, 1)
+    return Choices(
+        study, model, task, seen, unseen, files, given.columns, amounts, seeds, items=1, hold_out=0 if parted else 1
+    )
 
 
 def answer(question: str, default: str) -> str:
@@ -146,8 +153,8 @@ def columns_of(choices: Choices, folder: Path) -> dict[str, str]:
         return {}
     there = columns_there(choices.files, folder)
     wanted = ("prompt", "target", *(["answer"] if choices.task == "math" else []))
-    usual = {key: name for key, names in USUAL.items() for name in names[::-1]
-             if name in there and key in (*wanted, "id", "item")}  # fmt: skip
+    sought = (*wanted, "id", "item", *(["language"] if "{language}" not in choices.files else []))
+    usual = {key: name for key, names in USUAL.items() for name in names[::-1] if name in there and key in sought}
     columns = usual | dict(choices.columns)
     problems = [
         Problem("--column", f"which column holds the {key}? Say --column {key}=NAME (there are {', '.join(there)})")
@@ -161,14 +168,12 @@ def columns_of(choices: Choices, folder: Path) -> dict[str, str]:
 
 def columns_there(files: str, folder: Path) -> list[str]:
     """The columns of the first file of a pattern. Raises UserError where there is none."""
-    if "{split}" not in files:
-        advice = "put {split} where train and test stand, as test items must be other rows than those trained on"
-        raise refused("--files", f"got {files!r}; {advice}")
     pattern = str(folder / files)
     paths = sorted(glob(pattern.replace("{language}", "*").replace("{split}", "*")))  # noqa: PTH207  # it may be absolute
     if not paths:
         raise refused(
-            "--files", f"no file is called {pattern}, with a code for {{language}} and train or test for {{split}}"
+            "--files",
+            f"no file is called {pattern}, with a code for {{language}}, and train or test for {{split}}",
         )
     try:
         rows = [record.row for record in islice(read_records(Path(paths[0])), 20)]
@@ -181,6 +186,8 @@ def fitted(choices: Choices, recipe: Recipe, amounts: tuple[int, ...]) -> Choice
     """The choices with as many test items as there are, and amounts too unless given. Raises UserError."""
     source, tested = recipe.known_sources[choices.source], tested_source(recipe, choices.task)
     try:
+        if isinstance(source, HeldOut):
+            return with_hold_out(choices, source, amounts)
         rows = {language: len(source.pool("train", language)) for language in choices.seen}
         items = {
             language: len(tested_places(recipe, tested, language)) for language in tested_languages(recipe, tested)
@@ -195,6 +202,20 @@ def fitted(choices: Choices, recipe: Recipe, amounts: tuple[int, ...]) -> Choice
     return replace(
         choices, amounts=amounts or tuple(sorted({0, most // 2, most})), items=min(MOST_ITEMS, *items.values())
     )
+
+
+def with_hold_out(choices: Choices, source: HeldOut, amounts: tuple[int, ...]) -> Choices:
+    """The choices with a fifth of the items set aside for the test, and amounts of the others unless given."""
+    there = {language: len(source.candidates(language)) for language in choices.languages}
+    fewest = min(there, key=lambda language: there[language])
+    if there[fewest] < FEWEST_ROWS:
+        message = f"{fewest} has {there[fewest]} items in {choices.files}; a fifth is set aside for the test"
+        raise refused("--files", f"{message}, so give {FEWEST_ROWS} at least")
+    items = min(MOST_ITEMS, there[fewest] // 5)
+    rows = min(len(source.whole.pool("train", language)) for language in choices.seen)
+    most = min(MOST_ROWS, rows - items)
+    amounts = amounts or tuple(sorted({0, most // 2, most}))
+    return replace(choices, amounts=amounts, items=items, hold_out=items)
 
 
 def refused(where: str, message: str) -> UserError:

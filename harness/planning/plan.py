@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import computed_field
 
-from data_mixes.reading.table import TableSource
 from harness.models.engines import EngineChoice
 from harness.models.precision import Precision
 from harness.planning.card import CardRow
@@ -338,7 +337,7 @@ def conversation_notes(study: Study) -> list[str]:
     """How conversations are rendered and which of their turns are learned, and what tests do otherwise."""
     used = sorted({name for plan in study.plans for name in sources_of(plan.allotments)})
     sources = [study.recipe.known_sources[name] for name in used]
-    named = [source.name for source in sources if isinstance(source, TableSource) and source.columns.conversation]
+    named = [source.name for source in sources if source.conversational]
     if not named:
         return []
     prompts, chat = study.recipe.prompts, study.renderer.template is not None

@@ -143,6 +143,11 @@ def _problems_of(recipe: Recipe, task: str, source: Source) -> list[Problem]:
     if not languages:
         has = f"its languages: {', '.join(source.languages)}"
         message = f"{source.name} has no {evaluation.split} rows in any of the study's languages ({has})"
+        if source.name in recipe.sources and not source.has(evaluation.split):
+            message = (
+                f"{source.name} has no {evaluation.split} rows; name files that have them, or set some of its training "
+                f"rows aside, as in sources.{source.name}.hold_out: {{{evaluation.split}: {evaluation.items}}}"
+            )
         return [Problem(f"evaluation.sources.{task}", message)]
     problems: list[Problem] = []
     available = {language: len(tested_places(recipe, source, language)) for language in languages}

@@ -132,6 +132,14 @@ def _check_sources(recipe: Recipe) -> list[Problem]:
         if isinstance(given.configuration, dict) and set(given.configuration) != set(given.languages or ()):
             message = f"name each of its languages once: {', '.join(given.languages or ())}"
             problems.append(Problem(f"{where}.configuration", message))
+        problems += [
+            Problem(
+                f"{where}.hold_out.{split}",
+                f"{'files' if given.files else 'splits'} has {split} rows already; remove one",
+            )
+            for split in given.hold_out or ()
+            if split in (given.files or given.splits or {})
+        ]
         foreign = {"revision", "configuration", "splits"} if given.files else {"header"}
         problems += [
             Problem(f"{where}.{key}", f"does not go with {'files' if given.files else 'hub'}; remove it")

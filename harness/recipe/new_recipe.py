@@ -59,6 +59,8 @@ class Choices:
     amounts: tuple[int, ...]
     seeds: int
     items: int
+    hold_out: int = 0
+    """How many items of each language to set aside for the test, where files are not by split."""
 
     @property
     def own_task(self) -> bool:
@@ -129,6 +131,10 @@ def source_lines(choices: Choices) -> list[str]:
         f"    files: {quoted(choices.files)}",
         f"    columns: {{{', '.join(f'{key}: {quoted(name)}' for key, name in choices.columns.items())}}}",
     ]
+    if choices.hold_out:
+        lines.append(
+            f"    hold_out: {{test: {choices.hold_out}}} # items set aside for the test: no cell trains on them"
+        )
     if "item" not in choices.columns:
         lines.append(
             "    # if rows of several languages are translations, add what they share to columns: item: COLUMN"

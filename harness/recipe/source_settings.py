@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from glob import glob
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from data_mixes.example import Split
 from data_mixes.reading.files import FileSource
+from data_mixes.reading.hold_out import HeldOut
 from data_mixes.reading.hub import HubSource
 from data_mixes.reading.table import Columns, TableSource
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
-from harness.recipe.section import Section
+from harness.recipe.section import PositiveInt, Section
 
 ColumnName = Annotated[str, Field(min_length=1)]
 
@@ -64,6 +65,8 @@ class SourceSettings(Section):
     """The configuration of each language, or one with `{language}`."""
     splits: dict[Split, str] | None = None
     """The names of its splits, by ours."""
+    hold_out: dict[Literal["test", "validation"], PositiveInt] | None = Field(default=None, min_length=1)
+    """How many items of the training rows to set aside for a split that the source has not, in each language."""
     columns: SourceColumns = SourceColumns()
     """Which columns hold what."""
 
@@ -91,6 +94,9 @@ def split_paths(path: str) -> dict[Split, str]:
 @lru_cache(maxsize=256)
 def _source_of(name: str, settings: str) -> Source:
     given = SourceSettings.model_validate_json(settings)
+    if given.hold_out:
+        whole = given.model_copy(update={"hold_out": None}).made(name)
+        return HeldOut(whole, {**given.hold_out})
     known = SOURCES.get(name)
     if isinstance(known, HubSource):
         return known.read_from(given.hub, given.revision)

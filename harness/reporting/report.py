@@ -325,6 +325,8 @@ def cell_facts(plan: PlannedCell, design: Design) -> CellFacts:
         loss=record.get("loss", ()),
         learning_rate=record.get("learning_rate", ()),
         gradient_norm=record.get("gradient_norm", ()),
+        validation=record.get("selection", {}).get("curve", ()),
+        kept_step=record.get("selection", {}).get("step"),
         setting=next(name for name, runs in design.settings.items() if plan.name in runs),
     )
 

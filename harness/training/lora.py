@@ -43,6 +43,11 @@ def with_adapter(model: Any, adapter: Adapter, seed: int) -> Any:
     return get_peft_model(model, config)
 
 
+def with_trained(model: Any, folder: Path) -> Any:
+    """The model with the adapter that a folder holds."""
+    return PeftModel.from_pretrained(model, str(folder))
+
+
 def save_adapter(peft_model: PeftModel, state: dict[str, torch.Tensor], folder: Path) -> None:
     """Writes the adapter in a whole model's state, whole or not at all, with a checksum beside each file."""
     with whole_folder(folder) as unfinished:

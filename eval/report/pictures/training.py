@@ -9,27 +9,49 @@ import altair
 import polars as pl
 
 from eval.report.grid import Grid, Picture
-from eval.report.pictures.parts import AMOUNT_LABEL, as_spec, faceted, marks_of_cells
+from eval.report.pictures.parts import AMOUNT_LABEL, as_spec, faceted, headings, marks_of_cells
 
 
 def training_picture(quantities: Sequence[str], cells: Sequence[str], grid: Grid) -> Picture:
     """What was recorded of these cells at each optimiser step, a panel for each quantity."""
-    chart = (
-        altair.Chart()
-        .mark_line(strokeWidth=1.5)
-        .encode(
-            x=altair.X("step:Q", title="optimiser step", axis=altair.Axis(tickCount=6)),
-            y=altair.Y("value:Q", title=None, scale=altair.Scale(zero=False), axis=altair.Axis(format="~g")),
-            detail=altair.Detail("cell:N"),
-            tooltip=["cell:N", "step:Q", altair.Tooltip("value:Q", format=".4g")],
-            **marks_of_cells(grid, cells, lines=True),
-        )
-        .properties(height=220)
-    )
+    chart = _over_steps(cells, grid).properties(height=220)
     facet = altair.Facet("quantity:N", title=None, sort=list(quantities))
     spec = faceted(chart, "training", facet, len(quantities), columns=3, narrowest=240, own="y")
     return Picture(
         "training", "Training curves", "What was recorded in training, over optimiser steps.", spec, "training"
+    )
+
+
+def validation_picture(languages: Mapping[str, str], cells: Sequence[str], grid: Grid) -> Picture:
+    """The losses of these cells on validation rows, a panel for each language, and the steps that they chose.
+
+    `languages` maps codes to the panels' headings.
+    """
+    lines = _over_steps(cells, grid, "nats per supervised token")
+    kept = lines.mark_point(filled=True, size=70, opacity=1).transform_filter("datum.kept")
+    facet = altair.Facet("group:N", title=None, sort=list(languages), header=headings(languages))
+    chart = altair.layer(lines, kept).properties(height=180)
+    return Picture(
+        "validation",
+        "Losses on validation rows; a point marks the step whose weights are kept",
+        "Losses on validation rows over optimiser steps, a panel for each language.",
+        faceted(chart, "validation", facet, len(languages), columns=4, narrowest=210),
+        "validation",
+    )
+
+
+def _over_steps(cells: Sequence[str], grid: Grid, title: str | None = None) -> altair.Chart:
+    """A line of values for each cell."""
+    return (
+        altair.Chart()
+        .mark_line(strokeWidth=1.5)
+        .encode(
+            x=altair.X("step:Q", title="optimiser step", axis=altair.Axis(tickCount=6)),
+            y=altair.Y("value:Q", title=title, scale=altair.Scale(zero=False), axis=altair.Axis(format="~g")),
+            detail=altair.Detail("cell:N"),
+            tooltip=["cell:N", "step:Q", altair.Tooltip("value:Q", format=".4g")],
+            **marks_of_cells(grid, cells, lines=True),
+        )
     )
 
 
