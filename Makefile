@@ -23,10 +23,10 @@ quickstart: weights ## the whole study of recipes/quickstart.yaml, from a bare m
 	$(BIN)/harness run recipes/quickstart.yaml --runs $(RUNS)
 
 test: setup browser ## all tests, from a bare machine
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-fast: setup ## the tests that start no process and no engine
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 docs: setup ## the manual, in build/site; a dead link is an error
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[docs]"

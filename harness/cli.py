@@ -1,4 +1,4 @@
-"""The command line: `harness COMMAND RECIPE`, and the commands of `harness.cli_files`; see `harness --help`."""
+"""The command line: `harness COMMAND RECIPE`, with the commands of `cli_grid` and `cli_files`; see `harness --help`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli_files import app as commands_for_files
+from harness.cli_grid import app as commands_for_grids
 from harness.commands.options import (
     Card,
     Cells,
@@ -378,6 +379,7 @@ def schema(
         print_schema(name)
 
 
+app.add_typer(commands_for_grids)
 app.add_typer(commands_for_files)
 
 

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
+TERMINATED = 143
+"""The exit status after SIGTERM, by which clusters take a machine back."""
+
+
+class TerminatedError(BaseException):
+    """SIGTERM: the program ends, but what is held is given back first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""How a command ends: 0, 2 for the user's mistakes, 1 where the engine or the machine fails, 130 after Ctrl-C."""
+"""How a command ends: 0, 2 for the user's mistakes, 1 where the engine or the machine fails, 130 after Ctrl-C, 143
+after SIGTERM."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from typer.core import TyperGroup
 from data_mixes.storage import DamagedError, cache_folder
 from eval.generation.canary import CanaryError
 from harness.console import is_first_process, say
-from harness.errors import INTERRUPTED, MachineError, UserError
+from harness.errors import INTERRUPTED, TERMINATED, MachineError, TerminatedError, UserError
 from harness.interrupts import STOPPED, answering_interrupts, is_quiet
 
 FULL = (
@@ -67,6 +68,10 @@ def reporting_mistakes() -> Generator[None]:
         if not is_quiet():
             say(STOPPED)
         raise typer.Exit(INTERRUPTED) from None
+    except TerminatedError:
+        if not is_quiet():
+            say(STOPPED)
+        raise typer.Exit(TERMINATED) from None
     except BrokenPipeError:
         leave_closed_pipe()
         raise typer.Exit(1) from None

@@ -1,8 +1,9 @@
-"""Ctrl-C, answered at once and obeyed soon, whatever the program is doing.
+"""Ctrl-C, answered at once and obeyed soon, whatever the program is doing; and SIGTERM, which gives more time.
 
 Python runs its own handler between two steps of the interpreter, and a single product of matrices can take minutes.
 The kernel's signal also writes a byte to a pipe, and a thread that waits for it answers, and ends the process if
-nothing else has by then. What is on disk is whole at any moment, so that nothing is lost by it.
+nothing else has by then. What is on disk is whole at any moment, so that nothing is lost by it. Clusters send SIGTERM
+some 30 seconds before they take a machine back: training writes a checkpoint meanwhile.
 """
 
 from __future__ import annotations
@@ -12,34 +13,54 @@ import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from harness.console import is_first_process, say
-from harness.errors import INTERRUPTED
+from harness.errors import INTERRUPTED, TERMINATED, TerminatedError
 
 GRACE = 6.0
 """Seconds that a step has to end by itself after the first Ctrl-C."""
+LAST_SECONDS = 25.0
+"""Seconds that a program has to end by itself after SIGTERM."""
 QUIET = "HARNESS_STARTED_BY_RUN"
 """Set for the training processes of `harness run`, which answers for them."""
 STOPPED = "Stopped. What was finished is kept; the same command goes on from here."
+ANSWERS = {
+    signal.SIGINT: f"Stopping: the step under way has {GRACE:.0f} seconds to end. Ctrl-C again stops at once.",
+    signal.SIGTERM: f"Stopping, as SIGTERM asks: {LAST_SECONDS:.0f} seconds to write a checkpoint and to let go.",
+}
+"""What is said at once."""
+STATUSES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+"""The exit status that comes of a signal."""
 
 
 @contextmanager
 def answering_interrupts() -> Generator[None]:
-    """Has the first Ctrl-C answered in words and obeyed within `GRACE` seconds, and the second at once."""
+    """Has the first Ctrl-C answered in words and obeyed within `GRACE` seconds, and the second at once.
+
+    SIGTERM raises TerminatedError, and ends the program after `LAST_SECONDS`.
+    """
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
         yield
         return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    handler = signal.signal(signal.SIGTERM, raise_terminated)
     ended = threading.Event()
     threading.Thread(target=_answer, args=(reading, ended), daemon=True, name="answers Ctrl-C").start()
     try:
         yield
     finally:
         ended.set()
+        signal.signal(signal.SIGTERM, handler)
         signal.set_wakeup_fd(before)
         os.close(writing)
+
+
+def raise_terminated(number: int, frame: object) -> NoReturn:
+    """Ends what the program is doing, so that it gives back what it holds."""
+    raise TerminatedError
 
 
 def is_quiet() -> bool:
@@ -48,27 +69,28 @@ def is_quiet() -> bool:
 
 
 def _answer(reading: int, ended: threading.Event) -> None:
-    """Waits for Ctrl-C, says so, and ends the process after the grace or at the next Ctrl-C."""
+    """Waits for a signal, says so, and ends the process after its time or at the next Ctrl-C."""
     with os.fdopen(reading, "rb", buffering=0) as signals:
-        while (number := signals.read(1)) and number[0] != signal.SIGINT:
+        while (number := signals.read(1)) and number[0] not in (signal.SIGINT, signal.SIGTERM):
             pass
         if not number:
             return
+        ending = signal.SIGINT if number[0] == signal.SIGINT else signal.SIGTERM
         if not is_quiet():
-            say(f"Stopping: the step under way has {GRACE:.0f} seconds to end. Ctrl-C again stops at once.")
-        threading.Thread(target=_end_after_grace, args=(ended,), daemon=True).start()
+            say(ANSWERS[ending])
+        threading.Thread(target=_end_in_time, args=(ended, ending), daemon=True).start()
         while (number := signals.read(1)) and number[0] != signal.SIGINT:
             pass
         if number:
-            _end()
+            _end(signal.SIGINT)
 
 
-def _end_after_grace(ended: threading.Event) -> None:
-    if not ended.wait(GRACE):
-        _end()
+def _end_in_time(ended: threading.Event, ending: signal.Signals) -> None:
+    if not ended.wait(GRACE if ending == signal.SIGINT else LAST_SECONDS):
+        _end(ending)
 
 
-def _end() -> None:
+def _end(ending: signal.Signals) -> None:
     if not is_quiet():
         say(STOPPED)
-    os._exit(INTERRUPTED)
+    os._exit(STATUSES[ending])

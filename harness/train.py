@@ -12,7 +12,7 @@ import typer
 
 from harness.commands.options import Cells, RecipeFile, Runs, Settings, names_in
 from harness.console import waiting
-from harness.executors.local import start_missing_processes
+from harness.executors.processes import start_missing_processes
 from harness.exits import reporting_mistakes, show_what_can_be_shown
 
 

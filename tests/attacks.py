@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from harness.recipe.schema import Execution
+from tests import support
 
 
 def half(path: Path) -> None:
@@ -104,21 +103,7 @@ def made_again(before: dict[str, int], study: Path, allowed: Sequence[str]) -> l
 
 def train_in_this_process(patched: pytest.MonkeyPatch) -> None:
     """Has `run` train here, as its child would, and draw one figure of nothing."""
-    from harness.errors import MachineError
-    from harness.exits import reason_in_words
-    from harness.training.loop import start_process, train_jobs
-
-    def launch(study: Path, names: Sequence[str], processes: int | None, execution: Execution) -> int:
-        try:
-            train_jobs(study, names, start_process())
-        except MachineError:
-            return 1
-        except Exception as error:
-            print(f"error: {reason_in_words(error)}", file=sys.stderr)
-            return 1
-        return 0
-
-    patched.setattr("harness.executors.local.launch_training", launch)
+    support.train_in_this_process(patched)
     patched.setattr("eval.report.files.drawn", lambda shown: {"overview.svg": b"<svg/>"})
 
 

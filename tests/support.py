@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer import Typer
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -20,7 +22,7 @@ from harness.cli import app
 from harness.planning.contrast import Compared
 from harness.planning.drawing import Drawing
 from harness.recipe.grid import cells_of
-from harness.recipe.schema import Recipe
+from harness.recipe.schema import Execution, Recipe
 from harness.train import main
 
 REPOSITORY = Path(__file__).parent.parent
@@ -97,6 +99,32 @@ def train_here(recipe: Path, runs: Path, *options: str) -> Ended:
     script = Typer(add_completion=False)
     script.command()(main)
     return _run_here(script, recipe, "--runs", runs, *options)
+
+
+def train_in_this_process(patched: pytest.MonkeyPatch) -> None:
+    """Has `run` train here, as its child would: a process of its own takes most of its time to start."""
+    from harness.errors import MachineError
+    from harness.exits import reason_in_words
+    from harness.training.loop import start_process, train_jobs
+
+    def launch(study: Path, names: Sequence[str], processes: int | None, execution: Execution) -> int:
+        try:
+            train_jobs(study, names, start_process())
+        except MachineError:
+            return 1
+        except Exception as error:
+            print(f"error: {reason_in_words(error)}", file=sys.stderr)
+            return 1
+        return 0
+
+    patched.setattr("harness.executors.local.launch_training", launch)
+
+
+def run_here(*arguments: object) -> Ended:
+    """`harness run` with its training in this process."""
+    with pytest.MonkeyPatch.context() as patched:
+        train_in_this_process(patched)
+        return harness("run", *arguments)
 
 
 def _run_here(program: Typer, *arguments: object) -> Ended:

@@ -27,7 +27,7 @@ from harness.evaluation.judged import instruction_of, judge_study
 from harness.planning.study import Study
 from harness.recipe.load import parse_recipe
 from tests.judge_server import Answer, JudgeServer, judge_server, refusal
-from tests.support import harness, small_recipe
+from tests.support import harness, run_here, small_recipe
 
 ITEMS = 3 * 2  # languages, items
 MODELS = ["base", "amount-0", "amount-3"]
@@ -60,7 +60,7 @@ def study(
         "max_cost": 1,
         "concurrency": 3,
     }
-    ran = harness("run", written(folder, data), "--runs", folder / "runs")
+    ran = run_here(written(folder, data), "--runs", folder / "runs")
     assert ran.returncode == 0, ran.stderr
     return folder, data, ran.stdout + ran.stderr
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UserError
-from harness.executors import local
-from harness.executors.local import processes_asked_for
+from harness.executors import processes
+from harness.executors.processes import processes_asked_for
 from harness.training.batches import divisors_of
 
 
@@ -14,29 +14,29 @@ from harness.training.batches import divisors_of
 def test_more_processes_than_the_machine_has_room_for_are_refused(
     devices: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "on_cpu", lambda: devices == "cores")
-    monkeypatch.setattr(local, "gpu_count", lambda: 2)
-    monkeypatch.setattr(local.os, "cpu_count", lambda: 2)
-    local.check_processes("--processes", 2)
+    monkeypatch.setattr(processes, "on_cpu", lambda: devices == "cores")
+    monkeypatch.setattr(processes, "gpu_count", lambda: 2)
+    monkeypatch.setattr(processes.os, "cpu_count", lambda: 2)
+    processes.check_processes("--processes", 2)
     with pytest.raises(UserError, match=f"--processes: got 256, but this machine has 2 {devices}; ask for 2 or fewer"):
-        local.check_processes("--processes", 256)
-    monkeypatch.setenv(local.FORCE, "1")
-    local.check_processes("--processes", 256)
+        processes.check_processes("--processes", 256)
+    monkeypatch.setenv(processes.FORCE, "1")
+    processes.check_processes("--processes", 256)
 
 
 @pytest.mark.parametrize("rank", ["0", "7"])
 def test_processes_of_a_saved_configuration_are_refused_where_they_start(
     rank: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "on_cpu", lambda: True if rank == "0" else pytest.fail("it loads PyTorch"))
-    monkeypatch.setattr(local.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(processes, "on_cpu", lambda: True if rank == "0" else pytest.fail("it loads PyTorch"))
+    monkeypatch.setattr(processes.os, "cpu_count", lambda: 2)
     for name, value in {"WORLD_SIZE": "256", "LOCAL_WORLD_SIZE": "256", "RANK": rank}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError):
-        local.start_missing_processes()
+        processes.start_missing_processes()
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # 256 on 128 machines
     if rank == "0":
-        local.start_missing_processes()
+        processes.start_missing_processes()
 
 
 @pytest.mark.parametrize(

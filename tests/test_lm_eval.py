@@ -18,7 +18,7 @@ from data_mixes.storage import write_sealed
 from eval.engines.engine import Adapter, Completion, EngineSettings, Likelihood, ModelFiles, Request
 from eval.generation.requests import Evaluation, ModelUnderTest
 from eval.interop.lm_eval_names import NamedTask, readings
-from tests.support import harness, small_recipe
+from tests.support import run_here, small_recipe
 
 LANGUAGES = ("en", "fr", "ja")
 CAPITALS = {
@@ -420,7 +420,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tasks: Pat
     }
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(data))
-    run = harness("run", recipe, "--runs", folder / "runs")
+    run = run_here(recipe, "--runs", folder / "runs")
     assert run.returncode == 0, run.stderr
     return recipe, folder / "runs", run.stdout + run.stderr
 

@@ -23,7 +23,7 @@ from eval.predictions_and_scores import predictions_table, repeats_table, scores
 from harness.errors import UserError
 from harness.models import engines
 from harness.models.engines import EngineChoice, engine_for
-from tests.support import harness, small_recipe
+from tests.support import harness, run_here, small_recipe
 from tests.test_evaluate import StandIn, evaluation, ignore
 
 __all__ = ["evaluation"]
@@ -166,7 +166,7 @@ def test_a_study_that_generates_twice_from_the_shell(tiny_model: Path, tmp_path:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(data), encoding="utf-8")
     folder = tmp_path / "runs" / "small"
-    first = harness("run", recipe, "--runs", tmp_path / "runs")
+    first = run_here(recipe, "--runs", tmp_path / "runs")
     assert first.returncode == 0, first.stderr
     assert not (folder / "repeats.parquet").exists() and not (folder / "noise.csv").exists()
     written = (folder / "predictions.parquet").read_bytes()
@@ -174,7 +174,7 @@ def test_a_study_that_generates_twice_from_the_shell(tiny_model: Path, tmp_path:
     recipe.write_text(json.dumps(data), encoding="utf-8")
     planned = harness("plan", recipe, "--runs", tmp_path / "runs")
     assert "up to 8 tokens, generated 2 times" in planned.stdout, planned.stderr
-    second = harness("run", recipe, "--runs", tmp_path / "runs")
+    second = run_here(recipe, "--runs", tmp_path / "runs")
     assert second.returncode == 0, second.stderr
     said = " ".join((second.stdout + second.stderr).split())
     assert "18 predictions wanted, all there already" in said

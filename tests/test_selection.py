@@ -23,7 +23,7 @@ def overfitting(recipe_data: dict[str, Any]) -> dict[str, Any]:
     del recipe_data["grid"]
     recipe_data["mixture"]["english"] |= {"sources": ["instructions"], "amount": 4}
     recipe_data["mixture"]["others"]["amount"] = 0
-    recipe_data["training"] |= {"epochs": 40, "learning_rate": 2e-2, "checkpoint_every": 7}
+    recipe_data["training"] |= {"method": "full", "epochs": 40, "learning_rate": 5e-3, "checkpoint_every": 7}
     recipe_data["selection"] = {"languages": ["en", "fr"], "every": 5, "items": 6}
     return recipe_data
 
@@ -50,8 +50,6 @@ def test_the_best_step_is_kept_with_its_curve(overfitting: dict[str, Any], write
 
 def test_out_of_patience_training_ends(overfitting: dict[str, Any], write_recipe: Write, tmp_path: Path) -> None:
     overfitting["selection"]["patience"] = 2
-    overfitting["training"]["method"] = "full"
-    overfitting["training"]["learning_rate"] = 5e-3
     recipe = write_recipe(overfitting)
     assert train_here(recipe, tmp_path).returncode == 0
     done = record(tmp_path, "small")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-import signal
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from eval.engines.transformers_engine import TransformersEngine
 from eval.scorers import answers
 from tests.support import REPOSITORY, harness, harness_process, small_recipe
 
@@ -164,8 +165,6 @@ def test_a_changed_recipe_of_the_same_name_is_refused(study: tuple[Path, Path, s
 
 
 def test_a_changed_adapter_is_set_aside(study: tuple[Path, Path, str], tmp_path: Path) -> None:
-    import shutil
-
     recipe, runs, _ = study
     shutil.copytree(runs, tmp_path / "runs")
     weights = tmp_path / "runs" / "small" / "amount-3" / "adapter" / "adapter_model.safetensors"
@@ -179,37 +178,33 @@ def test_a_changed_adapter_is_set_aside(study: tuple[Path, Path, str], tmp_path:
 
 
 def test_killed_in_the_middle_of_evaluation_it_ends_the_same(
-    study: tuple[Path, Path, str], tmp_path: Path, write_recipe: Callable[[dict[str, Any]], Path]
-) -> None:
+    study: tuple[Path, Path, str], tmp_path: Path, write_recipe: Callable[[dict[str, Any]], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """With the transformers engine and small chunks, over the adapters trained above."""
-    import shutil
-
     recipe, trained, _ = study
     data = json.loads(recipe.read_text())
     data["evaluation"] |= {"engine": "transformers", "items": 6}
-    changed = write_recipe(data)
-    tables = {}
-    for name in ("undisturbed", "killed"):
-        runs = tmp_path / name
+    changed, undisturbed, killed = write_recipe(data), tmp_path / "undisturbed", tmp_path / "killed"
+    for runs in (undisturbed, killed):
         shutil.copytree(trained, runs, ignore=shutil.ignore_patterns("evaluation", "*.parquet"))
-        command = [sys.executable, "-c", SMALL_CHUNKS, "eval", str(changed), "--runs", str(runs)]
-        generations = runs / "small" / "evaluation" / "generations"
-        if name == "killed":
-            process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            while len(list(generations.glob("*.jsonl"))) < 2:
-                assert process.poll() is None
-                time.sleep(0.002)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kept = {file.name: file.stat().st_mtime_ns for file in generations.glob("*.jsonl")}
-            assert 2 <= len(kept) < 11
-        finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        assert finished.returncode == 0, finished.stderr
-        if name == "killed":
-            assert all((generations / file).stat().st_mtime_ns == when for file, when in kept.items())
-        tables[name] = [pl.read_parquet(runs / "small" / f"{kind}.parquet") for kind in ("predictions", "scores")]
-    assert tables["killed"][0].equals(tables["undisturbed"][0])
-    assert tables["killed"][1].equals(tables["undisturbed"][1])
+    command = [sys.executable, "-c", SMALL_CHUNKS, "eval", str(changed), "--runs", str(killed)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    generations = killed / "small" / "evaluation" / "generations"
+    while len(list(generations.glob("*.jsonl"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    kept = {file.name: file.stat().st_mtime_ns for file in generations.glob("*.jsonl")}
+    assert 2 <= len(kept) < 11
+    monkeypatch.setattr(TransformersEngine, "chunk", 10)
+    for runs in (undisturbed, killed):
+        assert harness("eval", changed, "--runs", runs).returncode == 0
+    assert all((generations / file).stat().st_mtime_ns == when for file, when in kept.items())
+    for table in ("predictions.parquet", "scores.parquet"):
+        of_killed, of_undisturbed = (pl.read_parquet(runs / "small" / table) for runs in (killed, undisturbed))
+        assert of_killed.equals(of_undisturbed)
 
 
 SMALL_CHUNKS = """

@@ -31,10 +31,9 @@ def train(recipe: Path, runs: Path, *options: str, processes: int = 1) -> subpro
     return run
 
 
-def weights(runs: Path, cell: str) -> dict[str, torch.Tensor]:
-    found = load_file(runs / "small" / cell / "adapter" / "adapter_model.safetensors")
-    assert len(found) == 2 * 2 * 7  # A and B, 2 layers, 7 linear modules
-    return found
+def weights(runs: Path, cell: str) -> dict[str, Any]:
+    """What a cell trained: its adapter's weights, or the model's."""
+    return load_file(next((runs / "small" / cell).glob("*/*.safetensors")))
 
 
 def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
@@ -99,7 +98,7 @@ def test_two_processes_at_the_same_global_batch_agree(trained: tuple[Path, Path]
 def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     method: str, recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
 ) -> None:
-    recipe_data["training"] |= {"method": method, "epochs": 60, "checkpoint_every": 10, "learning_rate": 1e-3}
+    recipe_data["training"] |= {"method": method, "epochs": 30, "checkpoint_every": 5, "learning_rate": 1e-3}
     recipe, runs, undisturbed = write_recipe(recipe_data), tmp_path / "killed", tmp_path / "undisturbed"
     assert train_here(recipe, undisturbed, "--cells", "amount-3").returncode == 0
     # `harness run` alone is killed: the trainer it started must not go on behind the next one's back
@@ -108,7 +107,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
         cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     checkpoints = runs / "small" / "amount-3" / "checkpoints"
-    while (found := last_whole_checkpoint(checkpoints)) is None or found.name == "checkpoint-10":
+    while (found := last_whole_checkpoint(checkpoints)) is None or found.name == "checkpoint-5":
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -119,7 +118,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
     (broken / "trainer_state.json").write_text('{"global_st')
     assert train_here(recipe, runs, "--cells", "amount-3").returncode == 0
     done = record(runs, "amount-3")
-    assert 20 <= done["resumed_at"] < done["steps"] == 240
+    assert 10 <= done["resumed_at"] < done["steps"] == 120
     assert done["loss"] == pytest.approx(record(undisturbed, "amount-3")["loss"], abs=1e-6)
     ends = [load_file(next((folder / "small" / "amount-3").glob("*/*.safetensors"))) for folder in (undisturbed, runs)]
     assert distance(*ends) <= 1e-6

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from harness.planning.kept_plan import jaccard
-from tests.support import harness, small_recipe
+from tests.support import harness, run_here, small_recipe
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     data["evaluation"] |= {"tasks": ["math"], "items": 4, "max_tokens": {"math": 8}}
     recipe = place / "recipe.yaml"
     recipe.write_text(json.dumps(data))
-    run = harness("run", recipe, "--runs", place / "runs")
+    run = run_here(recipe, "--runs", place / "runs")
     assert run.returncode == 0, run.stderr
     return place / "runs" / "small"
 

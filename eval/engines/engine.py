@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 Progress: TypeAlias = Callable[[int], None]
 """Called with the number of units of work newly done."""
@@ -56,6 +56,11 @@ class Completion:
     finish: str
     """Why it ended: one of `FINISHES`."""
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Completion:
+        """One that was kept as JSON."""
+        return cls(**row)
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredRow:
@@ -74,6 +79,11 @@ class Likelihood:
     """The natural log-probability of each of its tokens."""
     greedy: bool
     """Whether no token is likelier at any place: whether greedy decoding would write it."""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Likelihood:
+        """One that was kept as JSON."""
+        return cls(tuple(row["log_probs"]), row["greedy"])
 
 
 @dataclass(frozen=True, slots=True)

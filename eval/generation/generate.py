@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from data_mixes.holds import POLLED, holding, waiting_to_hold
 from data_mixes.storage import read_sealed, write_sealed
 from eval.engines.engine import (
     Completion,
@@ -27,8 +28,9 @@ from eval.engines.engine import (
     ScoredRow,
 )
 from eval.generation.canary import CanaryError, CanaryVerdict, judge, judge_whole
-from eval.generation.kept import Answers, store_chunk
+from eval.generation.kept import Answers, chunk_file, rows_of, store_chunk
 from eval.generation.requests import (
+    AnyKeyed,
     Asked,
     Evaluation,
     ModelUnderTest,
@@ -41,9 +43,12 @@ from eval.generation.requests import (
 CANARY_ROWS = 4
 CANARY = "canary.json"
 """The verdicts of the canary gate, by model."""
+GATE_LOCK = ".canary.lock"
+"""Held by the process that tries models at the gate."""
 WHOLE = ModelUnderTest("")
 """The whole model that an engine serves, without an adapter."""
 Entry = TypeVar("Entry")
+AnyAnswer = TypeVar("AnyAnswer", Completion, Likelihood)
 
 
 def generate(
@@ -79,34 +84,99 @@ def with_engine(
     generated = all(question.key in done for part in wanted for question in part)
     if generated and all(row.key in known for row in rows) and is_gated(evaluation):
         return
-    settings = engine_settings(evaluation, whole, prompts)
-    gate = CanaryGate(evaluation)
-    if gate.models:
-        say("canary gate: reference log-probabilities from transformers and PEFT")
-        gate.ask_reference(evaluation.start_reference(settings))
+    engine = gated_engine(evaluation, engine_settings(evaluation, whole, prompts), whole, say)
+
+    def complete(chunk: Sequence[Prompted | Asked[Request]]) -> dict[str, Completion]:
+        completions = engine.generate([question.request for question in chunk], progress)
+        return {question.key: completion for question, completion in zip(chunk, completions, strict=True)}
+
+    def rate(chunk: Sequence[Asked[ScoredRow]]) -> dict[str, Likelihood]:
+        likelihoods = engine.likelihoods([row.request for row in chunk])
+        progress(len(chunk))
+        return {row.key: likelihood for row, likelihood in zip(chunk, likelihoods, strict=True)}
+
+    try:
+        say("generating")
+        done.update(answered(evaluation.generations, chunks_of(wanted, done, engine.chunk), complete, Completion.of,
+                             progress, say))  # fmt: skip
+        known.update(answered(evaluation.likelihoods, pending_chunks(rows, known, engine.chunk), rate, Likelihood.of,
+                              progress, say))  # fmt: skip
+    finally:
+        engine.close()
+
+
+def gated_engine(
+    evaluation: Evaluation, settings: EngineSettings, whole: ModelFiles, say: Callable[[str], None]
+) -> Engine:
+    """An engine that passed the canary gate. Of several processes one tries the models, and the others wait for it.
+
+    Raises CanaryError.
+    """
     of = "" if whole == evaluation.base else f" for {evaluation.models[0].name}"
+    if not CanaryGate(evaluation).models:
+        return started_engine(evaluation, settings, of, say)
+    with waiting_to_hold(evaluation.folder / GATE_LOCK):
+        gate = CanaryGate(evaluation)
+        if gate.models:
+            say("canary gate: reference log-probabilities from transformers and PEFT")
+            gate.ask_reference(evaluation.start_reference(settings))
+        engine = started_engine(evaluation, settings, of, say)
+        try:
+            if gate.models:
+                say(f"canary gate: {gate.in_words} in the engine against the reference")
+                gate.pass_with(engine, say)
+        except BaseException:
+            engine.close()
+            raise
+    return engine
+
+
+def started_engine(evaluation: Evaluation, settings: EngineSettings, of: str, say: Callable[[str], None]) -> Engine:
+    """An engine, once it has started."""
     say(f"starting the engine ({evaluation.engine_version}){of}")
     started = time.monotonic()
     engine = evaluation.start_engine(settings)
     say(f"the engine took {time.monotonic() - started:.0f} s to start")
-    try:
-        if gate.models:
-            say(f"canary gate: {gate.in_words} in the engine against the reference")
-            gate.pass_with(engine, say)
-        say("generating")
-        for chunk in chunks_of(wanted, done, engine.chunk):
-            completions = engine.generate([question.request for question in chunk], progress)
-            written = {question.key: completion for question, completion in zip(chunk, completions, strict=True)}
-            store_chunk(evaluation.generations, written)
-            done.update(written)
-        for chunk in pending_chunks(rows, known, engine.chunk):
-            likelihoods = engine.likelihoods([row.request for row in chunk])
-            scored = {row.key: likelihood for row, likelihood in zip(chunk, likelihoods, strict=True)}
-            store_chunk(evaluation.likelihoods, scored)
-            known.update(scored)
-            progress(len(chunk))
-    finally:
-        engine.close()
+    return engine
+
+
+def answered(
+    folder: Path,
+    chunks: Iterable[Sequence[AnyKeyed]],
+    answer: Callable[[Sequence[AnyKeyed]], Mapping[str, AnyAnswer]],
+    read: Callable[[Mapping[str, Any]], AnyAnswer],
+    progress: Progress,
+    say: Callable[[str], None],
+) -> dict[str, AnyAnswer]:
+    """The answers to all chunks, each written as soon as it is there; other processes may do the same beside this one.
+
+    A chunk is answered by one process, and read by the others.
+    """
+    answers: dict[str, AnyAnswer] = {}
+    left, told = list(chunks), False
+    while left:
+        passed: list[Sequence[AnyKeyed]] = []
+        for chunk in left:
+            file = chunk_file(folder, [question.key for question in chunk])
+            with holding(file.with_suffix(".lock")) as other:
+                if (rows := rows_of(file)) is not None:
+                    answers |= {key: read(row) for key, row in rows}
+                    progress(len(chunk))
+                elif other is None:
+                    written = answer(chunk)
+                    store_chunk(folder, written)
+                    answers |= written
+                else:
+                    passed.append(chunk)
+                    continue
+                file.with_suffix(".lock").unlink(missing_ok=True)  # nobody answers what is there
+        if len(passed) == len(left):
+            if not told:
+                say(f"{len(passed)} chunk{'s are' if len(passed) > 1 else ' is'} being answered elsewhere; waiting")
+            told = True
+            time.sleep(POLLED)
+        left = passed
+    return answers
 
 
 def chunks_of(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,27 +36,38 @@ def store_chunk(folder: Path, answers: Mapping[str, Completion | Likelihood]) ->
     text = "".join(
         json.dumps({"key": key} | asdict(answer), ensure_ascii=False) + "\n" for key, answer in answers.items()
     )
-    name = hashlib.sha256("".join(answers).encode()).hexdigest()[:16]
-    write_sealed(folder / f"{name}.jsonl", text)
+    write_sealed(chunk_file(folder, answers), text)
+
+
+def chunk_file(folder: Path, keys: Iterable[str]) -> Path:
+    """The file of a chunk with the answers to these questions."""
+    return folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}.jsonl"
 
 
 def stored_completions(folder: Path) -> Iterator[tuple[str, Completion]]:
     """Key and completion of every chunk in the folder."""
     for key, row in stored_rows(folder):
-        yield key, Completion(**row)
+        yield key, Completion.of(row)
 
 
 def stored_likelihoods(folder: Path) -> Iterator[tuple[str, Likelihood]]:
     """Key and log-probabilities of every chunk in the folder."""
     for key, row in stored_rows(folder):
-        yield key, Likelihood(tuple(row["log_probs"]), row["greedy"])
+        yield key, Likelihood.of(row)
 
 
 def stored_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Key and answer of every chunk in the folder; a damaged chunk has none, and so is generated again."""
     for file in sorted(folder.glob("*.jsonl")):
-        with contextlib.suppress(DamagedError, FileNotFoundError):
-            yield from chunk_rows(file)
+        yield from rows_of(file) or ()
+
+
+def rows_of(file: Path) -> list[tuple[str, dict[str, Any]]] | None:
+    """As `chunk_rows`; None for a chunk that is not there, or damaged."""
+    try:
+        return chunk_rows(file)
+    except (DamagedError, FileNotFoundError):
+        return None
 
 
 def chunk_rows(file: Path) -> list[tuple[str, dict[str, Any]]]:

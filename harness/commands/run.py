@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from harness.console import duration, output, say, waiting
-from harness.executors.local import check_complete, check_processes, train_pending
-from harness.planning.kept_plan import just_planned, planned_study
+from harness.executors.begun import Begun, begin
+from harness.executors.local import check_complete, train_pending
+from harness.executors.processes import check_processes
+from harness.planning.kept_plan import planned_study
 from harness.planning.overview import show_plan
-from harness.planning.study import Study
-from harness.recipe.grid import choose
-from harness.training.forecast import check_disk, time_left, training_in_words
+from harness.training.forecast import check_disk, training_in_words
 
 
 def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None) -> None:
@@ -27,19 +28,15 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         check_processes("--processes", processes)
     times: dict[str, float] = {}
     with timed("plan", times), waiting("planning"):
-        study = Study(recipe, runs)
-        chosen = {cell.name for cell in choose(study.cells, cells)}
-        for note in study.begin():
-            say(note)
-        planned = just_planned(study)
-        left = time_left(planned, cells, measure_again=True)
-        show_plan(planned.overview(chosen, left))
-        check_disk(left)
-    alone = kept_by_none(study, chosen)
-    for names, evaluated in [*(({name}, name) for name in alone), (chosen, cells)]:
+        begun = begin(recipe, runs, cells)
+        study, chosen = begun.study, begun.chosen
+        show_plan(begun.planned.overview(chosen, begun.left))
+        check_disk(begun.left)
+    alone = kept_by_none(begun)
+    for names, evaluated in [*((frozenset({name}), name) for name in alone), (chosen, cells)]:
         with timed("train", times):
-            expected = "" if alone else training_in_words(left)
-            if status := train_pending(study, names, expected, processes):
+            expected = "" if alone else training_in_words(begun.left)
+            if status := train_pending(replace(begun, chosen=names), expected, processes):
                 raise typer.Exit(status)
         with timed("evaluate", times):
             from harness.evaluation.cells import evaluate_cells
@@ -54,15 +51,9 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
     say(f"time: {spent}, in all {duration(sum(times.values()))}")
 
 
-def kept_by_none(study: Study, chosen: Collection[str]) -> list[str]:
+def kept_by_none(begun: Begun) -> list[str]:
     """Cells to train whose weights go after evaluation: each is evaluated before the next, as two might not fit."""
-    return [
-        plan.name
-        for plan in study.plans
-        if plan.name in chosen
-        and not plan.run.finished
-        and plan.cell.recipe.training.keep == "nothing-after-evaluation"
-    ]
+    return [plan.name for plan in begun.pending if plan.cell.recipe.training.keep == "nothing-after-evaluation"]
 
 
 @contextmanager

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import typer
 
-from harness.console import in_groups, say, waiting
-from harness.executors.local import check_complete, check_processes, train_pending
-from harness.planning.kept_plan import just_planned
-from harness.planning.study import Study
-from harness.recipe.grid import choose
-from harness.training.forecast import check_disk, time_left, training_in_words
+from harness.console import waiting
+from harness.executors.begun import begin, say_finished
+from harness.executors.local import check_complete, train_pending
+from harness.executors.processes import check_processes
+from harness.training.forecast import check_disk, training_in_words
 
 
 def train_study(recipe: Path, runs: Path, cells: str | None, processes: int | None) -> None:
@@ -19,15 +18,9 @@ def train_study(recipe: Path, runs: Path, cells: str | None, processes: int | No
     if processes:
         check_processes("--processes", processes)
     with waiting("planning"):
-        study = Study(recipe, runs)
-        chosen = {cell.name for cell in choose(study.cells, cells)}
-        for note in study.begin():
-            say(note)
-        left = time_left(just_planned(study), cells, measure_again=True)
-        check_disk(left)
-    finished = [plan for plan in study.plans if plan.name in chosen and plan.run.finished]
-    for told in in_groups((plan.name, f"{plan.run.record['state']} already") for plan in finished):
-        say(told)
-    if status := train_pending(study, chosen, training_in_words(left), processes):
+        begun = begin(recipe, runs, cells)
+        check_disk(begun.left)
+    say_finished(begun)
+    if status := train_pending(begun, training_in_words(begun.left), processes):
         raise typer.Exit(status)
-    check_complete(study, chosen)
+    check_complete(begun.study, begun.chosen)

@@ -37,7 +37,21 @@ from harness.runs.locks import locked
 
 
 def evaluate_cells(study: Study, cells: str | None) -> None:
-    """Generates what is missing for the chosen trained cells and the base, then scores all there is."""
+    """Generates what is missing for the chosen trained cells and the base, then scores all there is.
+
+    One process at a time does so, and others may help to generate. Raises UserError, and CanaryError.
+    """
+    with locked(StudyFolder(study.folder).evaluation_lock):
+        everything, answers = generate_cells(study, cells)
+        write_tables(study, everything, answers)
+        remove_evaluated(study, everything, answers)
+
+
+def generate_cells(study: Study, cells: str | None) -> tuple[Evaluation, Answers]:
+    """Generates what is missing for the chosen trained cells and the base, beside other processes that do the same.
+
+    Returns the evaluation of all trained cells with the answers that there are. Raises UserError, and CanaryError.
+    """
     chosen = {cell.name for cell in choose(study.cells, cells)}
     trained = [plan for plan in study.plans if plan.run.trained]
     not_trained = [
@@ -78,10 +92,9 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
     if to_make or not is_gated(served):
         wanted.folder.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
-        with locked(StudyFolder(study.folder).evaluation_lock), progress("generating", to_make) as bar:
+        with progress("generating", to_make) as bar:
             generate(served, prompts, answers, bar.advance, bar.say)
-    write_tables(study, everything, answers)
-    remove_evaluated(study, everything, answers)
+    return everything, answers
 
 
 def refuse_removed(study: Study, wanted: Evaluation, answers: Answers) -> None:

@@ -1,4 +1,7 @@
-"""Training in processes of its own: from `harness run`, and as many as `accelerate launch` was asked for."""
+"""Training on this machine, in processes of its own: workers side by side, each of which takes one cell after another.
+
+A small LoRA step keeps no GPU busy, so that cells side by side, a GPU each, are done sooner than one cell on all GPUs.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
-from harness.console import counted, is_first_process, say
-from harness.errors import INTERRUPTED, Problem, UserError, not_trained
-from harness.interrupts import GRACE, QUIET
-from harness.models.devices import gpu_count, on_cpu
+from data_mixes.holds import holder_of
+from harness.console import counted, in_groups, say
+from harness.errors import INTERRUPTED, TERMINATED, TerminatedError, not_trained
+from harness.interrupts import GRACE, LAST_SECONDS, QUIET
+from harness.models.devices import gpu_count
 from harness.planning.jobs import write_jobs
 from harness.recipe.schema import Execution
 from harness.runs.job import read_job
@@ -24,83 +28,53 @@ from harness.training.batches import processes_that_share
 from harness.training.sharding import sharding_variables
 
 if TYPE_CHECKING:
+    from harness.executors.begun import Begun
+    from harness.planning.cells import CellPlan
     from harness.planning.study import Study
 
-FORCE = "HARNESS_FORCE_PROCESSES"
-"""The variable of the environment that lets more processes start than there are GPUs or cores."""
+POLLED = 5.0
+"""Seconds between two looks at cells that processes elsewhere train."""
 
 
-def start_missing_processes() -> None:
-    """Replaces this process by a launch of several, where accelerate was asked for them and started one.
+def train_pending(begun: Begun, expected: str, processes: int | None) -> int:
+    """Trains the chosen cells that are not trained; `expected` is what is known of the time.
 
-    Without GPUs, `accelerate launch --num_processes 2` (1.15) starts a single process and says nothing.
-    torchrun starts the processes then; accelerate finds them by its environment, with gloo between them.
-    A process that stays alone takes one GPU: TRL refuses to spread one process over several.
-    Raises UserError for more processes than this machine has room for.
+    Waits for cells that processes elsewhere train, and trains those that they give back. Returns the exit status of the
+    training: 0 as well where it came to its end, and cells are recorded as failed.
     """
-    os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe's dtype counts, not a saved configuration
-    if "WORLD_SIZE" in os.environ:
-        check_processes("--num_processes", int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-        return
-    wanted = processes_asked_for(parent_command())
-    check_processes("--num_processes", wanted)
-    if wanted > 1 and on_cpu():
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(wanted)]
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // wanted)))
-        os.execv(sys.executable, [*torchrun, *sys.argv])
-    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-
-
-def check_processes(option: str, wanted: int) -> None:
-    """Raises UserError for more processes than this machine has GPUs, or cores where it has none.
-
-    Each holds a model of its own: too many leave a machine without memory, and it stands still before anything fails.
-    """
-    if wanted <= 1 or os.environ.get(FORCE):
-        return
-    if wanted > (os.cpu_count() or 1) and not is_first_process():
-        raise UserError([])  # the first process says it; the others need not even load PyTorch
-    there = (os.cpu_count() or 1) if on_cpu() else gpu_count()
-    if wanted > there:
-        kind = ("core" if on_cpu() else "GPU") + ("s" if there != 1 else "")
-        message = f"got {wanted}, but this machine has {there} {kind}; ask for {there} or fewer, or set {FORCE}=1"
-        raise UserError([Problem(option, message)])
-
-
-def parent_command() -> list[str]:
-    """The command line of the process that started this one; empty where there is none to be seen."""
-    try:
-        return psutil.Process(os.getppid()).cmdline()
-    except psutil.Error:
-        return []
-
-
-def processes_asked_for(command: list[str]) -> int:
-    """The --num_processes of an `accelerate launch` command line; 1 if it is none, or does not say."""
-    from accelerate.commands.launch import launch_command_parser
-
-    for position, word in enumerate(command):
-        if word == "accelerate.commands.launch" or (word == "launch" and command[position - 1].endswith("accelerate")):
-            return launch_command_parser().parse_args(command[position + 1 :]).num_processes or 1
-    return 1
-
-
-def train_pending(study: Study, chosen: Collection[str], expected: str, processes: int | None) -> int:
-    """Trains those of the chosen cells that are not trained; `expected` is what is known of the time.
-
-    Returns the exit status of the training: 0 as well where it came to its end, and cells are recorded as failed.
-    """
-    pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
+    study, pending = begun.study, begun.pending
     if not pending:
         say("train: every cell is already trained")
         return 0
     say(f"train: {counted(len(pending), 'cell')}{expected}")
     write_jobs(study, pending)
-    status = launch_training(study.folder, [plan.name for plan in pending], processes, study.recipe.execution)
-    if all(plan.run.finished or plan.run.failure for plan in pending):
-        return 0
-    say(f"error: training ended {ending(status)}")
-    return status if status > 0 else 1
+    while free := wait_for_others(pending):
+        status = launch_training(study.folder, [plan.name for plan in free], processes, begun.execution)
+        left = [plan for plan in unsettled(free) if holder_of(plan.run.files.lock) is None]
+        if left and (status or len(left) == len(free)):
+            say(f"error: training ended {ending(status)}")
+            return status if status > 0 else 1
+    return 0
+
+
+def unsettled(plans: Sequence[CellPlan]) -> list[CellPlan]:
+    """The cells that are neither finished nor failed."""
+    return [plan for plan in plans if not plan.run.finished and plan.run.failure is None]
+
+
+def wait_for_others(plans: Sequence[CellPlan]) -> list[CellPlan]:
+    """The unsettled cells that nobody holds, once there are some; none when all are settled."""
+    told = False
+    while left := unsettled(plans):
+        holders = {plan.name: holder_of(plan.run.files.lock) for plan in left}
+        if free := [plan for plan in left if holders[plan.name] is None]:
+            return free
+        if not told:
+            for line in in_groups((name, f"being trained by {holder}; waiting") for name, holder in holders.items()):
+                say(line)
+            told = True
+        time.sleep(POLLED)
+    return []
 
 
 def ending(status: int) -> str:
@@ -118,31 +92,79 @@ def check_complete(study: Study, chosen: Collection[str]) -> None:
 
 
 def launch_training(study: Path, names: Sequence[str], processes: int | None, execution: Execution) -> int:
-    """Trains planned cells in a process of its own, so that its memory is free again for the engine.
+    """Trains planned cells by workers in processes of their own, so that memory is free again for the engine.
 
-    Returns its exit status.
+    `processes` of each cell, if given. Returns 0, or the exit status of a worker that did not end well.
     """
     batches = [read_job(study, name).training.global_batch for name in names]
-    count = processes or processes_that_share(batches, gpu_count() or 1)
-    command = [sys.executable]
-    if count > 1:
-        command += ["-m", "accelerate.commands.launch", "--quiet", "--num_processes", str(count), "--num_machines", "1"]
-        command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-        command += ["--multi_gpu"] if gpu_count() else ["--cpu"]
-    command += [str(Path(__file__).parent.parent / "train.py"), str(study), "--cells", ",".join(names)]
-    variables = {QUIET: "1"} | (sharding_variables(execution) if count > 1 else {})
-    child = subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | variables)
+    count = processes or processes_that_share(batches, execution.gpus_per_cell if gpu_count() else 1)
+    command = [*launcher(count), str(Path(__file__).parent.parent / "train.py"), str(study), "--cells", ",".join(names)]
+    shards = sharding_variables(execution) if count > 1 else {}
+    return wait_for([
+        subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | {QUIET: "1"} | shards | environment)
+        for environment in worker_environments(execution, len(names), processes)
+    ])  # fmt: skip
+
+
+def launcher(processes: int) -> list[str]:
+    """The command that starts a Python script in so many processes that train together."""
+    if processes == 1:
+        return [sys.executable]
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--num_processes", str(processes)]
+    command += ["--num_machines", "1", "--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    return [*command, "--multi_gpu" if gpu_count() else "--cpu"]
+
+
+def worker_environments(execution: Execution, cells: int, processes: int | None) -> list[dict[str, str]]:
+    """Variables for each worker: its GPUs, or its share of the cores. One worker where a cell's processes are given."""
+    if processes:
+        return [{}]
+    groups = list(gpu_groups(execution.gpus_per_cell)) * execution.processes_per_gpu
+    number = len(groups) or 1 if execution.workers == "auto" else execution.workers
+    number = max(1, min(number, cells))
+    if number == 1:
+        return [{"CUDA_VISIBLE_DEVICES": groups[0]} if groups else {}]
+    lines = {"TTY_COMPATIBLE": "0"}  # several bars would be drawn over one another
+    if groups:
+        return [lines | {"CUDA_VISIBLE_DEVICES": groups[worker % len(groups)]} for worker in range(number)]
+    return [lines | {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // number))}] * number
+
+
+def gpu_groups(size: int) -> Iterator[str]:
+    """The GPUs that this process may use, so many at a time, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = named.split(",") if named else [str(number) for number in range(gpu_count())]
+    for start in range(0, len(gpus) - size + 1, size):
+        yield ",".join(gpus[start : start + size])
+
+
+def wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> int:
+    """Waits for all workers; 0, or the exit status of one that did not end well. Passes Ctrl-C and SIGTERM on."""
     try:
-        status = child.wait()
+        statuses = [worker.wait() for worker in workers]
     except KeyboardInterrupt:
-        try:
-            child.wait(GRACE - 1)  # a terminal has given it the same signal; a `kill` of this process has not
-        except subprocess.TimeoutExpired:
-            child.terminate()
+        end_all(workers, GRACE - 1)  # a terminal has given them the same signal; a `kill` of this process has not
         raise
-    if status == INTERRUPTED:
+    except TerminatedError:
+        for worker in workers:
+            worker.terminate()
+        end_all(workers, LAST_SECONDS - 1)
+        raise
+    if INTERRUPTED in statuses:
         raise KeyboardInterrupt
-    return status
+    if TERMINATED in statuses:
+        raise TerminatedError
+    return next((status for status in statuses if status), 0)
+
+
+def end_all(workers: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
+    """Gives workers time to end, all together, then ends them."""
+    until = time.monotonic() + seconds
+    for worker in workers:
+        with suppress(subprocess.TimeoutExpired):
+            worker.wait(max(0.0, until - time.monotonic()))
+            continue
+        worker.kill()
 
 
 def end_with_parent() -> None:

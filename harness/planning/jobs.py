@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data_mixes.example import from_table
+from data_mixes.holds import holding
 from data_mixes.mixture import batches_by_length
 from data_mixes.prompts import Rendering
 from data_mixes.storage import DamagedError, sealed_file, verify
@@ -40,7 +41,10 @@ class Placed:
 
 
 def write_jobs(study: Study, plans: Sequence[CellPlan]) -> None:
-    """Writes the rows of these cells, each once, and a job per cell."""
+    """Writes the rows of these cells, each once, and a job per cell, but for cells that are being trained already.
+
+    Cells that failed are to be tried again.
+    """
     places: dict[tuple[int, bool], int] = {}
     placed = [place_rows(plan, places) for plan in plans]
     name = f"rows-{hashlib.sha256(repr(list(places)).encode()).hexdigest()[:16]}.arrow"
@@ -50,7 +54,10 @@ def write_jobs(study: Study, plans: Sequence[CellPlan]) -> None:
         write_rows(path, rows)
     validation = write_validation(study)
     for plan, taken in zip(plans, placed, strict=True):
-        job_of(study, plan, name, validation).write(study.folder, taken.order)
+        with holding(plan.run.files.lock) as other:
+            if other is None and not plan.run.finished:
+                plan.run.forget_failure()
+                job_of(study, plan, name, validation).write(study.folder, taken.order)
 
 
 def write_validation(study: Study) -> dict[str, str]:

@@ -102,8 +102,15 @@ class Training(Section):
 
 
 class Execution(Section):
-    """How training is spread over the processes of a machine. Nothing of it is part of the fingerprint."""
+    """How work is spread over the GPUs and processes of a machine. Nothing of it is part of the fingerprint."""
 
+    workers: Literal["auto"] | PositiveInt = "auto"
+    """How many cells are trained side by side on this machine, each by a worker that takes one after another. `auto` is
+    one per group of `gpus_per_cell` GPUs, and one without a GPU."""
+    gpus_per_cell: PositiveInt = 1
+    """How many GPUs train a cell together. More than one is for models that one cannot hold."""
+    processes_per_gpu: PositiveInt = 1
+    """How many workers share a GPU, where `workers` is `auto`: short rows leave much of it idle."""
     sharding: Literal["none", "fsdp2"] = "none"
     """fsdp2: each process holds a part of weights, gradients and moments (PyTorch's FSDP2), for models too large for
     one GPU. A configuration of accelerate's own with FSDP or DeepSpeed takes its place."""
@@ -299,7 +306,7 @@ class Recipe(Section):
     training: Training
     """How each cell is trained."""
     execution: Execution = Execution()
-    """How training is spread over processes."""
+    """How work is spread over GPUs and processes."""
     selection: Selection | None = None
     """Which step's weights are a cell's; without it the last step's are."""
     languages: Languages

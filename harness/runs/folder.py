@@ -56,6 +56,11 @@ class StudyFolder:
         return self.path / "study.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by a process that begins the study."""
+        return self.path / ".lock"
+
+    @property
     def plan(self) -> Path:
         """The plan, for commands that need no rows."""
         return self.path / "plan.json"
@@ -183,6 +188,10 @@ class StudyFolder:
     def cell(self, name: str) -> CellFolder:
         """The folder of a cell."""
         return CellFolder(self.path / name)
+
+    def planned_cells(self) -> Iterator[CellFolder]:
+        """The cells that have a job, which are left to train, by name."""
+        return (CellFolder(job.parent) for job in sorted(self.path.glob("*/job.json")))
 
     def recorded_cells(self) -> Iterator[CellFolder]:
         """The cells that have a record, by name."""

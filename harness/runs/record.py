@@ -85,11 +85,14 @@ class CellRun:
         return str(record.get("reason")) if record.get("state") == "failed" else None
 
     def begin(self) -> None:
-        """Writes the record of a cell that starts, or of a failed one that is tried again; leaves that of others."""
+        """Writes the record of a cell that starts; leaves that of others."""
         if not self.record:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.update(state="training", identity=self.identity, fingerprint=fingerprint(self.identity))
-        elif self.failure:
+
+    def forget_failure(self) -> None:
+        """Has a cell that failed be tried again."""
+        if self.failure:
             self.update(state="training", reason=None)
 
     def update(self, **entries: Any) -> None:

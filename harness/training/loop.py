@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import release_memory
+from accelerate.utils import broadcast_object_list, release_memory
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
+from data_mixes.holds import holding
 from data_mixes.storage import checksum_file
 from harness.console import BarProgress, LineProgress, counted, progress, say, waiting
 from harness.errors import Problem, UserError, not_trained
@@ -23,7 +24,6 @@ from harness.models.base import cannot_load, load_tokenizer
 from harness.models.devices import on_cpu
 from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob, read_job
-from harness.runs.locks import locked
 from harness.runs.provenance import provenance
 from harness.runs.record import CellRun
 from harness.training.batches import divisors_of
@@ -68,29 +68,56 @@ def start_process() -> PartialState:
 
 
 def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected: str = "") -> None:
-    """Trains the planned cells of a study's folder; `expected` is what is known of the time.
+    """Trains those planned cells of a study's folder that nobody else trains; `expected` is what is known of the time.
 
-    Raises UserError, and MachineError once all are tried, if some found too little memory.
+    Other processes may do the same: each takes the next cell that nobody holds, and at the end those that were given
+    back meanwhile. Raises UserError, and MachineError once all are tried, if some could not be trained.
     """
-    jobs = [read_job(study, name) for name in names]
-    refuse_uneven_batches(jobs, state.num_processes)
+    jobs = {name: read_job(study, name) for name in names if not read_run(study, name).finished}
+    refuse_uneven_batches(list(jobs.values()), state.num_processes)
     if state.is_main_process:
         say(f"{counted(len(jobs), 'cell')} to train{expected}")
-    loaded = Loaded()
-    for number, job in enumerate(jobs, 1):
-        model, tokenizer = loaded.for_job(job)
-        run = read_cell(study, job)
-        if state.is_main_process:
-            run.begin()
-        with locked(run.files.lock) if state.is_main_process else nullcontext():
-            state.wait_for_everyone()
-            train_cell(model, tokenizer, job, run, f"cell {number}/{len(jobs)} {job.name}", state)
-            state.wait_for_everyone()
-    failed = {job.name: reason for job in jobs if (reason := read_cell(study, job).failure)}
+    loaded, took = Loaded(), [True]
+    while any(took):
+        took = [take_cell(study, name, f"cell {number}/{len(jobs)} {name}", loaded, state)
+                for number, name in enumerate(jobs, 1)]  # fmt: skip
+    failed = {name: reason for name in jobs if (reason := read_run(study, name).failure)}
     if failed:
         raise not_trained(failed)
-    if state.is_main_process and not any(cell.job.is_file() for cell in StudyFolder(study).recorded_cells()):
+    if state.is_main_process and not any(StudyFolder(study).planned_cells()):
         shutil.rmtree(StudyFolder(study).rows, ignore_errors=True)
+
+
+def take_cell(study: Path, name: str, label: str, loaded: Loaded, state: PartialState) -> bool:
+    """Trains a cell that is neither finished nor failed, and that nobody holds; whether it did."""
+    if is_settled(study, name):
+        return False
+    with holding(StudyFolder(study).cell(name).lock) if state.is_main_process else nullcontext() as other:
+        is_mine = [other is None and not is_settled(study, name)]
+        if state.num_processes > 1:
+            broadcast_object_list(is_mine)
+        if not is_mine[0]:
+            return False
+        job = read_job(study, name)  # as it is now that nobody else can write it
+        model, tokenizer = loaded.for_job(job)
+        run = CellRun(StudyFolder(study).cell(name).path, job.identity)
+        if state.is_main_process:
+            run.begin()
+        state.wait_for_everyone()
+        train_cell(model, tokenizer, job, run, label, state)
+        state.wait_for_everyone()
+    return True
+
+
+def is_settled(study: Path, name: str) -> bool:
+    """Whether a cell is finished, or was tried and failed."""
+    run = read_run(study, name)
+    return run.finished or run.failure is not None
+
+
+def read_run(study: Path, name: str) -> CellRun:
+    """A cell's run, for what is recorded of it."""
+    return CellRun(StudyFolder(study).cell(name).path, {})
 
 
 class Loaded:
@@ -113,11 +140,6 @@ class Loaded:
         if job.training.method == "full" or is_sharded():
             self._of = ()
         return self._model, self._tokenizer
-
-
-def read_cell(study: Path, job: CellJob) -> CellRun:
-    """The run of a planned cell."""
-    return CellRun(StudyFolder(study).cell(job.name).path, job.identity)
 
 
 def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:

@@ -8,14 +8,11 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
-from harness.console import in_groups, say
 from harness.errors import Problem, UserError
+from harness.executors.begun import begin, say_finished
 from harness.planning.jobs import write_jobs
-from harness.planning.kept_plan import just_planned
-from harness.planning.study import Study
-from harness.recipe.grid import choose
 from harness.recipe.load import load_recipe
-from harness.training.forecast import check_disk, time_left, training_in_words
+from harness.training.forecast import check_disk, training_in_words
 from harness.training.loop import start_process, train_jobs
 from harness.training.sharding import sharding_variables
 
@@ -42,18 +39,11 @@ def train_recipe(recipe: Path, runs: Path, cells: str | None) -> None:
 
 def plan_training(recipe: Path, runs: Path, cells: str | None) -> tuple[str, list[str], str]:
     """The study's folder, the cells to train with their jobs on disk, and what is known of the time."""
-    study = Study(recipe, runs)
-    chosen = {cell.name for cell in choose(study.cells, cells)}
-    for note in study.begin():
-        say(note)
-    plans = [plan for plan in study.plans if plan.name in chosen]
-    pending = [plan for plan in plans if not plan.run.finished]
-    for told in in_groups((plan.name, f"{plan.run.record['state']} already") for plan in plans if plan.run.finished):
-        say(told)
-    if not pending:
-        return str(study.folder), [], ""
-    write_jobs(study, pending)
-    names = [plan.name for plan in pending]
-    left = time_left(just_planned(study), ",".join(names), measure_again=True)
-    check_disk(left)
-    return str(study.folder), names, training_in_words(left)
+    begun = begin(recipe, runs, cells)
+    say_finished(begun)
+    names = [plan.name for plan in begun.pending]
+    if not names:
+        return str(begun.study.folder), [], ""
+    check_disk(begun.left)
+    write_jobs(begun.study, begun.pending)
+    return str(begun.study.folder), names, training_in_words(begun.left)

@@ -32,6 +32,7 @@ from harness.runs.record import CellRun
 from harness.training.batches import micro_batch_of
 from harness.training.full import let_learn, save_model
 from harness.training.lora import adapted, save_adapter, with_adapter
+from harness.training.preemption import stopping_at_sigterm
 from harness.training.selection import KeepBest, Losses, curve_of
 from harness.training.sharding import is_sharded, shard_on_cpu_too
 from harness.training.supervised import with_supervised_forward
@@ -134,7 +135,9 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         with_supervised_forward(model)
         checkpoint = last_whole_checkpoint(run.checkpoints)
         started = time.monotonic()
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with stopping_at_sigterm() as stopping:
+            trainer.add_callback(stopping)
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - started
         steps = trainer.state.global_step
         resumed_at = steps_of(checkpoint) if checkpoint else 0

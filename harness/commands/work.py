@@ -1,0 +1,54 @@
+"""harness work: one worker of a study, beside others on this machine or elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from harness.console import waiting
+from harness.errors import Problem, UserError
+from harness.executors.begun import begin
+from harness.executors.local import launch_training, train_pending
+from harness.recipe.schema import Execution
+from harness.runs.folder import StudyFolder
+from harness.training.forecast import check_disk, training_in_words
+
+Phase = Literal["train", "evaluate"]
+
+
+def work(target: Path, runs: Path, cells: str | None, phase: Phase | None) -> None:
+    """Trains cells that nobody holds until all chosen ones are trained, then answers chunks of requests likewise.
+
+    A folder of a planned study has the jobs of its cells, which is all that training takes. Tables and the report are
+    not written: `harness run` does so. Raises UserError, MachineError, and typer.Exit.
+    """
+    if target.is_dir():
+        train_planned(target, cells)
+        return
+    with waiting("planning"):
+        begun = begin(target, runs, cells, measure_again=False)
+        check_disk(begun.left)
+    if phase != "evaluate":
+        alone = replace(begun, execution=begun.execution.model_copy(update={"workers": 1}))
+        if status := train_pending(alone, training_in_words(begun.left), None):
+            raise typer.Exit(status)
+    if phase != "train":
+        from harness.evaluation.cells import generate_cells
+
+        generate_cells(begun.study, cells)
+
+
+def train_planned(study: Path, cells: str | None) -> None:
+    """Trains the planned cells of a study's folder that nobody holds. Raises UserError, and typer.Exit."""
+    patterns = (cells or "*").split(",")
+    planned = [cell.path.name for cell in StudyFolder(study).planned_cells()]
+    names = [name for name in planned if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    if not names:
+        message = "has no planned cell that is left to train; plan and train from a recipe: harness work RECIPE"
+        raise UserError([Problem(str(study), message)])
+    if status := launch_training(study, names, None, Execution(workers=1)):
+        raise typer.Exit(status)
