@@ -288,16 +288,23 @@ def export(
 
 
 @app.command()
-def status(recipe: RecipeFile, runs: Runs = Path("runs"), settings: Settings = None, as_json: Json = False) -> None:
-    """Show how far along every cell is.
+def status(
+    recipe: RecipeFile,
+    runs: Runs = Path("runs"),
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until all is done.")] = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Show how far along every cell is, which process trains it, and how fast.
 
-    Example: harness status recipes/quickstart.yaml
+    Example: harness status recipes/quickstart.yaml --watch
     """
     with reporting_mistakes():
-        from harness.commands.status import show_status
+        from harness.commands.status import show_status, watch_status
         from harness.recipe.settings import with_settings
 
-        show_status(with_settings(recipe, settings), runs, as_json)
+        changed = with_settings(recipe, settings)
+        watch_status(changed, runs) if watch else show_status(changed, runs, as_json)
 
 
 @app.command()

@@ -30,7 +30,7 @@ def empty(path: Path) -> None:
 
 def flipped(path: Path) -> None:
     """Turns one bit over in the middle of a file."""
-    content = bytearray(path.read_bytes())
+    content = bytearray(path.read_bytes() or b"\0")
     content[len(content) // 2] ^= 0x10
     path.write_bytes(content)
 

@@ -23,6 +23,7 @@ HEAVY = {
     "vl_convert": "eval/report/render.py",
     "openai": "eval/judges/endpoint_judge.py",
     "inspect_ai": "eval/interop/inspect_logs.py",
+    "ray": "harness/executors/ray_tasks.py",
 }
 
 
@@ -113,7 +114,7 @@ def test_no_command_imports_another_command() -> None:
     assert commands == command_names()
     for name, wanted in imported_files().items():
         others = {each for each in wanted if each.startswith("harness.commands.")} - {"harness.commands.options"}
-        assert not others or name in ("harness.cli", "harness.cli_files"), f"{name} imports {', '.join(others)}"
+        assert not others or name.startswith("harness.cli"), f"{name} imports {', '.join(others)}"
 
 
 def test_a_recipe_opens_no_data() -> None:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
+from rich.live import Live
+from rich.table import Table
 
+from data_mixes.holds import holder_of
 from data_mixes.storage import DamagedError
 from eval.analysis.design import BASE
-from harness.console import in_groups, line, plain_table, show_table
-from harness.planning.kept_plan import PlannedStudy, planned_study
+from harness.console import duration, in_groups, line, output, plain_table, show_table
+from harness.planning.kept_plan import PlannedCell, PlannedStudy, planned_study
 from harness.planning.overview import orphans_in_words
 from harness.reporting.current import current_scores
 from harness.results import Answer, Result
 from harness.runs.checkpoints import last_whole_checkpoint, steps_of
 from harness.runs.folder import StudyFolder
+from harness.runs.progress import progress_of
 from harness.runs.record import CellRun
+
+SETTLED = ("untuned", "trained", "diverged", "failed")
+SECONDS_BETWEEN_LOOKS = 5.0
+LINES_OF_LOG = 3
 
 
 class CellStatus(Result):
@@ -27,8 +36,15 @@ class CellStatus(Result):
     """new, training, trained, diverged, failed or damaged; untuned for the base model."""
     reason: str | None = None
     """Why training failed or diverged."""
+    held_by: str | None = None
+    """The process that trains it."""
+    tokens_per_second: float | None = None
+    seconds_left: float | None = None
+    """Of its training, by the pace so far."""
+    log: tuple[str, ...] = ()
+    """The last lines of the log of a cell that failed."""
     steps_done: int | None
-    """Those of a trained cell, or of its last checkpoint; None for the base model."""
+    """Those of a trained cell, or the last that is known of; None for the base model."""
     steps: int | None
     scored: int
     """Test items with a score."""
@@ -51,15 +67,37 @@ def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
     if as_json:
         print(status.as_json())
         return
-    table = plain_table(status.study, ("cell", "state"), ("steps", "evaluated"))
-    for cell in status.cells:
-        steps = "" if cell.steps is None else f"{cell.steps_done}/{cell.steps}"
-        table.add_row(cell.name, cell.state, steps, f"{cell.scored}/{cell.wanted}")
-    show_table(table)
+    show_table(table_of(status))
     for told in in_groups((cell.name, f"{cell.state}: {cell.reason}") for cell in status.cells if cell.reason):
         line(told)
+    for cell in status.cells:
+        for logged in cell.log:
+            line(f"  {cell.name}: {logged}")
     if status.orphans:
         line(orphans_in_words(status.orphans))
+
+
+def watch_status(recipe: Path, runs: Path) -> None:
+    """Shows how far every cell is, anew every few seconds, until all are settled or the user has seen enough."""
+    with Live(console=output, auto_refresh=False) as screen:
+        while True:
+            status = status_of(planned_study(recipe, runs))
+            screen.update(table_of(status), refresh=True)
+            if all(cell.state in SETTLED and cell.scored == cell.wanted for cell in status.cells):
+                return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def table_of(status: StudyStatus) -> Table:
+    """A row for each cell, with who trains it and how fast."""
+    table = plain_table(status.study, ("cell", "state"), ("steps", "tokens/s", "left", "evaluated"))
+    for cell in status.cells:
+        steps = "" if cell.steps is None else f"{cell.steps_done}/{cell.steps}"
+        pace = "" if cell.tokens_per_second is None else f"{cell.tokens_per_second:,.0f}"
+        left = "" if cell.seconds_left is None else duration(cell.seconds_left)
+        state = f"{cell.state} by {cell.held_by}" if cell.held_by else cell.state
+        table.add_row(cell.name, state, steps, pace, left, f"{cell.scored}/{cell.wanted}")
+    return table
 
 
 def status_of(study: PlannedStudy) -> StudyStatus:
@@ -72,23 +110,48 @@ def status_of(study: PlannedStudy) -> StudyStatus:
             scored = dict(examples.group_by("cell").len().iter_rows())
     wanted = study.kept.items
 
-    def status(name: str, state: str, done: int | None, steps: int | None, reason: str | None = None) -> CellStatus:
-        return CellStatus(
-            name=name, state=state, reason=reason, steps_done=done, steps=steps,
-            scored=scored.get(name, 0), wanted=wanted,
-        )  # fmt: skip
-
-    states = {plan.name: plan.run.record.get("state", "new") for plan in study.plans}
-    states |= {damage.cell: "damaged" for damage in study.damage if damage.cell}
+    damaged = {damage.cell for damage in study.damage}
     cells = [
-        status(
-            plan.name, states[plan.name], steps_done(plan.run, plan.steps), plan.steps, plan.run.record.get("reason")
+        cell_status(plan, plan.name in damaged).model_copy(
+            update={"scored": scored.get(plan.name, 0), "wanted": wanted}
         )
         for plan in study.plans
     ]
     if study.recipe.evaluation.base:
-        cells = [status(BASE, "untuned", None, None), *cells]
+        base = CellStatus(
+            name=BASE, state="untuned", steps_done=None, steps=None, scored=scored.get(BASE, 0), wanted=wanted
+        )
+        cells = [base, *cells]
     return StudyStatus(study=study.recipe.study, folder=str(study.folder), cells=tuple(cells), orphans=study.orphans)
+
+
+def cell_status(plan: PlannedCell, damaged: bool) -> CellStatus:
+    """How far a cell is in training; how far it is in evaluation is not looked at."""
+    run, record = plan.run, plan.run.record
+    holder = None if run.finished else holder_of(run.files.lock)
+    progress = progress_of(run.files) if holder else None
+    return CellStatus(
+        name=plan.name,
+        state="damaged" if damaged else record.get("state", "new"),
+        reason=record.get("reason"),
+        held_by=str(holder) if holder else None,
+        steps_done=max(progress.step if progress else 0, steps_done(run, plan.steps)),
+        steps=plan.steps,
+        tokens_per_second=progress.tokens_per_second if progress else None,
+        seconds_left=progress.seconds_left if progress else None,
+        log=log_tail(run) if run.failure else (),
+        scored=0,
+        wanted=0,
+    )
+
+
+def log_tail(run: CellRun) -> tuple[str, ...]:
+    """The last lines of a cell's log."""
+    try:
+        lines = run.files.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ()
+    return tuple(lines[-LINES_OF_LOG:])
 
 
 def steps_done(run: CellRun, steps: int) -> int:

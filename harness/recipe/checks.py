@@ -22,7 +22,7 @@ RESERVED_CELLS = {
     BASE,
     "study.json", "plan.json", "pace.json", "prompts.parquet", "predictions.parquet", "scores.parquet",
     "judgements.parquet", "repeats.parquet", "report.html", "summary.csv", "summary.parquet",
-    "plan", "evaluation", "states", "cards", "comparisons", "exports", "figures", "tables", "report_files",
+    "plan", "evaluation", "logs", "states", "cards", "comparisons", "exports", "figures", "tables", "report_files",
 }  # fmt: skip
 """Names of what commands write beside the cells' folders: those of `harness.runs.folder.StudyFolder`."""
 COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "es", "sa": "ar", "tw": "zh", "us": "en"}

@@ -39,6 +39,16 @@ class CellFolder:
         return self.path / ".lock"
 
     @property
+    def log(self) -> Path:
+        """What happened in training, line by line."""
+        return self.path / "log.txt"
+
+    @property
+    def progress(self) -> Path:
+        """How far training is; removed when the cell is trained."""
+        return self.path / "progress.json"
+
+    @property
     def written_files(self) -> tuple[Path, ...]:
         """What training writes beside the record and the adapter."""
         return (self.job, self.order, self.lock)
@@ -121,6 +131,11 @@ class StudyFolder:
         return self.path / "judgements.parquet"
 
     @property
+    def logs(self) -> Path:
+        """The folder of what workers on a cluster said."""
+        return self.path / "logs"
+
+    @property
     def report(self) -> Path:
         """The report's page; `eval.report.files` names what stands beside it."""
         return self.path / "report.html"
@@ -178,7 +193,7 @@ class StudyFolder:
     @property
     def written_folders(self) -> tuple[Path, ...]:
         """The folders that commands write, whatever the study."""
-        return (self.rows, self.evaluation, self.states, self.cards, self.comparisons, self.exports,
+        return (self.rows, self.evaluation, self.logs, self.states, self.cards, self.comparisons, self.exports,
                 *self.report_folders)  # fmt: skip
 
     def table(self, name: str) -> Path:

@@ -19,7 +19,7 @@ from data_mixes.holds import holding
 from data_mixes.storage import checksum_file
 from harness.console import BarProgress, LineProgress, counted, progress, say, waiting
 from harness.errors import Problem, UserError, not_trained
-from harness.exits import OUT_OF_MEMORY, is_out_of_memory
+from harness.exits import OUT_OF_MEMORY, is_full, is_out_of_memory
 from harness.models.base import cannot_load, load_tokenizer
 from harness.models.devices import on_cpu
 from harness.runs.folder import StudyFolder
@@ -27,6 +27,7 @@ from harness.runs.job import CellJob, read_job
 from harness.runs.provenance import provenance
 from harness.runs.record import CellRun
 from harness.training.batches import divisors_of
+from harness.training.cell_log import write_error
 from harness.training.selection import best_step
 from harness.training.sharding import is_sharded
 from harness.training.trainer import DivergedError, Outcome, train
@@ -165,10 +166,12 @@ def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: st
             clean_up(run)
         return
     except Exception as error:
-        if not is_out_of_memory(error):
+        if isinstance(error, UserError) or is_full(error):
             raise
-        run.update(state="failed", reason=OUT_OF_MEMORY, provenance=provenance())
-        say(f"{job.name}: failed: {OUT_OF_MEMORY}")
+        reason = OUT_OF_MEMORY if is_out_of_memory(error) else f"{type(error).__name__}: {error}".splitlines()[0]
+        run.update(state="failed", reason=reason, provenance=provenance())
+        write_error(run.files, error)
+        say(f"{job.name}: failed: {reason}; its log: {run.files.log}")
         if state.num_processes > 1:  # the others wait for this one, in a step that it does not come to
             raise
         release_memory()
@@ -210,7 +213,7 @@ def chosen_step(outcome: Outcome) -> dict[str, Any]:
 def clean_up(run: CellRun) -> None:
     """Removes what only training needs."""
     shutil.rmtree(run.checkpoints, ignore_errors=True)
-    for path in (run.files.job, run.files.order):
+    for path in (run.files.job, run.files.order, run.files.progress):
         path.unlink(missing_ok=True)
         checksum_file(path).unlink(missing_ok=True)
 

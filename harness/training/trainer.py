@@ -30,6 +30,7 @@ from harness.runs.folder import StudyFolder
 from harness.runs.job import IGNORED, CellJob
 from harness.runs.record import CellRun
 from harness.training.batches import micro_batch_of
+from harness.training.cell_log import CellLog
 from harness.training.full import let_learn, save_model
 from harness.training.lora import adapted, save_adapter, with_adapter
 from harness.training.preemption import stopping_at_sigterm
@@ -121,7 +122,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
             args=trainer_settings(run.checkpoints, job, state.num_processes),
             train_dataset=rows_of(job, study),
             processing_class=tokenizer,
-            callbacks=[callback, StopAtDivergence(), SealCheckpoints()],
+            callbacks=[callback, StopAtDivergence(), SealCheckpoints(), CellLog(run.files, job)],
         )
         trainer.remove_callback(PrinterCallback)
 
