@@ -135,6 +135,21 @@ def test_no_other_row_changes_the_language_of_an_answer(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("rule", ["harness", "benchmark"])
+def test_english_answers_fail_whether_or_not_the_file_has_an_english_row(rule: str, tmp_path: Path) -> None:
+    """Ten Arabic answers, of which three are Arabic and the others English: the share that the authors' code gives."""
+    arabic, english = "القطة تنام كل يوم على طاولة المطبخ الكبيرة", "The cat sleeps on the kitchen table every day"
+    rows = [{"id": number, "language": "ar", "prediction": arabic if number < 3 else english} for number in range(10)]
+    more = [{"id": 10, "language": "en", "prediction": english}, {"id": 11, "language": "ja", "prediction": english}]
+    shares: list[float] = []
+    for added in (0, 1, 2):
+        path = write(tmp_path / f"{added}.jsonl", [*rows, *more[:added]])
+        told = harness("score", path, "--task", "language", "--rule", rule, "--json")
+        assert told.returncode == 0, told.stderr
+        shares.append(json.loads(told.stdout)["languages"]["ar"]["language_pass"]["mean"])
+    assert shares == [0.3, 0.3, 0.3]
+
+
 def test_among_says_what_a_pass_means(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", [
         {"id": 1, "language": "es", "prediction": "Il gatto dorme ogni giorno sul tavolo della cucina"}
