@@ -368,7 +368,7 @@ def list_names(
 
 @app.command()
 def schema(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="recipe, plan, status, report, …", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="recipe, mothello, plan, status, …", show_default=False)],
 ) -> None:
     """Print the JSON Schema of a recipe, for editors, or of what a command prints with --json.
 

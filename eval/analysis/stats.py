@@ -49,7 +49,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     """Wilson's score interval (1927) for a share of n trials."""
     center = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    return max(0.0, center - half), min(1.0, center + half)
+    return 0.0 if share == 0 else max(0.0, center - half), 1.0 if share == 1 else min(1.0, center + half)
 
 
 def bootstrap_means(values: Floats, replicates: int = REPLICATES) -> Floats:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from harness.errors import Problem, UserError
 from harness.planning.detectable import detectable_of, pilot_study
 from harness.planning.kept_plan import just_planned, planned_study
 from harness.planning.overview import show_cards, show_plan
 from harness.planning.rendered import rendered_rows, show_rows
 from harness.planning.study import Study
 from harness.recipe.grid import choose
+from harness.recipe.mothello import is_mothello
 from harness.training.forecast import time_left
 
 
@@ -28,6 +30,13 @@ def plan_study(
 
     If `rows` are wanted, it prints so many of each task and language instead. Raises UserError.
     """
+    if is_mothello(recipe):
+        from harness.othello.answers import plan_mothello
+
+        if card or pilot or rows:
+            raise UserError([Problem("--card, --pilot, --show-rows", "a recipe of mothello has no mixtures to show")])
+        plan_mothello(recipe, runs, cells, as_json)
+        return
     with_rows = Study(recipe, runs) if rows else None
     study = just_planned(with_rows) if with_rows else planned_study(recipe, runs, here=True)
     chosen = {cell.name for cell in choose(study.cells, cells)}

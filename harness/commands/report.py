@@ -7,6 +7,7 @@ from pathlib import Path
 from eval.analysis.groups import Kind
 from harness.console import output
 from harness.planning.kept_plan import planned_study
+from harness.recipe.mothello import is_mothello
 from harness.reporting.report import report_study
 from harness.results import Answer, Result
 
@@ -47,6 +48,11 @@ class ReportSummary(Answer):
 
 def write_report(recipe: Path, runs: Path, as_json: bool) -> None:
     """Writes the report and prints its tables, or its summary as JSON. Raises UserError."""
+    if is_mothello(recipe):
+        from harness.othello.answers import report_mothello
+
+        report_mothello(recipe, runs, as_json)
+        return
     study = planned_study(recipe, runs)
     summary = report_study(study, None if as_json else output)
     if as_json:

@@ -16,6 +16,7 @@ from harness.executors.local import check_complete, train_pending
 from harness.executors.processes import check_processes
 from harness.planning.kept_plan import planned_study
 from harness.planning.overview import show_plan
+from harness.recipe.mothello import is_mothello
 from harness.training.forecast import check_disk, training_in_words
 
 
@@ -26,6 +27,11 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
     """
     if processes:
         check_processes("--processes", processes)
+    if is_mothello(recipe):
+        from harness.othello.answers import run_mothello
+
+        run_mothello(recipe, runs, cells, processes)
+        return
     times: dict[str, float] = {}
     with timed("plan", times), waiting("planning"):
         begun = begin(recipe, runs, cells)

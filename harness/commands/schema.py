@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from harness.errors import Problem, UserError, suggestion
-from harness.recipe.reference import recipe_schema
+from harness.recipe.load import MOTHELLO
+from harness.recipe.reference import mothello_schema, recipe_schema
 
 ANSWERS = {
     "plan": "harness.planning.plan:StudyPlan",
@@ -35,7 +36,9 @@ def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema of a recipe, or of a command's answer. Raises UserError for an unknown name."""
     if name == "recipe":
         return recipe_schema()
+    if name == MOTHELLO:
+        return mothello_schema()
     if name not in ANSWERS:
-        raise UserError([Problem("NAME", f"no schema {name!r}; {suggestion(name, ('recipe', *ANSWERS))}")])
+        raise UserError([Problem("NAME", f"no schema {name!r}; {suggestion(name, ('recipe', MOTHELLO, *ANSWERS))}")])
     module, _, kind = ANSWERS[name].partition(":")
     return getattr(import_module(module), kind).model_json_schema(mode="serialization")

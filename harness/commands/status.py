@@ -16,6 +16,7 @@ from eval.analysis.design import BASE
 from harness.console import duration, in_groups, line, output, plain_table, show_table
 from harness.planning.kept_plan import PlannedCell, PlannedStudy, planned_study
 from harness.planning.overview import orphans_in_words
+from harness.recipe.mothello import is_mothello
 from harness.reporting.current import current_scores
 from harness.results import Answer, Result
 from harness.runs.checkpoints import last_whole_checkpoint, steps_of
@@ -63,6 +64,11 @@ class StudyStatus(Answer):
 
 def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
     """Prints how far every cell of a study is. Raises UserError."""
+    if is_mothello(recipe):
+        from harness.othello.answers import show_mothello_status
+
+        show_mothello_status(recipe, runs, as_json)
+        return
     status = status_of(planned_study(recipe, runs))
     if as_json:
         print(status.as_json())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from data_mixes.othello.languages import PADDING, Vocabulary
+from data_mixes.othello.languages import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ def random_model(shape: Shape, words: Vocabulary, seed: int) -> GPT2LMHeadModel:
         tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=None,
-        pad_token_id=PADDING,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -53,15 +53,26 @@ class Batch:
 
 
 def batches(
-    words: Vocabulary, games: Squares, languages: Sequence[int], size: int, steps: int, seed: int, unified: bool
+    words: Vocabulary,
+    games: Squares,
+    languages: Sequence[int],
+    size: int,
+    steps: int,
+    seed: int,
+    unified: bool,
+    done: int = 0,
 ) -> Iterator[Batch]:
     """The batches of a training: games in an order drawn for each pass, each in a language drawn each time.
 
-    A batch is a function of seed and step, so that a training that was stopped goes on with the same ones.
+    A batch is a function of seed and step, so that a training that was stopped goes on with the same ones after the
+    steps that are `done`.
     """
     passes = len(games) // size
-    for step in range(steps):
-        order = np.random.default_rng([seed, step // passes]).permutation(len(games))
+    order, known = np.arange(len(games)), -1
+    for step in range(done, steps):
+        if step // passes != known:
+            known = step // passes
+            order = np.random.default_rng([seed, known]).permutation(len(games))
         chosen = games[order[step % passes * size :][:size]]
         drawn = np.random.default_rng([seed, step, 1]).choice(np.asarray(languages), size=len(chosen))
         tokens = rendered(words, chosen, drawn, unified)
@@ -83,8 +94,8 @@ def optimizer_of(model: nn.Module) -> torch.optim.AdamW:
 
 def loss_of(model: GPT2LMHeadModel, batch: Batch) -> torch.Tensor:
     """The mean negative log-likelihood of the labels, in nats a label."""
-    logits = model(input_ids=batch.inputs).logits
-    return cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
+    logits = model(input_ids=batch.inputs.to(model.device)).logits
+    return cross_entropy(logits.flatten(0, 1), batch.labels.to(model.device).flatten(), ignore_index=IGNORED)
 
 
 def train(
@@ -92,11 +103,16 @@ def train(
     drawn: Iterator[Batch],
     schedule: Schedule,
     after_step: Callable[[int, float], None] = lambda step, loss: None,
+    optimizer: torch.optim.Optimizer | None = None,
+    done: int = 0,
 ) -> None:
-    """Trains on every batch drawn; `after_step` gets the number of steps done and the loss of the last."""
-    optimizer = optimizer_of(model)
+    """Trains on every batch drawn; `after_step` gets the number of steps done and the loss of the last.
+
+    A training that goes on after the steps `done` gets its optimizer, and the batches that are left.
+    """
+    optimizer = optimizer or optimizer_of(model)
     model.train()
-    for step, batch in enumerate(drawn):
+    for step, batch in enumerate(drawn, done):
         for group in optimizer.param_groups:
             group["lr"] = schedule.at(step)
         optimizer.zero_grad(set_to_none=True)

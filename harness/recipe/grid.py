@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import filter as filter_names
 from itertools import product
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import NAME, RESERVED_CELLS
@@ -121,7 +121,19 @@ def name_of(cells: Sequence[Cell], name: str) -> str:
     return next((cell.name for cell in cells if name in cell.names), name)
 
 
-def choose(cells: list[Cell], names: str | None) -> list[Cell]:
+class Named(Protocol):
+    """What can be chosen by a name."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its names."""
+        ...
+
+
+Chosen = TypeVar("Chosen", bound=Named)
+
+
+def choose(cells: list[Chosen], names: str | None) -> list[Chosen]:
     """The cells of a comma-separated list of names or patterns such as "amount-4*", or all.
 
     Raises UserError for one that no cell is called.
@@ -183,11 +195,11 @@ def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mappi
         raise UserError(problems)
     for axis, value in values.items():
         for path in grid[axis].paths:
-            _put(data, f"grid.{axis}.path", path, value)
+            put(data, f"grid.{axis}.path", path, value)
     return data
 
 
-def _put(data: dict[str, Any], where: str, path: str, value: Any) -> None:
+def put(data: dict[str, Any], where: str, path: str, value: Any) -> None:
     """Puts a value at a dotted path. Raises UserError for a path that leads nowhere."""
     *parents, last = path.split(".")
     section: Any = data

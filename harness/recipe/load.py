@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -22,7 +22,11 @@ from harness.recipe.own_code import files_named, own_source
 from harness.recipe.schema import Ingredient, Mixture, Recipe
 from harness.recipe.section import Section
 
+Read = TypeVar("Read", bound=Section)
+
 MIXES = Path(str(files("data_mixes"))) / "mixes"
+MOTHELLO = "mothello"
+"""The kind of recipes that `harness.recipe.mothello` reads."""
 LARGEST_FILE = 1_000_000
 """Bytes of a recipe, a mix or a chat template; characters of a recipe in which each alias is written out."""
 NAMED = "the files and the model that the recipe names"
@@ -33,7 +37,11 @@ LONGEST_QUOTE = 100
 
 def load_recipe(path: Path) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and its YAML as plain data. Raises UserError with every mistake found."""
-    raw = with_own_sources(with_files(with_mix(read_yaml(path), path.parent), path.parent))
+    written = read_yaml(path)
+    if written.get("kind") == MOTHELLO:
+        message = f"got {MOTHELLO!r}; such a recipe goes through harness plan, run, status and report alone"
+        raise UserError([Problem("kind", message)])
+    raw = with_own_sources(with_files(with_mix(written, path.parent), path.parent))
     return parse_recipe(raw), raw
 
 
@@ -201,19 +209,24 @@ def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:
 
 def parse_recipe(raw: Mapping[str, Any]) -> Recipe:
     """The recipe in `raw`. Raises UserError with every mistake found."""
+    recipe = read_as(Recipe, raw)
+    problems = cross_check(recipe)
+    if problems:
+        raise UserError(problems, NAMED)
+    return recipe
+
+
+def read_as(kind: type[Read], raw: Mapping[str, Any]) -> Read:
+    """Plain data as a recipe of some kind, key by key. Raises UserError with every mistake found."""
     try:
         text = json.dumps(raw, default=str)
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError([Problem("recipe", f"is not plain data: {error}")]) from None
     try:
-        recipe = Recipe.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
-        problems = [_problem(details) for details in error.errors()]
+        problems = [_problem(details, kind) for details in error.errors()]
         raise UserError(problems, f"how the keys fit together, {NAMED}") from None
-    problems = cross_check(recipe)
-    if problems:
-        raise UserError(problems, NAMED)
-    return recipe
 
 
 REFUSED_KEYS = {
@@ -222,7 +235,7 @@ REFUSED_KEYS = {
 }
 
 
-def _problem(details: Any) -> Problem:
+def _problem(details: Any, kind: type[Section]) -> Problem:
     """A pydantic error in the words of this program."""
     if details["type"] == "json_invalid":  # the only text that JSON can hold and pydantic cannot
         return Problem("recipe", "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character")
@@ -232,7 +245,7 @@ def _problem(details: Any) -> Problem:
         key = str(location[-1])
         if key in REFUSED_KEYS:
             return Problem(where, REFUSED_KEYS[key])
-        return Problem(where, f"unknown key; {suggestion(key, _keys_at(location[:-1]))}")
+        return Problem(where, f"unknown key; {suggestion(key, _keys_at(location[:-1], kind))}")
     if details["type"] == "missing":
         return Problem(where, "missing; add this key")
     message = details["msg"].replace("Input should be", "should be")
@@ -246,9 +259,9 @@ def _without_branches(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
     return tuple(part for part in location if not (isinstance(part, str) and ("[" in part or part == "str")))
 
 
-def _keys_at(location: Sequence[str | int]) -> list[str]:
-    """The keys allowed in the section at `location`."""
-    kind: Any = Recipe
+def _keys_at(location: Sequence[str | int], recipe: type[Section]) -> list[str]:
+    """The keys allowed in the section at `location` of a recipe of some kind."""
+    kind: Any = recipe
     for part in location:
         if kind is Mixture and part not in Mixture.model_fields:
             kind = Ingredient

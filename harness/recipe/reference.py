@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from harness.recipe.mothello import Mothello
 from harness.recipe.schema import Recipe
 from harness.recipe.section import Section
 
@@ -30,6 +31,11 @@ def recipe_schema() -> dict[str, Any]:
         for key in keys:
             properties[key] = {"anyOf": [{"type": "string"}, properties[key]]}
     return schema | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+
+
+def mothello_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe of mOthello."""
+    return Mothello.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def reference() -> str:
