@@ -40,6 +40,8 @@ def test_wilson_as_published() -> None:
     # Newcombe (1998), table I: 81/263 and 0/20
     assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson(0.0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    for trials in range(1, 100):
+        assert wilson(0.0, trials)[0] == 0.0 and wilson(1.0, trials)[1] == 1.0, "to the last bit"
 
 
 def test_nothing_scored_is_blank_and_missing_is_not_zero() -> None:
@@ -127,6 +129,9 @@ def test_a_ratio_to_noise_is_undefined() -> None:
     zeros, ones = np.zeros((1, 10, 1)), np.ones((1, 10, 1))
     assert ratio(ones, zeros).mean is None
     assert ratio(ones / 2, ones).mean == pytest.approx(0.5)
+    for clusters in range(2, 30):  # as few as templates are: nothing right of anything is no denominator
+        codes = np.repeat(np.arange(clusters), 2)
+        assert ratio(np.ones((1, 2 * clusters, 1)), np.zeros((1, 2 * clusters, 1)), clusters=codes).mean is None
     one_in_sixteen = one_run([[1.0]] + [[0.0]] * 15)
     assert ratio(np.zeros((1, 16, 3)), one_in_sixteen).mean is None
     never = ratio(np.zeros((1, 20, 3)), one_run([[1.0], [0.5]] * 10))
