@@ -228,6 +228,7 @@ def test_the_papers_findings_are_found_where_they_are() -> None:
     )
     told = [*findings(otherwise)]
     assert [found.verdict for found in told] == ["the opposite is shown"] * 4
+    assert [as_published.aligned_pairs(setting) for setting in as_published.settings] == [(0, 3), (3, 3), (3, 3)]
     assert "transfer 0.5" in told[2].sentence and "points" in told[3].sentence
     unsure = made_up({"unified": (0.6, 0.9, 0.6, 0.85)}, {"unified": (0.75, 0.75)})
     assert [found.verdict for found in findings(unsure)] == ["open"]

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -94,6 +95,23 @@ class Measured:
         across = self.probed(setting, step, setting.targets) - self.chance.square
         within = self.probed(setting, step, (setting.source,)) - self.chance.square
         return ratio(across, within, ends=ANYWHERE, graded=True)
+
+    def aligned_pairs(self, setting: Setting) -> tuple[int, int]:
+        """In how many runs × pairs (source, target) of languages the one's probe serves the other, and of how many."""
+        chance, languages = self.chance.square, (setting.source, *setting.targets)
+        found: list[bool] = []
+        for cell in setting.runs:
+            means = {
+                (source, target): self._arrays[key].mean() - chance
+                for source, target in product(languages, repeat=2)
+                if (key := (cell, 0, PROBE, source, target)) in self._arrays
+            }
+            found += [
+                across >= ALIGNED * means[source, source] > 0
+                for (source, target), across in means.items()
+                if source != target
+            ]
+        return sum(found), len(found)
 
     def gain(self, setting: Setting, languages: tuple[str, ...]) -> Estimate:
         """What fine-tuning did to the legal rate."""

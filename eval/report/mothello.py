@@ -16,7 +16,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 
 from data_mixes.storage import write_text
 from eval.analysis.stats import estimate
-from eval.othello.findings import Finding, Measured, Setting, findings, short
+from eval.othello.findings import ALIGNED, Finding, Measured, Setting, findings, short
 from eval.othello.measures import LEGAL_RATE, PROBE
 from eval.othello.published import ALIGNMENT, TRANSFER
 from eval.report.files import write_folder
@@ -75,7 +75,7 @@ def setting_table(measured: Measured) -> TextTable:
     """A row a setting: rates before and after, gains, transfer, alignment."""
     columns = (
         "setting", "runs", "source before", "source after", "target before", "target after", "target's highest",
-        "source gains", "target gains", "transfer", "relative alignment",
+        "source gains", "target gains", "transfer", "relative alignment", "aligned pairs",
     )  # fmt: skip
     return TextTable(columns, tuple(_row(measured, setting) for setting in measured.settings))
 
@@ -90,7 +90,7 @@ def _row(measured: Measured, setting: Setting) -> tuple[str, ...]:
     gains = [short(measured.gain(setting, languages), 100) for languages in ((setting.source,), setting.targets)]
     return (
         setting.name, str(runs), *rates, _highest(measured, setting), *gains, short(measured.transfer(setting)),
-        short(measured.alignment(setting, 0)),
+        short(measured.alignment(setting, 0)), "{} of {}".format(*measured.aligned_pairs(setting)),
     )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def _tables(page: MothelloPage) -> list[tuple[str, str, TextTable]]:
             "Settings",
             f"Means over runs and {games} test games, and their 95 % intervals: rates in percent, gains in points. "
             "Transfer is the target's gain over the source's. The target's highest is chosen among the steps that were "
-            "measured, and looks better than it is.",
+            f"measured, and looks better than it is. A pair of languages is aligned in a run from {ALIGNED} on.",
             setting_table(page.measured),
         ),
         ("Published: alignment", "arXiv 2404.12444, table 1, 8×8: squares read right across languages.", published),

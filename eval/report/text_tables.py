@@ -278,12 +278,12 @@ def noise_table(noise: pl.DataFrame, groups: LanguageGroups) -> TextTable:
         share = [None if row[name] is None else 100 * row[name] for name in DIFFERING]
         spread = [None if row[name] is None else factor * row[name] for name in SPREAD]
         interval = "" if row["interval"] is None else f"± {factor * row['interval']:.1f}"
-        rows.append((row["task"], groups.label(row["group"]), f"{row['models']:,}", f"{row['repeats']}",
-                     f"{row['completions']:,}", with_ends(share, 1), metric_name(row["metric"]), with_ends(spread, 2),
-                     interval))  # fmt: skip
+        rows.append((row["task"], groups.label(row["group"]), with_ends(share, 1), metric_name(row["metric"]),
+                     with_ends(spread, 2), interval, f"{row['models']:,}", f"{row['repeats']}",
+                     f"{row['completions']:,}"))  # fmt: skip
     return TextTable(
-        ("task", "languages", "models", "generations", "completions", "differ, %", "metric", "SD of a mean",
-         "its 95 % interval"),
+        ("task", "languages", "differ, %", "metric", "SD of a mean", "its 95 % interval", "models", "generations",
+         "completions"),
         tuple(rows),
     )  # fmt: skip
 
