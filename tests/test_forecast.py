@@ -13,6 +13,7 @@ import pytest
 from harness.planning.kept_plan import PlannedStudy, just_planned
 from harness.planning.study import Study
 from harness.planning.work import TrainingWork, together, training_work
+from harness.training import batches as batches_of_training
 from harness.training import forecast as forecasts
 from harness.training.forecast import STARTS, kept_pace, mean_shape, models_left, time_left
 from harness.training.pace import Pace
@@ -23,8 +24,11 @@ def study(recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], 
     return just_planned(Study(write_recipe(recipe_data), tmp_path / "runs"))
 
 
-def test_the_work_is_that_of_padded_micro_batches(
-    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+def test_the_work_is_that_of_the_micro_batches(
+    recipe_data: dict[str, Any],
+    write_recipe: Callable[[dict[str, Any]], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = Study(write_recipe(recipe_data), tmp_path / "runs")
     plan = study.plans[0]  # ten rows, by global batches of four, each sorted by length, and micro-batches of two
@@ -32,9 +36,11 @@ def test_the_work_is_that_of_padded_micro_batches(
     batches = [sorted(tokens[start : start + 4]) for start in (0, 4, 8)]
     padded = sum(2 * max(batch[start : start + 2]) for batch in batches for start in range(0, len(batch), 2))
     work = training_work(plan, 1)
-    assert (work.micro_batches, work.rows, work.tokens) == (5, 10, padded)
+    assert (work.micro_batches, work.rows, work.tokens) == (5, 10, sum(tokens))
     assert work.supervised == plan.lengths.supervised_tokens.sum()
     assert training_work(plan, 2).micro_batches == 3
+    monkeypatch.setattr(batches_of_training, "LONGEST_JOINED", 10)  # longer ones are padded
+    assert training_work(plan, 1).tokens == padded > sum(tokens)
     halves = [
         TrainingWork(micro_batches=5, rows=10, tokens=tokens, supervised=supervised)
         for tokens, supervised in ((400, 150), (600, 50))

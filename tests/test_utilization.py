@@ -1,4 +1,4 @@
-"""Model FLOPs utilization: counted by hand, and blank where the peak is not known."""
+"""How much of what devices can compute training used: counted by hand, and measured."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from harness.training.utilization import Weights, model_flops_utilization, weights_of
+from harness.training.utilization import Weights, arithmetic, matmul_rate, peak_rate, weights_of
 
 WEIGHTS = Weights(body=1_000_000_000, head=500_000_000)
 
 
-def test_it_is_the_arithmetic_over_the_peak() -> None:
-    found = model_flops_utilization(WEIGHTS, 1_000_000, 100_000, 10.0, "NVIDIA H100 80GB HBM3", 2, "bfloat16")
-    assert found == pytest.approx(4 * (1e9 * 1e6 + 5e8 * 1e5) / (989e12 * 2 * 10))
-    slower = model_flops_utilization(WEIGHTS, 1_000_000, 100_000, 10.0, "NVIDIA H100 PCIe", 2, "bfloat16")
-    assert found and slower and slower > found
+def test_arithmetic_is_counted_by_weights_and_tokens() -> None:
+    assert arithmetic(WEIGHTS, 1_000_000, 100_000) == pytest.approx(4 * (1e9 * 1e6 + 5e8 * 1e5))
+    tuned = WEIGHTS._replace(tuned_body=WEIGHTS.body, tuned_head=WEIGHTS.head)
+    assert arithmetic(tuned, 1_000_000, 100_000) == pytest.approx(6 * (1e9 * 1e6 + 5e8 * 1e5))
 
 
-@pytest.mark.parametrize(
-    ("device", "dtype"), [("cpu", "bfloat16"), ("NVIDIA H100", "float32"), ("another", "bfloat16")]
-)
-def test_it_is_blank_where_the_peak_is_not_known(device: str, dtype: str) -> None:
-    assert model_flops_utilization(WEIGHTS, 1000, 100, 1.0, device, 1, dtype) is None
+def test_a_makers_rate_is_that_of_the_device_in_bfloat16() -> None:
+    assert peak_rate("NVIDIA H100 80GB HBM3", "bfloat16") == 989e12
+    assert peak_rate("NVIDIA H100 PCIe", "bfloat16") == 756e12
+    assert peak_rate("cpu", "bfloat16") is None and peak_rate("NVIDIA H100", "float32") is None
+
+
+def test_the_rate_of_products_is_measured_anywhere() -> None:
+    assert matmul_rate("cpu", "float32") > 1e8
 
 
 def test_embeddings_that_are_looked_up_do_not_count(tiny_model: Path) -> None:

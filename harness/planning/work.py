@@ -10,7 +10,7 @@ import numpy as np
 from data_mixes.mixture import batches_by_length
 from harness.models.devices import gpu_count, on_cpu
 from harness.results import Result
-from harness.training.batches import micro_batch_of, processes_that_share
+from harness.training.batches import are_joined, micro_batch_of, processes_that_share
 
 if TYPE_CHECKING:
     from harness.planning.cells import CellPlan
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TrainingWork(Result):
-    """What one process trains of a cell, or of several, padding counted."""
+    """What one process trains of a cell, or of several, what padding there is counted."""
 
     micro_batches: int
     rows: int
@@ -65,17 +65,20 @@ def work_of(study: Study) -> StudyWork:
 
 
 def training_work(plan: CellPlan, processes: int) -> TrainingWork:
-    """The micro-batches of one process, each padded to its longest row."""
+    """The micro-batches of one process: rows joined without padding, or where they are long padded to the longest."""
     training = plan.cell.recipe.training
     rows = micro_batch_of(training, processes)
     order = batches_by_length(plan.lengths.tokens, training.global_batch)
     tokens = plan.lengths.tokens[order]
     starts = np.arange(0, len(tokens), rows)
-    padded = int(np.maximum.reduceat(tokens, starts).sum()) * rows
+    computed = sum(
+        int(batch.sum()) if are_joined(batch.tolist()) else int(batch.max()) * len(batch)
+        for batch in (tokens[start : start + rows] for start in starts)
+    )
     return TrainingWork(
         micro_batches=-(-len(starts) // processes),
         rows=rows * len(starts),
-        tokens=padded,
+        tokens=computed,
         supervised=int(plan.lengths.supervised_tokens.sum()),
     )
 

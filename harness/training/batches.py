@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.recipe.schema import Training
+
+LONGEST_JOINED = 4096
+"""Tokens of a micro-batch without padding: its attention mask grows with their square."""
 
 
 def micro_batch_of(training: Training, processes: int) -> int:
@@ -25,3 +29,8 @@ def divisors_of(batch: int) -> str:
     """The numbers of processes that share a global batch evenly, in words: "1, 2, 3 or 6"."""
     *others, last = (str(count) for count in range(1, batch + 1) if batch % count == 0)
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def are_joined(lengths: Sequence[int]) -> bool:
+    """Whether rows of so many tokens make a micro-batch without padding, where the model can tell them apart."""
+    return len(lengths) > 1 and sum(lengths) <= LONGEST_JOINED

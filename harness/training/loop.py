@@ -28,10 +28,11 @@ from harness.runs.provenance import provenance
 from harness.runs.record import CellRun
 from harness.training.batches import divisors_of
 from harness.training.cell_log import write_error
+from harness.training.padding import attend_to_joined_rows
 from harness.training.selection import best_step
 from harness.training.sharding import is_sharded
 from harness.training.trainer import DivergedError, Outcome, train
-from harness.training.utilization import Weights, model_flops_utilization, weights_of
+from harness.training.utilization import Weights, arithmetic, matmul_rate, peak_rate, weights_of
 
 LONGEST_PLAN = timedelta(hours=6)
 """How long the other processes of a launch wait while the first one plans."""
@@ -183,10 +184,6 @@ def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: st
 
 def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) -> dict[str, Any]:
     """What is recorded of a trained cell."""
-    device = "cpu" if on_cpu() else torch.cuda.get_device_name()
-    utilization = model_flops_utilization(
-        weights, job.tokens, job.supervised_tokens, outcome.seconds, device, processes, job.dtype
-    )
     return {
         "state": "trained",
         "steps": outcome.steps,
@@ -194,13 +191,33 @@ def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) 
         "seconds": round(outcome.seconds, 1),
         "resumed_at": outcome.resumed_at,
         **({"selection": chosen_step(outcome)} if job.selection else {}),
-        "tokens_per_second": round(job.tokens / outcome.seconds, 1) if not outcome.resumed_at else None,
+        **speed_of(job, outcome, weights, processes),
         "processes": processes,
         "sharded": is_sharded(),
-        "device": device,
-        "model_flops_utilization": utilization if not outcome.resumed_at else None,
         **job.recorded,
         "provenance": provenance(),
+    }
+
+
+def speed_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) -> dict[str, Any]:
+    """How fast a cell was trained, of what the devices can; blank for a cell that went on from an earlier start.
+
+    `matmul_utilization` is the model's arithmetic over what the devices' measured rate of products does in that time,
+    `model_flops_utilization` over their makers' rate.
+    """
+    device = "cpu" if on_cpu() else torch.cuda.get_device_name()
+    whole = not outcome.resumed_at and outcome.seconds > 0 and outcome.steps == job.steps
+    rates = {
+        "model_flops_utilization": peak_rate(device, job.dtype),
+        "matmul_utilization": matmul_rate("cpu" if on_cpu() else "cuda", job.dtype) if whole else None,
+    }
+    done = arithmetic(weights, job.tokens, job.supervised_tokens) / max(outcome.seconds, 1e-9) / processes
+    return {
+        "device": device,
+        "padding_free": outcome.padding_free,
+        "tokens_per_second": round(job.tokens / outcome.seconds, 1) if whole else None,
+        "supervised_tokens_per_second": round(job.supervised_tokens / outcome.seconds, 1) if whole else None,
+        **{name: done / rate if whole and rate else None for name, rate in rates.items()},
     }
 
 
@@ -233,4 +250,6 @@ def load_base_model(job: CellJob) -> Any:
             raise
         raise cannot_load("weights", job.location, error) from None
     model.requires_grad_(False)
+    if on_cpu():
+        attend_to_joined_rows(model)
     return model if is_sharded() else model.to(PartialState().device)

@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import Linear
 from safetensors.torch import load_file
 
 from data_mixes.storage import seal, sha256_of, whole_folder
 from harness.recipe.schema import Adapter
+from harness.training.lora_products import join_products
 
 
 @contextmanager
@@ -40,7 +42,11 @@ def with_adapter(model: Any, adapter: Adapter, seed: int) -> Any:
         target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    peft_model = get_peft_model(model, config)
+    for layer in peft_model.modules():
+        if type(layer) is Linear:
+            join_products(layer)
+    return peft_model
 
 
 def with_trained(model: Any, folder: Path) -> Any:

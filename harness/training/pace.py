@@ -6,10 +6,9 @@ Every layer takes as long as those few do; what else there is (the vocabulary, t
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from harness.recipe.schema import Adapter
 from harness.runs.job import IGNORED
 from harness.training.lora import adapted
 from harness.training.supervised import with_supervised_forward
+from harness.training.utilization import timed
 
 DEPTH = 4
 LONG_ENOUGH = 0.15
@@ -145,18 +145,8 @@ def ids_like(model: Any, rows: int, tokens: int) -> torch.Tensor:
 
 def fitted(call: Callable[[int], None], rows: int) -> float:
     """Seconds that a call with so many rows takes, reckoned from fewer where it would take long."""
-    timed(call, 1)  # the first call is slower
+    timed(partial(call, 1))  # the first call is slower
     tried = 1
-    while (seconds := timed(call, tried)) < LONG_ENOUGH and tried < rows:
+    while (seconds := timed(partial(call, tried))) < LONG_ENOUGH and tried < rows:
         tried = min(rows, 4 * tried)
-    return min(seconds, timed(call, tried)) * rows / tried
-
-
-def timed(call: Callable[[int], None], rows: int) -> float:
-    """Seconds that a call takes."""
-    synchronize = torch.cuda.synchronize if torch.cuda.is_available() else nullcontext
-    synchronize()
-    started = time.monotonic()
-    call(rows)
-    synchronize()
-    return time.monotonic() - started
+    return min(seconds, timed(partial(call, tried))) * rows / tried

@@ -1,10 +1,10 @@
-"""A causal model's loss, with logits made at supervised positions alone."""
+"""A causal model's loss, with logits made at supervised positions alone, and their gradient in the forward pass."""
 
 from __future__ import annotations
 
 import types
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -12,12 +12,22 @@ from transformers.utils.generic import ModelOutput
 
 from harness.runs.job import IGNORED
 
+LOGITS_AT_ONCE = 64 * 2**20
+"""How many logits there are at a time: 256 MiB in float32."""
+
 
 @dataclass
 class SupervisedLoss(ModelOutput):
     """The summed negative log-likelihood of the supervised tokens of a batch."""
 
     loss_sum: torch.Tensor | None = None
+
+
+class Shaping(NamedTuple):
+    """What a model does to its logits."""
+
+    scale: float = 1.0
+    softcap: float | None = None
 
 
 def with_supervised_forward(model: Any) -> None:
@@ -34,16 +44,98 @@ def supervised_forward(
     hidden = self.base_model(*args, **inputs).last_hidden_state[:, :-1]
     targets = labels[:, 1:]
     supervised = targets != IGNORED
-    config = self.config.get_text_config()
-    logits = self.get_output_embeddings()(hidden[supervised])
-    scale = logit_scale(config)
-    if scale != 1:
-        logits = logits * scale
-    softcap = getattr(config, "final_logit_softcapping", None)
-    if softcap:
-        logits = softcap * torch.tanh(logits / softcap)
-    logits, targets = logits.float(), targets[supervised]
+    hidden, targets = hidden[supervised], targets[supervised]
+    config, head = self.config.get_text_config(), self.get_output_embeddings()
+    shaping = Shaping(logit_scale(config), getattr(config, "final_logit_softcapping", None))
+    if has_its_weights_here(head):
+        weight = head.weight
+        learning = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+        return SupervisedLoss(loss_sum=SummedLoss.apply(hidden, weight, targets, shaping, learning))
+    logits = shaped(head(hidden).float(), shaping)
     return SupervisedLoss(loss_sum=functional.cross_entropy(logits, targets, reduction="sum"))
+
+
+def has_its_weights_here(head: Any) -> bool:
+    """Whether a head is a product with a matrix that this process holds whole: DeepSpeed's stage 3 parts it."""
+    return type(head) is torch.nn.Linear and getattr(head, "bias", None) is None and head.weight.numel() > 0
+
+
+def shaped(logits: torch.Tensor, shaping: Shaping) -> torch.Tensor:
+    """The logits as the model's own forward returns them."""
+    if shaping.scale != 1:
+        logits = logits * shaping.scale
+    return logits if not shaping.softcap else shaping.softcap * torch.tanh(logits / shaping.softcap)
+
+
+class SummedLoss(torch.autograd.Function):
+    """The summed loss of a head's logits, whose gradient is made beside it, some positions at a time.
+
+    Logits are thus made once and never kept: all positions of a batch take gigabytes where the vocabulary is large.
+    Liger's fused loss for GPUs does so too (arXiv 2410.10989).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, shaping: Shaping, learning: bool
+    ) -> torch.Tensor:
+        """`hidden` is positions × width, `weight` vocabulary × width; products are in the number format of autocast."""
+        kind = hidden.device.type
+        product = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        table, states = weight.to(product), hidden.to(product)
+        of_states = torch.empty_like(hidden) if learning and hidden.requires_grad else None
+        of_weight = torch.zeros_like(weight) if learning and weight.requires_grad else None
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        at_once = max(1, LOGITS_AT_ONCE // len(weight))
+        with torch.autocast(kind, enabled=False):
+            for start in range(0, len(states), at_once):
+                chunk = slice(start, start + at_once)
+                part = loss_part((states[chunk] @ table.T).float(), targets[chunk], shaping)
+                loss += part.loss
+                if of_states is not None:
+                    everywhere = (part.everywhere.to(product) @ table).float() * part.share
+                    of_states[chunk] = everywhere - table[targets[chunk]].float() * part.at_target
+                if of_weight is not None:
+                    given = states[chunk].float()
+                    of_weight += part.everywhere.to(product).T @ (given * part.share).to(product)
+                    of_weight.index_add_(0, targets[chunk], (given * -part.at_target).to(weight.dtype))
+        ctx.gradients = (of_states, of_weight)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Any) -> Any:
+        """What was made in the forward pass, times the gradient of the loss."""
+        scaled = [None if gradient is None else gradient * outer[0] for gradient in ctx.gradients]
+        return (*scaled, None, None, None)
+
+
+class LossPart(NamedTuple):
+    """The summed loss of some positions, and its gradient: `everywhere` · `share`, less `at_target` at the target."""
+
+    loss: torch.Tensor
+    everywhere: torch.Tensor
+    share: torch.Tensor
+    at_target: torch.Tensor
+
+
+def loss_part(logits: torch.Tensor, targets: torch.Tensor, shaping: Shaping) -> LossPart:
+    """The loss of float32 logits as the head gives them, positions × vocabulary, whose memory the gradient takes.
+
+    The gradient of a position is its softmax less 1 at the target. The softmax is left unnormalised: one pass over the
+    logits less.
+    """
+    at = targets.unsqueeze(1)
+    values = shaped(logits, shaping)
+    slope = 1 - (values / shaping.softcap) ** 2 if shaping.softcap else None
+    values -= values.amax(1, keepdim=True)
+    of_targets = values.gather(1, at)
+    exponents = values.exp_()
+    sums = exponents.sum(1, keepdim=True)
+    loss = (sums.log() - of_targets).sum()
+    at_target = torch.full_like(sums, shaping.scale)
+    if slope is not None:
+        exponents *= slope
+        at_target *= slope.gather(1, at)
+    return LossPart(loss, exponents, shaping.scale / sums, at_target)
 
 
 def logit_scale(config: Any) -> float:

@@ -34,6 +34,7 @@ from harness.training.cell_log import CellLog
 from harness.training.full import let_learn, save_model
 from harness.training.lora import adapted, save_adapter, with_adapter
 from harness.training.preemption import stopping_at_sigterm
+from harness.training.padding import collator, keeps_rows_apart
 from harness.training.selection import KeepBest, Losses, curve_of
 from harness.training.sharding import is_sharded, shard_on_cpu_too
 from harness.training.supervised import with_supervised_forward
@@ -107,6 +108,8 @@ class Outcome:
     resumed_at: int
     curve: dict[int, Losses]
     """Step → losses on validation rows, where these choose the step."""
+    padding_free: bool
+    """Whether rows of a micro-batch were joined rather than padded."""
 
 
 def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: TrainerCallback) -> Outcome:
@@ -116,11 +119,13 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
     """
     state, run = PartialState(), CellRun(StudyFolder(study).cell(job.name).path, job.identity)
     set_seed(job.training.seed)
+    apart = keeps_rows_apart(model)
     with tuned(model, job) as tuned_model:
         trainer = SupervisedPositionsTrainer(
             model=tuned_model,
             args=trainer_settings(run.checkpoints, job, state.num_processes),
             train_dataset=rows_of(job, study),
+            data_collator=collator(apart),
             processing_class=tokenizer,
             callbacks=[callback, StopAtDivergence(), SealCheckpoints(), CellLog(run.files, job)],
         )
@@ -148,7 +153,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         history = history_of(trainer.state.log_history)
         trainer.accelerator.free_memory()
         curve = curve_of(trainer.state.log_history)
-    return Outcome(steps, history, seconds, resumed_at, curve)
+    return Outcome(steps, history, seconds, resumed_at, curve, apart)
 
 
 @torch.no_grad()

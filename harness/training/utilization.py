@@ -1,8 +1,17 @@
-"""Model FLOPs utilization: the share of the devices' peak rate that went into the model's own arithmetic."""
+"""How much of what the devices can compute went into the model's own arithmetic."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache
 from typing import Any, NamedTuple
+
+import torch
+
+LONG_ENOUGH = 0.2
+"""Seconds of products from which on their rate is told."""
 
 PEAKS = {
     "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "A100": 312e12,
@@ -33,17 +42,39 @@ def weights_of(model: Any) -> Weights:
     )
 
 
-def model_flops_utilization(
-    weights: Weights, tokens: int, supervised: int, seconds: float, device: str, processes: int, dtype: str
-) -> float | None:
-    """4 or 6 FLOP per body weight and token, and per head weight and supervised token, over what the devices could do.
+def arithmetic(weights: Weights, tokens: int, supervised: int) -> float:
+    """FLOP of training on so many tokens: 4 or 6 per body weight and token, and per head weight and supervised token.
 
     Forward 2, and 2 for the gradients of activations; weights that are tuned have gradients of their own, which take 2
-    more (the 6 of arXiv 2204.02311, appendix B). Attention's products and adapters are left out. None for a device
-    whose peak is not known, and for another precision than bfloat16.
+    more (the 6 of arXiv 2204.02311, appendix B). Attention's products and adapters are left out.
     """
-    peak = next((peak for name, peak in PEAKS.items() if name in device), None)
-    if peak is None or dtype != "bfloat16" or seconds <= 0:
-        return None
     body, head = 4 * weights.body + 2 * weights.tuned_body, 4 * weights.head + 2 * weights.tuned_head
-    return (body * tokens + head * supervised) / (peak * processes * seconds)
+    return float(body * tokens + head * supervised)
+
+
+def peak_rate(device: str, dtype: str) -> float | None:
+    """FLOP per second of a device by its maker; None where that is not known, and for other formats than bfloat16."""
+    return next((peak for name, peak in PEAKS.items() if name in device), None) if dtype == "bfloat16" else None
+
+
+@cache
+def matmul_rate(device: str, dtype: str) -> float:
+    """FLOP per second of large products of matrices on this process's device, measured in some tenths of a second."""
+    size = 8192 if device == "cuda" else 1024
+    left, right = (torch.full((size, size), 0.5, dtype=getattr(torch, dtype), device=device) for _ in range(2))
+    seconds, rounds = 0.0, 0
+    _ = left @ right  # the first is slower
+    while rounds < 3 or seconds < LONG_ENOUGH:
+        seconds += timed(lambda: left @ right)
+        rounds += 1
+    return 2.0 * size**3 * rounds / seconds
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that a call takes, on the device too."""
+    synchronize = torch.cuda.synchronize if torch.cuda.is_available() else nullcontext
+    synchronize()
+    started = time.monotonic()
+    call()
+    synchronize()
+    return time.monotonic() - started
