@@ -42,7 +42,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "training.steps": (3, "training.steps"),
     "training.supervised_tokens": (400, "training.supervised_tokens"),
     "training.global_batch": (2, "training.global_batch"),
-    "training.micro_batch": (4, RESUMED),
+    "training.micro_batch": ("auto", RESUMED),
     "training.learning_rate": (2e-2, "training.learning_rate"),
     "training.schedule": ("linear", "training.schedule"),
     "training.warmup_steps": (1, "training.warmup_steps"),

@@ -75,8 +75,9 @@ class Training(Section):
     """How many tokens that carry a loss to train on."""
     global_batch: Batch = 16
     """Rows per optimizer step, over all processes; at most 65,536."""
-    micro_batch: PositiveInt = 8
-    """The most rows in one forward pass. Not part of the fingerprint."""
+    micro_batch: PositiveInt | Literal["auto"] = 8
+    """The most rows in one forward pass; `auto` is as many as the memory has room for. Out of memory, a cell goes on
+    with half as many. Not part of the fingerprint."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     """The peak learning rate of AdamW."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"

@@ -12,9 +12,14 @@ LONGEST_JOINED = 4096
 """Tokens of a micro-batch without padding: its attention mask grows with their square."""
 
 
-def micro_batch_of(training: Training, processes: int) -> int:
-    """The rows of a forward pass: as many as the recipe allows that divide each process's share of a global batch."""
-    micro_batch = min(training.micro_batch, training.global_batch // processes)
+def micro_batch_of(training: Training, processes: int, room: int | None = None) -> int:
+    """The rows of a forward pass: as many as the recipe allows that divide each process's share of a global batch.
+
+    `room` is how many the memory has room for, where that is known.
+    """
+    share = training.global_batch // processes
+    wanted = share if training.micro_batch == "auto" else training.micro_batch
+    micro_batch = max(1, min(wanted, share, share if room is None else room))
     while training.global_batch % (micro_batch * processes):
         micro_batch -= 1
     return micro_batch

@@ -31,7 +31,7 @@ from harness.training.cell_log import write_error
 from harness.training.padding import attend_to_joined_rows
 from harness.training.selection import best_step
 from harness.training.sharding import is_sharded
-from harness.training.trainer import DivergedError, Outcome, train
+from harness.training.trainer import DivergedError, Outcome, TooManyRowsError, train
 from harness.training.utilization import Weights, arithmetic, matmul_rate, peak_rate, weights_of
 
 LONGEST_PLAN = timedelta(hours=6)
@@ -106,7 +106,9 @@ def take_cell(study: Path, name: str, label: str, loaded: Loaded, state: Partial
         if state.is_main_process:
             run.begin()
         state.wait_for_everyone()
-        train_cell(model, tokenizer, job, run, label, state)
+        while not train_cell(model, tokenizer, job, run, label, state):
+            release_memory()
+            model, tokenizer = loaded.for_job(job)
         state.wait_for_everyone()
     return True
 
@@ -155,8 +157,8 @@ def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
         raise UserError(problems)
 
 
-def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: str, state: PartialState) -> None:
-    """Trains one cell; the first process writes its record."""
+def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: str, state: PartialState) -> bool:
+    """Trains one cell; the first process writes its record. False where it is to be tried again, with fewer rows."""
     try:
         with progress(label, job.steps) if state.is_main_process else nullcontext() as bar:
             outcome = train(model, tokenizer, job, run.folder.parent, ShowProgress(bar))
@@ -165,7 +167,17 @@ def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: st
             say(f"{job.name}: diverged, and is left out of evaluation: {error}")
             run.update(state="diverged", reason=str(error), provenance=provenance())
             clean_up(run)
-        return
+        return True
+    except TooManyRowsError as error:
+        room = error.rows // 2
+        run.update(room=room)
+        again = f"{job.name}: {error}; goes on with {room}, and the same global batch"
+        if state.num_processes > 1:  # the others wait for this one, in a step that it does not come to
+            run.update(state="failed", reason=OUT_OF_MEMORY, provenance=provenance())
+            say(f"{again}, when the same command is run again")
+            raise
+        say(again)
+        return False
     except Exception as error:
         if isinstance(error, UserError) or is_full(error):
             raise
@@ -176,10 +188,11 @@ def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: st
         if state.num_processes > 1:  # the others wait for this one, in a step that it does not come to
             raise
         release_memory()
-        return
+        return True
     if state.is_main_process:
         run.update(**record_of(job, outcome, weights_of(model), state.num_processes), weights=run.weights.hash)
         clean_up(run)
+    return True
 
 
 def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) -> dict[str, Any]:
@@ -193,6 +206,7 @@ def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) 
         **({"selection": chosen_step(outcome)} if job.selection else {}),
         **speed_of(job, outcome, weights, processes),
         "processes": processes,
+        "micro_batch": outcome.micro_batch,
         "sharded": is_sharded(),
         **job.recorded,
         "provenance": provenance(),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast_object_list, set_seed
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from harness.exits import is_out_of_memory
 from harness.models.devices import on_cpu
 from harness.recipe.schema import Training
 from harness.runs.checkpoints import last_whole_checkpoint, seal_checkpoint, steps_of
@@ -33,8 +34,9 @@ from harness.training.batches import micro_batch_of
 from harness.training.cell_log import CellLog
 from harness.training.full import let_learn, save_model
 from harness.training.lora import adapted, save_adapter, with_adapter
-from harness.training.preemption import stopping_at_sigterm
+from harness.training.memory import rows_that_fit
 from harness.training.padding import collator, keeps_rows_apart
+from harness.training.preemption import stopping_at_sigterm
 from harness.training.selection import KeepBest, Losses, curve_of
 from harness.training.sharding import is_sharded, shard_on_cpu_too
 from harness.training.supervised import with_supervised_forward
@@ -75,6 +77,25 @@ class DivergedError(RuntimeError):
     """A loss that is not a finite number."""
 
 
+class TooManyRowsError(RuntimeError):
+    """Too little memory for a micro-batch of several rows."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(f"out of memory with {rows} rows at once")
+        self.rows = rows
+
+
+@contextmanager
+def telling_too_many(rows: int) -> Generator[None]:
+    """Raises TooManyRowsError where memory runs out in the block and fewer rows at once might do."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error) and rows > 1:
+            raise TooManyRowsError(rows) from error
+        raise
+
+
 class StopAtDivergence(TrainerCallback):
     """Ends training at the first loss that is not finite: what follows is no experiment."""
 
@@ -110,6 +131,7 @@ class Outcome:
     """Step → losses on validation rows, where these choose the step."""
     padding_free: bool
     """Whether rows of a micro-batch were joined rather than padded."""
+    micro_batch: int
 
 
 def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: TrainerCallback) -> Outcome:
@@ -121,10 +143,13 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
     set_seed(job.training.seed)
     apart = keeps_rows_apart(model)
     with tuned(model, job) as tuned_model:
+        with_supervised_forward(model)
+        rows = rows_of(job, study)
+        micro_batch = micro_batch_of(job.training, state.num_processes, room_for(tuned_model, rows, job, run, state))
         trainer = SupervisedPositionsTrainer(
             model=tuned_model,
-            args=trainer_settings(run.checkpoints, job, state.num_processes),
-            train_dataset=rows_of(job, study),
+            args=trainer_settings(run.checkpoints, job, state.num_processes, micro_batch),
+            train_dataset=rows,
             data_collator=collator(apart),
             processing_class=tokenizer,
             callbacks=[callback, StopAtDivergence(), SealCheckpoints(), CellLog(run.files, job)],
@@ -138,12 +163,12 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
 
         if job.selection:
             trainer.add_callback(KeepBest(job.selection, partial(validation_losses, trainer, job, study), keep))
-        with_supervised_forward(model)
         checkpoint = last_whole_checkpoint(run.checkpoints)
         started = time.monotonic()
         with stopping_at_sigterm() as stopping:
             trainer.add_callback(stopping)
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            with telling_too_many(micro_batch):
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - started
         steps = trainer.state.global_step
         resumed_at = steps_of(checkpoint) if checkpoint else 0
@@ -153,7 +178,25 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         history = history_of(trainer.state.log_history)
         trainer.accelerator.free_memory()
         curve = curve_of(trainer.state.log_history)
-    return Outcome(steps, history, seconds, resumed_at, curve, apart)
+    return Outcome(steps, history, seconds, resumed_at, curve, apart, micro_batch)
+
+
+def room_for(model: Any, rows: Dataset, job: CellJob, run: CellRun, state: PartialState) -> int | None:
+    """How many rows the memory has room for, where a recipe leaves that open or an earlier try ran out of it.
+
+    The first process reckons for all; of a model that is parted nothing is known but what earlier tries say.
+    """
+    told: list[Any] = [run.record.get("room")]
+    if job.training.micro_batch == "auto" and told == [None] and not is_sharded():
+        if state.is_main_process:
+            told = [rows_that_fit(model, longest_of(rows), state.num_processes)]
+        broadcast_object_list(told)
+    return told[0]
+
+
+def longest_of(rows: Dataset) -> int:
+    """The tokens of the longest row."""
+    return max(len(ids) for ids in rows["input_ids"])
 
 
 @torch.no_grad()
@@ -164,7 +207,7 @@ def validation_losses(trainer: Any, job: CellJob, study: Path) -> Losses:
     model.eval()
     for language, file in job.validation.items():
         rows: list[Any] = list(Dataset.from_file(str(StudyFolder(study).rows / file)))
-        size = job.training.micro_batch
+        size = trainer.args.per_device_train_batch_size
         batches = [rows[start : start + size] for start in range(0, len(rows), size)]
         idle = [{**batches[-1][0], "labels": [IGNORED] * len(batches[-1][0]["labels"])}]
         batches += [idle] * (-len(batches) % processes)
@@ -215,14 +258,13 @@ def rows_of(job: CellJob, study: Path) -> Dataset:
     return Dataset.from_file(str(files.rows / job.rows)).select(np.load(files.cell(job.name).order))
 
 
-def trainer_settings(checkpoints: Path, job: CellJob, processes: int) -> SFTConfig:
+def trainer_settings(checkpoints: Path, job: CellJob, processes: int, micro_batch: int) -> SFTConfig:
     """TRL's settings: rows in the given order, nothing shuffled, dropped or packed.
 
     The products of full tuning are in the study's number format, and its weights in float32: an update of 1e-5 of a
     weight would be rounded away in bfloat16.
     """
     training = job.training
-    micro_batch = micro_batch_of(training, processes)
     return SFTConfig(
         output_dir=str(checkpoints),
         per_device_train_batch_size=micro_batch,
