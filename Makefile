@@ -14,7 +14,7 @@ EXTRA ?= $(shell if nvidia-smi -L >/dev/null 2>&1; then echo gpu; elif [ "$$(una
 JOBS ?= $(if $(filter gpu,$(EXTRA)),0,2)
 BIN = $(VENV)/bin
 
-.PHONY: help quickstart test test-fast check docs setup weights browser clean
+.PHONY: help quickstart test test-fast check docs setup weights programs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ help: ## this list
 quickstart: weights ## the whole study of recipes/quickstart.yaml, from a bare machine to the report
 	$(BIN)/harness run recipes/quickstart.yaml --runs $(RUNS)
 
-test: setup browser ## all tests, from a bare machine
+test: setup programs ## all tests, from a bare machine
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-fast: setup ## the tests that start no process and no engine
@@ -52,11 +52,11 @@ $(VENV)/.weights: $(VENV)/.installed-$(EXTRA)
 	@$(BIN)/python -m harness.models.base
 	@touch $@
 
-# The report's page is tested in Chromium; the tests say at their end how to get one, where this cannot.
-browser:
-	@if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Chromium from apt, for the tests of the report's page"; \
-		(apt-get update && apt-get install --yes --no-install-recommends chromium) >/dev/null 2>&1 || true; \
+# The report's page is tested in Chromium, and `harness submit` on a SLURM of this machine; tests that lack them are skipped.
+programs:
+	@if ! (command -v chromium && command -v sbatch) >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Chromium and SLURM from apt, for the tests of the report's page and of clusters"; \
+		(apt-get update && apt-get install --yes --no-install-recommends chromium slurm-wlm munge) >/dev/null 2>&1 || true; \
 	fi
 
 clean: ## remove the virtual environment

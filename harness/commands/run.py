@@ -12,7 +12,7 @@ import typer
 
 from harness.console import duration, output, say, waiting
 from harness.executors.begun import Begun, begin
-from harness.executors.local import check_complete, train_pending
+from harness.executors.local import check_complete, helpers_generating, train_pending
 from harness.executors.processes import check_processes
 from harness.planning.kept_plan import planned_study
 from harness.planning.overview import show_plan
@@ -47,7 +47,8 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         with timed("evaluate", times):
             from harness.evaluation.cells import evaluate_cells
 
-            evaluate_cells(study, evaluated)
+            with helpers_generating(begun, recipe, evaluated):
+                evaluate_cells(study, evaluated)
     with timed("report", times):
         from harness.reporting.report import report_study
 

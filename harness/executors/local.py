@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +104,26 @@ def launch_training(study: Path, names: Sequence[str], processes: int | None, ex
         subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | {QUIET: "1"} | shards | environment)
         for environment in worker_environments(execution, len(names), processes)
     ])  # fmt: skip
+
+
+@contextmanager
+def helpers_generating(begun: Begun, recipe: Path, cells: str | None) -> Generator[None]:
+    """Has a worker for each further GPU, or each further one of `execution.workers`, generate beside this process.
+
+    An engine wants a GPU for itself.
+    """
+    command = [sys.executable, "-m", "harness.cli", "work", str(recipe), "--runs", str(begun.study.runs)]
+    command += ["--phase", "evaluate", *(["--cells", cells] if cells else [])]
+    execution, models = begun.execution.model_copy(update={"processes_per_gpu": 1}), len(begun.chosen) + 1
+    environments = worker_environments(execution, models, None)[1:] if begun.left.total else []
+    helpers = [
+        subprocess.Popen(command, preexec_fn=end_with_parent, env=os.environ | {QUIET: "1"} | environment)
+        for environment in environments
+    ]
+    try:
+        yield
+    finally:
+        end_all(helpers, LAST_SECONDS)  # all is generated: they are about to end
 
 
 def launcher(processes: int) -> list[str]:

@@ -69,5 +69,5 @@ def submitted(script: str, options: Sequence[str] = ()) -> str:
     """The number of a job with this script. Raises MachineError where SLURM refuses it."""
     done = subprocess.run(["sbatch", "--parsable", *options], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise MachineError(f"sbatch: {done.stderr.strip() or done.stdout.strip()}")
+        raise MachineError(done.stderr.strip() or f"sbatch ended with status {done.returncode}")
     return done.stdout.strip().partition(";")[0]
