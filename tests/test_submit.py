@@ -115,6 +115,4 @@ def test_what_cannot_be_submitted_is_said(
     (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: gpu' >&2\nexit 1\n")
     (tmp_path / "sbatch").chmod(0o755)
     refused = harness("submit", recipe, "--runs", tmp_path / "runs", "--workers", 2)
-    assert (
-        refused.returncode == 1 and "error: sbatch: sbatch: error: invalid partition specified: gpu" in refused.stderr
-    )
+    assert refused.returncode == 1 and "error: sbatch: error: invalid partition specified: gpu" in refused.stderr
