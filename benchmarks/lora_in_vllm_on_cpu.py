@@ -14,7 +14,7 @@ from pathlib import Path
 from eval.engines import vllm_engine as generation
 from eval.generation.canary import mean_distance
 from eval.generation.generate import WHOLE, canary_rows, engine_settings, log_probs_of
-from harness.evaluation.cells import describe_evaluation
+from harness.evaluation.cells import evaluations_of
 from harness.planning.study import Study
 
 
@@ -23,9 +23,9 @@ def main(kernels: str) -> None:
     if kernels == "vllm":
         generation.group_adapter_rows_on_cpu = lambda modules: None
     study = Study(Path("recipes/quickstart.yaml"), Path("runs"))
-    evaluation = describe_evaluation(study, [plan for plan in study.plans if plan.run.trained])
+    (evaluation,) = evaluations_of(study, [plan for plan in study.plans if plan.run.trained])
     prompts = evaluation.prompts()
-    engine = generation.VllmEngine(engine_settings(evaluation, study.model, prompts))
+    engine = generation.VllmEngine(engine_settings(evaluation, study.bases[0].files, prompts))
     tuned = [model for model in evaluation.models if model.adapter]
     rows = canary_rows(evaluation, [WHOLE, *tuned])
     alone = log_probs_of(engine.likelihoods(rows[: len(rows) // (len(tuned) + 1)]))

@@ -31,7 +31,7 @@ def main() -> None:
     """Times both heads on the same batches."""
     study = Study(Path("recipes/quickstart.yaml"), Path("runs"))
     path = Path(tempfile.mkdtemp()) / "rows.arrow"
-    write_rows(path, ((row, True) for row in study.tokens.render(study.plans[-1].rows[: ROWS * STEPS])))
+    write_rows(path, ((row, True) for row in study.bases[0].tokens.render(study.plans[-1].rows[: ROWS * STEPS])))
     rows = Dataset.from_file(str(path))
     batches = [collate(rows[start : start + ROWS]) for start in range(0, ROWS * STEPS, ROWS)]
     model: Any = AutoModelForCausalLM.from_pretrained(find_model("gemma-3-270m", None).location, dtype=torch.bfloat16)

@@ -26,7 +26,7 @@ CHAT_TEMPLATE = (
 
 
 SLOW = {
-    "test_attack_recipes", "test_card", "test_curves", "test_damage", "test_engine_judge", "test_engines",
+    "test_attack_recipes", "test_bases", "test_card", "test_curves", "test_damage", "test_engine_judge", "test_engines",
     "test_export", "test_families", "test_fetch", "test_forecast", "test_full_tuning", "test_ifeval", "test_inside",
     "test_interrupts", "test_judge_study", "test_lm_eval", "test_made_before", "test_matrix", "test_noise",
     "test_odd_machines", "test_othello_model", "test_own_groups", "test_page", "test_planned", "test_representations",

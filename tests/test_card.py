@@ -56,7 +56,7 @@ def test_the_card_counts_what_is_wrong_with_the_data(
     assert french["prompts_identified"] == len(told)
     assert french["prompts_in_language"] == sum("port" in row.prompt.lower() for row in told) / len(told)
     assert french["tokens"] == sum(study.plans[0].lengths.tokens) - english["tokens"]
-    tokenizer = study.tokenizer
+    tokenizer = study.bases[0].tokenizer
     tokens = sum(
         len(tokenizer.encode(text, add_special_tokens=False)) for row in rows for text in (row.prompt, row.target)
     )

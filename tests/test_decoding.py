@@ -160,7 +160,7 @@ def test_a_recipe_says_how_completions_are_written(
     study = planned(recipe_data, write_recipe, tmp_path, max_tokens=9, temperature=0.5, samples=3, system="Be brief.")
     math = next(each for each in study.evaluation_sets if each.task == "math")
     assert (math.max_tokens, math.temperature, math.samples) == (9, 0.5, 3)
-    assert "Be brief.\n\n" in study.renderer.prompt_text(math.examples[0])
+    assert "Be brief.\n\n" in study.bases[0].renderer.prompt_text(math.examples[0])
     tested = next(each for each in plan_of(study).evaluation if each.task == "math")
     assert (tested.max_tokens, tested.samples, tested.temperature) == (9, 3, 0.5)
 
@@ -206,7 +206,7 @@ def test_completions_may_be_longer_than_the_longest_reference_in_any_language(
     targets = [
         example.target for each in study.evaluation_sets if each.task == "instructions" for example in each.examples
     ]
-    longest = max(map(len, study.renderer.ids(targets))) + 1
+    longest = max(map(len, study.bases[0].renderer.ids(targets))) + 1
     assert lengths(study)["math"] == 8
     assert lengths(study)["instructions"] >= 1.5 * longest > lengths(study)["instructions"] - 16
     assert length_for(40, [[1] * 10]) == 40 and length_for(40, [[1] * 31]) == 48 and length_for(8, []) == 16

@@ -15,7 +15,7 @@ from harness.planning.study import Study
 from harness.planning.work import TrainingWork, together, training_work
 from harness.training import batches as batches_of_training
 from harness.training import forecast as forecasts
-from harness.training.forecast import STARTS, kept_pace, mean_shape, models_left, time_left
+from harness.training.forecast import STARTS, kept_paces, mean_shape, models_left, time_left
 from harness.training.pace import Pace
 
 
@@ -49,14 +49,14 @@ def test_the_work_is_that_of_the_micro_batches(
 
 
 def test_generation_is_of_every_model_that_lacks_it(study: PlannedStudy) -> None:
-    generation = study.kept.work.generation
+    generation = study.kept.work.generation["base"]
     assert generation.prompts == 12 and generation.new_tokens == 8 * 12
-    assert models_left(study, study.plans) == 3 and models_left(study, study.plans[:1]) == 2
+    assert models_left(study, study.plans) == {"base": 3} and models_left(study, study.plans[:1]) == {"base": 2}
     there = pl.DataFrame({"cell": ["base"] * 12 + ["amount-0"] * 12, "weights": [None] * 12 + ["gone"] * 12})
     there.write_parquet(study.folder / "predictions.parquet")
-    assert models_left(study, study.plans) == 2, "predictions of other weights do not count"
+    assert models_left(study, study.plans) == {"base": 2}, "predictions of other weights do not count"
     there[:9].write_parquet(study.folder / "predictions.parquet")
-    assert models_left(study, study.plans) == 2.25
+    assert models_left(study, study.plans) == {"base": 2.25}
 
 
 def test_pace_times_work(study: PlannedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +64,9 @@ def test_pace_times_work(study: PlannedStudy, monkeypatch: pytest.MonkeyPatch) -
     pace = Pace(training=2.0, reading=0.5, writing=3.0, adapter=800, model=5000)
     monkeypatch.setattr("harness.training.pace.measure", lambda *of: (measured.append(of), pace)[1])
     left = time_left(study, None)
-    work = study.kept.work
+    work, generation = study.kept.work, study.kept.work.generation["base"]
     assert left.training == pytest.approx(2.0 * sum(cell.micro_batches for cell in work.training.values()))
-    assert left.generation == pytest.approx(3 * (0.5 * work.generation.tokens + 3.0 * work.generation.new_tokens / 16))
+    assert left.generation == pytest.approx(3 * (0.5 * generation.tokens + 3.0 * generation.new_tokens / 16))
     assert left.total == pytest.approx(left.training + left.generation + STARTS)
     assert left.disk == 4 * (800 + 800 + 3 * 3 * 800), "two adapters, and three checkpoints of one with two moments"
     assert left.emulation is None and left.total_in_float32 == left.total
@@ -86,9 +86,9 @@ def test_a_pace_of_something_else_is_not_used(
         lambda *_: Pace(training=2.0, reading=0.5, writing=3.0, adapter=800, model=5000),
     )
     time_left(study, None)
-    assert kept_pace(study)
+    assert kept_paces(study)
     other = {"key": "another"} if change == "plan" else {"machine": "another"}
-    assert kept_pace(replace(study, kept=study.kept.model_copy(update=other))) is None
+    assert kept_paces(replace(study, kept=study.kept.model_copy(update=other))) == {}
 
 
 def test_emulated_bfloat16_takes_as_many_times_as_long(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from harness.recipe.load import parse_recipe
-from harness.training.forecast import KeptPace, disk_left
+from harness.training.forecast import KeptPace, disk_for
 from tests.support import harness, small_recipe, train_here
 from tests.test_training import distance, record, train
 
@@ -220,13 +220,14 @@ def test_weights_go_when_they_are_evaluated_and_scores_stay(
 
 def test_the_disk_that_a_grid_needs_is_reckoned_by_what_is_kept(tiny_model: Path) -> None:
     """A weight of a model takes what its number format does; a checkpoint three numbers of float32 for each."""
-    pace = KeptPace(
-        key="", micro_batch=1, reading=1, writing=1, adapter=100, model=5000, emulation=None, device="", probe=1
-    )
+    pace = KeptPace(micro_batch=1, reading=1, writing=1, adapter=100, model=5000, emulation=None, device="", probe=1)
     lora = parse_recipe(small_recipe(tiny_model))
     full = parse_recipe(full_recipe(tiny_model))
     removed = parse_recipe(full_recipe(tiny_model, keep="nothing-after-evaluation"))
     checkpoints = 3 * 3 * 4 * 5000
-    assert disk_left(pace, [lora, lora], "float32") == 4 * 100 * 8 * 2 + 3 * 3 * 4 * 100 * 8
-    assert disk_left(pace, [full, full, lora], "bfloat16") == 2 * 5000 * 2 + 4 * 100 * 8 + checkpoints
-    assert disk_left(pace, [removed, removed], "bfloat16") == 2 * 5000 + checkpoints
+    assert disk_for([(pace, lora)] * 2, "float32") == 4 * 100 * 8 * 2 + 3 * 3 * 4 * 100 * 8
+    assert (
+        disk_for([(pace, recipe) for recipe in (full, full, lora)], "bfloat16")
+        == 2 * 5000 * 2 + 4 * 100 * 8 + checkpoints
+    )
+    assert disk_for([(pace, removed)] * 2, "bfloat16") == 2 * 5000 + checkpoints

@@ -30,7 +30,9 @@ def test_a_row_that_several_cells_train_on_is_written_once(study: Study) -> None
     (file,) = (study.folder / "plan").glob("rows-*.arrow")
     rows = Dataset.from_file(str(file))
     labelled = [row for row in rows if set(row["labels"]) != {IGNORED}]
-    largest = {tuple(row.prompt_ids + row.completion_ids) for row in study.tokens.render(list(study.plans[-1].rows))}
+    largest = {
+        tuple(row.prompt_ids + row.completion_ids) for row in study.bases[0].tokens.render(list(study.plans[-1].rows))
+    }
     assert len(labelled) == len(study.plans[-1].rows) and {tuple(row["input_ids"]) for row in labelled} == largest
 
 
@@ -39,7 +41,7 @@ def test_each_cell_reads_its_own_rows_in_training_order(study: Study) -> None:
     for plan in study.plans:
         job = read_job(study.folder, plan.name)
         order = batches_by_length(plan.lengths.tokens.tolist(), 4)
-        wanted = [study.tokens.render([plan.rows[place]])[0] for place in order]
+        wanted = [study.bases[0].tokens.render([plan.rows[place]])[0] for place in order]
         found = list(rows_of(job, study.folder))
         assert len(found) % 4 == 0 and len(found) - len(wanted) < 4
         for row, rendering in zip(found, wanted, strict=False):
@@ -81,7 +83,10 @@ def test_a_job_says_all_that_decides_training(study: Study) -> None:
     job = read_job(study.folder, "amount-3")
     assert job.identity == study.plans[2].run.identity
     assert job.training == study.plans[2].cell.recipe.training and job.dtype == "float32"
-    assert job.location == study.model.location and job.recorded["prompts"] == study.renderer.template_hash
+    assert (
+        job.location == study.bases[0].files.location
+        and job.recorded["prompts"] == study.bases[0].renderer.template_hash
+    )
 
 
 def test_what_is_not_planned_is_said(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from eval.prediction_files.tally import Tallies
 from eval.scorers.score import Score
 from harness.commands.judge import judge_file
 from harness.errors import UserError
-from harness.evaluation.cells import describe_evaluation, evaluate_cells
+from harness.evaluation.cells import evaluate_cells, evaluations_of
 from harness.evaluation.judged import instruction_of, judge_study
 from harness.planning.study import Study
 from harness.recipe.load import parse_recipe
@@ -144,7 +144,7 @@ def test_the_summary_holds_ratings_as_they_are(study: tuple[Path, dict[str, Any]
 def test_what_was_not_generated_is_unscored_and_compared_with_nothing(study: tuple[Path, dict[str, Any], str]) -> None:
     folder, _, _ = study
     opened = Study(folder / "recipe.yaml", folder / "runs")
-    evaluation = describe_evaluation(opened, opened.plans)
+    (evaluation,) = evaluations_of(opened, opened.plans)
     prompts, completions = evaluation.prompts(), dict(stored_completions(evaluation.generations))
     asked = [each for each in prompts if each.example.task == "instructions"]
     of_base, of_cell = (next(each for each in asked if each.model.name == name) for name in ("base", "amount-0"))

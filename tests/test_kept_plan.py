@@ -48,7 +48,7 @@ def test_what_is_kept_is_what_was_planned(recipe: Path, tmp_path: Path) -> None:
         assert (plan.name, plan.steps, plan.run.identity) == (cell.name, cell.steps, cell.run.identity)
         assert list(plan.counts) == list(cell.counts)
     assert kept.kept.items == sum(len(each.examples) for each in study.evaluation_sets)
-    assert kept.kept.model == study.model.identity and kept.kept.token_overlap["en"]["en"] == 1
+    assert kept.kept.model == study.bases[0].files.identity and kept.kept.bases[0].token_overlap["en"]["en"] == 1
 
 
 def test_nothing_changed_nothing_is_planned(recipe: Path, tmp_path: Path, planned: list[str]) -> None:
@@ -71,7 +71,7 @@ def test_whatever_a_plan_follows_from_makes_it_anew(
     elif change == "source":
         (tmp_path / "own.jsonl").write_text((tmp_path / "own.jsonl").read_text() + '{"prompt": "a", "target": "b"}\n')
     elif change == "model":
-        monkeypatch.setattr(kept_plan, "stated_model", lambda recipe: "another")
+        monkeypatch.setattr(kept_plan, "stated_models", lambda grid: "another")
     elif change == "begun":
         (runs / "small" / "study.json").write_text('{"dtype": "bfloat16", "reason": "it was"}')
     elif change == "damage":

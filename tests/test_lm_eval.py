@@ -313,7 +313,7 @@ def test_names_that_lm_eval_does_not_know_are_said_all_at_once(
     recipe_data["evaluation"] |= {"lm_eval": names, "lm_eval_folder": str(tasks)}
     study = Study(write_recipe(recipe_data), tmp_path)
     with pytest.raises(UserError) as caught:
-        _ = study.lm_eval_sets
+        _ = study.bases[0].lm_eval_sets
     unknown, group, unclear, both = map(str, caught.value.problems)
     assert (
         unknown.startswith("evaluation.lm_eval.0: lm_eval")

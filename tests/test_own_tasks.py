@@ -13,7 +13,7 @@ from data_mixes.example import Example
 from eval.engines.engine import Completion
 from eval.predictions_and_scores import scores_table
 from harness.errors import UserError
-from harness.evaluation.cells import describe_evaluation
+from harness.evaluation.cells import evaluations_of
 from harness.planning.plan import plan_of
 from harness.planning.study import Study
 from harness.recipe.load import as_yaml
@@ -67,9 +67,9 @@ def test_the_documented_task_is_planned_trained_on_and_scored(tmp_path: Path, ti
     assert "brevity.py" in metric
     (evaluation_set, *_) = made.evaluation_sets
     example = next(one for one in evaluation_set.examples if one.target == "good")
-    assert made.renderer.prompt_text(example) == f"Review: {example.prompt}\nIs it good or bad? It is"
+    assert made.bases[0].renderer.prompt_text(example) == f"Review: {example.prompt}\nIs it good or bad? It is"
     assert evaluation_set.max_tokens == 8
-    evaluation = describe_evaluation(made, [])
+    (evaluation,) = evaluations_of(made, [])
     prompts = evaluation.prompts()
     assert {prompt.request.stop for prompt in prompts} == {("\n",)}
     right = {prompt.key: Completion(f"{prompt.example.target}!", 3, "stop") for prompt in prompts}

@@ -111,9 +111,9 @@ def test_the_best_cell_is_a_trained_one_with_a_score_and_the_first_of_equals() -
         GROUPS,
         ["base", "a", "b", "c", "d"],
     )
-    (best,) = best_cells(found, GROUPS, "base", changes)
+    (best,) = best_cells(found, GROUPS, ("base",), changes)
     assert (best.cell, best.group, best.change) == ("a", "unseen", worse)
-    (untested,) = best_cells(found, GROUPS, None, UNTESTED)
+    (untested,) = best_cells(found, GROUPS, (), UNTESTED)
     assert untested.cell == "base" and untested.change is None
 
 

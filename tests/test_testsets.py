@@ -55,13 +55,14 @@ def test_no_exemplar_is_tested(recipe_data: dict[str, Any]) -> None:
 def test_prompts_with_exemplars_reach_the_engine(
     recipe_data: dict[str, Any], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    from harness.evaluation.cells import describe_evaluation
+    from harness.evaluation.cells import evaluations_of
 
     recipe_data["prompts"] = {"few_shot": {"math": {"shots": 2}}}
     study = Study(write_recipe(recipe_data), tmp_path)
-    prompts = describe_evaluation(study, []).prompts()
+    (evaluation,) = evaluations_of(study, [])
+    prompts = evaluation.prompts()
     first = next(each for each in prompts if (each.example.task, each.example.language) == ("math", "en"))
-    text = study.tokenizer.decode(first.request.prompt_ids, skip_special_tokens=True)
+    text = study.bases[0].tokenizer.decode(first.request.prompt_ids, skip_special_tokens=True)
     assert text.count("Problem: ") == 3 and text.endswith("and the number):\n")
 
 

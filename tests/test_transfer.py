@@ -281,3 +281,23 @@ def test_the_order_of_rows_changes_no_figure(scramble: Callable[[pl.DataFrame], 
     one, other = (summarize(each, GROUPS).sort(key).select(*key, "mean", "scored") for each in (made, scramble(made)))
     assert one.select(key).equals(other.select(key))
     assert one["mean"].to_list() == pytest.approx(other["mean"].to_list())
+
+
+def test_each_base_model_has_a_transfer_matrix_of_its_own() -> None:
+    """What is trained on another base is no rival, and no source of the same language twice."""
+    cells = {"base-a": 0.2, "base-b": 0.5, "a-en": 0.3, "a-fr": 0.4, "b-en": 0.6, "b-fr": 0.55}
+    (panel,) = main_panels(random_scores(cells))
+    bases = {name: f"base-{name[0]}" for name in cells if not name.startswith("base")}
+    design = Design({name: (name,) for name in bases}, bases=bases)
+    sources = {name: Source("math", name[2:], other=base) for name, base in bases.items()}
+    made = Transfer.by_base([panel], sources, design)
+    gains = {(row["cell"], row["target"]): row["difference"] for row in made.transfer.iter_rows(named=True)}
+    assert gains["a-en", "ja"] == pytest.approx(0.1, abs=0.05) == pytest.approx(gains["b-en", "ja"], abs=0.05)
+    assert made.transfer.select("base", "other").unique().sort("base").rows() == [("base-a",) * 2, ("base-b",) * 2]
+    assert made.donors.group_by("base").len().sort("base")["len"].to_list() == [2, 2]
+    assert {base: part.donors["source"].sort().to_list() for base, part in made.parts().items()} == {
+        "base-a": ["en", "fr"],
+        "base-b": ["en", "fr"],
+    }
+    rows = compare([panel], GROUPS, design)
+    assert set(rows.select("cell", "other").unique().rows()) == set(bases.items())

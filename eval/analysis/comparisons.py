@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from eval.analysis.design import BASE, Design
+from eval.analysis.design import Design
 from eval.analysis.families import Arm, compare_family
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import Panel
@@ -25,7 +25,7 @@ COMPARISONS = {
 
 
 def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> pl.DataFrame:
-    """Every setting against its reference and the base in each group of languages and in each language.
+    """Every setting against its reference and its base in each group of languages and in each language.
 
     `panels` are `main_panels`.
 
@@ -52,7 +52,7 @@ def compare(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> 
 def family_of(panel: Panel, groups: LanguageGroups, design: Design, group: str) -> list[dict[str, Any]]:
     """The comparisons of a task in one group of languages: cell, other, languages, and the figures of a difference."""
     there = design.there(panel)
-    pairs = [(name, BASE) for name in there if name != BASE and BASE in there]
+    pairs = [(name, base) for name in there if (base := design.base_of(name)) in there and name not in design.untuned]
     pairs += [(name, other) for name in there if (other := design.references.get(name)) in there and other != name]
     compared = {pair: languages for pair in pairs if (languages := tested(panel, groups.of(*pair), group))}
     figures = compare_settings(panel, design, [(*pair, languages) for pair, languages in compared.items()])
@@ -90,7 +90,7 @@ def figures_of(difference: Difference) -> dict[str, object]:
 
 def arm_of(panel: Panel, design: Design, name: str, languages: Sequence[str]) -> Arm:
     """A setting's scores in some languages; the base has no seed."""
-    return Arm(name, panel.of(design.present(name, panel), languages), has_seed=name != BASE)
+    return Arm(name, panel.of(design.present(name, panel), languages), has_seed=name not in design.untuned)
 
 
 def arm_in(panel: Panel, design: Design, name: str, languages: Sequence[str]) -> Arm:
@@ -120,7 +120,7 @@ def paired(panel: Panel, design: Design, one: str, other: str, languages: Sequen
     each as of the one with fewer: a single run's own luck would be in all differences alike, and so in none's spread.
     """
     first, second = design.present(one, panel), design.present(other, panel)
-    if BASE not in (one, other):
+    if not {one, other} & {*design.untuned}:
         if len(design.runs(one)) == len(design.runs(other)):
             pairs = zip(design.runs(one), design.runs(other), strict=True)
             both = [pair for pair in pairs if pair[0] in first and pair[1] in second]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,14 +35,35 @@ class Design:
     references: Mapping[str, str] = field(default_factory=dict[str, str])
     """Setting → the one it is compared with: its like with the least amount."""
     curves: tuple[Curve, ...] = ()
+    bases: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Setting → what the untuned model that it began with is called, where that is not `BASE`."""
+
+    @property
+    def untuned(self) -> tuple[str, ...]:
+        """What the untuned models are called."""
+        return tuple(dict.fromkeys(map(self.base_of, self.settings))) or (BASE,)
+
+    def base_of(self, setting: str) -> str:
+        """What the untuned model that a setting began with is called."""
+        return self.bases.get(setting, BASE)
+
+    def parts(self) -> dict[str, Design]:
+        """The same of the settings of each untuned model alone, by its name."""
+        return {base: self._of(base) for base in self.untuned}
+
+    def _of(self, base: str) -> Design:
+        settings = {name: runs for name, runs in self.settings.items() if self.base_of(name) == base}
+        curves = tuple(curve for curve in self.curves if {*curve.settings} <= {*settings})
+        references = {name: other for name, other in self.references.items() if name in settings}
+        return replace(self, settings=settings, references=references, curves=curves)
 
     def runs(self, setting: str) -> tuple[str, ...]:
         """A setting's runs; the base, or a single run by its own name, is one."""
         return self.settings.get(setting, (setting,))
 
     def there(self, panel: Panel) -> list[str]:
-        """The settings with scores, the base first."""
-        names = [BASE, *self.settings]
+        """The settings with scores, the untuned models first."""
+        names = [*self.untuned, *self.settings]
         return [name for name in names if any(run in panel.runs for run in self.runs(name))]
 
     def present(self, setting: str, panel: Panel) -> list[str]:

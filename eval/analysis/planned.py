@@ -53,14 +53,14 @@ def observed(panel: Panel, design: Design, languages: Sequence[str], span: float
     Where each setting has one run, what seeds do is assumed, and so is what settings do to single items.
     """
     names = design.there(panel)
-    if BASE not in names:
+    settings = [name for name in names if name not in design.untuned and design.base_of(name) in names]
+    if not settings:
         return None
     tables = run_tables(panel, design, dict.fromkeys(names, languages))
     between = run_variance(tables)
-    base = arm_of(panel, design, BASE, languages)
-    made = [contrast(arm_of(panel, design, name, languages), base, None, panel.clusters)
-            for name in names if name != BASE]  # fmt: skip
-    counts = [len(design.present(name, panel)) for name in names if name != BASE]
+    bases = {name: arm_of(panel, design, design.base_of(name), languages) for name in settings}
+    made = [contrast(arm_of(panel, design, name, languages), bases[name], None, panel.clusters) for name in settings]
+    counts = [len(design.present(name, panel)) for name in settings]
     known = [(contrast, runs) for contrast, runs in zip(made, counts, strict=True) if contrast]
     if not known:
         return None

@@ -9,7 +9,7 @@ import polars as pl
 
 from eval.analysis.best import standings
 from eval.analysis.comparisons import arm_of, pooled_runs
-from eval.analysis.design import BASE, Design
+from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.halves import highest
 from eval.analysis.panel import Panel
@@ -26,7 +26,7 @@ HIGHEST = {
 def highest_settings(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> pl.DataFrame:
     """The highest of several settings in each task (of `main_panels`) and group of languages that is the same for all.
 
-    The base is none of them.
+    The base is none of them; of several bases there is the highest of each one's settings.
 
     Columns: task, metric, group, cell, settings, runs (the fewest that a setting has), mean, mean_elsewhere (of the
     highest on one half of items and runs, measured on the other; see `eval.analysis.halves.highest`) with low and
@@ -37,7 +37,8 @@ def highest_settings(panels: Sequence[Panel], groups: LanguageGroups, design: De
     for panel in panels:
         for group, languages in groups.comparable().items():
             if set(languages) <= set(panel.languages):
-                rows += _row(panel, design, group, languages)
+                for part in design.parts().values():
+                    rows += _row(panel, part, group, languages)
     return pl.DataFrame(rows, schema=HIGHEST)
 
 
@@ -45,7 +46,7 @@ def _row(panel: Panel, design: Design, group: str, languages: Sequence[str]) -> 
     tables = {
         name: clustered(contributions(panel.of(design.present(name, panel), languages)), panel.clusters)
         for name in design.there(panel)
-        if name != BASE
+        if name not in design.untuned
     }
     tables = {name: table for name, table in tables.items() if np.isfinite(table).all()}
     if len(tables) < 2:

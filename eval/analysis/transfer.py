@@ -6,7 +6,7 @@ Donors and recipients, harm and regimes as in arXiv 2511.13368; asymmetry as in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
@@ -288,8 +288,9 @@ def normalised_transfer(panels: Sequence[Panel], sources: Sources, design: Desig
     """
     rows: list[dict[str, object]] = []
     for panel in panels:
-        cells, own = [cell for cell in design.there(panel) if cell != BASE], _in_language(panel, sources, design)
-        gains = {(cell, language): np.subtract(*paired(panel, design, cell, BASE, [language]))
+        own, there = _in_language(panel, sources, design), design.there(panel)
+        cells = [cell for cell in there if cell not in design.untuned and design.base_of(cell) in there]
+        gains = {(cell, language): np.subtract(*paired(panel, design, cell, design.base_of(cell), [language]))
                  for cell in cells for language in own}  # fmt: skip
         places = [(cell, language) for cell, language in gains if cell != own[language]]
         pairs = [trimmed(gains[place], gains[own[place[1]], place[1]]) for place in places]
@@ -314,12 +315,10 @@ def normalised_transfer(panels: Sequence[Panel], sources: Sources, design: Desig
 def _in_language(panel: Panel, sources: Sources, design: Design) -> dict[str, str]:
     """Language → the one setting that was trained on the panel's task in it alone; none without scores of the base."""
     there = design.there(panel)
-    if BASE not in there:
-        return {}
     names = {
         source.language: cell
         for cell, source in alone(sources).items()
-        if source.task == panel.task and source.beside == NOTHING and cell in there
+        if source.task == panel.task and source.beside == NOTHING and {cell, design.base_of(cell)} <= {*there}
     }
     return {language: names[language] for language in panel.languages if language in names}
 
@@ -351,6 +350,32 @@ class Transfer:
     recipients: pl.DataFrame
     regimes: pl.DataFrame
     normalised: pl.DataFrame
+
+    @classmethod
+    def by_base(cls, panels: Sequence[Panel], sources: Sources, design: Design) -> Transfer:
+        """All of `main_panels`, of the settings of each base apart: several bases have a column `base` to tell them."""
+        parts = {
+            base: cls.of(panels, {name: source for name, source in sources.items() if name in part.settings}, part)
+            for base, part in design.parts().items()
+        }
+        if len(parts) == 1:
+            return next(iter(parts.values()))
+        tables = {
+            field.name: pl.concat(
+                [getattr(part, field.name).with_columns(base=pl.lit(base)) for base, part in parts.items()]
+            )
+            for field in fields(cls)
+        }
+        return cls(**tables)
+
+    def parts(self) -> dict[str, Transfer]:
+        """The tables of each base apart, by its name."""
+        if "base" not in self.transfer.columns:
+            return {BASE: self}
+        return {
+            base: Transfer(**{field.name: getattr(self, field.name).filter(base=base) for field in fields(self)})
+            for base in self.transfer["base"].unique(maintain_order=True)
+        }
 
     @classmethod
     def of(cls, panels: Sequence[Panel], sources: Sources, design: Design) -> Transfer:

@@ -126,7 +126,7 @@ def header(
         dataset=EvalDataset(
             name=origin.sources[task], samples=len(rows), sample_ids=rows["id"].to_list(), shuffled=False
         ),
-        model=f"{base}+{weights}" if weights else base,
+        model=f"{base}+{weights}" if weights not in (None, base) else base,
         model_args={"base": base, "weights": weights},
         model_generate_config=GenerateConfig(
             temperature=origin.temperature.get(task, 0),

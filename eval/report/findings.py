@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from eval.analysis.curves import CurveFinding
-from eval.analysis.design import BASE, Design
+from eval.analysis.design import Design
 from eval.analysis.groups import HELD_OUT, OTHERS, PERFORMANCE, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
 from eval.analysis.stats import BY_FLIPS
 from eval.analysis.transfer import NOTHING, Transfer
@@ -35,10 +35,11 @@ def sentences(
     the training times of settings.
     """
     highest = [
-        _highest(task, group, summary, comparisons, groups, design, selected)
+        _highest(task, group, summary, comparisons, groups, part, selected)
         for task in summary["task"].unique(maintain_order=True)
         for group in dict.fromkeys((groups.primary_of(task), *groups.named, SEEN, UNSEEN, STUDY_SEEN, HELD_OUT))
         if group in groups.comparable()
+        for part in design.parts().values()
     ]
     donors = _donors(transfer) if transfer else ()
     return [*_seeds(comparisons), *filter(None, highest), *_curves(curves, groups), *donors, *_costs(seconds)]
@@ -82,10 +83,10 @@ def leader_of(task: str, group: str, summary: pl.DataFrame, comparisons: pl.Data
         return None
     best = scored.row(0, named=True)
     alike = scored.height > 1 and best["mean"] == scored["mean"].min()
-    reference = design.references.get(best["cell"], best["cell"])
+    reference, base = design.references.get(best["cell"], best["cell"]), design.base_of(best["cell"])
     compared = comparisons.filter(
         pl.col("difference").is_not_null(), pl.col("p_adjusted").is_not_null(),
-        task=task, group=group, cell=best["cell"], other=BASE if alike or reference == best["cell"] else reference,
+        task=task, group=group, cell=best["cell"], other=base if alike or reference == best["cell"] else reference,
     )  # fmt: skip
     return Leader(best, scored.height, alike, compared.row(0, named=True) if len(compared) else None)
 

@@ -80,7 +80,7 @@ class Gallery:
 
 def gallery(page: Page) -> Gallery:
     """All tables and pictures of a study; a task without scores has none."""
-    changes = Changes.of_comparisons(compared_with(page, page.summary), page.comparisons)
+    changes = Changes.of_comparisons(compared_with(page, page.summary), page.comparisons, page.bases)
     shown = Gallery(tuple(metric_tables(page.summary, page.groups, page.names)), changes)
     grid = Grid(page.names, scale_of(page), tuple(dict.fromkeys(all_series(page))))
     training = training_rows(page)

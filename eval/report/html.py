@@ -98,7 +98,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         overview=gallery.overview,
         training=gallery.training,
         sections=[section(page, gallery, task) for task in gallery.tasks],
-        best=best_by_task(best_cells(gallery.primary, page.groups, page.base, gallery.changes)),
+        best=best_by_task(best_cells(gallery.primary, page.groups, page.untuned, gallery.changes)),
         arrows=ARROWS,
         disagreement=DISAGREEMENT,
         candidates=[language_name(code) for code in page.candidates],

@@ -57,7 +57,7 @@ class Page:
     study: str
     model: str
     base: str | None
-    """What the untuned model is called in the tables, if it was evaluated."""
+    """What the untuned model is called in the tables, if it was evaluated; None where there are several."""
     groups: LanguageGroups
     cells: Sequence[CellFacts]
     """In the order of the grid."""
@@ -102,16 +102,23 @@ class Page:
     """The languages that answers may be told to be in."""
     reference: pl.DataFrame | None = None
     """Published curves to lay over one's own: task, metric, language, x, score in the metric's unit, name."""
+    bases: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Setting → what its untuned model is called, where there are several and they were evaluated."""
+
+    @property
+    def untuned(self) -> tuple[str, ...]:
+        """What the untuned models are called, as far as they were evaluated."""
+        return tuple(dict.fromkeys(self.bases.values())) or ((self.base,) if self.base else ())
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What tables have rows of: the untuned model, then the settings."""
-        return (*([self.base] if self.base else []), *self.settings)
+        """What tables have rows of: the untuned models, then the settings."""
+        return (*self.untuned, *self.settings)
 
     @property
     def models(self) -> tuple[str, ...]:
-        """What predictions are of: the untuned model, then the cells."""
-        return (*([self.base] if self.base else []), *(cell.name for cell in self.cells))
+        """What predictions are of: the untuned models, then the cells."""
+        return (*self.untuned, *(cell.name for cell in self.cells))
 
     @property
     def one_seed(self) -> bool:

@@ -51,13 +51,14 @@ def figure_rows(page: Page, task: str, changes: Changes) -> pl.DataFrame:
     Changes are from what the cell is compared with, in the same languages; `changes` are those that were tested.
     """
     part = page.summary.filter(pl.col("task") == task)
-    compared, means = compared_with(page, part), means_of(part)
-    before = {(row["metric"], row["group"]): row for row in part.filter(cell=compared).iter_rows(named=True)}
+    reference, means = compared_with(page, part), means_of(part)
+    before = {(row["cell"], row["metric"], row["group"]): row for row in part.iter_rows(named=True)}
     rows: list[dict[str, Any]] = []
     for row, place in rows_at_places(page, part.filter(pl.col("cell").is_in(page.names)), means):
         metric = unit_of(row["metric"], row["kind"])
         figure = Figure(row["mean"], row["low"], row["high"], row["scored"], row["unscored"], row["no_answer"], metric)
-        alike = before.get((row["metric"], row["group"]), {"languages": None})
+        compared = page.bases.get(row["cell"], row["cell"] if page.bases else reference)
+        alike = before.get((compared, row["metric"], row["group"]), {"languages": None})
         earlier = alike["mean"] if alike["languages"] == row["languages"] else None
         if earlier is None and row["kind"] == Kind.MEAN:
             earlier = mean_over(means, compared, row["metric"], row["languages"].split())
@@ -68,7 +69,7 @@ def figure_rows(page: Page, task: str, changes: Changes) -> pl.DataFrame:
             "cell": row["cell"],
             "group": row["group"],
             "label": page.groups.label(row["group"]),
-            "kind": "base" if row["cell"] == page.base else "cell",
+            "kind": "base" if row["cell"] in page.untuned else "cell",
             "own": place == page.settings.get(row["cell"], {}),
             "x": _number(place.get(page.axis or "")),
             "series": page.series(place),
@@ -137,17 +138,23 @@ def overview_rows(page: Page, table: TaskTable, rows: pl.DataFrame, groups: Sequ
     here = rows.filter(pl.col("metric") == table.metric, pl.col("group").is_in(groups), pl.col("kind") != "published")
     if scale_of(page) is None:
         return here
-    untuned = page.summary.filter(pl.col("task") == table.task, pl.col("cell") == (page.base or ""))
-    means, unit = means_of(untuned), metric_of(table.metric)
-    lines: list[dict[str, Any]] = []
+    unit, lines = metric_of(table.metric), list[dict[str, Any]]()
+    means = means_of(page.summary.filter(pl.col("task") == table.task, pl.col("cell").is_in(page.untuned)))
     for series, members in groups_of_curves(page).items():
+        base = base_of_series(page, series)
         for group in groups:
-            mean = mean_over(means, page.base or "", table.metric, members.get(group, (group,)))
+            mean = mean_over(means, base, table.metric, members.get(group, (group,)))
             if mean is not None:
-                named = {"kind": "base", "cell": page.base, "group": group, "label": page.groups.label(group)}
+                named = {"kind": "base", "cell": base, "group": group, "label": page.groups.label(group)}
                 lines.append(dict.fromkeys(FIGURES) | named | {"series": series, "mean": unit.factor * mean,
                                                                "shown": shown(mean, unit)})  # fmt: skip
     return pl.concat([here.filter(kind="cell"), pl.DataFrame(lines, schema=FIGURES, orient="row")])
+
+
+def base_of_series(page: Page, series: str) -> str:
+    """What the untuned model of a curve's settings is called."""
+    on_it = (name for name in page.settings if any(page.series(place) == series for place in places_of(page, name)))
+    return page.bases.get(next(on_it), page.base or "")
 
 
 def made_row(cell: str, metric: str, languages: Sequence[str], mean: float | None) -> Row:
@@ -186,8 +193,14 @@ def published_rows(page: Page, task: str) -> list[dict[str, Any]]:
     ]
 
 
+OWN_BASE = "its untuned model"
+"""What changes are from where there are several."""
+
+
 def compared_with(page: Page, part: pl.DataFrame) -> str:
-    """What changes are from: the untuned model, or the first cell that has scores."""
+    """What changes are from: the untuned model, of several each setting's own; or the first cell that has scores."""
+    if page.bases:
+        return OWN_BASE
     there = set(part["cell"])
     return next(name for name in page.names if name in there)
 

@@ -150,7 +150,9 @@ def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> 
     )
 
 
-def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | None, changes: Changes) -> list[Best]:
+def best_cells(
+    tables: Sequence[TaskTable], groups: LanguageGroups, untuned: Sequence[str], changes: Changes
+) -> list[Best]:
     """Per task, for English and each group of the same languages, the trained cell with the highest mean.
 
     Of equal ones it is the first.
@@ -158,7 +160,7 @@ def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | 
     bests: list[Best] = []
     for table in tables:
         for group in (name for name in (groups.pivot, *groups.comparable()) if name in table.columns):
-            figures = {cell: table.figure(cell, group) for cell in table.rows if cell != base}
+            figures = {cell: table.figure(cell, group) for cell in table.rows if cell not in untuned}
             means = {cell: figure.mean for cell, figure in figures.items() if figure and figure.mean is not None}
             if not means:
                 continue
@@ -166,6 +168,6 @@ def best_cells(tables: Sequence[TaskTable], groups: LanguageGroups, base: str | 
             figure = figures[best]
             assert figure is not None
             name = ALL_ALIKE if len(means) > 1 and len(set(means.values())) == 1 else best
-            change = changes.of(table.task, table.metric, best, group) if base else None
+            change = changes.of(table.task, table.metric, best, group) if untuned else None
             bests.append(Best(table.task, table.metric, group, name, figure, change))
     return bests

@@ -76,7 +76,17 @@ def transfer_table(rows: pl.DataFrame) -> TextTable:
 
 
 def transfer_tables(transfer: Transfer, languages: Sequence[str]) -> dict[str, TextTable]:
-    """Title → what settings trained on one language each say, beside the matrix; none that is empty."""
+    """Title → what settings trained on one language each say, beside the matrix; of each base model, if several."""
+    parts = transfer.parts()
+    return {
+        f"{title} ({base})" if len(parts) > 1 else title: table
+        for base, part in parts.items()
+        for title, table in _tables_of(part, languages).items()
+    }
+
+
+def _tables_of(transfer: Transfer, languages: Sequence[str]) -> dict[str, TextTable]:
+    """The tables of one base model; none that is empty."""
     tables = {
         "How much each training language helps others": _means_table(transfer.donors, "source"),
         "How much each language is helped by others": _means_table(transfer.recipients, "target"),

@@ -95,13 +95,17 @@ class Changes:
     """Differences from one setting that were tested."""
 
     reference: str
+    """What it is called."""
     known: Mapping[tuple[str, str, str, str], Change]
     """By task, metric, cell and group or language."""
 
     @classmethod
-    def of_comparisons(cls, reference: str, comparisons: pl.DataFrame | None) -> Changes:
-        """Those of a table of comparisons."""
-        rows = [] if comparisons is None else comparisons.filter(other=reference).to_dicts()
+    def of_comparisons(
+        cls, reference: str, comparisons: pl.DataFrame | None, bases: Mapping[str, str] | None = None
+    ) -> Changes:
+        """Those of a table of comparisons; with several `bases`, from the one of each cell."""
+        known = [] if comparisons is None else comparisons.to_dicts()
+        rows = [row for row in known if row["other"] == (bases or {}).get(row["cell"], reference)]
         return cls(
             reference,
             {(row["task"], row["metric"], row["cell"], row["group"]): change_of(row)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from data_mixes.storage import whole_file, whole_folder, write_text
-from eval.analysis.design import BASE
 from eval.analysis.summary import summarize
 from eval.predictions_and_scores import PROMPT_SCHEMA, first_samples
 from harness.console import in_groups, progress, say, waiting
 from harness.errors import Problem, UserError, suggestion
 from harness.models.base import find_model
-from harness.planning.kept_plan import PlannedCell, PlannedStudy
+from harness.planning.kept_plan import KeptBase, PlannedCell, PlannedStudy
 from harness.recipe.grid import choose
 from harness.recipe.schema import Recipe
 from harness.reporting.current import current_scores, read_table
@@ -71,7 +70,12 @@ def write_inspect_logs(study: PlannedStudy, folder: Path, predictions: pl.DataFr
     samples = scores.n_unique(["cell", "task", "id"])
     with progress("exporting", samples) as bar:
         summary = summarize(scores, study.groups, study.design)
-        paths = write_logs(folder, origin_of(study), prompts_of(study), predictions, scores, summary, bar.advance)
+        paths: list[Path] = []
+        for base in study.kept.bases:
+            part = scores.filter(pl.col("cell").is_in(study.models_of(base)))
+            paths += write_logs(
+                folder, origin_of(study, base), prompts_of(study, base), predictions, part, summary, bar.advance
+            )
     say(f"logs: {len(paths)}, samples: {samples:,}; to look at them: inspect view --log-dir {shlex.quote(str(folder))}")
 
 
@@ -116,7 +120,7 @@ def write_models(study: PlannedStudy, folder: Path, merged: bool, cells: str | N
             card = model_card(study, plan, recipe, "merged" if merges else weights.kind, summary.get(plan.name))
             write_text(unfinished / "README.md", card)
         say(f"{folder / plan.name}: {told}, with a model card")
-        if weights.kind == "adapter" and not merges and not is_of_hub(study, recipe):
+        if weights.kind == "adapter" and not merges and not is_of_hub(study, plan.name, recipe):
             say(NAMED_BY_PATH)
 
 
@@ -155,7 +159,8 @@ def summary_of(study: PlannedStudy) -> dict[str, pl.DataFrame]:
         return {}
     scores, _ = current_scores(study)
     summary = summarize(scores, study.groups, study.design)
-    return {cell: summary.filter(pl.col("cell").is_in([BASE, cell])) for cell in set(scores["cell"]) - {BASE}}
+    cells = [cell for cell in scores["cell"].unique() if cell in study.base_names]
+    return {cell: summary.filter(pl.col("cell").is_in([study.base_names[cell], cell])) for cell in cells}
 
 
 def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:
@@ -165,7 +170,7 @@ def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     current, stale = current_scores(study)
-    scores = current.filter(pl.col("cell").is_in([BASE, *names]))
+    scores = current.filter(pl.col("cell").is_in([*study.untuned, *names]))
     if scores.is_empty():
         raise UserError([Problem(str(path), "no scores of the chosen cells; run: harness eval RECIPE")])
     reasons = {True: "scores of other weights only", False: "not evaluated"}
@@ -175,20 +180,21 @@ def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:
     return scores
 
 
-def prompts_of(study: PlannedStudy) -> pl.DataFrame:
-    """The test prompts as models get them; none of a study evaluated before they were kept."""
+def prompts_of(study: PlannedStudy, base: KeptBase) -> pl.DataFrame:
+    """The test prompts as the models of a base get them; none of a study evaluated before they were kept."""
     path = StudyFolder(study.folder).prompts
-    return read_table(path) if path.is_file() else pl.DataFrame(schema=PROMPT_SCHEMA)
+    table = read_table(path) if path.is_file() else pl.DataFrame(schema=PROMPT_SCHEMA)
+    return table.filter(base=base.name) if "base" in table.columns else table
 
 
-def origin_of(study: PlannedStudy) -> Origin:
+def origin_of(study: PlannedStudy, base: KeptBase) -> Origin:
     """What the logs say of where they come from; packages and commit are those of the export."""
     from eval.interop.inspect_logs import Origin
 
     evaluation, tasks, versions = study.recipe.evaluation, study.recipe.known_tasks, provenance()
     return Origin(
         study=study.recipe.study,
-        base_identity=study.kept.model,
+        base_identity=base.model,
         created=datetime.fromtimestamp(StudyFolder(study.folder).scores.stat().st_mtime, UTC),
         packages=versions["packages"],
         git=versions["git"],

@@ -11,14 +11,18 @@ from harness.console import counted, say, waiting
 from harness.models.base import fetch_model
 from harness.planning.kept_plan import just_planned
 from harness.planning.study import Study
+from harness.recipe.grid import cells_of
 from harness.recipe.load import load_recipe
 
 
 def fetch_study(recipe: Path, runs: Path) -> None:
     """Downloads the models, the data and lm_eval's sets, tokenizes all rows, and says where it is. Raises UserError."""
-    settings, _ = load_recipe(recipe)
-    with waiting(f"fetching {settings.model.name}"):
-        fetch_model(settings.model.name, settings.model.revision)
+    settings, raw = load_recipe(recipe)
+    models = list(dict.fromkeys((cell.recipe.model.name, cell.recipe.model.revision)
+                                for cell in cells_of(settings, raw)))  # fmt: skip
+    for name, revision in models:
+        with waiting(f"fetching {name}"):
+            fetch_model(name, revision)
     judge = settings.evaluation.judge
     if judge and judge.endpoint is None:
         with waiting(f"fetching {judge.model}"):
@@ -27,7 +31,8 @@ def fetch_study(recipe: Path, runs: Path) -> None:
         study = Study(recipe, runs)
         plan = just_planned(study).kept.overview
     rows = sum(cell.rows for cell in plan.cells)
-    say(f"here: {settings.model.name}, the rows of {counted(len(plan.cells), 'cell')} ({rows:,}) and all test items")
+    names = ", ".join(name for name, _ in models)
+    say(f"here: {names}, the rows of {counted(len(plan.cells), 'cell')} ({rows:,}) and all test items")
     say("Where there is no network, bring these folders to the same places, or name their new ones in these variables:")
     say(f"  HF_HOME={HF_HOME}")
     say(f"  HARNESS_CACHE={cache_folder()}")

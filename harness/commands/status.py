@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from rich.table import Table
 
 from data_mixes.holds import holder_of
 from data_mixes.storage import DamagedError
-from eval.analysis.design import BASE
 from harness.console import duration, in_groups, line, output, plain_table, show_table
 from harness.planning.kept_plan import PlannedCell, PlannedStudy, planned_study
 from harness.planning.overview import orphans_in_words
@@ -124,11 +124,15 @@ def status_of(study: PlannedStudy) -> StudyStatus:
         for plan in study.plans
     ]
     if study.recipe.evaluation.base:
-        base = CellStatus(
-            name=BASE, state="untuned", steps_done=None, steps=None, scored=scored.get(BASE, 0), wanted=wanted
-        )
-        cells = [base, *cells]
+        cells = [*(elsewhere(name, "untuned", scored, wanted) for name in study.untuned), *cells]
     return StudyStatus(study=study.recipe.study, folder=str(study.folder), cells=tuple(cells), orphans=study.orphans)
+
+
+def elsewhere(name: str, state: str, scored: Mapping[str, int], wanted: int) -> CellStatus:
+    """How far a model that is not trained here is in evaluation."""
+    return CellStatus(
+        name=name, state=state, steps_done=None, steps=None, scored=scored.get(name, 0), wanted=wanted
+    )
 
 
 def cell_status(plan: PlannedCell, damaged: bool) -> CellStatus:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from data_mixes.storage import sealed_file
-from eval.analysis.design import BASE
 from eval.engines.engine import Adapter, ModelFiles, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
 from eval.generation.generate import generate, is_gated
@@ -30,14 +30,18 @@ from harness.console import in_groups, progress, say
 from harness.errors import Problem, UserError
 from harness.evaluation.judged import judge_study
 from harness.models.precision import note_in_study
+from harness.planning.bases import Base
 from harness.planning.study import CellPlan, Study
 from harness.recipe.grid import choose
 from harness.runs.folder import StudyFolder
 from harness.runs.locks import locked
 
+if TYPE_CHECKING:
+    from eval.interop.lm_eval_tasks import LmEvalSet
+
 
 def evaluate_cells(study: Study, cells: str | None) -> None:
-    """Generates what is missing for the chosen trained cells and the base, then scores all there is.
+    """Generates what is missing for the chosen trained cells and the bases, then scores all there is.
 
     One process at a time does so, and others may help to generate. Raises UserError, and CanaryError.
     """
@@ -47,10 +51,10 @@ def evaluate_cells(study: Study, cells: str | None) -> None:
         remove_evaluated(study, everything, answers)
 
 
-def generate_cells(study: Study, cells: str | None) -> tuple[Evaluation, Answers]:
-    """Generates what is missing for the chosen trained cells and the base, beside other processes that do the same.
+def generate_cells(study: Study, cells: str | None) -> tuple[list[Evaluation], Answers]:
+    """Generates what is missing for the chosen trained cells and the bases, beside other processes that do the same.
 
-    Returns the evaluation of all trained cells with the answers that there are. Raises UserError, and CanaryError.
+    Returns the evaluations of all trained cells with the answers that there are. Raises UserError, and CanaryError.
     """
     chosen = {cell.name for cell in choose(study.cells, cells)}
     trained = [plan for plan in study.plans if plan.run.trained]
@@ -61,20 +65,30 @@ def generate_cells(study: Study, cells: str | None) -> tuple[Evaluation, Answers
     ]
     for told in in_groups(not_trained):
         say(told)
-    everything = describe_evaluation(study, trained)
-    wanted = replace(everything, models=[model for model in everything.models if model.name in {*chosen, BASE}])
-    if not wanted.models:
-        raise UserError(
-            [
-                Problem(
-                    "evaluation",
-                    "no chosen cell is trained; first: harness train RECIPE",
-                )
-            ]
-        )
-    prompts, answers = wanted.prompts(), Answers.read(wanted)
-    asked = [*wanted.asked(Request), *wanted.asked(ScoredRow)]
-    repeated = [prompt for repeat in wanted.repeated() for prompt in repeat]
+    everything = evaluations_of(study, trained)
+    names = {*chosen, *(base.name for base in study.bases)}
+    wanted = [replace(part, models=[model for model in part.models if model.name in names]) for part in everything]
+    if not any(part.models for part in wanted):
+        raise UserError([Problem("evaluation", "no chosen cell is trained; first: harness train RECIPE")])
+    answers = Answers.read(wanted[0])
+    if to_make := told_missing(wanted, answers):
+        refuse_removed(study, wanted, answers)
+    removed = {plan.name for plan in study.plans if plan.run.weights_removed}
+    served = [replace(part, models=[model for model in part.models if model.name not in removed]) for part in wanted]
+    if to_make or not all(map(is_gated, served)):
+        wanted[0].folder.mkdir(parents=True, exist_ok=True)
+        note_in_study(study.folder, engine=study.engine.version)
+        with progress("generating", to_make) as bar:
+            for part in served:
+                generate(part, part.prompts(), answers, bar.advance, bar.say)
+    return everything, answers
+
+
+def told_missing(wanted: Sequence[Evaluation], answers: Answers) -> int:
+    """Says how much there is to generate, and returns how much of it is missing."""
+    prompts = [prompt for part in wanted for prompt in part.prompts()]
+    asked = [question for part in wanted for question in (*part.asked(Request), *part.asked(ScoredRow))]
+    repeated = [prompt for part in wanted for repeat in part.repeated() for prompt in repeat]
     missing, unanswered, unrepeated = map(answers.missing, (prompts, asked, repeated))
     if prompts:
         say(f"{len(prompts)} predictions wanted, {f'{missing} to generate' if missing else 'all there already'}")
@@ -84,20 +98,10 @@ def generate_cells(study: Study, cells: str | None) -> tuple[Evaluation, Answers
     if repeated:
         left = f"{unrepeated} to generate" if unrepeated else "all there already"
         say(f"{len(repeated)} predictions wanted again, in other batches, {left}")
-    to_make = missing + unanswered + unrepeated
-    if to_make:
-        refuse_removed(study, wanted, answers)
-    removed = {plan.name for plan in study.plans if plan.run.weights_removed}
-    served = replace(wanted, models=[model for model in wanted.models if model.name not in removed])
-    if to_make or not is_gated(served):
-        wanted.folder.mkdir(parents=True, exist_ok=True)
-        note_in_study(study.folder, engine=study.engine.version)
-        with progress("generating", to_make) as bar:
-            generate(served, prompts, answers, bar.advance, bar.say)
-    return everything, answers
+    return missing + unanswered + unrepeated
 
 
-def refuse_removed(study: Study, wanted: Evaluation, answers: Answers) -> None:
+def refuse_removed(study: Study, wanted: Sequence[Evaluation], answers: Answers) -> None:
     """Raises UserError where a cell whose weights were removed has something left to answer."""
     problems = [
         Problem(plan.name, "its weights were removed after evaluation, as training.keep says, and what it is asked has "
@@ -109,44 +113,54 @@ def refuse_removed(study: Study, wanted: Evaluation, answers: Answers) -> None:
         raise UserError(problems)
 
 
-def remove_evaluated(study: Study, evaluation: Evaluation, answers: Answers) -> None:
+def remove_evaluated(study: Study, evaluations: Sequence[Evaluation], answers: Answers) -> None:
     """Removes the weights of cells that are evaluated, where the recipe keeps nothing after that."""
     for plan in study.plans:
         unwanted = plan.cell.recipe.training.keep == "nothing-after-evaluation"
-        if unwanted and plan.run.trained and is_answered(evaluation, plan.name, answers):
+        if unwanted and plan.run.trained and is_answered(evaluations, plan.name, answers):
             plan.run.remove_weights()
 
 
-def is_answered(evaluation: Evaluation, name: str, answers: Answers) -> bool:
+def is_answered(evaluations: Sequence[Evaluation], name: str, answers: Answers) -> bool:
     """Whether a model has answered all that it is asked."""
-    alone = replace(evaluation, models=[model for model in evaluation.models if model.name == name])
-    again = [prompt for repeat in alone.repeated() for prompt in repeat]
-    return not answers.missing([*alone.prompts(), *again, *alone.asked(Request), *alone.asked(ScoredRow)])
+    for part in evaluations:
+        alone = replace(part, models=[model for model in part.models if model.name == name])
+        again = [prompt for repeat in alone.repeated() for prompt in repeat]
+        if answers.missing([*alone.prompts(), *again, *alone.asked(Request), *alone.asked(ScoredRow)]):
+            return False
+    return True
 
 
-def describe_evaluation(study: Study, plans: Sequence[CellPlan]) -> Evaluation:
-    """What is to be evaluated, in the words of `eval`."""
-    settings = study.recipe.model
-    models = [ModelUnderTest(BASE)] if study.recipe.evaluation.base else []
+def evaluations_of(study: Study, plans: Sequence[CellPlan]) -> list[Evaluation]:
+    """What is to be evaluated, in the words of `eval`: for each base model itself and the cells trained on it."""
+    return [
+        evaluation_on(study, base, [plan for plan in plans if study.base_of(plan.cell) is base]) for base in study.bases
+    ]
+
+
+def evaluation_on(study: Study, base: Base, plans: Sequence[CellPlan]) -> Evaluation:
+    """What is to be evaluated of a base model."""
+    untuned = ModelUnderTest(base.name, whole=base.files if len(study.bases) > 1 else None)
+    models = [untuned] if study.recipe.evaluation.base else []
     models += [trained_model(plan) for plan in plans]
     return Evaluation(
         folder=StudyFolder(study.folder).evaluation,
-        base=study.model,
+        base=base.files,
         engine_version=study.engine.version,
         models=models,
         evaluation_sets=study.evaluation_sets,
-        renderer=study.renderer,
-        rendered=study.test_prompts,
+        renderer=base.renderer,
+        rendered=base.prompts,
         start_engine=study.engine.start,
         start_reference=TransformersEngine,
         dtype=study.precision.dtype,
-        trust_remote_code=settings.trust_remote_code,
+        trust_remote_code=base.settings.trust_remote_code,
         identifier=study.recipe.evaluation.identifier,
         thoughts=study.recipe.evaluation.thought_markers,
         tasks=study.recipe.known_tasks,
         repeats=study.recipe.evaluation.repeats,
         questions=[
-            question for lm_eval_set in study.lm_eval_sets for part in lm_eval_set.questions for question in part
+            question for lm_eval_set in base.lm_eval_sets for part in lm_eval_set.questions for question in part
         ],
     )
 
@@ -164,23 +178,25 @@ def trained_model(plan: CellPlan) -> ModelUnderTest:
     return ModelUnderTest(plan.name, Adapter(name, folder, plan.cell.recipe.adapter.rank))
 
 
-def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None:
+def write_tables(study: Study, evaluations: Sequence[Evaluation], answers: Answers) -> None:
     """Scores every prediction there is; rescoring needs no generation.
 
     A judge's scores are added to those that are written already: it may fail, or take long. Its rating, switch-aware,
     is then the metric that its tasks are judged by (see `main_metrics_of`), and stands first.
     """
-    prompts, completions = evaluation.prompts(), answers.completions
-    predictions, scores = predictions_table(prompts, completions), scores_table(evaluation, prompts, completions)
-    if study.lm_eval_sets:
-        predictions, scores = with_lm_eval(study, evaluation, answers, predictions, scores)
+    prompts, completions = [prompt for part in evaluations for prompt in part.prompts()], answers.completions
+    predictions, scores = predictions_table(prompts, completions), scores_table(evaluations[0], prompts, completions)
+    for base, part in zip(study.bases, evaluations, strict=True):
+        if base.lm_eval_sets:
+            predictions, scores = with_lm_eval(part, base.lm_eval_sets, answers, predictions, scores)
     files = StudyFolder(study.folder)
-    write_table(files.prompts, prompts_table(evaluation))
+    write_table(files.prompts, prompts_of(study, evaluations))
     write_table(files.predictions, predictions)
     for note in cut_off_notes(predictions):
         say(note)
-    if evaluation.repeats > 1:
-        write_table(files.repeats, repeats_table(evaluation, completions))
+    if study.recipe.evaluation.repeats > 1:
+        again = [repeats_table(part, completions) for part in evaluations]
+        write_table(files.repeats, pl.concat(again, how="vertical_relaxed"))
     mains = main_metrics_of(study)
     write_table(files.scores, with_main(scores, mains))
     if study.recipe.evaluation.judge:
@@ -192,13 +208,22 @@ def write_tables(study: Study, evaluation: Evaluation, answers: Answers) -> None
         write_table(files.scores, with_main(together, mains))
 
 
+def prompts_of(study: Study, evaluations: Sequence[Evaluation]) -> pl.DataFrame:
+    """The test prompts as the models got them; of several base models with a column that says for which."""
+    tables = [prompts_table(part) for part in evaluations]
+    if len(tables) == 1:
+        return tables[0]
+    named = [table.with_columns(base=pl.lit(base.name)) for base, table in zip(study.bases, tables, strict=True)]
+    return pl.concat(named)
+
+
 def main_metrics_of(study: Study) -> dict[str, str]:
     """Task → the metric that it is judged by: its own, lm_eval's first, or a judge's rating (arXiv 2504.16677)."""
     mains = {
         evaluation_set.task: study.recipe.known_tasks[evaluation_set.task].metric
         for evaluation_set in study.evaluation_sets
     }
-    for asked in study.lm_eval_sets:
+    for asked in study.bases[0].lm_eval_sets:
         mains.setdefault(asked.named.task, asked.metric)
     judge = study.recipe.evaluation.judge
     return mains | (dict.fromkeys(judge.tasks, RATING + SWITCH_AWARE) if judge else {})
@@ -211,11 +236,15 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
 
 
 def with_lm_eval(
-    study: Study, evaluation: Evaluation, answers: Answers, predictions: pl.DataFrame, scores: pl.DataFrame
+    evaluation: Evaluation,
+    asked: Sequence[LmEvalSet],
+    answers: Answers,
+    predictions: pl.DataFrame,
+    scores: pl.DataFrame,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables with the rows of lm_eval's tasks below."""
     from eval.interop.lm_eval_results import tables
 
-    more = tables(evaluation, study.lm_eval_sets, answers.completions | answers.likelihoods)
+    more = tables(evaluation, asked, answers.completions | answers.likelihoods)
     above, below = (pl.concat(pair, how="diagonal_relaxed") for pair in zip((predictions, scores), more, strict=True))
     return above, below

@@ -17,7 +17,8 @@ from eval.engines.transformers_engine import TransformersEngine
 from eval.generation.requests import ModelUnderTest
 from eval.representations.hidden_states import Encoded, Pooling, States, states_of
 from harness.errors import Problem, UserError
-from harness.evaluation.cells import describe_evaluation
+from harness.evaluation.cells import evaluations_of
+from harness.planning.bases import Base
 from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.runs.folder import StudyFolder
@@ -26,12 +27,16 @@ VERSION = 1
 """Raised when the states of a text change."""
 
 
-def models_of(study: Study, cells: str | None) -> list[ModelUnderTest]:
-    """The base model and the chosen trained cells whose weights are kept. Raises UserError where there is none."""
+def models_of(study: Study, cells: str | None) -> dict[Base, list[ModelUnderTest]]:
+    """By base model: itself and the chosen trained cells whose weights are kept.
+
+    Raises UserError where there is none.
+    """
     chosen = {cell.name for cell in choose(study.cells, cells)}
     kept = [plan for plan in study.plans if plan.run.trained and not plan.run.weights_removed]
     trained = [plan for plan in kept if plan.name in chosen]
-    models = list(describe_evaluation(study, trained).models)
+    parts = zip(study.bases, evaluations_of(study, trained), strict=True)
+    models = {base: list(part.models) for base, part in parts if part.models}
     if not models:
         raise UserError([Problem("", "no chosen cell is trained, and evaluation.base is false; first: harness run")])
     return models
@@ -45,12 +50,12 @@ class OpenedModels:
         self._engine: TransformersEngine | None = None
         self._files: ModelFiles | None = None
 
-    def model(self, model: ModelUnderTest) -> Any:
-        """The model in transformers, ready to be run."""
-        files = model.whole or self.study.model
+    def model(self, base: Base, model: ModelUnderTest) -> Any:
+        """The model, which is a base model or was trained on it, in transformers, ready to be run."""
+        files = model.whole or base.files
         if self._engine is None or files != self._files:
             self.close()
-            trusted = self.study.recipe.model.trust_remote_code
+            trusted = base.settings.trust_remote_code
             dtype = self.study.precision.dtype
             settings = EngineSettings(files.location, files.revision, dtype, trusted, (), 0)
             self._engine, self._files = TransformersEngine(settings), files
@@ -62,11 +67,13 @@ class OpenedModels:
             self._engine.close()
         self._engine = None
 
-    def states(self, model: ModelUnderTest, texts: Sequence[Encoded], pooling: Pooling, progress: Progress) -> States:
+    def states(
+        self, base: Base, model: ModelUnderTest, texts: Sequence[Encoded], pooling: Pooling, progress: Progress
+    ) -> States:
         """The states of some texts, memory-mapped; made once for the same weights and texts."""
         decided_by = {
             "version": VERSION,
-            "base": self.study.model.identity,
+            "base": base.files.identity,
             "weights": model.weights,
             "dtype": self.study.precision.dtype,
             "pooling": pooling,
@@ -76,7 +83,7 @@ class OpenedModels:
         path = StudyFolder(self.study.folder).states / f"{key}.npy"
         if not is_whole(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            states = states_of(self.model(model), texts, pooling, progress)
+            states = states_of(self.model(base, model), texts, pooling, progress)
             with whole_file(path) as unfinished, unfinished.open("wb") as file:
                 np.save(file, states)
         else:

@@ -184,7 +184,9 @@ def with_unscored(scores: Sequence[Score], prompt: Prompted, given: settings.Jud
 def instruction_of(study: Study, example: Example) -> str:
     """What the models were asked, without exemplars: the conversation up to the prompt, in the words of its task."""
     few_shot = study.recipe.prompts.few_shot.get(example.task)
-    turns = study.renderer.turns(replace(example, history=example.history[few_shot.shots if few_shot else 0 :]))
+    turns = study.bases[0].renderer.turns(
+        replace(example, history=example.history[few_shot.shots if few_shot else 0 :])
+    )
     if len(turns) == 1:
         return turns[0]["content"].strip()
     return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content'].strip()}" for turn in turns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -14,11 +14,13 @@ from data_mixes.reading.parallel import path_of
 from data_mixes.reading.records import FileError
 from data_mixes.reading.treebank import Sentence, read_treebank
 from data_mixes.storage import write_text
+from eval.generation.requests import ModelUnderTest
 from eval.representations.hidden_states import Encoded, encoded_words
 from eval.representations.probing import Rows, Treebank, probe_scores, split_by_id
 from harness.console import progress
 from harness.errors import Problem, UserError
-from harness.evaluation.inside import models_of, opened
+from harness.evaluation.inside import OpenedModels, models_of, opened
+from harness.planning.bases import Base
 from harness.planning.study import Study
 from harness.recipe.representations_section import Probes
 from harness.runs.folder import StudyFolder
@@ -37,27 +39,39 @@ def probe_models(study: Study, cells: str | None) -> pl.DataFrame:
     trained_on = settings.train_on or languages
     if strange := [language for language in trained_on if language not in languages]:
         raise UserError([Problem("probe.train_on", f"{', '.join(strange)}: not among the languages of the probes")])
-    texts, banks = read_treebanks(settings, languages, study.tokenizer)
+    read = {base: read_treebanks(settings, languages, base.tokenizer) for base in study.bases}
     models = models_of(study, cells)
-    rows = {task: {language: Rows.of(task, bank) for language, bank in banks.items()} for task in settings.tasks}
-    sentences = sum(len(bank.sentences) for bank in banks.values())
     tables: list[pl.DataFrame] = []
     with opened(study) as inside:
-        for model in models:
-            with progress(f"{model.name}: sentences", sentences) as bar:
-                states = {language: inside.states(model, texts[language], "mean", bar.advance) for language in banks}
-            depth = len(next(iter(states.values())))
-            layers = chosen_layers(settings, depth)
-            with progress(f"{model.name}: probes", len(layers) * len(settings.tasks)) as bar:
-                for task in settings.tasks:
-                    for layer in layers:
-                        of_layer = {language: array[layer] for language, array in states.items()}
-                        scores = probe_scores(task, layer, of_layer, rows[task], settings.seeds, trained_on)
-                        tables.append(pl.DataFrame([{"model": model.name} | asdict(score) for score in scores]))
-                        bar.advance(1)
+        for base, model in [(base, model) for base, of_base in models.items() for model in of_base]:
+            texts, banks = read[base]
+            tables += tables_of(inside, base, model, texts, banks, settings, trained_on)
     table = pl.concat(tables)
     write_text(StudyFolder(study.folder).table("probe"), table.write_csv())
     return table
+
+
+def tables_of(
+    inside: OpenedModels,
+    base: Base,
+    model: ModelUnderTest,
+    texts: Mapping[str, Sequence[Encoded]],
+    banks: Mapping[str, Treebank],
+    settings: Probes,
+    trained_on: Sequence[str],
+) -> Iterator[pl.DataFrame]:
+    """The scores of the probes of a model, by task and layer."""
+    with progress(f"{model.name}: sentences", sum(len(bank.sentences) for bank in banks.values())) as bar:
+        states = {language: inside.states(base, model, texts[language], "mean", bar.advance) for language in banks}
+    layers = chosen_layers(settings, len(next(iter(states.values()))))
+    with progress(f"{model.name}: probes", len(layers) * len(settings.tasks)) as bar:
+        for task in settings.tasks:
+            rows = {language: Rows.of(task, bank) for language, bank in banks.items()}
+            for layer in layers:
+                of_layer = {language: array[layer] for language, array in states.items()}
+                scores = probe_scores(task, layer, of_layer, rows, settings.seeds, trained_on)
+                yield pl.DataFrame([{"model": model.name} | asdict(score) for score in scores])
+                bar.advance(1)
 
 
 def chosen_layers(settings: Probes, depth: int) -> list[int]:

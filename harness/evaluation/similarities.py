@@ -11,12 +11,13 @@ from data_mixes.reading.parallel import parallel_sentences
 from data_mixes.reading.records import FileError
 from data_mixes.storage import write_text
 from eval.generation.requests import ModelUnderTest
-from eval.representations.hidden_states import encoded_sentence
+from eval.representations.hidden_states import Encoded, encoded_sentence
 from eval.representations.logit_lens import language_shares, translation_prompts
 from eval.representations.tables import LENS, lens_rows, similarity_rows
 from harness.console import progress
 from harness.errors import Problem, UserError, suggestion
 from harness.evaluation.inside import OpenedModels, models_of, opened
+from harness.planning.bases import Base
 from harness.planning.study import Study
 from harness.recipe.representations_section import Similarity
 from harness.runs.folder import StudyFolder
@@ -43,25 +44,29 @@ def measure_similarity(study: Study, cells: str | None) -> tuple[pl.DataFrame, p
     sentences = len(texts[pivot])
     tables: list[pl.DataFrame] = []
     lenses: list[pl.DataFrame] = []
-    encoded = {
-        language: [encoded_sentence(study.tokenizer, text, settings.max_tokens) for text in texts[language]]
-        for language in languages
-    }
-    with opened(study) as inside, progress("sentences", len(models) * len(languages) * sentences) as bar:
-        for model in models:
+    count = sum(map(len, models.values()))
+    with opened(study) as inside, progress("sentences", count * len(languages) * sentences) as bar:
+        for base, model in [(base, model) for base, of_base in models.items() for model in of_base]:
             states = {
-                language: inside.states(model, encoded[language], settings.pooling, bar.advance)
+                language: inside.states(
+                    base, model, encoded(base, texts[language], settings), settings.pooling, bar.advance
+                )
                 for language in languages
             }
             tables.append(similarity_rows(model.name, states, pivot, settings.measures))
             if words:
-                lenses.append(lens_of(inside, model, words, pivot, languages))
+                lenses.append(lens_of(inside, base, model, words, pivot, languages))
     together = (pl.concat(tables), pl.concat(lenses) if lenses else pl.DataFrame(schema=LENS))
     folder = StudyFolder(study.folder)
     for name, table in zip(("similarity", "lens"), together, strict=True):
         if table.height:
             write_text(folder.table(name), table.write_csv())
     return together
+
+
+def encoded(base: Base, texts: Sequence[str], settings: Similarity) -> list[Encoded]:
+    """Sentences in the tokens of a base model."""
+    return [encoded_sentence(base.tokenizer, text, settings.max_tokens) for text in texts]
 
 
 def read_texts(settings: Similarity, languages: Sequence[str]) -> dict[str, list[str]]:
@@ -96,14 +101,19 @@ def read_words(path: str, languages: Sequence[str]) -> list[dict[str, str]]:
 
 
 def lens_of(
-    inside: OpenedModels, model: ModelUnderTest, words: list[dict[str, str]], pivot: str, languages: Sequence[str]
+    inside: OpenedModels,
+    base: Base,
+    model: ModelUnderTest,
+    words: list[dict[str, str]],
+    pivot: str,
+    languages: Sequence[str],
 ) -> pl.DataFrame:
     """What the layers of a model are about to write: translations into every language but the pivot, from the next."""
     others = [language for language in languages if language != pivot]
     parts: list[pl.DataFrame] = []
     for number, target in enumerate(others):
         source = others[number - 1] if len(others) > 1 else pivot
-        prompts = list(translation_prompts(inside.study.tokenizer, words, source, target, pivot))
+        prompts = list(translation_prompts(base.tokenizer, words, source, target, pivot))
         if prompts:
-            parts.append(lens_rows(model.name, source, target, language_shares(inside.model(model), prompts)))
+            parts.append(lens_rows(model.name, source, target, language_shares(inside.model(base, model), prompts)))
     return pl.concat(parts) if parts else pl.DataFrame(schema=LENS)

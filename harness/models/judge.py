@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from data_mixes.prompt_words import PromptError
 from data_mixes.prompts import Renderer
-from eval.analysis.design import BASE
 from eval.engines.engine import Engine, EngineSettings
 from eval.judges.endpoint_judge import EndpointJudge
 from eval.judges.engine_judge import EngineJudge
@@ -47,14 +46,14 @@ def on_command_line(key: str) -> str:
     return {"price": "--price-in, --price-out"}.get(key, f"--{key.replace('_', '-')}")
 
 
-def judge_study_problems(recipe: Recipe, cells: Sequence[str]) -> list[Problem]:
+def judge_study_problems(recipe: Recipe, models: Sequence[str]) -> list[Problem]:
     """A judge that cannot be found, or is to compare with a cell that there is not; no weights are read for it."""
     given = recipe.evaluation.judge
     if given is None:
         return []
     problems: list[Problem] = []
-    if given.against is not None and given.against not in (BASE, *cells):
-        message = f"no cell {given.against!r}; {suggestion(given.against, (BASE, *cells))}"
+    if given.against is not None and given.against not in models:
+        message = f"no cell {given.against!r}; {suggestion(given.against, models)}"
         problems.append(Problem(in_recipe("against"), message))
     if given.endpoint is None:
         try:

@@ -19,7 +19,7 @@ from harness.recipe.schema import Axis, Recipe
 SEEDS = ("training.seed", "mixture.seed")
 ALIKE = {
     "prompts_in": "languages", "answers_in": "languages", "shares": "languages", "total": "amount",
-    "steps": "epochs", "supervised_tokens": "epochs",
+    "steps": "epochs", "supervised_tokens": "epochs", "revision": "name",
 }  # fmt: skip
 """Keys that say the same thing in another way."""
 
@@ -200,7 +200,7 @@ def kind_of_key(path: str) -> str:
 
 def flat_recipe(recipe: Recipe) -> dict[str, Any]:
     """A recipe's keys that an axis may vary."""
-    return flatten(recipe.model_dump(mode="json", include={"mixture", "training", "adapter"}))
+    return flatten(recipe.model_dump(mode="json", include={"model", "mixture", "training", "adapter"}))
 
 
 def flatten(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:

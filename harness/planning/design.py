@@ -10,7 +10,7 @@ from eval.analysis.design import BASE, Curve, Design
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Source
 from harness.planning.contrast import SEEDS
-from harness.recipe.grid import Cell, is_number
+from harness.recipe.grid import Cell, base_names, is_number
 from harness.recipe.schema import Axis, Recipe
 
 Place: TypeAlias = Mapping[str, float | str]
@@ -40,12 +40,15 @@ def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
             without_seed = {axis: value for axis, value in place.items() if axis not in seeds}
             if (name, without_seed) not in places:
                 places.append((name, without_seed))
+    bases = base_names(recipe, cells)
+    of_settings = {name: bases[runs[0]] for name, runs in settings.items()}
     curves = tuple(curve for axis in recipe.grid if is_scale(recipe.grid[axis]) for curve in curves_along(axis, places))
     references = {
         name: curve.settings[0] for curve in reversed(curves) for name in curve.settings if name != curve.settings[0]
     }
-    origin = None if curves else next(iter(settings))
-    return Design(settings, {name: references.get(name, origin or name) for name in settings}, curves)
+    first = {} if curves else {base: name for name, base in reversed(of_settings.items())}
+    references = {name: references.get(name, first.get(base, name)) for name, base in of_settings.items()}
+    return Design(settings, references, curves, {name: base for name, base in of_settings.items() if base != BASE})
 
 
 def setting_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, Place]:
@@ -118,12 +121,15 @@ def sources_of_transfer(
     for setting, counts in rows.items():
         tasks, languages = {task for task, _ in counts}, [language for _, language in counts if language != pivot]
         if len(tasks) == 1 and len(counts) == 1:
-            sources[setting] = Source(*next(iter(counts)))
+            sources[setting] = Source(*next(iter(counts)), other=design.base_of(setting))
         elif len(tasks) == 1 and len(counts) == 2 and len(languages) == 1:
             (task,), (language,) = tasks, languages
-            alone = [name for name, trained_on in rows.items() if set(trained_on) == {(task, pivot)}]
+            alike = design.parts()[design.base_of(setting)].settings
+            alone = [name for name in alike if set(rows[name]) == {(task, pivot)}]
             share = counts[task, language] / sum(counts.values())
-            sources[setting] = Source(task, language, pivot, share, _nearest(setting, alone, places) or BASE)
+            sources[setting] = Source(
+                task, language, pivot, share, _nearest(setting, alone, places) or design.base_of(setting)
+            )
     return sources
 
 

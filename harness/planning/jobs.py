@@ -23,6 +23,7 @@ from harness.runs.folder import StudyFolder
 from harness.runs.job import IGNORED, ROW_SCHEMA, CellJob
 
 if TYPE_CHECKING:
+    from harness.planning.bases import Base
     from harness.planning.study import Study
 
 CHUNK = 2048
@@ -52,19 +53,19 @@ def write_jobs(study: Study, plans: Sequence[CellPlan]) -> None:
     if not is_whole(path):
         rows = (row for plan, taken in zip(plans, placed, strict=True) for row in fresh_rows(study, plan, taken))
         write_rows(path, rows)
-    validation = write_validation(study)
+    validation = {base.name: write_validation(study, base) for base in study.bases}
     for plan, taken in zip(plans, placed, strict=True):
         with holding(plan.run.files.lock) as other:
             if other is None and not plan.run.finished:
                 plan.run.forget_failure()
-                job_of(study, plan, name, validation).write(study.folder, taken.order)
+                job_of(study, plan, name, validation[study.base_of(plan.cell).name]).write(study.folder, taken.order)
 
 
-def write_validation(study: Study) -> dict[str, str]:
-    """Writes the validation rows, and returns the file of each language."""
+def write_validation(study: Study, base: Base) -> dict[str, str]:
+    """Writes the validation rows for a base model, and returns the file of each language."""
     files: dict[str, str] = {}
-    for language, rows in study.validation.items():
-        files[language] = f"validation-{language}.arrow"
+    for language, rows in base.validation.items():
+        files[language] = f"validation-{base.name}-{language}.arrow"
         write_rows(StudyFolder(study.folder).rows / files[language], ((row, True) for row in rows))
     return files
 
@@ -94,10 +95,11 @@ def place_rows(plan: CellPlan, places: dict[tuple[int, bool], int]) -> Placed:
 
 def fresh_rows(study: Study, plan: CellPlan, placed: Placed) -> Iterator[tuple[Rendering, bool]]:
     """What the file gets of a cell's rows, as token ids, and whether it carries a loss."""
+    tokens = study.base_of(plan.cell).tokens
     for table in plan.rows.take(placed.fresh).tables():
-        yield from ((row, True) for row in study.tokens.render(list(from_table(table))))
+        yield from ((row, True) for row in tokens.render(list(from_table(table))))
     if placed.filler is not None:
-        yield study.tokens.render([plan.rows[placed.filler]])[0], False
+        yield tokens.render([plan.rows[placed.filler]])[0], False
 
 
 def write_rows(path: Path, rows: Iterator[tuple[Rendering, bool]]) -> None:
@@ -124,12 +126,12 @@ def is_whole(path: Path) -> bool:
 
 def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str]) -> CellJob:
     """Everything that a process needs to train a cell."""
-    recipe = plan.cell.recipe
+    recipe, base = plan.cell.recipe, study.base_of(plan.cell)
     return CellJob(
         name=plan.name,
         identity=dict(plan.run.identity),
-        location=study.model.location,
-        revision=study.model.revision,
+        location=base.files.location,
+        revision=base.files.revision,
         trust_remote_code=recipe.model.trust_remote_code,
         dtype=study.precision.dtype,
         adapter=recipe.adapter,
@@ -141,7 +143,7 @@ def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str]) 
         tokens=int(plan.lengths.tokens.sum()),
         supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
         recorded={
-            "prompts": study.renderer.template_hash,
+            "prompts": base.renderer.template_hash,
             "sources": sorted({part.origin_name for component in recipe.components for part in component.sources}),
         },
     )

@@ -29,10 +29,10 @@ from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount
 from harness.planning.design import design_of, groups_of
 from harness.planning.drawing import Drawing
-from harness.planning.plan import StudyPlan, TimeLeft, plan_of
+from harness.planning.plan import StudyPlan, TimeLeft, overview_of_models, plan_of
 from harness.planning.references import references_of
 from harness.planning.work import StudyWork, work_of
-from harness.recipe.grid import Cell, cells_of, joined
+from harness.recipe.grid import Cell, base_names, cells_of, joined
 from harness.recipe.load import load_recipe
 from harness.recipe.schema import Recipe
 from harness.results import Result
@@ -42,6 +42,7 @@ from harness.runs.folder import StudyFolder
 from harness.runs.record import CellRun, earlier_runs, read_json
 
 if TYPE_CHECKING:
+    from harness.planning.bases import Base
     from harness.planning.study import Study
 
 CODE = Path(__file__).parents[2]
@@ -57,30 +58,43 @@ class KeptCell(Result):
     card: tuple[CardRow, ...]
 
 
+class KeptBase(Result):
+    """A base model in the kept plan."""
+
+    name: str
+    """What it is called among the models of the study."""
+    model: str
+    """What identifies it."""
+    prompts: str
+    """The hash of its prompts' template."""
+    fertility: dict[str, float]
+    """Tokens per character of the test prompts, per language."""
+    token_overlap: dict[str, dict[str, float]]
+    """The Jaccard index of the tokens that occur in the test prompts of two languages."""
+
+
 class KeptPlan(Result):
     """A study's plan as it is kept on disk."""
 
     key: str
     model_files: str | None
-    """What is known of the base model's files, where it is a folder here."""
-    model: str
-    """What identifies the base model."""
+    """What is known of the models' files, where they are folders here."""
+    bases: tuple[KeptBase, ...]
     dtype: str
     dtype_reason: str
-    prompts: str
-    """The hash of the prompts' template."""
     items: int
     """Test items of a model, in all tasks and languages."""
-    fertility: dict[str, float]
-    """Tokens per character of the test prompts, per language."""
-    token_overlap: dict[str, dict[str, float]]
-    """The Jaccard index of the tokens that occur in the test prompts of two languages."""
     machine: str
     """Where it was planned."""
     overview: StudyPlan
     """What `harness plan` shows of it."""
     work: StudyWork
     cells: tuple[KeptCell, ...]
+
+    @property
+    def model(self) -> str:
+        """What identifies the base model, or each of several by its name."""
+        return overview_of_models([(base.name, base.model) for base in self.bases])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,25 @@ class PlannedStudy:
     """Files that changed since they were written."""
 
     @cached_property
+    def base_names(self) -> dict[str, str]:
+        """Cell → what its base model is called."""
+        return base_names(self.recipe, self.cells)
+
+    @property
+    def untuned(self) -> dict[str, str | None]:
+        """The base models by name, with what scores name their weights by."""
+        several = len(self.kept.bases) > 1
+        return {base.name: base.model if several else None for base in self.kept.bases}
+
+    def base_of(self, cell: str) -> KeptBase:
+        """The base model of a cell."""
+        return next(base for base in self.kept.bases if base.name == self.base_names[cell])
+
+    def models_of(self, base: KeptBase) -> list[str]:
+        """A base model and its cells, by name."""
+        return [base.name, *(cell for cell, name in self.base_names.items() if name == base.name)]
+
+    @cached_property
     def groups(self) -> LanguageGroups:
         """The languages and their groups, those that each cell is trained on among them."""
         return groups_of(self.recipe, {cell.name: cell.trained for cell in self.kept.overview.cells}, self.design)
@@ -124,7 +157,8 @@ class PlannedStudy:
     def plans(self) -> list[PlannedCell]:
         """The cells. Raises UserError if a run folder holds another experiment."""
         identities = {kept.name: kept.identity for kept in self.kept.cells}
-        runs = open_cells(self.folder, identities, self.kept.prompts)
+        prompts = {kept.name: self.base_of(kept.name).prompts for kept in self.kept.cells}
+        runs = open_cells(self.folder, identities, prompts)
         return [PlannedCell(cell.name, runs[cell.name], cell.steps, cell.counts) for cell in self.kept.overview.cells]
 
     def overview(self, chosen: Collection[str], time: TimeLeft) -> StudyPlan:
@@ -149,7 +183,7 @@ def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
     parsed, raw = load_recipe(recipe)
     folder = runs / parsed.study
     grid = cells_of(parsed, raw)
-    kept = read_plan(folder, plan_key(parsed, raw, folder, Drawing.of(grid, folder)), stated_model(parsed))
+    kept = read_plan(folder, plan_key(parsed, raw, folder, Drawing.of(grid, folder)), stated_models(grid))
     if kept is None or (here and kept.machine != machine()):
         from harness.planning.study import Study
 
@@ -182,24 +216,14 @@ def read_plan(folder: Path, key: str, model_files: str | None) -> KeptPlan | Non
 def keep_plan(study: Study) -> KeptPlan:
     """Keeps the plan of a study. Raises UserError if it cannot be planned."""
     cards = study.cards()
-    prompts: dict[str, list[str]] = {}
-    for evaluation_set in study.evaluation_sets:
-        prompts.setdefault(evaluation_set.language, []).extend(example.prompt for example in evaluation_set.examples)
-    ids = {language: study.renderer.ids(texts) for language, texts in prompts.items()}
-    kinds = {language: {token for text in tokens for token in text} for language, tokens in ids.items()}
     kept = KeptPlan(
         key=plan_key(study.recipe, study.raw, study.folder, study.drawing),
-        model_files=stated_model(study.recipe),
-        model=study.model.identity,
+        model_files=stated_models(study.grid),
+        bases=tuple(kept_base(study, base) for base in study.bases),
         dtype=study.precision.dtype,
         dtype_reason=study.precision.reason,
-        prompts=study.renderer.template_hash,
         items=sum(len(evaluation_set.examples) for evaluation_set in study.evaluation_sets)
-        + sum(len(lm_eval_set.items) for lm_eval_set in study.lm_eval_sets),
-        fertility={
-            name: sum(map(len, of_language)) / sum(map(len, prompts[name])) for name, of_language in ids.items()
-        },
-        token_overlap={one: {other: jaccard(kinds[one], kinds[other]) for other in kinds} for one in kinds},
+        + sum(len(lm_eval_set.items) for lm_eval_set in study.bases[0].lm_eval_sets),
         machine=machine(),
         overview=plan_of(study),
         work=work_of(study),
@@ -216,6 +240,24 @@ def keep_plan(study: Study) -> KeptPlan:
         shown = kept.model_dump_json(indent=1, by_alias=True, exclude={"overview": {"time"}})
         write_sealed(StudyFolder(study.folder).plan, shown + "\n")
     return kept
+
+
+def kept_base(study: Study, base: Base) -> KeptBase:
+    """A base model, with what its tokenizer makes of the test prompts."""
+    prompts: dict[str, list[str]] = {}
+    for tested in study.evaluation_sets:
+        prompts.setdefault(tested.language, []).extend(example.prompt for example in tested.examples)
+    ids = {language: base.renderer.ids(texts) for language, texts in prompts.items()}
+    kinds = {language: {token for text in tokens for token in text} for language, tokens in ids.items()}
+    return KeptBase(
+        name=base.name,
+        model=base.files.identity,
+        prompts=base.renderer.template_hash,
+        fertility={
+            name: sum(map(len, of_language)) / sum(map(len, prompts[name])) for name, of_language in ids.items()
+        },
+        token_overlap={one: {other: jaccard(kinds[one], kinds[other]) for other in kinds} for one in kinds},
+    )
 
 
 def jaccard(one: set[int], other: set[int]) -> float:
@@ -240,12 +282,14 @@ def stated(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
     return [(str(path), status.st_size, status.st_mtime_ns) for path in paths for status in [path.stat()]]
 
 
-def stated_model(recipe: Recipe) -> str | None:
-    """A hash of what is known of a model's folder; None where the model is no folder, or not on this machine."""
-    folder = expanded(recipe.model.name)
-    if not is_folder(folder):
+def stated_models(cells: Sequence[Cell]) -> str | None:
+    """A hash of what is known of models' folders; None where none is a folder on this machine."""
+    folders = [expanded(name) for name in dict.fromkeys(cell.recipe.model.name for cell in cells)]
+    known = [stated(sorted(folder.iterdir())) for folder in folders if is_folder(folder)]
+    if not known:
         return None
-    return hashlib.sha256(json.dumps(stated(sorted(folder.iterdir()))).encode()).hexdigest()[:32]
+    text = json.dumps(known[0] if len(folders) == 1 else known)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def inputs_of(recipe: Recipe) -> Iterator[Path]:

@@ -23,10 +23,11 @@ STEP = 16
 
 
 def with_lengths(
-    recipe: Recipe, folder: Path, sets: Sequence[EvaluationSet], renderer: Renderer
+    recipe: Recipe, folder: Path, sets: Sequence[EvaluationSet], renderers: Sequence[Renderer]
 ) -> list[EvaluationSet]:
     """The evaluation sets with the lengths that the recipe gives, that the study began with, or that references have.
 
+    `renderers` are those of the base models; references are as long as for the one that makes most tokens of them.
     A study that was begun before references counted keeps the tasks' own, as it keeps its completions. Tasks in files
     of the user's own have the length that their file gives.
     """
@@ -38,7 +39,8 @@ def with_lengths(
     for task in free:
         if task not in lengths:
             targets = [example.target for tested in sets if tested.task == task for example in tested.examples]
-            lengths[task] = length_for(TASKS[task].max_tokens, renderer.ids(targets))
+            least = TASKS[task].max_tokens
+            lengths[task] = max((length_for(least, renderer.ids(targets)) for renderer in renderers), default=least)
     return [replace(tested, max_tokens=lengths[tested.task]) if tested.task in free else tested for tested in sets]
 
 

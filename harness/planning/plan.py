@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
@@ -222,7 +222,7 @@ class StudyPlan(Answer):
 
     study: str
     model: str
-    """What identifies the base model."""
+    """What identifies the base model; of several, each by its name."""
     precision: Precision
     engine: EngineChoice
     languages: tuple[str, ...]
@@ -257,7 +257,7 @@ def plan_of(study: Study) -> StudyPlan:
     """The plan of a study as if none of it were done, without its cards and the time it takes."""
     return StudyPlan(
         study=study.recipe.study,
-        model=study.model.identity,
+        model=overview_of_models([(base.name, base.files.identity) for base in study.bases]),
         precision=study.precision,
         engine=study.engine,
         languages=study.recipe.all_languages,
@@ -302,10 +302,15 @@ def plan_of(study: Study) -> StudyPlan:
                 shortened=lm_eval_set.cut,
                 version=lm_eval_set.version,
             )
-            for lm_eval_set in study.lm_eval_sets
+            for lm_eval_set in study.bases[0].lm_eval_sets
         ),
         notes=(*code_notes(study), *conversation_notes(study)),
     )
+
+
+def overview_of_models(models: Sequence[tuple[str, str]]) -> str:
+    """What identifies a model; of several, each by its name."""
+    return models[0][1] if len(models) == 1 else ", ".join(f"{name}: {identity}" for name, identity in models)
 
 
 def tested_sets(study: Study) -> list[TestedSet]:
@@ -340,17 +345,23 @@ def conversation_notes(study: Study) -> list[str]:
     named = [source.name for source in sources if source.conversational]
     if not named:
         return []
-    prompts, chat = study.recipe.prompts, study.renderer.template is not None
-    form = (
-        "put to the chat template verbatim" if chat else "plain text with the wording of their task, without a template"
-    )
+    prompts = study.recipe.prompts
     turns = "every turn" if prompts.supervise == "every" else "the last turn"
-    notes = [f"Conversations of {', '.join(named)}: {form}; {turns} of the assistant is supervised "
-             f"(prompts.supervise: {prompts.supervise})"]  # fmt: skip
-    if chat and not prompts.verbatim and study.evaluation_sets:
-        notes.append("Test prompts get the wording of their task, which conversations do not; "
-                     "prompts.words: none leaves these out")  # fmt: skip
-    return notes
+    notes: list[str] = []
+    for base in study.bases:
+        chat = base.renderer.template is not None
+        form = (
+            "put to the chat template verbatim"
+            if chat
+            else "plain text with the wording of their task, without a template"
+        )
+        of = f" for {base.name}" if len(study.bases) > 1 else ""
+        notes.append(f"Conversations of {', '.join(named)}{of}: {form}; {turns} of the assistant is supervised "
+                     f"(prompts.supervise: {prompts.supervise})")  # fmt: skip
+        if chat and not prompts.verbatim and study.evaluation_sets:
+            notes.append("Test prompts get the wording of their task, which conversations do not; "
+                         "prompts.words: none leaves these out")  # fmt: skip
+    return list(dict.fromkeys(notes))
 
 
 def differences_of(study: Study) -> Iterator[PlannedDifference]:

@@ -11,6 +11,8 @@ from harness.planning.testsets import tested_source
 from harness.results import Result
 
 if TYPE_CHECKING:
+    from harness.planning.bases import Base
+    from harness.planning.cells import CellPlan
     from harness.planning.study import Study
 
 OPEN, CLOSE = "⟦", "⟧"
@@ -41,25 +43,34 @@ class RenderedRow(Result):
 
 
 def rendered_rows(study: Study, chosen: Collection[str], count: int) -> Iterator[RenderedRow]:
-    """So many training rows of each source and language in the chosen cells, then so many prompts of each test set."""
+    """So many training rows of each source and language in the chosen cells, then so many prompts of each test set.
+
+    Of several base models, as each of them sees them.
+    """
+    for base in study.bases:
+        yield from rows_for(study, base, [plan for plan in study.plans if plan.name in chosen], count)
+
+
+def rows_for(study: Study, base: Base, plans: Sequence[CellPlan], count: int) -> Iterator[RenderedRow]:
+    """Those of the plans' rows, and the prompts, that one base model sees."""
     taken: dict[str, int] = {}
-    for plan in study.plans:
-        for pool, _, places in plan.mixture.by_pool() if plan.name in chosen else ():
+    for plan in plans:
+        for pool, _, places in plan.mixture.by_pool() if study.base_of(plan.cell) is base else ():
             start = taken.setdefault(pool.name, 0)
             for example in pool.examples([*dict.fromkeys(places.tolist())][: count - start]):
-                row = study.renderer.render(example)
+                row = base.renderer.render(example)
                 taken[pool.name] += 1
                 yield RenderedRow(
                     kind="training", task=pool.task, language=pool.variant, source=pool.source, id=example.id,
-                    tokens=row.tokens, shortened=row.cut, parts=tuple(parts_of(row, study.renderer)),
+                    tokens=row.tokens, shortened=row.cut, parts=tuple(parts_of(row, base.renderer)),
                 )  # fmt: skip
     for tested in study.evaluation_sets:
-        prompts = study.test_prompts(tested)
+        prompts = base.prompts(tested)
         for example, (ids, shortened) in zip(tested.examples[:count], prompts, strict=False):
             yield RenderedRow(
                 kind="test", task=tested.task, language=tested.language,
                 source=tested_source(study.recipe, tested.task).name, id=example.id, tokens=len(ids),
-                shortened=shortened, parts=(Part(text=study.renderer.text(ids), supervised=False),),
+                shortened=shortened, parts=(Part(text=base.renderer.text(ids), supervised=False),),
             )  # fmt: skip
 
 

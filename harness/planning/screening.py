@@ -59,13 +59,17 @@ class Screening:
         """How many items are excluded."""
         return sum(map(len, self.excluded.values()))
 
-    def screen(self, cells: Sequence[tuple[Recipe, Rows]], measures: Measures) -> None:
-        """Excludes the items of rows that may not be trained on. Raises UserError where such rows are refused."""
-        for pool, places in places_by_pool(rows for _, rows in cells):
-            measures.of(pool, places)  # all at once, rather than a few for every cell
+    def screen(self, cells: Sequence[tuple[Recipe, Rows, Measures]]) -> None:
+        """Excludes the items of rows that may not be trained on. Raises UserError where such rows are refused.
+
+        Each cell comes with its rows, and their lengths for its base model.
+        """
+        for measures in {id(measures): measures for _, _, measures in cells}.values():
+            for pool, places in places_by_pool(rows for _, rows, of in cells if of is measures):
+                measures.of(pool, places)  # all at once, rather than a few for every cell
         problems: list[Problem] = []
         wanted: dict[str, tuple[Pool, NDArray[np.int64], NDArray[np.int64]]] = {}
-        for recipe, rows in cells:
+        for recipe, rows, measures in cells:
             for pool, _, places in rows.by_pool():
                 nothing = np.empty(0, np.int64)
                 _, known, long = wanted.get(pool.name, (pool, nothing, nothing))

@@ -9,30 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_mixes.mixture import Orders, allot, materialise
-from data_mixes.prompt_words import PromptError
-from data_mixes.prompts import Renderer, Rendering
-from data_mixes.storage import cache_folder
-from data_mixes.tokens import Measures, TokenStore
 from eval.analysis.design import Design
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
-from harness.models.base import ModelFiles, find_model, load_config, load_tokenizer
 from harness.models.devices import this_device
 from harness.models.engines import EngineChoice, engine_for
 from harness.models.judge import in_recipe, judge_study_problems, local_renderer
 from harness.models.precision import Precision, begin_in, note_in_study, study_precision
+from harness.planning.bases import Base, base_problems, bases_of
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
 from harness.planning.design import design_of
 from harness.planning.drawing import Drawing
 from harness.planning.identity import alike, cell_identity
 from harness.planning.lengths import NOTED, noted_lengths, with_lengths
-from harness.planning.lm_eval_sets import lm_eval_sets
 from harness.planning.problems import as_problems, gathered, opening_problems, problems_of, shortfalls
 from harness.planning.references import references_of
 from harness.planning.screening import Dropped, Screening
 from harness.planning.testsets import evaluation_problems, evaluation_sets
-from harness.planning.validation import selection_identity, validation_examples
+from harness.planning.validation import selection_identity
 from harness.recipe.grid import Cell, cells_of, choose, joined
 from harness.recipe.load import load_recipe
 from harness.runs.cells import open_cells, rename
@@ -42,9 +37,6 @@ from harness.runs.record import CellRun, earlier_runs, prepare_runs_folder
 
 if TYPE_CHECKING:
     import polars as pl
-    from transformers import PreTrainedTokenizerBase
-
-    from eval.interop.lm_eval_tasks import LmEvalSet
 
 ANEW = "To train and evaluate as the recipe says now, give the study another name or choose another --runs folder"
 
@@ -70,9 +62,13 @@ class Study:
         return references_of(self.recipe)
 
     @cached_property
-    def model(self) -> ModelFiles:
-        """The base model. Raises UserError where it cannot be had."""
-        return find_model(self.recipe.model.name, self.recipe.model.revision)
+    def bases(self) -> list[Base]:
+        """The base models, in the order of the grid."""
+        return bases_of(self.recipe, self.grid)
+
+    def base_of(self, cell: Cell) -> Base:
+        """The base model of a cell."""
+        return next(base for base in self.bases if base.settings == cell.recipe.model)
 
     def check(self) -> None:
         """Opens all that the recipe names. Raises UserError with everything that cannot be opened, or is too small."""
@@ -82,10 +78,15 @@ class Study:
     @cached_property
     def _problems(self) -> list[Problem]:
         problems = opening_problems(self.grid) + evaluation_problems(self.recipe)
-        problems += judge_study_problems(self.recipe, [cell.name for cell in self.grid])
-        problems += problems_of(lambda: self.references) + problems_of(lambda: self.model)
+        problems += judge_study_problems(self.recipe, self._opponents)
+        problems += problems_of(lambda: self.references) + base_problems(self.bases)
         problems = problems or [problem for cell in self.grid for problem in shortfalls(cell, self.drawing)]
         return list(dict.fromkeys(problems))
+
+    @property
+    def _opponents(self) -> list[str]:
+        """What a judge may compare with."""
+        return [*(base.name for base in self.bases), *(cell.name for cell in self.grid)]
 
     @cached_property
     def design(self) -> Design:
@@ -131,37 +132,6 @@ class Study:
             del self.plans  # they know where their runs were
         return told
 
-    @cached_property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The base model's tokenizer."""
-        return load_tokenizer(self.model.location, self.model.revision, self.recipe.model.trust_remote_code)
-
-    @cached_property
-    def renderer(self) -> Renderer:
-        """How examples become token ids for this model."""
-        prompts = self.recipe.prompts
-        try:
-            return Renderer(
-                self.tokenizer,  # pyright: ignore[reportArgumentType]
-                prompts.chat_template,
-                self.recipe.words,
-                prompts.max_tokens,
-                verbatim=prompts.verbatim,
-                supervise=prompts.supervise,
-            )
-        except PromptError as error:
-            raise UserError([Problem("model.name", str(error))]) from None
-
-    @cached_property
-    def tokens(self) -> TokenStore:
-        """Token ids, each row's made once."""
-        return TokenStore(cache_folder() / "tokens" / f"{self.renderer.identity}.sqlite", self.renderer)
-
-    @cached_property
-    def measures(self) -> Measures:
-        """The rows' lengths in tokens."""
-        return Measures(self.tokens)
-
     @property
     def cells(self) -> list[Cell]:
         """The cells to train: those of the grid, but that cells which come out alike are one."""
@@ -173,7 +143,8 @@ class Study:
         self.check()
         plans = gathered([partial(self._plan, draft) for draft in self._drafts])
         identities = {plan.name: plan.run.identity for plan in plans}
-        runs = open_cells(self.folder, identities, self.renderer.template_hash)
+        prompts = {plan.name: self.base_of(plan.cell).renderer.template_hash for plan in plans}
+        runs = open_cells(self.folder, identities, prompts)
         plans = [replace(plan, run=runs[plan.name]) for plan in plans]
         same = alike({plan.name: plan.run for plan in plans})
         by_name = {plan.name: plan for plan in plans}
@@ -185,34 +156,22 @@ class Study:
 
     @cached_property
     def shortened_tests(self) -> dict[tuple[str, str], int]:
-        """Task and language → how many test prompts were shortened to prompts.max_tokens."""
+        """Task and language → how many test prompts were shortened to prompts.max_tokens, for the base with most."""
         return {
-            (tested.task, tested.language): sum(cut > 0 for _, cut in self.test_prompts(tested))
+            (tested.task, tested.language): max(sum(cut > 0 for _, cut in base.prompts(tested)) for base in self.bases)
             for tested in self.evaluation_sets
         }
-
-    def test_prompts(self, tested: EvaluationSet) -> list[tuple[list[int], int]]:
-        """The token ids of each prompt of an evaluation set, and how many tokens its text was shortened by."""
-        return self._test_prompts[tested.task, tested.language]
-
-    @cached_property
-    def _test_prompts(self) -> dict[tuple[str, str], list[tuple[list[int], int]]]:
-        with as_problems(self.recipe):
-            return {
-                (tested.task, tested.language): self.renderer.prompts(tested.examples)
-                for tested in self.evaluation_sets
-            }
 
     def cards(self, cells: str | None = None) -> dict[str, list[dict[str, Any]]]:
         """The mixture cards of the chosen cells, by name."""
         chosen = {cell.name for cell in choose(self.cells, cells)}
-        mixtures = {plan.name: plan.mixture for plan in self.plans if plan.name in chosen}
-        self._cards.read(mixtures.values())
-        return {name: [asdict(row) for row in self._cards.card(mixture)] for name, mixture in mixtures.items()}
-
-    @cached_property
-    def _cards(self) -> Cards:
-        return Cards(self.measures, self.recipe.all_languages)
+        by_cell: dict[str, list[dict[str, Any]]] = {}
+        for base in self.bases:
+            plans = [plan for plan in self.plans if plan.name in chosen and self.base_of(plan.cell) is base]
+            cards = Cards(base.measures, self.recipe.all_languages)
+            cards.read(plan.mixture for plan in plans)
+            by_cell |= {plan.name: [asdict(row) for row in cards.card(plan.mixture)] for plan in plans}
+        return {plan.name: by_cell[plan.name] for plan in self.plans if plan.name in chosen}
 
     @property
     def dropped(self) -> list[Dropped]:
@@ -222,7 +181,7 @@ class Study:
 
     @cached_property
     def _screening(self) -> Screening:
-        texts = [text for lm_eval_set in self.lm_eval_sets for text in lm_eval_set.texts]
+        texts = [text for lm_eval_set in self.bases[0].lm_eval_sets for text in lm_eval_set.texts]
         return Screening(self.recipe, self.evaluation_sets, texts)
 
     @cached_property
@@ -233,22 +192,24 @@ class Study:
             drafts = gathered([partial(self._draft, cell, drawing.orders(cell)) for cell in self.grid])
             before = self._screening.count
             with as_problems(self.recipe):
-                self._screening.screen([(draft.cell.recipe, draft.mixture) for draft in drafts], self.measures)
+                self._screening.screen(
+                    [(draft.cell.recipe, draft.mixture, self.base_of(draft.cell).measures) for draft in drafts]
+                )
             if self._screening.count == before:
                 return drafts
 
     def _draft(self, cell: Cell, orders: Orders) -> Draft:
         components = cell.recipe.components
         with as_problems(cell.recipe):
-            allotments = allot(components, orders, self.measures.costs)
+            allotments = allot(components, orders, self.base_of(cell).measures.costs)
         if not any(allotment.examples for allotment in allotments):
             message = f"cell {cell.name!r} has no training rows: every budget is smaller than one row"
             raise UserError([Problem("mixture", message)])
         return Draft(cell, tuple(allotments), materialise(allotments, components, orders, cell.recipe.training.seed))
 
     def _plan(self, draft: Draft) -> CellPlan:
-        training = draft.cell.recipe.training
-        one_epoch = self.measures.rows(draft.mixture)
+        training, base = draft.cell.recipe.training, self.base_of(draft.cell)
+        one_epoch = base.measures.rows(draft.mixture)
         order = training_order(draft.mixture, one_epoch, training)
         if not len(order):
             message = f"got {training.supervised_tokens}, which holds no whole row; raise it"
@@ -257,12 +218,12 @@ class Study:
         drawn_under = None if self.drawing.as_before else self.drawing.seed(draft.cell)
         identity = cell_identity(
             draft.cell.recipe,
-            self.model.identity,
+            base.files.identity,
             self.precision.dtype,
             drawn_under,
             draft.allotments,
             lengths,
-            selection_identity(self.recipe.selection, self.validation) if self.recipe.selection else None,
+            selection_identity(self.recipe.selection, base.validation) if self.recipe.selection else None,
         )
         return CellPlan(
             cell=draft.cell,
@@ -276,25 +237,8 @@ class Study:
         )
 
     @cached_property
-    def validation(self) -> dict[str, list[Rendering]]:
-        """Language → the rows that choose the step whose weights are a cell's; empty where the last one's are."""
-        if self.recipe.selection is None:
-            return {}
-        with as_problems(self.recipe):
-            examples = validation_examples(self.grid, self.recipe.selection)
-            return {language: self.tokens.render(chosen) for language, chosen in examples.items()}
-
-    @cached_property
     def evaluation_sets(self) -> list[EvaluationSet]:
         """The same test items for every cell and in every language of the study."""
         with as_problems(self.recipe):
             sets = evaluation_sets(self.recipe)
-            return with_lengths(self.recipe, self.folder, sets, self.renderer)
-
-    @cached_property
-    def lm_eval_sets(self) -> list[LmEvalSet]:
-        """What lm_eval's tasks ask of every model. Raises UserError for tasks that cannot be had."""
-        if not self.recipe.evaluation.lm_eval:
-            return []
-        config = load_config(self.model.location, self.model.revision, self.recipe.model.trust_remote_code)
-        return lm_eval_sets(self.recipe, self.renderer, config)
+            return with_lengths(self.recipe, self.folder, sets, [base.renderer for base in self.bases])

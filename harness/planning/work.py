@@ -13,6 +13,7 @@ from harness.results import Result
 from harness.training.batches import are_joined, micro_batch_of, processes_that_share
 
 if TYPE_CHECKING:
+    from harness.planning.bases import Base
     from harness.planning.cells import CellPlan
     from harness.planning.study import Study
 
@@ -41,26 +42,32 @@ class StudyWork(Result):
 
     training: dict[str, TrainingWork]
     """By cell."""
-    generation: PromptWork
+    generation: dict[str, PromptWork]
+    """Of a model, by its base model."""
 
 
 def work_of(study: Study) -> StudyWork:
     """The work of a planned study, each cell trained by as many processes as this machine has GPUs for."""
     batches = [plan.cell.recipe.training.global_batch for plan in study.plans]
     processes = 1 if on_cpu() else processes_that_share(batches, gpu_count())
+    return StudyWork(
+        training={plan.name: training_work(plan, processes) for plan in study.plans},
+        generation={base.name: prompt_work(study, base) for base in study.bases},
+    )
+
+
+def prompt_work(study: Study, base: Base) -> PromptWork:
+    """What a model generates that has this base model, or is it."""
     prompts = [
         (len(ids), tested.max_tokens)
         for tested in study.evaluation_sets
-        for ids, _ in study.test_prompts(tested)
+        for ids, _ in base.prompts(tested)
         for _ in range(tested.samples if tested.samples > 1 else study.recipe.evaluation.repeats)
     ]
-    return StudyWork(
-        training={plan.name: training_work(plan, processes) for plan in study.plans},
-        generation=PromptWork(
-            prompts=len(prompts),
-            tokens=sum(tokens for tokens, _ in prompts),
-            new_tokens=sum(new_tokens for _, new_tokens in prompts),
-        ),
+    return PromptWork(
+        prompts=len(prompts),
+        tokens=sum(tokens for tokens, _ in prompts),
+        new_tokens=sum(new_tokens for _, new_tokens in prompts),
     )
 
 

@@ -9,13 +9,18 @@ from fnmatch import filter as filter_names
 from itertools import product
 from typing import Any, Protocol, TypeVar
 
+from eval.analysis.design import BASE
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import NAME, RESERVED_CELLS
 from harness.recipe.load import NAMED, parse_recipe
 from harness.recipe.schema import Axis, Recipe
 
 VARIED = ("mixture", "training", "adapter")
-"""The sections an axis may vary: all cells share their base model, languages and evaluation."""
+"""The sections an axis may vary: all cells share their languages and evaluation."""
+SETTINGS = "values: {small: {model.name: gemma-3-270m, training.learning_rate: 1.0e-3}}"
+"""An axis whose values set several keys."""
+MODEL = ("model.name", "model.revision")
+"""The keys of the base model that an axis may vary: all cells share their number format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +80,45 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
             cells[same] = replace(cells[same], also=(*cells[same].also, Cell(name, cell, place, labels)))
         else:
             cells[name] = Cell(name, cell, place, labels)
+    problems = problems or _naming_problems(recipe, list(cells.values()))
     if problems:
         raise UserError(list(dict.fromkeys(problems)), NAMED)
     return list(cells.values())
 
 
+def base_names(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, str]:
+    """Cell → what its base model is called: "base" where all have the same, else "base-" and its value on the axis."""
+    models = {cell.name: cell.recipe.model.model_dump_json() for cell in cells}
+    if len(set(models.values())) < 2:
+        return dict.fromkeys(models, BASE)
+    axes = [name for name, axis in recipe.grid.items() if not {*axis.paths}.isdisjoint(MODEL)]
+    names: dict[str, str] = {}
+    for cell in cells:
+        labels = dict(zip(recipe.grid, cell.labels, strict=True))
+        names.setdefault(models[cell.name], "-".join([BASE, *(labels[axis] for axis in axes)]))
+    return {cell: names[model] for cell, model in models.items()}
+
+
+def _naming_problems(recipe: Recipe, cells: Sequence[Cell]) -> list[Problem]:
+    """Two base models, or one and a cell, that would have the same name."""
+    names = base_names(recipe, cells)
+    models = {(cell.recipe.model.model_dump_json(), names[cell.name]) for cell in cells}
+    bases = [name for _, name in models]
+    taken = {name for cell in cells for name in cell.names}
+    return [
+        Problem("grid", f"a base model would be named {name!r}, as another model is; call its value otherwise")
+        for name in sorted(set(bases))
+        if name in taken or bases.count(name) > 1
+    ]
+
+
 def _axis_problems(grid: Mapping[str, Axis]) -> list[Problem]:
     """Axes that vary nothing, or what another one varies."""
     problems = [
-        Problem(f"grid.{axis}.path", "names no key; give one, or a list")
+        Problem(
+            f"grid.{axis}.path",
+            f"names no key; give one, or a list, or have each value name those that it sets, as in {SETTINGS}",
+        )
         for axis, spec in grid.items()
         if not spec.paths
     ]
@@ -176,9 +211,14 @@ def labelled(values: tuple[Any, ...] | dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def label_of(value: Any) -> str:
-    """What a value is called in a cell's name; a number of any size in a form that can be one, 1e30 for 1e+30."""
+    """What a value is called in a cell's name; a number of any size in a form that can be one, 1e30 for 1e+30.
+
+    Of a path or a Hugging Face id that is the last part.
+    """
     if isinstance(value, list):
         return "-".join(map(label_of, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, str):
+        return value.rstrip("/").rpartition("/")[2]
     return str(value).replace("e+", "e") if isinstance(value, float) else str(value)
 
 
@@ -186,16 +226,18 @@ def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mappi
     """The recipe's data with each axis's value at its path and no grid."""
     data = copy.deepcopy({key: value for key, value in raw.items() if key != "grid"})
     problems = [
-        Problem(f"grid.{axis}.path", f"got {path!r}; an axis varies a key of {', '.join(VARIED)}")
+        Problem(
+            f"grid.{axis}.path", f"got {path!r}; an axis varies {', '.join(MODEL)}, or a key of {', '.join(VARIED)}"
+        )
         for axis in values
         for path in grid[axis].paths
-        if path.split(".")[0] not in VARIED
+        if path not in MODEL and path.split(".")[0] not in VARIED
     ]
     if problems:
         raise UserError(problems)
     for axis, value in values.items():
-        for path in grid[axis].paths:
-            put(data, f"grid.{axis}.path", path, value)
+        for path, setting in grid[axis].settings(value).items():
+            put(data, f"grid.{axis}.path", path, setting)
     return data
 
 

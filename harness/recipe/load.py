@@ -104,6 +104,9 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         name = settings.get(key) if isinstance(settings, dict) and "endpoint" not in settings else None
         if isinstance(settings, dict) and isinstance(name, str) and name and is_there(folder / expanded(name)):
             settings[key] = absolute(name)
+    for settings, key in model_values(raw):
+        if isinstance(name := settings[key], str) and name and is_there(folder / expanded(name)):
+            settings[key] = absolute(name)
     for settings in files_named(raw):
         settings["code"] = absolute(settings["code"])
     prompts = raw.get("prompts")
@@ -114,6 +117,19 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         message = f"got {template[:60]!r}, which is no Jinja template; a file's name ends with .jinja"
         raise UserError([Problem("prompts.chat_template", message)])
     return raw
+
+
+def model_values(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """The values of axes that name base models: what holds each, and its key or place there."""
+    grid = raw.get("grid")
+    for axis in grid.values() if isinstance(grid, dict) else ():
+        path, values = (axis.get("path"), axis.get("values")) if isinstance(axis, dict) else (None, None)
+        by_key = dict(enumerate(values)) if isinstance(values, list) else values if isinstance(values, dict) else {}
+        if "model.name" in (path if isinstance(path, list) else [path]):
+            yield from ((values, key) for key in by_key)
+        elif path is None:
+            named = (settings for settings in by_key.values() if isinstance(settings, dict))
+            yield from ((settings, "model.name") for settings in named if "model.name" in settings)
 
 
 def is_there(path: Path) -> bool:

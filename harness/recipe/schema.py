@@ -197,17 +197,30 @@ class Mixture(Section):
 
 
 class Axis(Section):
-    """What varies over the grid: the key at `path`, or every key of several, takes each of the `values`."""
+    """What varies over the grid: the key at `path`, or every key of several, takes each of the `values`.
 
-    path: str | tuple[str, ...]
-    """The key, or keys, of the recipe that the axis sets."""
+    Without a `path` each value has a name and says which keys it sets, as in `small: {model.name: gemma-3-270m,
+    training.learning_rate: 1.0e-3}`. One that leaves out a key leaves that as the recipe has it.
+    """
+
+    path: str | tuple[str, ...] | None = None
+    """The key, or keys, of the recipe that the axis sets; none where each value names those that it sets."""
     values: tuple[Any, ...] | dict[str, Any] = Field(min_length=1)
     """The values it takes, as a list or with a name for each."""
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The keys that take the value."""
-        return (self.path,) if isinstance(self.path, str) else self.path
+        """The keys that take the value; none where there is no path, and not every value names keys."""
+        if self.path is not None:
+            return (self.path,) if isinstance(self.path, str) else self.path
+        named = [*self.values.values()] if isinstance(self.values, dict) else []
+        if not all(isinstance(settings, dict) and settings for settings in named):
+            return ()
+        return tuple(dict.fromkeys(str(path) for settings in named for path in settings))
+
+    def settings(self, value: Any) -> dict[str, Any]:
+        """What each key is set to by one of the values."""
+        return dict(value) if self.path is None else dict.fromkeys(self.paths, value)
 
 
 class FewShot(Section):

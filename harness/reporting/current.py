@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 
 from data_mixes.storage import DamagedError, read_sealed
-from eval.analysis.design import BASE
 from eval.finite import finite_scores
 from eval.predictions_and_scores import with_weights
 from harness.errors import Problem, UserError
@@ -17,7 +16,7 @@ from harness.runs.folder import StudyFolder
 
 
 def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
-    """The stored scores of the base and of the cells' current weights; and cells whose scores are of older ones.
+    """The stored scores of the bases and of the cells' current weights; and cells whose scores are of older ones.
 
     Raises UserError where nothing was scored yet.
     """
@@ -25,7 +24,7 @@ def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores = finite_scores(read_table(path))
-    now = {plan.name: plan.run.weights_hash for plan in study.plans} | {BASE: None}
+    now = {plan.name: plan.run.weights_hash for plan in study.plans} | study.untuned
     stored = scores.select("cell", "weights").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, weights in stored if cell not in now or now[cell] != weights]
     return scores.filter(~pl.col("cell").is_in(stale)), stale

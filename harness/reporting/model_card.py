@@ -8,7 +8,6 @@ from typing import Any, Literal
 import polars as pl
 from huggingface_hub import ModelCardData
 
-from eval.analysis.design import BASE
 from eval.report.tables import Figure, TaskTable, metric_tables
 from harness.planning.card import CardRow
 from harness.planning.kept_plan import KeptCell, PlannedCell, PlannedStudy
@@ -38,12 +37,12 @@ model = AutoModelForCausalLM.from_pretrained("this folder", dtype={dtype!r})""",
 
 def model_card(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: Kind, summary: pl.DataFrame | None) -> str:
     """The card as Markdown; `recipe` is the cell's, and `summary` is of the scores that there are of its weights."""
-    base = base_name(study, recipe)
+    base = base_name(study, plan.name, recipe)
     (cell,) = (kept for kept in study.kept.cells if kept.name == plan.name)
     parts = [
-        f"---\n{front_matter(study, plan, kind)}\n---",
+        f"---\n{front_matter(study, plan, recipe, kind)}\n---",
         f"# {study.recipe.study}: {plan.name}",
-        f"This is {KINDS[kind]} {base} (`{study.kept.model}`), trained as the cell `{plan.name}` of the study "
+        f"This is {KINDS[kind]} {base} (`{study.base_of(plan.name).model}`), trained as the cell `{plan.name}` of the study "
         f"`{study.recipe.study}`, a controlled experiment of which data carries over between languages. "
         f"Its fingerprint is `{plan.run.record['fingerprint']}`, its weights are `{plan.run.weights_hash}`.",
         "## How to load it",
@@ -63,21 +62,20 @@ def model_card(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: Kin
     return "\n\n".join(parts) + "\n"
 
 
-def base_name(study: PlannedStudy, recipe: Recipe) -> str:
+def base_name(study: PlannedStudy, cell: str, recipe: Recipe) -> str:
     """The base model as others can name it: its id on the hub, or else the last part of where it was."""
-    return recipe.model.name if is_of_hub(study, recipe) else recipe.model.name.rstrip("/").rpartition("/")[2]
+    return recipe.model.name if is_of_hub(study, cell, recipe) else recipe.model.name.rstrip("/").rpartition("/")[2]
 
 
-def is_of_hub(study: PlannedStudy, recipe: Recipe) -> bool:
-    """Whether the base model was read from the Hugging Face hub, so that its name is an id there."""
-    return study.kept.model.startswith(f"{recipe.model.name}@")
+def is_of_hub(study: PlannedStudy, cell: str, recipe: Recipe) -> bool:
+    """Whether a cell's base model was read from the Hugging Face hub, so that its name is an id there."""
+    return study.base_of(cell).model.startswith(f"{recipe.model.name}@")
 
 
-def front_matter(study: PlannedStudy, plan: PlannedCell, kind: Kind) -> str:
+def front_matter(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: Kind) -> str:
     """What the hub reads of the card; a base model that is not on the hub is not among it."""
     trained = next(cell.trained for cell in study.kept.overview.cells if cell.name == plan.name)
-    recipe = study.recipe
-    of_hub = is_of_hub(study, recipe)
+    of_hub = is_of_hub(study, plan.name, recipe)
     relation: dict[str, Any] = {"base_model_relation": RELATIONS[kind]} if of_hub else {}
     return ModelCardData(
         base_model=recipe.model.name if of_hub else None,
@@ -130,7 +128,7 @@ def packages(record: dict[str, object]) -> str:
 
 def score_lines(study: PlannedStudy, plan: PlannedCell, summary: pl.DataFrame | None) -> Iterator[str]:
     """A table per task, by the metric that it is judged by."""
-    names = [BASE, plan.name]
+    names = [study.base_of(plan.name).name, plan.name]
     tables = [] if summary is None else metric_tables(summary, study.groups, names)
     shown = [table for table in tables if table.main and table.scored and plan.name in table.rows]
     if not shown:

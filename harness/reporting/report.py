@@ -132,7 +132,7 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
     groups, design, panels = study.groups, study.design, main_panels(scores)
     trained = {plan.name: trained_on(plan) for plan in study.plans}
     sources = sources_of_transfer(trained, design, setting_places(study.recipe, study.cells), groups.pivot)
-    transfer = Transfer.of(panels, sources, design) if are_several(sources) else None
+    transfer = Transfer.by_base(panels, sources, design) if are_several(sources) else None
     return Analysis(
         summary=finite_table(summarize(scores, groups, design)),
         comparisons=finite_table(compare(panels, groups, design)),
@@ -159,13 +159,17 @@ def with_tokens(study: PlannedStudy, transfer: pl.DataFrame) -> pl.DataFrame:
     `token_overlap` is the Jaccard index of the tokens that occur in the test prompts of source and target;
     `source_fertility` and `target_fertility` are tokens per character of these.
     """
-    fertility, overlaps = study.kept.fertility, study.kept.token_overlap
-    overlap = [overlaps.get(one, {}).get(other) for one, other in transfer.select("source", "target").iter_rows()]
+    bases = {base.name: base for base in study.kept.bases}
+    of_rows = [bases[study.design.base_of(cell)] for cell in transfer["cell"]]
+    pairs = list(zip(of_rows, transfer["source"], transfer["target"], strict=True))
+    columns = {
+        "token_overlap": [base.token_overlap.get(source, {}).get(target) for base, source, target in pairs],
+        "source_fertility": [base.fertility.get(source) for base, source, _ in pairs],
+        "target_fertility": [base.fertility.get(target) for base, _, target in pairs],
+    }
     return transfer.with_columns(
-        model=pl.lit(study.kept.model),
-        token_overlap=pl.Series(overlap, dtype=pl.Float64),
-        source_fertility=pl.col("source").replace_strict(fertility, default=None, return_dtype=pl.Float64),
-        target_fertility=pl.col("target").replace_strict(fertility, default=None, return_dtype=pl.Float64),
+        pl.Series("model", [base.model for base in of_rows], dtype=pl.String),
+        *(pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items()),
     )
 
 
@@ -183,6 +187,7 @@ def study_page(
         study=study.recipe.study,
         model=study.kept.model,
         base=BASE if BASE in set(scores["cell"]) else None,
+        bases={name: base for name, base in design.bases.items() if base in set(scores["cell"])},
         groups=groups,
         cells=[cell_facts(plan, design) for plan in study.plans],
         settings=setting_places(study.recipe, study.cells),
@@ -203,7 +208,7 @@ def study_page(
         sentences=told,
         labels=study.recipe.report.labels,
         amounts=study.recipe.report.amounts,
-        prompts=stored_table(StudyFolder(study.folder).prompts),
+        prompts=stored_table(StudyFolder(study.folder).prompts) if len(study.kept.bases) == 1 else None,
         candidates=answer_languages(scores),
         comparisons=comparisons if len(comparisons) else None,
         transfer=analysis.transfer,
@@ -336,9 +341,11 @@ def page_provenance(study: PlannedStudy) -> dict[str, str]:
     versions = provenance()
     verdicts = kept_verdicts(StudyFolder(study.folder).evaluation / CANARY)
     return {
-        "base model": f"{study.kept.model}, in {study.kept.dtype}: {study.kept.dtype_reason}",
+        "base models"
+        if len(study.kept.bases) > 1
+        else "base model": f"{study.kept.model}, in {study.kept.dtype}: {study.kept.dtype_reason}",
         "engine": (read_json(StudyFolder(study.folder).study) or {}).get("engine", "not recorded"),
-        "prompts": study.kept.prompts,
+        "prompts": ", ".join(dict.fromkeys(base.prompts for base in study.kept.bases)),
         "report made": f"{versions['time']}, {code_and_machine(versions)}",
         "packages": ", ".join(f"{name} {number}" for name, number in versions["packages"].items()),
     } | {plan.name: provenance_of(plan, verdicts) for plan in study.plans}

@@ -15,15 +15,18 @@ from harness.runs.record import CellRun, as_begun, fingerprint, refusal
 
 
 def open_cells(
-    study: Path, identities: Mapping[str, Mapping[str, Any]], prompts: str | None = None
+    study: Path, identities: Mapping[str, Mapping[str, Any]], prompts: Mapping[str, str] | None = None
 ) -> dict[str, CellRun]:
     """The run of each cell, new or to be resumed; one begun under another name stays in the folder of that name.
 
-    `prompts` is the hash of their template: a run begun on items, or with prompts, that there are no more says so.
+    `prompts` are the hashes of their templates: a run begun on items, or with prompts, that there are no more says so.
     Raises UserError with the differences for folders that hold another experiment, which is none of these cells.
     """
     folder = StudyFolder(study)
-    runs = {name: as_begun(CellRun(folder.cell(name).path, identity), prompts) for name, identity in identities.items()}
+    runs = {
+        name: as_begun(CellRun(folder.cell(name).path, identity), (prompts or {}).get(name))
+        for name, identity in identities.items()
+    }
     refused = {name: problem for name, run in runs.items() if not run.earlier and (problem := refusal(run))}
     settled = {name for name, run in runs.items() if name not in refused and run.record}
     if len(settled) < len(runs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,14 +12,13 @@ import polars as pl
 from pydantic import ValidationError
 
 from data_mixes.storage import DamagedError, free_bytes, read_sealed, write_sealed
-from eval.analysis.design import BASE
 from eval.predictions_and_scores import with_weights
 from harness.console import duration
 from harness.errors import MachineError
 from harness.models.base import find_model
 from harness.models.devices import this_device
 from harness.models.precision import Dtype, emulation_cost, precision_for
-from harness.planning.kept_plan import PlannedCell, PlannedStudy
+from harness.planning.kept_plan import KeptBase, PlannedCell, PlannedStudy
 from harness.planning.overview import disk_in_words
 from harness.planning.plan import TimeLeft
 from harness.planning.work import TrainingWork, together
@@ -39,10 +38,8 @@ STARTS = 120.0
 
 
 class KeptPace(Result):
-    """Seconds that this machine takes, the emulation of a number format counted."""
+    """Seconds that this machine takes with one base model, the emulation of a number format counted."""
 
-    key: str
-    """Of the plan and the machine that it holds for."""
     micro_batch: float
     """Of a micro-batch of training that is the mean of the study; another takes as long as it has tokens."""
     reading: float
@@ -60,30 +57,54 @@ class KeptPace(Result):
     """Seconds that measuring took."""
 
 
+class KeptPaces(Result):
+    """The paces of a study's base models as they are kept on disk."""
+
+    key: str
+    """Of the plan and the machine that they hold for."""
+    paces: dict[str, KeptPace]
+    """By base model."""
+
+
 def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = False) -> TimeLeft:
     """The forecast of the chosen cells and the base; why there is none, if the probe fails: no study stops for it."""
     chosen = {cell.name for cell in choose(study.cells, cells)}
     plans = [plan for plan in study.plans if plan.name in chosen]
-    training = [study.kept.work.training[plan.name] for plan in plans if not plan.run.finished]
     models = models_left(study, plans)
-    if not training and not models:
+    if all(plan.run.finished for plan in plans) and not any(models.values()):
         return TimeLeft()
     try:
-        pace = (None if measure_again else kept_pace(study)) or measured_pace(study)
+        paces = {} if measure_again else kept_paces(study)
+        missing = [base for base in study.kept.bases if base.name not in paces]
+        paces |= {base.name: measured_pace(study, base) for base in missing}
     except Exception as error:  # whatever torch or a model's code raises
         return TimeLeft(problem=f"{type(error).__name__}: {error}".splitlines()[0])
-    precision, recipes = study.kept.overview.precision, {cell.name: cell.recipe for cell in study.cells}
-    mean, generation = together(list(study.kept.work.training.values())), study.kept.work.generation
+    keep_paces(study, paces)
+    parts = [part_left(study, name, pace, plans, models[name]) for name, pace in paces.items()]
     return TimeLeft(
-        training=together(training).tokens / mean.tokens * mean.micro_batches * pace.micro_batch,
-        generation=models * (generation.tokens * pace.reading + generation.new_tokens * pace.writing),
+        training=sum(training for training, _ in parts),
+        generation=sum(generation for _, generation in parts),
         starts=STARTS,
-        device=pace.device,
-        emulation=pace.emulation,
-        probe=pace.probe,
-        disk=disk_left(pace, [recipes[plan.name] for plan in plans if not plan.run.finished], precision.dtype),
+        device=next(iter(paces.values())).device,
+        emulation=next(iter(paces.values())).emulation,
+        probe=sum(pace.probe for pace in paces.values()),
+        disk=disk_left(study, paces, plans),
         free=free_bytes(study.folder),
         folder=str(study.folder),
+    )
+
+
+def part_left(
+    study: PlannedStudy, base: str, pace: KeptPace, plans: Sequence[PlannedCell], models: float
+) -> tuple[float, float]:
+    """Seconds of training and of generation that are left of the models of one base model."""
+    work, generation = study.kept.work, study.kept.work.generation[base]
+    mean = together([work.training[cell] for cell, name in study.base_names.items() if name == base])
+    left = [work.training[plan.name] for plan in plans
+            if study.base_names[plan.name] == base and not plan.run.finished]  # fmt: skip
+    return (
+        together(left).tokens / mean.tokens * mean.micro_batches * pace.micro_batch if left else 0.0,
+        models * (generation.tokens * pace.reading + generation.new_tokens * pace.writing),
     )
 
 
@@ -93,13 +114,20 @@ def check_disk(left: TimeLeft) -> None:
         raise MachineError(disk_in_words(left))
 
 
-def disk_left(pace: KeptPace, recipes: Sequence[Recipe], dtype: Dtype) -> int:
-    """Bytes for the weights of cells that are to be trained, and for the checkpoints of one: weights and two moments.
+def disk_left(study: PlannedStudy, paces: Mapping[str, KeptPace], plans: Sequence[PlannedCell]) -> int:
+    """Bytes for the weights of cells that are to be trained, and for the checkpoints of one."""
+    recipes = {cell.name: cell.recipe for cell in study.cells}
+    left = [(paces[study.base_names[plan.name]], recipes[plan.name]) for plan in plans if not plan.run.finished]
+    return disk_for(left, study.kept.overview.precision.dtype)
+
+
+def disk_for(cells: Sequence[tuple[KeptPace, Recipe]], dtype: Dtype) -> int:
+    """The same of cells of recipes, each with the pace of its base model: weights, and two moments in checkpoints.
 
     Of cells that keep nothing, the largest counts alone, as `harness run` evaluates each before it trains the next.
     """
     kept, removed, checkpoints = [0], [0], [0]
-    for recipe in recipes:
+    for pace, recipe in cells:
         full = recipe.training.method == "full"
         weights = pace.model if full else pace.adapter * recipe.adapter.rank
         size = round(weights * (BYTES[dtype] if full else BYTES["float32"]))
@@ -113,12 +141,11 @@ def training_in_words(left: TimeLeft) -> str:
     return "" if left.problem else f", about {duration(left.training)}"
 
 
-def models_left(study: PlannedStudy, plans: list[PlannedCell]) -> float:
-    """How many of these cells and the base still generate, in models: a half is a model with half of its completions.
+def models_left(study: PlannedStudy, plans: Sequence[PlannedCell]) -> dict[str, float]:
+    """How many of these cells and the bases still generate, by base: a half is a model with half of its completions.
 
     Completions of weights that are not the cell's present ones do not count.
     """
-    prompts = study.kept.work.generation.prompts
     folder, there = StudyFolder(study.folder), Counter[tuple[str, str | None]]()
     for path, of_repeats in ((folder.predictions, False), (folder.repeats, True)):
         if path.is_file():
@@ -127,22 +154,34 @@ def models_left(study: PlannedStudy, plans: list[PlannedCell]) -> float:
                 again = table.filter(pl.col("repeat") > 0) if of_repeats else table
                 counts = again.group_by("cell", "weights").len().collect()
                 there.update({(cell, weights): count for cell, weights, count in counts.iter_rows()})
-    models: list[tuple[str, str | None]] = [(BASE, None)] if study.recipe.evaluation.base else []
-    models += [(plan.name, plan.run.weights_hash) for plan in plans]
-    return sum(max(0, prompts - there.get(model, 0)) for model in models) / max(1, prompts)
+    models = study.untuned if study.recipe.evaluation.base else {}
+    wanted = [(name, name, weights) for name, weights in models.items()]
+    wanted += [(study.base_names[plan.name], plan.name, plan.run.weights_hash) for plan in plans]
+    left = dict.fromkeys(study.kept.work.generation, 0.0)
+    for base, name, weights in wanted:
+        prompts = study.kept.work.generation[base].prompts
+        left[base] += max(0, prompts - there.get((name, weights), 0)) / max(1, prompts)
+    return left
 
 
-def kept_pace(study: PlannedStudy) -> KeptPace | None:
-    """The pace measured earlier for this plan on this machine, if there is one."""
+def kept_paces(study: PlannedStudy) -> dict[str, KeptPace]:
+    """The paces measured earlier for this plan on this machine, by base model."""
     try:
-        pace = KeptPace.model_validate_json(read_sealed(StudyFolder(study.folder).pace))
+        kept = KeptPaces.model_validate_json(read_sealed(StudyFolder(study.folder).pace))
     except (OSError, DamagedError, ValidationError):
-        return None
-    return pace if pace.key == pace_key(study) else None
+        return {}
+    return kept.paces if kept.key == pace_key(study) else {}
 
 
-def measured_pace(study: PlannedStudy) -> KeptPace:
-    """The pace of this study's mean micro-batch on this machine, measured now, and kept. Raises what the probe does."""
+def keep_paces(study: PlannedStudy, paces: dict[str, KeptPace]) -> None:
+    """Keeps what was measured."""
+    kept = KeptPaces(key=pace_key(study), paces=paces)
+    with suppress(OSError):  # what cannot be kept is measured again
+        write_sealed(StudyFolder(study.folder).pace, kept.model_dump_json(indent=1) + "\n")
+
+
+def measured_pace(study: PlannedStudy, base: KeptBase) -> KeptPace:
+    """The pace of a base model's mean micro-batch on this machine, measured now. Raises what the probe does."""
     from transformers import AutoConfig
 
     from harness.training.pace import Shape, measure
@@ -151,18 +190,18 @@ def measured_pace(study: PlannedStudy) -> KeptPace:
     device, precision = this_device(), study.kept.overview.precision
     emulated = precision.dtype == "bfloat16" and precision_for(device).dtype != "bfloat16"
     slower = emulation_cost() if emulated else 1.0
-    files = find_model(study.recipe.model.name, study.recipe.model.revision)
+    cells = [cell for cell in study.cells if study.base_names[cell.name] == base.name]
+    first = cells[0].recipe
+    files = find_model(first.model.name, first.model.revision)
     config: Any = AutoConfig.from_pretrained(
-        files.location, revision=files.revision, trust_remote_code=study.recipe.model.trust_remote_code
+        files.location, revision=files.revision, trust_remote_code=first.model.trust_remote_code
     )
-    shape = Shape(*mean_shape(together(list(study.kept.work.training.values()))))
-    completions = study.kept.work.generation.prompts * (len(study.cells) + study.recipe.evaluation.base)
+    shape = Shape(*mean_shape(together([study.kept.work.training[cell.name] for cell in cells])))
+    completions = study.kept.work.generation[base.name].prompts * (len(cells) + study.recipe.evaluation.base)
     sequences = min(SEQUENCES[study.kept.overview.engine.name], max(1, completions))
     dtype = "float32" if emulated else precision.dtype
-    first = study.cells[0].recipe
     pace = measure(config, dtype, device.kind, first.adapter, shape, sequences, first.training.method == "full")
-    kept = KeptPace(
-        key=pace_key(study),
+    return KeptPace(
         micro_batch=slower * pace.training,
         reading=slower * pace.reading,
         writing=slower * pace.writing / sequences,
@@ -172,9 +211,6 @@ def measured_pace(study: PlannedStudy) -> KeptPace:
         device=device.name,
         probe=time.monotonic() - started,
     )
-    with suppress(OSError):  # what cannot be kept is measured again
-        write_sealed(StudyFolder(study.folder).pace, kept.model_dump_json(indent=1) + "\n")
-    return kept
 
 
 def pace_key(study: PlannedStudy) -> str:
