@@ -32,7 +32,7 @@ def test_what_is_fetched_is_all_that_a_machine_without_network_needs(
     ran = harness_process("run", recipe, "--runs", runs, HF_ENDPOINT=address, HF_HUB_OFFLINE="1", **caches)
     assert ran.returncode == 0, ran.stderr
     kept = json.loads((runs / "small" / "plan.json").read_text())
-    assert kept["model"] == f"toy/tiny@{COMMIT}"
+    assert kept["bases"][0]["model"] == f"toy/tiny@{COMMIT}"
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,8 @@ def test_the_judge_sees_the_conversation_but_no_exemplars(
     if shots:
         recipe_data["prompts"] = {"few_shot": {"math": {"shots": shots}}}
     words = {"math": {"en": "{prompt}\n"}}
-    stub: Any = SimpleNamespace(recipe=parse_recipe(recipe_data), renderer=Renderer(tokenizer, words=words))
+    base = SimpleNamespace(renderer=Renderer(tokenizer, words=words))
+    stub: Any = SimpleNamespace(recipe=parse_recipe(recipe_data), bases=[base])
     turns = (Exchange("A?", "a"), Exchange("B?", "b"))
     example = Example(id="1", item_id="1", task="math", language="en", prompt="C?", target="c", history=turns)
     asked = instruction_of(stub, example)
