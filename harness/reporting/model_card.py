@@ -37,12 +37,12 @@ model = AutoModelForCausalLM.from_pretrained("this folder", dtype={dtype!r})""",
 
 def model_card(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: Kind, summary: pl.DataFrame | None) -> str:
     """The card as Markdown; `recipe` is the cell's, and `summary` is of the scores that there are of its weights."""
-    base = base_name(study, plan.name, recipe)
+    base, identity = base_name(study, plan.name, recipe), study.base_of(plan.name).model
     (cell,) = (kept for kept in study.kept.cells if kept.name == plan.name)
     parts = [
         f"---\n{front_matter(study, plan, recipe, kind)}\n---",
         f"# {study.recipe.study}: {plan.name}",
-        f"This is {KINDS[kind]} {base} (`{study.base_of(plan.name).model}`), trained as the cell `{plan.name}` of the study "
+        f"This is {KINDS[kind]} {base} (`{identity}`), trained as the cell `{plan.name}` of the study "
         f"`{study.recipe.study}`, a controlled experiment of which data carries over between languages. "
         f"Its fingerprint is `{plan.run.record['fingerprint']}`, its weights are `{plan.run.weights_hash}`.",
         "## How to load it",
