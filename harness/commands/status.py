@@ -130,9 +130,7 @@ def status_of(study: PlannedStudy) -> StudyStatus:
 
 def elsewhere(name: str, state: str, scored: Mapping[str, int], wanted: int) -> CellStatus:
     """How far a model that is not trained here is in evaluation."""
-    return CellStatus(
-        name=name, state=state, steps_done=None, steps=None, scored=scored.get(name, 0), wanted=wanted
-    )
+    return CellStatus(name=name, state=state, steps_done=None, steps=None, scored=scored.get(name, 0), wanted=wanted)
 
 
 def cell_status(plan: PlannedCell, damaged: bool) -> CellStatus:
