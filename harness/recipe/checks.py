@@ -12,8 +12,9 @@ from eval.analysis.design import BASE
 from eval.analysis.groups import GAP, HELD_OUT, PERFORMANCE, STUDY_SEEN, LanguageGroups
 from harness.errors import Problem, suggestion
 from harness.recipe.evaluation_checks import check_evaluation, check_judge
+from harness.recipe.mixture_section import Ingredient
 from harness.recipe.named_tasks import named_tasks
-from harness.recipe.schema import Ingredient, Recipe
+from harness.recipe.schema import Recipe
 from harness.recipe.source_settings import is_ready_made
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

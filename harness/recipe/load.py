@@ -18,8 +18,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from data_mixes.storage import expanded, is_file, is_folder
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import cross_check
+from harness.recipe.mixture_section import Ingredient, Mixture
 from harness.recipe.own_code import files_named, own_source
-from harness.recipe.schema import Ingredient, Mixture, Recipe
+from harness.recipe.schema import Recipe
 from harness.recipe.section import Section
 
 Read = TypeVar("Read", bound=Section)

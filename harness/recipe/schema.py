@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from data_mixes.leakage import Kind
-from data_mixes.mixture import Component, ItemPolicy, Unit
-from data_mixes.pairs import Variant
+from data_mixes.mixture import Component
 from data_mixes.prompts import Supervised
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
 from eval.tasks import TASKS
 from eval.tasks.task import Task
 from harness.recipe.evaluation_section import Evaluation
+from harness.recipe.mixture_section import Ingredient, Mixture
 from harness.recipe.own_code import own_metric, own_task, with_metrics
 from harness.recipe.representations_section import Probes, Similarity
 from harness.recipe.section import Amount, Batch, PositiveInt, Section, Seed
@@ -132,68 +132,6 @@ class Languages(Section):
     """Groups of languages for the report, by name."""
     pivot: str = "en"
     """The language that others are compared with."""
-
-
-class Ingredient(Section):
-    """A component of the mixture: an `amount` per source and language, or a `total` per source to divide.
-
-    Instead of `languages`, `prompts_in` and `answers_in` pair each language of the one with every other
-    of the other: prompts in one language with targets in another, or `translate` one into the other.
-    """
-
-    sources: tuple[str, ...] = Field(min_length=1)
-    """The sources of the rows, by name."""
-    languages: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """The languages that rows are taken in."""
-    prompts_in: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """Languages of prompts, to be paired with answers in others."""
-    answers_in: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """Languages of answers, to be paired with prompts in others."""
-    translate: bool = False
-    """Whether the pairs become translation tasks."""
-    amount: Amount | None = None
-    """How much of each source in each language, in `unit`."""
-    total: Amount | None = None
-    """How much of each source, divided among the languages."""
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=True)] | None = None
-    """How a total is divided: 1 in proportion to what each language has, `.inf` evenly."""
-    shares: dict[str, Annotated[float, Field(gt=0)]] | None = None
-    """How a total is divided, by language."""
-    unit: Unit = "examples"
-    """What budgets count."""
-    items: ItemPolicy | None = None
-    """Which items the languages take: the same ones, different ones, or each its own."""
-    max_repeats: PositiveInt = 1
-    """How often a row may be used to fill a budget."""
-
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        """The languages, or pairs of languages, that rows are made in."""
-        if self.languages is not None:
-            return tuple(map(Variant, self.languages))
-        return tuple(
-            Variant(answers, prompts, self.translate)
-            for prompts in self.prompts_in or ()
-            for answers in self.answers_in or ()
-            if prompts != answers
-        )
-
-    @property
-    def all_languages(self) -> tuple[str, ...]:
-        """Every language that rows are read in."""
-        return tuple(dict.fromkeys((*(self.languages or ()), *(self.prompts_in or ()), *(self.answers_in or ()))))
-
-
-class Mixture(Section):
-    """What cells train on: components by name, and the seed under which their rows are drawn.
-
-    Under another seed every component takes other rows of its sources; the counts are the same.
-    """
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Ingredient]  # pyright: ignore[reportIncompatibleVariableOverride]
-    seed: Seed = 0
-    """The seed that draws the rows of all components from their sources."""
 
 
 class Axis(Section):
