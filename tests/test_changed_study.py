@@ -14,7 +14,7 @@ from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.runs.cells import open_cells, orphans, rename
 from harness.runs.locks import locked
-from tests.support import harness
+from tests.support import harness, train_here
 
 Write = Callable[[dict[str, Any]], Path]
 
@@ -95,3 +95,31 @@ def test_cells_are_chosen_by_patterns(recipe_data: dict[str, Any], write_recipe:
     assert chosen == ["amount-0_seed-0", "amount-0_seed-1", "amount-3_seed-1"]
     with pytest.raises(UserError, match=r"no cell 'rank-\*'"):
         choose(study.cells, "rank-*")
+
+
+def test_what_another_study_trained_is_taken_from_there(
+    recipe_data: dict[str, Any], write_recipe: Write, tmp_path: Path
+) -> None:
+    recipe_data["grid"]["amount"]["values"] = [0, 2]
+    assert train_here(write_recipe(recipe_data), tmp_path / "runs").returncode == 0
+    recipe_data |= {"study": "larger", "share": ["small", "not-there"]}
+    recipe_data["grid"]["amount"]["values"] = [0, 2, 3]
+    study = Study(write_recipe(recipe_data), tmp_path / "runs")
+    told = study.begin()
+    assert [line for line in told if "trained already as" in line] == [
+        "amount-0: trained already as small/amount-0",
+        "amount-2: trained already as small/amount-2",
+    ]
+    assert [plan.name for plan in study.plans if not plan.run.finished] == ["amount-3"]
+    taken, there = (tmp_path / "runs" / name / "amount-2" for name in ("larger", "small"))
+    assert json.loads((taken / "record.json").read_text())["shared_from"] == "small/amount-2"
+    assert "shared_from" not in json.loads((there / "record.json").read_text())
+    weights = [folder / "adapter" / "adapter_model.safetensors" for folder in (taken, there)]
+    assert weights[0].samefile(weights[1]), "weights are on the disk once"
+    assert all(plan.run.weights.hash == plan.run.weights_hash for plan in study.plans if plan.run.trained)
+    assert not any("trained already as" in line for line in study.begin())
+
+
+def test_a_shared_study_is_a_name(recipe_data: dict[str, Any], write_recipe: Write) -> None:
+    refused = harness("plan", write_recipe(recipe_data | {"share": ["../elsewhere"]}))
+    assert refused.returncode == 2 and "share.0: got '../elsewhere'; a name is of letters" in refused.stderr

@@ -88,6 +88,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "leakage.text": ("drop", RESUMED),
     "leakage.near": ("drop", RESUMED),
     "leakage.similarity": (0.9, RESUMED),
+    "share": (["another"], RESUMED),
     "evaluation.tasks": (["math"], RESUMED),
     "evaluation.sources": ({"math": "word-problems"}, RESUMED),
     "evaluation.engine": ("auto", RESUMED),

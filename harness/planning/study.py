@@ -34,6 +34,7 @@ from harness.runs.cells import open_cells, rename
 from harness.runs.damage import mend
 from harness.runs.folder import StudyFolder
 from harness.runs.record import CellRun, earlier_runs, prepare_runs_folder
+from harness.runs.shared import take_shared
 
 if TYPE_CHECKING:
     import polars as pl
@@ -111,6 +112,9 @@ class Study:
         told = self.mend()
         if earlier := earlier_runs({plan.name: plan.run for plan in self.plans}):
             raise UserError([Problem(str(self.folder), f"{cells}. {ANEW}") for cells in earlier])
+        told += take_shared(
+            {plan.name: plan.run for plan in self.plans}, [self.runs / name for name in self.recipe.share]
+        )
         told += self._rename()
         noted = noted_lengths(self.folder)
         lengths = {tested.task: tested.max_tokens for tested in self.evaluation_sets}

@@ -40,6 +40,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
             "study": recipe.study,
             **{f"grid.{axis}": axis for axis in recipe.grid},
             **{f"sources.{source}": source for source in recipe.sources},
+            **{f"share.{number}": name for number, name in enumerate(recipe.share)},
         }.items()
         if not NAME.fullmatch(name)
     ]

@@ -273,6 +273,8 @@ class Recipe(Section):
     """What happens to training rows that are also tested on: one of refuse, drop and allow, or one for each kind."""
     grid: dict[str, Axis] = {}
     """The axes of the grid, by name."""
+    share: tuple[str, ...] = ()
+    """Other studies in the same folder of runs: cells that one of them has trained are taken from there."""
     evaluation: Evaluation
     """What every model is tested on."""
     reference: tuple[Reference, ...] = ()
