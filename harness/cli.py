@@ -130,6 +130,7 @@ def run(
     runs: Runs = Path("runs"),
     cells: Cells = None,
     processes: Processes = None,
+    only_failed: Annotated[bool, typer.Option("--only-failed", help="Only cells whose training failed.")] = False,
     settings: Settings = None,
 ) -> None:
     """Plan, train, evaluate and report. Work that is already done is not repeated.
@@ -144,7 +145,7 @@ def run(
         from harness.commands.run import run_study
         from harness.recipe.settings import with_settings
 
-        run_study(with_settings(recipe, settings), runs, cells, processes)
+        run_study(with_settings(recipe, settings), runs, cells, processes, only_failed)
 
 
 @app.command()

@@ -242,5 +242,6 @@ def test_a_cell_out_of_memory_fails_alone_and_is_tried_again(
     assert cells["amount-0"]["reason"].startswith("out of memory") and cells["amount-3"]["reason"] is None
     monkeypatch.setattr(loop, "train", train)
     with no_hang(120):
-        assert harness("run", recipe, "--runs", tmp_path).returncode == 0
+        assert harness("run", recipe, "--runs", tmp_path, "--only-failed").returncode == 0
     assert same_scores(tmp_path, finished / "runs")
+    assert "run: no cell failed" in harness("run", recipe, "--runs", tmp_path, "--only-failed").stderr

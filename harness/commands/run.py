@@ -16,12 +16,13 @@ from harness.executors.local import check_complete, helpers_generating, train_pe
 from harness.executors.processes import check_processes
 from harness.planning.kept_plan import planned_study
 from harness.planning.overview import show_plan
+from harness.recipe.grid import choose
 from harness.recipe.mothello import is_mothello
 from harness.training.forecast import check_disk, training_in_words
 
 
-def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None) -> None:
-    """Takes the chosen cells through all phases, and says how long each took.
+def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None, only_failed: bool) -> None:
+    """Takes the chosen cells through all phases, and says how long each took; of these only such as failed, if asked.
 
     Raises UserError; MachineError where the disk is too small, and at the end for cells that could not be trained.
     """
@@ -31,6 +32,9 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         from harness.othello.answers import run_mothello
 
         run_mothello(recipe, runs, cells, processes)
+        return
+    if only_failed and not (cells := failed_cells(recipe, runs, cells)):
+        say("run: no cell failed")
         return
     times: dict[str, float] = {}
     with timed("plan", times), waiting("planning"):
@@ -56,6 +60,13 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
     check_complete(study, chosen)
     spent = ", ".join(f"{phase} {duration(seconds)}" for phase, seconds in times.items())
     say(f"time: {spent}, in all {duration(sum(times.values()))}")
+
+
+def failed_cells(recipe: Path, runs: Path, cells: str | None) -> str:
+    """The names of the chosen cells whose training failed, as --cells takes them."""
+    study = planned_study(recipe, runs)
+    chosen = {cell.name for cell in choose(study.cells, cells)}
+    return ",".join(plan.name for plan in study.plans if plan.name in chosen and plan.run.failure)
 
 
 def kept_by_none(begun: Begun) -> list[str]:
