@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from data_mixes.othello.games import random_games
 from eval.othello.alignment import ChanceLines, chance_lines
 from eval.othello.findings import Finding, Measured, Setting
 from eval.report.mothello import MothelloPage, setting_table, write_mothello_report
@@ -19,7 +20,7 @@ from harness.errors import Problem, UserError
 from harness.othello.model import random_model
 from harness.othello.stages import STAGES, measured_steps, schedule_of, shape_of, state_file
 from harness.othello.study import MothelloStudy
-from harness.othello.training import batches, optimizer_of, train
+from harness.othello.training import batches, train
 from harness.othello.work import done, work
 from harness.othello.world import CellWorld
 from harness.recipe.grid import choose
@@ -30,6 +31,8 @@ from harness.runs.record import prepare_runs_folder
 
 TIMED = 8
 """Steps of training that are timed for a forecast, after as many to warm up."""
+FEW, PATIENCE = 8, 5.0
+"""Games of a step that is timed first, and seconds that timing whole steps may take."""
 
 
 class MothelloCellState(Result):
@@ -243,20 +246,27 @@ def plan_of(study: MothelloStudy, cells: list[MothelloCell]) -> MothelloPlan:
 
 
 def seconds_a_step(world: CellWorld) -> float:
-    """How long a step of pretraining takes one process on this machine, by a few of them."""
-    recipe, stage = world.recipe, world.recipe.pretrain
-    moves = world.games("pretrain").moves[: max(stage.batch, 4096)]
-    model = random_model(shape_of(recipe), world.words, 0)
+    """How long a step of pretraining takes one process on this machine: timed, or told from steps of fewer games."""
+    batch = world.recipe.pretrain.batch
+    few = min(FEW, batch)
+    told = _timed(world, few, 2) * batch / few
+    return told if told * 2 * TIMED > PATIENCE else _timed(world, batch, TIMED)
+
+
+def _timed(world: CellWorld, batch: int, steps: int) -> float:
+    """Seconds of a step of so many games, after as many steps to warm up."""
+    moves = random_games(world.board, batch, 0, world.opening).moves
+    model = random_model(shape_of(world.recipe), world.words, 0)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")  # pyright: ignore[reportArgumentType]
     times: list[float] = []
-    drawn = batches(world.words, moves, [*world.languages.values()], stage.batch, 2 * TIMED, 0, world.unified)
+    drawn = batches(world.words, moves, [*world.languages.values()], batch, 2 * steps, 0, world.unified)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if threads <= (os.cpu_count() or 1) else threads)
+    torch.set_num_threads(1)
     try:
-        train(model, drawn, schedule_of(stage), lambda step, loss: times.append(time.monotonic()), optimizer_of(model))
+        train(model, drawn, schedule_of(world.recipe.pretrain), lambda step, loss: times.append(time.monotonic()))
     finally:
         torch.set_num_threads(threads)
-    return (times[-1] - times[TIMED - 1]) / TIMED
+    return (times[-1] - times[steps - 1]) / steps
 
 
 def state_of(study: MothelloStudy, cell: MothelloCell) -> MothelloCellState:
