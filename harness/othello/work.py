@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Collection, Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -68,9 +68,11 @@ def _results(study: MothelloStudy, cells: list[MothelloCell], processes: int) ->
         jobs: dict[Future[str], MothelloCell] = {
             pool.submit(_work_on, study.runs[cell.name].folder, cell.recipe): cell for cell in cells
         }
-        for job in as_completed(jobs):
+        left = {*jobs}
+        while left:  # with a time limit, as nothing else lets Ctrl-C through to a thread that waits
+            ended, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
             try:
-                yield jobs[job], job.result()
+                yield from ((jobs[job], job.result()) for job in ended)
             except BrokenProcessPool:
                 raise MachineError(
                     "a process that trained was ended, as the system does when memory runs out; the same command goes "
@@ -85,16 +87,16 @@ def _pool(processes: int, threads: int) -> Generator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in [*(pool._processes or {}).values()]:  # pyright: ignore[reportPrivateUsage]
+        for process in [*pool._processes.values()]:  # pyright: ignore[reportPrivateUsage]
             process.terminate()
+        pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
 
 
 def _begin(threads: int) -> None:
-    """Sets up a process: Ctrl-C ends it without a word, and so does the end of its parent (Linux: PR_SET_PDEATHSIG)."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Sets up a process: Ctrl-C is for its parent, which ends it, as does the end of its parent (PR_SET_PDEATHSIG)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     torch.set_num_threads(threads)
