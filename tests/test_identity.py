@@ -111,6 +111,7 @@ CHANGED_ELSEWHERE = {
     "study": "its name is its folder: a new one",
     "sources": "test_a_source_is_known_by_what_it_holds",
     "grid": "test_more_values_on_an_axis_leave_the_cells_there_are",
+    "exclude": "tests/test_recipe.py; it leaves cells out",
     "reference": "curves laid over the report",
     "evaluation.lm_eval": "tests/test_lm_eval.py; a task's questions are in the keys of their answers",
     "evaluation.lm_eval_folder": "as above",

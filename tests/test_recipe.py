@@ -233,3 +233,33 @@ def test_the_readme_shows_a_recipe_that_is_right(tmp_path: Path) -> None:
     quickstart, raw = load_recipe(Path(__file__).parent.parent / "recipes" / "quickstart.yaml")
     for named in re.findall(r"--cells ([\w,-]+)", readme):
         assert named == "NAME," or choose(cells_of(quickstart, raw), named)
+
+
+def test_excluded_combinations_are_no_cells(recipe_data: dict[str, Any]) -> None:
+    recipe_data["grid"] = {
+        "amount": {"path": "mixture.others.amount", "values": [0, 1, 2]},
+        "seed": {"path": "training.seed", "values": [1, 2]},
+        "size": {"path": "adapter.rank", "values": {"small": 4, "large": 8}},
+    }
+    recipe_data["exclude"] = [{"amount": 0, "seed": 2}, {"amount": 1}, {"size": "large", "amount": 2}]
+    assert [cell.name for cell in cells_of(parse_recipe(recipe_data), recipe_data)] == [
+        "amount-0_seed-1_size-small", "amount-0_seed-1_size-large", "amount-2_seed-1_size-small",
+        "amount-2_seed-2_size-small",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("exclude", "message"),
+    [
+        ([{"amuont": 0}], r"exclude.0.amuont: no axis of the grid has this name; did you mean 'amount'\?"),
+        ([{"amount": 3}, {"amount": 4}], r"exclude.1.amount: got 4, which is no value of this axis"),
+        ([{}], "exclude.0: names no axis, and would leave out every cell"),
+        ([{"amount": 0}, {"amount": 3}], "exclude: leaves no cell of the grid"),
+    ],
+)
+def test_what_cannot_be_excluded_is_said(
+    exclude: list[dict[str, Any]], message: str, recipe_data: dict[str, Any]
+) -> None:
+    recipe_data["exclude"] = exclude
+    with pytest.raises(UserError, match=message):
+        cells_of(parse_recipe(recipe_data), recipe_data)

@@ -43,23 +43,27 @@ class Cell:
 
 
 def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
-    """The product of the axes; cells that come out equal are one. Raises UserError.
+    """The product of the axes but for what is excluded; cells that come out equal are one. Raises UserError.
 
     A cell is named by its axes, e.g. "amount-40" or "amount-40_seed-1"; a recipe without a grid is
     one cell, named after the study.
     """
     if not recipe.grid:
+        if recipe.exclude:
+            raise UserError([Problem("exclude", "there is no grid whose cells could be left out; remove the key")])
         if recipe.study in RESERVED_CELLS:
             message = f"{recipe.study!r} is taken: a study without a grid is one cell of its name; choose another"
             raise UserError([Problem("study", message)])
         return [Cell(recipe.study, recipe, {})]
-    problems = _axis_problems(recipe.grid)
+    problems = _axis_problems(recipe.grid) + _exclusion_problems(recipe)
     if problems:
         raise UserError(problems, NAMED)
     cells: dict[str, Cell] = {}
     seen: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}
     for name, values, place, labels in _combinations(recipe.grid):
+        if is_excluded(recipe, labels):
+            continue
         if seen.setdefault(name, values) != values:
             problems.append(
                 Problem("grid", f"two cells would be named {name!r}; name the values, as in values: {{short-name: …}}")
@@ -80,6 +84,8 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
             cells[same] = replace(cells[same], also=(*cells[same].also, Cell(name, cell, place, labels)))
         else:
             cells[name] = Cell(name, cell, place, labels)
+    if not cells and not problems:
+        problems = [Problem("exclude", "leaves no cell of the grid; remove one of its combinations")]
     problems = problems or _naming_problems(recipe, list(cells.values()))
     if problems:
         raise UserError(list(dict.fromkeys(problems)), NAMED)
@@ -110,6 +116,31 @@ def _naming_problems(recipe: Recipe, cells: Sequence[Cell]) -> list[Problem]:
         for name in sorted(set(bases))
         if name in taken or bases.count(name) > 1
     ]
+
+
+def is_excluded(recipe: Recipe, labels: Sequence[str]) -> bool:
+    """Whether the recipe excludes the combination of the grid whose values are called so."""
+    called = dict(zip(recipe.grid, labels, strict=True))
+    return any(
+        all(called[axis] == label_of(value) for axis, value in combination.items()) for combination in recipe.exclude
+    )
+
+
+def _exclusion_problems(recipe: Recipe) -> list[Problem]:
+    """Excluded combinations that name an axis or a value which the grid does not have."""
+    known = {axis: [label for label, _ in labelled(spec.values)] for axis, spec in recipe.grid.items()}
+    problems: list[Problem] = []
+    for number, combination in enumerate(recipe.exclude):
+        for axis, value in combination.items():
+            where = f"exclude.{number}.{axis}"
+            if axis not in known:
+                problems.append(Problem(where, f"no axis of the grid has this name; {suggestion(axis, known)}"))
+            elif label_of(value) not in known[axis]:
+                message = f"got {value!r}, which is no value of this axis; {suggestion(str(value), known[axis])}"
+                problems.append(Problem(where, message))
+        if not combination:
+            problems.append(Problem(f"exclude.{number}", "names no axis, and would leave out every cell; remove it"))
+    return problems
 
 
 def _axis_problems(grid: Mapping[str, Axis]) -> list[Problem]:

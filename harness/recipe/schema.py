@@ -273,6 +273,9 @@ class Recipe(Section):
     """What happens to training rows that are also tested on: one of refuse, drop and allow, or one for each kind."""
     grid: dict[str, Axis] = {}
     """The axes of the grid, by name."""
+    exclude: tuple[dict[str, str | int | float], ...] = ()
+    """Combinations of the grid that are no cells: each gives values of some axes, and all cells that have them are
+    left out."""
     share: tuple[str, ...] = ()
     """Other studies in the same folder of runs: cells that one of them has trained are taken from there."""
     evaluation: Evaluation
