@@ -9,9 +9,10 @@ import torch
 
 from harness.recipe.schema import Adapter
 from harness.training import supervised
+from harness.training.attention import attend_to_joined_rows
 from harness.training.batches import are_joined
 from harness.training.lora import adapted
-from harness.training.padding import attend_to_joined_rows, collator, joined, keeps_rows_apart, padded
+from harness.training.padding import collator, joined, keeps_rows_apart, padded
 from harness.training.supervised import with_supervised_forward
 
 ROWS = [

@@ -26,9 +26,9 @@ from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob, read_job
 from harness.runs.provenance import provenance
 from harness.runs.record import CellRun
+from harness.training.attention import attend_to_joined_rows
 from harness.training.batches import divisors_of
 from harness.training.cell_log import write_error
-from harness.training.padding import attend_to_joined_rows
 from harness.training.selection import best_step
 from harness.training.sharding import is_sharded
 from harness.training.trainer import DivergedError, Outcome, TooManyRowsError, train

@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
 from harness.runs.job import IGNORED
 from harness.training.batches import are_joined
 
 TOLERANCE = 0.05
 """By how much of their size states may differ between a row among others and alone: bfloat16 rounds so."""
-
-
-BY_ROW = "sdpa_by_row"
-"""The name under which transformers knows `attend_by_row`."""
-
-
-def attend_by_row(
-    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any, **settings: Any
-) -> tuple[torch.Tensor, None]:
-    """The attention of PyTorch (sdpa), of each of several joined rows by itself: products with other rows are masked.
-
-    Tensors are 1 × heads × tokens × width. Where rows begin and end is in `cu_seq_lens_q`, as for FlashAttention.
-    """
-    borders = settings.pop("cu_seq_lens_q", None)
-    if borders is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
-    parts: list[torch.Tensor] = []
-    for start, end in pairwise(borders.tolist()):
-        mask = None if attention_mask is None else without_triangle(attention_mask[:, :, start:end, start:end])
-        queries, keys, values = (tensor[:, :, start:end] for tensor in (query, key, value))
-        parts.append(sdpa_attention_forward(module, queries, keys, values, mask, **settings)[0])
-    return torch.cat(parts, dim=1), None
-
-
-def without_triangle(mask: torch.Tensor) -> torch.Tensor | None:
-    """A row's mask, 1 × 1 × tokens × tokens; None where all it hides is what comes later, which takes no mask."""
-    triangle = torch.ones(mask.shape[-2:], dtype=torch.bool, device=mask.device).tril()
-    return None if mask.dtype == torch.bool and torch.equal(mask[0, 0], triangle) else mask
-
-
-AttentionInterface.register(BY_ROW, attend_by_row)
-AttentionMaskInterface.register(BY_ROW, sdpa_mask)
 
 
 def joined(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -85,12 +50,6 @@ def collator(apart: bool) -> Callable[[Sequence[dict[str, Any]]], dict[str, torc
         return joined(rows) if apart and are_joined([len(row["input_ids"]) for row in rows]) else padded(rows)
 
     return collate
-
-
-def attend_to_joined_rows(model: Any) -> None:
-    """Has a model on the CPU compute attention row by row; a GPU does all in one product, with a mask."""
-    if model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation(BY_ROW)
 
 
 @torch.no_grad()
