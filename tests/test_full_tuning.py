@@ -218,16 +218,18 @@ def test_weights_go_when_they_are_evaluated_and_scores_stay(
     assert "amount-0: its weights were removed after evaluation, as training.keep says" in refused.stderr
 
 
+PACE = KeptPace(micro_batch=1, reading=1, writing=1, adapter=100, model=5000, emulation=None, device="", probe=1)
+
+
 def test_the_disk_that_a_grid_needs_is_reckoned_by_what_is_kept(tiny_model: Path) -> None:
     """A weight of a model takes what its number format does; a checkpoint three numbers of float32 for each."""
-    pace = KeptPace(micro_batch=1, reading=1, writing=1, adapter=100, model=5000, emulation=None, device="", probe=1)
     lora = parse_recipe(small_recipe(tiny_model))
     full = parse_recipe(full_recipe(tiny_model))
     removed = parse_recipe(full_recipe(tiny_model, keep="nothing-after-evaluation"))
     checkpoints = 3 * 3 * 4 * 5000
-    assert disk_for([(pace, lora)] * 2, "float32") == 4 * 100 * 8 * 2 + 3 * 3 * 4 * 100 * 8
+    assert disk_for([(PACE, lora, 9)] * 2, "float32") == 4 * 100 * 8 * 2 + 3 * 3 * 4 * 100 * 8
     assert (
-        disk_for([(pace, recipe) for recipe in (full, full, lora)], "bfloat16")
+        disk_for([(PACE, recipe, 9) for recipe in (full, full, lora)], "bfloat16")
         == 2 * 5000 * 2 + 4 * 100 * 8 + checkpoints
     )
-    assert disk_for([(pace, removed)] * 2, "bfloat16") == 2 * 5000 + checkpoints
+    assert disk_for([(PACE, removed, 9)] * 2, "bfloat16") == 2 * 5000 + checkpoints

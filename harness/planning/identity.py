@@ -26,7 +26,9 @@ FIRST_KEYS = {
 }  # fmt: skip
 """The keys of the first version are always part of the identity. One added since is part of it where it is not at its
 default, so that it refuses no run that was made before it."""
-NOT_DECIDING = {"checkpoint_every", "keep", "micro_batch", "max_length", "long_rows"}
+NOT_DECIDING = {
+    "checkpoint_every", "keep", "keep_checkpoints", "long_rows", "max_length", "micro_batch", "report_to",
+}  # fmt: skip
 """Keys of training that leave the result as it is, or show in the rows."""
 
 

@@ -142,6 +142,7 @@ def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str]) 
         steps=plan.steps,
         tokens=int(plan.lengths.tokens.sum()),
         supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
+        axes=dict(zip(plan.cell.place, plan.cell.labels, strict=True)),
         recorded={
             "prompts": base.renderer.template_hash,
             "sources": sorted({part.origin_name for component in recipe.components for part in component.sources}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 from data_mixes.languages import canonical, same_language
 from data_mixes.prompt_words import PROMPTS
@@ -58,6 +59,11 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     if training.freeze and training.method == "lora":
         message = "LoRA leaves every weight of the base as it is; remove the key, or use method: full"
         problems.append(Problem("training.freeze", message))
+    problems += [
+        Problem(f"training.report_to.{index}", f"{program} is not installed; pip install {program}, or leave it out")
+        for index, program in enumerate(training.report_to)
+        if find_spec(program) is None
+    ]
     problems += _check_selection(recipe)
     if "lm_head" in recipe.adapter.targets:
         problems.append(Problem("adapter.targets", "lm_head cannot be trained: TRL and vLLM refuse adapters on it"))
@@ -240,6 +246,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
     lists: dict[str, tuple[str, ...]] = {
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
+        "training.report_to": recipe.training.report_to,
         "selection.languages": recipe.selection.languages if recipe.selection else (),
         "evaluation.tasks": tuple(recipe.evaluation.tasks),
         "evaluation.lm_eval": tuple(name for name, _ in named_tasks(recipe).values()),

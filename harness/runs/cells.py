@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
+from harness.errors import Problem, UserError
 from harness.runs.folder import CellFolder, StudyFolder
 from harness.runs.locks import locked
 from harness.runs.record import CellRun, as_begun, fingerprint, refusal
+from harness.runs.weights import Weights, weights_in
 
 
 def open_cells(
@@ -68,3 +69,21 @@ def orphans(study: Path, runs: Iterable[CellRun]) -> list[CellFolder]:
     """The folders with a run that is none of these."""
     known = {run.folder for run in runs}
     return [cell for cell in StudyFolder(study).recorded_cells() if cell.path not in known]
+
+
+def weights_called(study: Path, name: str) -> Weights:
+    """The weights that a study has under a name: those of a cell, or CELL@STEP of a step that is kept.
+
+    Raises UserError.
+    """
+    cell, at, step = name.partition("@")
+    run = CellRun(StudyFolder(study).cell(cell).path, {})
+    if not run.record:
+        raise UserError([Problem(name, f"{study} has no cell {cell!r} that is trained")])
+    weights = weights_in(run.folder, run.record["identity"])
+    if not at:
+        return weights
+    if not step.isdecimal() or int(step) not in run.kept_steps:
+        kept = ", ".join(map(str, run.kept_steps)) or "none; training.keep_checkpoints keeps some"
+        raise UserError([Problem(name, f"got step {step!r}; steps kept of {cell}: {kept}")])
+    return run.weights_after(int(step))

@@ -24,6 +24,16 @@ class CellFolder:
         return self.path / "checkpoints"
 
     @property
+    def steps(self) -> Path:
+        """The folder of steps that are kept as models, each in a folder of its number."""
+        return self.path / "steps"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Where TensorBoard finds the cell, if losses are reported to it."""
+        return self.path / "tensorboard"
+
+    @property
     def job(self) -> Path:
         """What a process needs to train the cell; removed when it is trained."""
         return self.path / "job.json"

@@ -47,6 +47,8 @@ class CellJob(BaseModel):
     steps: int
     tokens: int
     supervised_tokens: int
+    axes: dict[str, str] = {}
+    """What the cell is called on each axis of the grid."""
     recorded: dict[str, Any]
     """What the record says besides: the prompts' template, where sources come from."""
 

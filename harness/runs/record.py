@@ -52,6 +52,15 @@ class CellRun:
         """Where what it trains is, or is going to be."""
         return weights_in(self.folder, self.identity)
 
+    def weights_after(self, step: int) -> Weights:
+        """Where what it had learned after a step is, if that step is kept."""
+        return weights_in(self.files.steps / str(step), self.identity or self.record["identity"])
+
+    @property
+    def kept_steps(self) -> list[int]:
+        """The steps that are kept as models."""
+        return sorted(int(folder.name) for folder in self.files.steps.glob("*") if folder.name.isdecimal())
+
     @property
     def weights_hash(self) -> str | None:
         """What the record names its trained weights by; None before it is trained."""
@@ -102,7 +111,8 @@ class CellRun:
     def remove_weights(self) -> None:
         """Removes what was trained; the record goes on naming it."""
         self.update(weights_removed=True)  # first: a process that is killed now leaves no damage
-        shutil.rmtree(self.weights.folder, ignore_errors=True)
+        for folder in (self.weights.folder, self.files.steps):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def changes(run: CellRun) -> list[str]:

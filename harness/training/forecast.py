@@ -117,20 +117,23 @@ def check_disk(left: TimeLeft) -> None:
 def disk_left(study: PlannedStudy, paces: Mapping[str, KeptPace], plans: Sequence[PlannedCell]) -> int:
     """Bytes for the weights of cells that are to be trained, and for the checkpoints of one."""
     recipes = {cell.name: cell.recipe for cell in study.cells}
-    left = [(paces[study.base_names[plan.name]], recipes[plan.name]) for plan in plans if not plan.run.finished]
+    left = [
+        (paces[study.base_names[plan.name]], recipes[plan.name], plan.steps) for plan in plans if not plan.run.finished
+    ]
     return disk_for(left, study.kept.overview.precision.dtype)
 
 
-def disk_for(cells: Sequence[tuple[KeptPace, Recipe]], dtype: Dtype) -> int:
-    """The same of cells of recipes, each with the pace of its base model: weights, and two moments in checkpoints.
+def disk_for(cells: Sequence[tuple[KeptPace, Recipe, int]], dtype: Dtype) -> int:
+    """The same of recipes, the pace of their base models, and steps: weights, and two moments in checkpoints.
 
     Of cells that keep nothing, the largest counts alone, as `harness run` evaluates each before it trains the next.
     """
     kept, removed, checkpoints = [0], [0], [0]
-    for pace, recipe in cells:
+    for pace, recipe, steps in cells:
         full = recipe.training.method == "full"
         weights = pace.model if full else pace.adapter * recipe.adapter.rank
-        size = round(weights * (BYTES[dtype] if full else BYTES["float32"]))
+        models = 1 + (steps // every if (every := recipe.training.kept_every) else 0)
+        size = round(models * weights * (BYTES[dtype] if full else BYTES["float32"]))
         (kept if recipe.training.keep == "weights" else removed).append(size)
         checkpoints.append(round(weights * BYTES["float32"] * 3 * KEPT_CHECKPOINTS))
     return sum(kept) + max(removed) + max(checkpoints)

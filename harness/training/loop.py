@@ -190,12 +190,12 @@ def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: st
         release_memory()
         return True
     if state.is_main_process:
-        run.update(**record_of(job, outcome, weights_of(model), state.num_processes), weights=run.weights.hash)
+        run.update(**record_of(job, run, outcome, weights_of(model), state.num_processes), weights=run.weights.hash)
         clean_up(run)
     return True
 
 
-def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) -> dict[str, Any]:
+def record_of(job: CellJob, run: CellRun, outcome: Outcome, weights: Weights, processes: int) -> dict[str, Any]:
     """What is recorded of a trained cell."""
     return {
         "state": "trained",
@@ -204,6 +204,7 @@ def record_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) 
         "seconds": round(outcome.seconds, 1),
         "resumed_at": outcome.resumed_at,
         **({"selection": chosen_step(outcome)} if job.selection else {}),
+        **({"kept_steps": kept_steps} if (kept_steps := hashes_of_steps(run)) else {}),
         **speed_of(job, outcome, weights, processes),
         "processes": processes,
         "micro_batch": outcome.micro_batch,
@@ -233,6 +234,11 @@ def speed_of(job: CellJob, outcome: Outcome, weights: Weights, processes: int) -
         "supervised_tokens_per_second": round(job.supervised_tokens / outcome.seconds, 1) if whole else None,
         **{name: done / rate if whole and rate else None for name, rate in rates.items()},
     }
+
+
+def hashes_of_steps(run: CellRun) -> dict[str, str]:
+    """Step → what names its weights, of the steps that are kept."""
+    return {str(step): run.weights_after(step).hash for step in run.kept_steps}
 
 
 def chosen_step(outcome: Outcome) -> dict[str, Any]:

@@ -36,6 +36,18 @@ class KeepBest(TrainerCallback):
             control.should_training_stop = True
 
 
+class KeepSteps(TrainerCallback):
+    """Keeps the weights of every so many steps, besides those that the cell ends with."""
+
+    def __init__(self, every: int, keep: Callable[[int], None]) -> None:
+        self.every, self.keep = every, keep
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Keeps them, if it is time to."""
+        if state.global_step % self.every == 0:
+            self.keep(state.global_step)
+
+
 def curve_of(history: Sequence[Mapping[str, Any]]) -> dict[int, Losses]:
     """Step → losses."""
     return {entry["step"]: entry[ENTRY] for entry in history if ENTRY in entry}

@@ -37,9 +37,10 @@ from harness.training.lora import adapted, save_adapter, with_adapter
 from harness.training.memory import rows_that_fit
 from harness.training.padding import collator, keeps_rows_apart
 from harness.training.preemption import stopping_at_sigterm
-from harness.training.selection import KeepBest, Losses, curve_of
+from harness.training.selection import KeepBest, KeepSteps, Losses, curve_of
 from harness.training.sharding import is_sharded, shard_on_cpu_too
 from harness.training.supervised import with_supervised_forward
+from harness.training.tracking import ending_reports, reporting_settings
 
 
 class SupervisedPositionsTrainer(SFTTrainer):
@@ -148,7 +149,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         micro_batch = micro_batch_of(job.training, state.num_processes, room_for(tuned_model, rows, job, run, state))
         trainer = SupervisedPositionsTrainer(
             model=tuned_model,
-            args=trainer_settings(run.checkpoints, job, state.num_processes, micro_batch),
+            args=trainer_settings(study, job, state.num_processes, micro_batch),
             train_dataset=rows,
             data_collator=collator(apart),
             processing_class=tokenizer,
@@ -156,19 +157,23 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         )
         trainer.remove_callback(PrinterCallback)
 
-        def keep(step: int) -> None:
+        def keep_in(folder: Path) -> None:
             whole = trainer.accelerator.get_state_dict(trainer.model)  # every process gives its part
             if state.is_main_process:
-                save(trainer.accelerator.unwrap_model(trainer.model), whole, tokenizer, job, run.weights.folder)
+                save(trainer.accelerator.unwrap_model(trainer.model), whole, tokenizer, job, folder)
+
+        def keep(step: int) -> None:
+            keep_in(run.weights.folder)
 
         if job.selection:
             trainer.add_callback(KeepBest(job.selection, partial(validation_losses, trainer, job, study), keep))
+        if every := job.training.kept_every:
+            trainer.add_callback(KeepSteps(every, lambda step: keep_in(run.weights_after(step).folder)))
         checkpoint = last_whole_checkpoint(run.checkpoints)
         started = time.monotonic()
-        with stopping_at_sigterm() as stopping:
+        with stopping_at_sigterm() as stopping, telling_too_many(micro_batch), ending_reports(job):
             trainer.add_callback(stopping)
-            with telling_too_many(micro_batch):
-                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - started
         steps = trainer.state.global_step
         resumed_at = steps_of(checkpoint) if checkpoint else 0
@@ -258,7 +263,7 @@ def rows_of(job: CellJob, study: Path) -> Dataset:
     return Dataset.from_file(str(files.rows / job.rows)).select(np.load(files.cell(job.name).order))
 
 
-def trainer_settings(checkpoints: Path, job: CellJob, processes: int, micro_batch: int) -> SFTConfig:
+def trainer_settings(study: Path, job: CellJob, processes: int, micro_batch: int) -> SFTConfig:
     """TRL's settings: rows in the given order, nothing shuffled, dropped or packed.
 
     The products of full tuning are in the study's number format, and its weights in float32: an update of 1e-5 of a
@@ -266,7 +271,7 @@ def trainer_settings(checkpoints: Path, job: CellJob, processes: int, micro_batc
     """
     training = job.training
     return SFTConfig(
-        output_dir=str(checkpoints),
+        output_dir=str(StudyFolder(study).cell(job.name).checkpoints),
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=training.global_batch // (micro_batch * processes),
         num_train_epochs=1,
@@ -289,7 +294,7 @@ def trainer_settings(checkpoints: Path, job: CellJob, processes: int, micro_batc
         save_strategy="steps",
         save_steps=training.checkpoint_every,
         save_total_limit=2,
-        report_to="none",
+        **reporting_settings(study, job),
         disable_tqdm=True,
         dataloader_pin_memory=not on_cpu(),
         dataloader_drop_last=False,
