@@ -51,9 +51,19 @@ def states_of(model: Any, words: Vocabulary, games: Games, language: int, layer:
                 model(input_ids=inputs[start : start + FORWARD])
     finally:
         hook.remove()
-    game, move = np.nonzero((games.moves != NO_MOVE) & (tokens.ends < model.config.n_positions))
+    game, move = np.nonzero(are_read(games) & (tokens.ends < model.config.n_positions))
     vectors = torch.cat(kept)[game, tokens.ends[game, move]].clone()
     return States(vectors, games.discs()[game, move], game, move)
+
+
+def are_read(games: Games) -> NDArray[np.bool_]:
+    """After which moves boards are read: (games, moves). Not after the last that fits on the board.
+
+    Nothing follows it, so that models are not given it.
+    """
+    played = games.moves != NO_MOVE
+    played[:, -1] = False
+    return played
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,7 @@ class ChanceLines:
 def chance_lines(known: Games, tested: Games) -> ChanceLines:
     """The three chance lines of a probe that is trained on some games and tested on others."""
     train, test = known.discs(), tested.discs()
-    train_there, test_there = known.moves != NO_MOVE, tested.moves != NO_MOVE
+    train_there, test_there = are_read(known), are_read(tested)
     counts = np.stack([(train == colour) & train_there[:, :, None] for colour in range(COLOURS)], axis=-1).sum(axis=0)
     by_square = counts.sum(axis=0).argmax(axis=-1)
     by_move = counts.argmax(axis=-1)
