@@ -12,6 +12,8 @@ from eval.report.pictures.parts import as_spec, domain
 
 COLUMNS = 3
 """Panels beside each other."""
+WIDE = 120
+"""Pixels that the name of a setting may take."""
 
 
 def alignment_picture(rows: pl.DataFrame, settings: Sequence[str], lines: Mapping[str, float]) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def alignment_picture(rows: pl.DataFrame, settings: Sequence[str], lines: Mappin
     `rows` has setting, language (source or target), mean, low and high, in percent.
     """
     base = altair.Chart(rows).encode(
-        x=altair.X("setting:N", title=None, sort=list(settings), axis=altair.Axis(labelAngle=0, labelLimit=110)),
+        x=altair.X("setting:N", title=None, sort=list(settings), axis=altair.Axis(labelAngle=0, labelLimit=WIDE)),
         xOffset=altair.XOffset("language:N", sort=["source", "target"]),
         color=altair.Color("language:N", title="read in the", scale=domain(["source", "target"])),
     )
@@ -34,7 +36,8 @@ def alignment_picture(rows: pl.DataFrame, settings: Sequence[str], lines: Mappin
     names = altair.Chart(chance).mark_text(align="left", dx=4, dy=-5, fontSize=10).encode(
         y="y:Q", text="line:N", x=altair.value(0)
     )  # fmt: skip
-    return as_spec(altair.layer(rules, names, bars, marks).properties(width=90 * len(settings) + 60, height=260), {})
+    chart = altair.layer(rules, names, bars, marks)
+    return as_spec(chart.properties(width=(WIDE + 10) * len(settings), height=260), {})
 
 
 def curves_picture(rows: pl.DataFrame, settings: Sequence[str], published: pl.DataFrame) -> dict[str, Any]:
@@ -71,8 +74,8 @@ def probes_picture(rows: pl.DataFrame, settings: Sequence[str], languages: Seque
         )
     )
     words = base.mark_text(fontSize=11, color="#111111").encode(text=altair.Text("mean:Q", format=".0f"))
-    step = 44
-    chart = altair.layer(boxes, words).properties(width=step * len(languages), height=step * len(languages))
+    side = max(44 * len(languages), WIDE)
+    chart = altair.layer(boxes, words).properties(width=side, height=side)
     whole = altair.FacetChart(
         data=rows, spec=chart, facet=altair.Facet("setting:N", title=None, sort=list(settings)), columns=COLUMNS
     )
