@@ -64,7 +64,7 @@ def test_a_study_on_slurm_survives_scancel_and_requeue(undisturbed: tuple[Path, 
     with cluster(tmp_path / "slurm") as slurm:
         process = submitted(recipe, tmp_path / "runs", "--time", "1:00:00", "--option", "partition=main", **slurm)
         told, _ = process.communicate()
-        assert process.returncode == 0 and "2 cells to train, 2 workers" in told, told
+        assert process.returncode == 0 and "2 cells, 2 workers" in told, told
         assert "array job 1 of 2; the study is ended by job 2 after them" in told
         until_checkpoint(study, lambda: "RUNNING" in asked("squeue", "-h", "-o", "%T", environment=slurm))
         asked("scontrol", "requeue", "1_0", environment=slurm)

@@ -9,20 +9,27 @@ from harness.console import counted, line, say, waiting
 from harness.errors import Problem, UserError
 from harness.executors.slurm import Slurm
 from harness.executors.submission import Executor, Submission
+from harness.othello.study import MothelloStudy
 from harness.planning.study import Study
 from harness.recipe.grid import choose
 from harness.recipe.load import load_recipe
+from harness.recipe.mothello import is_mothello, load_mothello
 
 
 def submit_study(submission: Submission, executor: Executor) -> None:
     """Plans a study, so that its mistakes are found before it waits in a queue, then has it done. Raises UserError."""
     with waiting("planning"):
-        study = Study(submission.recipe, submission.runs)
-        chosen = {cell.name for cell in choose(study.cells, submission.cells)}
-        pending = [plan for plan in study.plans if plan.name in chosen and not plan.run.finished]
-    say(f"{counted(len(pending), 'cell')} to train, {counted(submission.workers, 'worker')}")
+        number = cells_planned(submission)
+    say(f"{counted(number, 'cell')}, {counted(submission.workers, 'worker')}")
     for told in executor.submit(submission):
         say(told)
+
+
+def cells_planned(submission: Submission) -> int:
+    """How many cells there are to work on, once all of the study is planned. Raises UserError."""
+    if is_mothello(submission.recipe):
+        return len(choose(MothelloStudy.of(submission.recipe, submission.runs).cells, submission.cells))
+    return len(choose(Study(submission.recipe, submission.runs).cells, submission.cells))
 
 
 def executor_for(address: str | None) -> Executor:
@@ -43,5 +50,5 @@ def print_scripts(submission: Submission, slurm: Slurm) -> None:
 
 def submission_of(recipe: Path, runs: Path, cells: str | None, workers: int, gpus: int, cores: int) -> Submission:
     """Workers of the study that a recipe describes. Raises UserError for a recipe that cannot be read."""
-    study = load_recipe(recipe)[0].study
+    study = load_mothello(recipe)[0].study if is_mothello(recipe) else load_recipe(recipe)[0].study
     return Submission(recipe.resolve(), runs.resolve(), study, workers, gpus, cores, cells)

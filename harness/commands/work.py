@@ -13,6 +13,7 @@ from harness.console import waiting
 from harness.errors import Problem, UserError
 from harness.executors.begun import begin
 from harness.executors.local import launch_training, train_pending
+from harness.recipe.mothello import is_mothello
 from harness.recipe.schema import Execution
 from harness.runs.folder import StudyFolder
 from harness.training.forecast import check_disk, training_in_words
@@ -28,6 +29,11 @@ def work(target: Path, runs: Path, cells: str | None, phase: Phase | None) -> No
     """
     if target.is_dir():
         train_planned(target, cells)
+        return
+    if is_mothello(target):
+        from harness.othello.answers import work_on_mothello
+
+        work_on_mothello(target, runs, cells, processes=1)
         return
     with waiting("planning"):
         begun = begin(target, runs, cells, measure_again=False)

@@ -110,14 +110,20 @@ def plan_mothello(recipe: Path, runs: Path, cells: str | None, as_json: bool) ->
 
 def run_mothello(recipe: Path, runs: Path, cells: str | None, processes: int | None) -> None:
     """Trains, measures and reports, each as far as it is not done. Raises UserError, and MachineError at the end."""
-    study = MothelloStudy.of(recipe, runs)
-    chosen = choose(study.cells, cells)
-    prepare_runs_folder(study.folder)
     started = time.monotonic()
-    work(study, {cell.name for cell in chosen}, processes or max(1, os.cpu_count() or 1))
+    study = work_on_mothello(recipe, runs, cells, processes or max(1, os.cpu_count() or 1))
     if any(study.measured(cell) for cell in study.cells):
         report_mothello(recipe, runs, as_json=False)
     say(f"time: {duration(time.monotonic() - started)}")
+
+
+def work_on_mothello(recipe: Path, runs: Path, cells: str | None, processes: int) -> MothelloStudy:
+    """Trains and measures the chosen cells that nobody is at. Raises UserError, and MachineError at the end."""
+    study = MothelloStudy.of(recipe, runs)
+    chosen = choose(study.cells, cells)
+    prepare_runs_folder(study.folder)
+    work(study, {cell.name for cell in chosen}, processes)
+    return study
 
 
 def show_mothello_status(recipe: Path, runs: Path, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
@@ -34,6 +34,7 @@ from harness.training.sharding import is_sharded
 from harness.training.trainer import DivergedError, Outcome, TooManyRowsError, train
 from harness.training.utilization import Weights, arithmetic, matmul_rate, peak_rate, weights_of
 
+Decision = TypeVar("Decision")
 LONGEST_PLAN = timedelta(hours=6)
 """How long the other processes of a launch wait while the first one plans."""
 
@@ -75,7 +76,7 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
     Other processes may do the same: each takes the next cell that nobody holds, and at the end those that were given
     back meanwhile. Raises UserError, and MachineError once all are tried, if some could not be trained.
     """
-    jobs = {name: read_job(study, name) for name in names if not read_run(study, name).finished}
+    jobs = agreed(unfinished_jobs(study, names), state)
     refuse_uneven_batches(list(jobs.values()), state.num_processes)
     if state.is_main_process:
         say(f"{counted(len(jobs), 'cell')} to train{expected}")
@@ -90,15 +91,23 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
         shutil.rmtree(StudyFolder(study).rows, ignore_errors=True)
 
 
+def unfinished_jobs(study: Path, names: Sequence[str]) -> dict[str, CellJob]:
+    """The jobs of the cells that are not finished. Raises UserError for one that has none."""
+    jobs: dict[str, CellJob] = {}
+    for name in names:
+        if not read_run(study, name).finished:
+            try:
+                jobs[name] = read_job(study, name)
+            except UserError:
+                if not read_run(study, name).finished:  # another worker has finished it just now, and removed its job
+                    raise
+    return jobs
+
+
 def take_cell(study: Path, name: str, label: str, loaded: Loaded, state: PartialState) -> bool:
     """Trains a cell that is neither finished nor failed, and that nobody holds; whether it did."""
-    if is_settled(study, name):
-        return False
     with holding(StudyFolder(study).cell(name).lock) if state.is_main_process else nullcontext() as other:
-        is_mine = [other is None and not is_settled(study, name)]
-        if state.num_processes > 1:
-            broadcast_object_list(is_mine)
-        if not is_mine[0]:
+        if not agreed(other is None and not is_settled(study, name), state):
             return False
         job = read_job(study, name)  # as it is now that nobody else can write it
         model, tokenizer = loaded.for_job(job)
@@ -111,6 +120,14 @@ def take_cell(study: Path, name: str, label: str, loaded: Loaded, state: Partial
             model, tokenizer = loaded.for_job(job)
         state.wait_for_everyone()
     return True
+
+
+def agreed(of_this_process: Decision, state: PartialState) -> Decision:
+    """What the first process of a launch found; other workers may change what is on disk while the others look."""
+    decision = [of_this_process]
+    if state.num_processes > 1:
+        broadcast_object_list(decision)
+    return decision[0]
 
 
 def is_settled(study: Path, name: str) -> bool:
