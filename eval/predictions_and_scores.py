@@ -96,9 +96,10 @@ def cut_off_notes(predictions: pl.DataFrame) -> list[str]:
 def most_cut_off(part: pl.DataFrame) -> str:
     """The cells of which most completions were cut off, and how many others there are."""
     ordered = part.sort(pl.col("max_tokens") / pl.col("completions"), descending=True, maintain_order=True)
+    named = part.height if part.height <= MOST_NAMED + 1 else MOST_NAMED  # never "1 other models"
     told = [f"{cut:,} of {completions:,} completions of {cell}"
-            for cell, _, completions, cut in ordered.head(MOST_NAMED).iter_rows()]  # fmt: skip
-    others = part.height - len(told)
+            for cell, _, completions, cut in ordered.head(named).iter_rows()]  # fmt: skip
+    others = part.height - named
     return ", ".join(told) + (f", and some of {others} other models" if others else "")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from harness.recipe.load import parse_recipe
+from harness.training import loop
 from harness.training.forecast import KeptPace, disk_for
 from tests.support import harness, small_recipe, train_here
 from tests.test_training import distance, record, train
@@ -147,6 +151,19 @@ def test_models_that_are_not_here_are_named_and_no_folder_of_others_is_replaced(
     assert "no weights of the chosen cells; run: harness train RECIPE" in untrained.stderr
 
 
+def test_an_axis_that_is_called_otherwise_asks_nothing_anew(tuned: tuple[Path, Path], tmp_path: Path) -> None:
+    recipe, runs = tuned
+    shutil.copytree(runs, tmp_path / "runs")
+    data = json.loads(recipe.read_text())
+    data["grid"] = {"way": data["grid"]["method"]}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(data))
+    again = harness("eval", tmp_path / "recipe.yaml", "--runs", tmp_path / "runs")
+    assert again.returncode == 0 and "all there already" in again.stderr and "generating" not in again.stderr
+    before, after = (pl.read_parquet(folder / "small" / "scores.parquet") for folder in (runs, tmp_path / "runs"))
+    renamed = before.with_columns(pl.col("cell").str.replace("method-", "way-"))
+    assert after.equals(renamed) and {"way-full", "way-lora"} < set(after["cell"])
+
+
 def test_a_damaged_model_is_found_and_trained_again(tuned: tuple[Path, Path]) -> None:
     recipe, runs = tuned
     with (runs / "small" / "method-full" / "model" / "tokenizer.json").open("a") as file:
@@ -194,6 +211,29 @@ def test_updates_too_small_for_bfloat16_are_kept_in_float32(
     assert moved.max() >= 2**-8, "at 1 the numbers of bfloat16 are 2^-7 or 2^-8 apart"
     losses = record(tmp_path, "amount-0")["loss"]
     assert losses[-1] < losses[0]
+
+
+def test_a_model_that_finds_no_memory_fails_its_cell_and_none_is_held_while_the_next_is_loaded(
+    tiny_model: Path, write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = full_recipe(tiny_model)
+    data["grid"]["amount"]["values"] = [0, 2, 3]
+    load, loaded = loop.load_base_model, list[Any]()
+
+    def short_of_memory(job: Any) -> Any:
+        if job.name == "amount-0":
+            raise MemoryError
+        gc.collect()
+        assert not any(model() for model in loaded)
+        model = load(job)
+        loaded.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(loop, "load_base_model", short_of_memory)
+    ended = train_here(write_recipe(data), tmp_path)
+    assert ended.returncode == 1 and "error: not trained: amount-0 (out of memory" in ended.stderr
+    states = {cell: record(tmp_path, cell)["state"] for cell in ("amount-0", "amount-2", "amount-3")}
+    assert states == {"amount-0": "failed", "amount-2": "trained", "amount-3": "trained"} and len(loaded) == 2
 
 
 def test_weights_go_when_they_are_evaluated_and_scores_stay(

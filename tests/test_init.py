@@ -66,10 +66,11 @@ def test_where_files_are_not_by_split_a_fifth_is_set_aside_for_the_test(data: Pa
 
 def test_one_file_may_hold_all_languages(data: Path, tiny_model: Path) -> None:
     rows = [f"{code} review {number},good,{code}" for code in ("sw", "vi", "hi") for number in range(8)]
-    (data / "all.csv").write_text("\n".join(["review,label,lang", *rows]) + "\n")
+    (data / "all.csv").write_text("\n".join(["review,mood,lang", *rows]) + "\n")
     made = harness("init", data / "moods.yaml", *OWN[:-1], "all.csv", "--model", tiny_model)
     assert made.returncode == 0, made.stderr
-    assert load_recipe(data / "moods.yaml")[0].sources["my-data"].columns.language == "lang"
+    columns = load_recipe(data / "moods.yaml")[0].sources["my-data"].columns
+    assert (columns.language, columns.target) == ("lang", "mood"), "a target may be called like its task"
 
 
 def test_on_a_terminal_it_asks(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,8 @@ def columns_of(choices: Choices, folder: Path) -> dict[str, str]:
     there = columns_there(choices.files, folder)
     wanted = ("prompt", "target", *(["answer"] if choices.task == "math" else []))
     sought = (*wanted, "id", "item", *(["language"] if "{language}" not in choices.files else []))
-    usual = {key: name for key, names in USUAL.items() for name in names[::-1] if name in there and key in sought}
+    called = USUAL | {"target": (choices.task, *USUAL["target"])}
+    usual = {key: name for key, names in called.items() for name in names[::-1] if name in there and key in sought}
     columns = usual | dict(choices.columns)
     problems = [
         Problem("--column", f"which column holds the {key}? Say --column {key}=NAME (there are {', '.join(there)})")

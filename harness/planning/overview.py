@@ -135,11 +135,11 @@ def show_axes(plan: StudyPlan) -> None:
 
 
 def rows_along(differences: Sequence[PlannedDifference]) -> list[str]:
-    """The rows that come and go between neighbours on one axis: ["+8 es"], or ["+20–40 en", "−20–40 es"]."""
+    """The rows that come and go between neighbours on one axis: ["+8 es"], ["+20–40 en", "up to +8 es"]."""
     if not differences:
         return ["no neighbours on this axis alone"]
     told = [
-        f"{sign}{span(rows)} {language}"
+        f"{f'{sign}{span(rows)}' if min(rows) else f'up to {sign}{max(rows):,}'} {language}"
         for sign, counts in (("+", "added"), ("-", "removed"))
         for language in dict.fromkeys(name for difference in differences for name in getattr(difference, counts))
         for rows in [[getattr(difference, counts).get(language, 0) for difference in differences]]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,14 +111,14 @@ def take_cell(study: Path, name: str, label: str, loaded: Loaded, state: Partial
         if not agreed(other is None and not is_settled(study, name), state):
             return False
         job = read_job(study, name)  # as it is now that nobody else can write it
-        model, tokenizer = loaded.for_job(job)
         run = CellRun(StudyFolder(study).cell(name).path, job.identity)
         if state.is_main_process:
             run.begin()
         state.wait_for_everyone()
-        while not train_cell(model, tokenizer, job, run, label, state):
-            release_memory()
-            model, tokenizer = loaded.for_job(job)
+        while not train_cell(loaded, job, run, label, state):
+            give_memory_back()
+        if run.failure:
+            give_memory_back()
         state.wait_for_everyone()
     return True
 
@@ -141,6 +142,13 @@ def read_run(study: Path, name: str) -> CellRun:
     return CellRun(StudyFolder(study).cell(name).path, {})
 
 
+def give_memory_back() -> None:
+    """Frees what a failed cell leaves, and has the C library give it back, which keeps freed memory for itself."""
+    release_memory()
+    with suppress(OSError, AttributeError):  # other libraries than glibc have no such function
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class Loaded:
     """The base model in memory: the same for all cells that put adapters on it, another for each that changes it."""
 
@@ -152,15 +160,15 @@ class Loaded:
     def for_job(self, job: CellJob) -> tuple[Any, Any]:
         """The model and the tokenizer that a cell begins with. Raises UserError."""
         wanted = (job.location, job.revision, job.dtype, job.training.method)
-        if self._of != wanted:
-            self._model = None  # its memory is wanted for the next
+        model, tokenizer = (self._model, self._tokenizer) if self._of == wanted else (None, None)
+        self._of, self._model = (), None  # its memory is wanted for the next
+        if model is None:
             with waiting("loading the base model"):
-                self._model = load_base_model(job)
-                self._tokenizer = load_tokenizer(job.location, job.revision, job.trust_remote_code)
-            self._of = wanted
-        if job.training.method == "full" or is_sharded():
-            self._of = ()
-        return self._model, self._tokenizer
+                model = load_base_model(job)
+                tokenizer = load_tokenizer(job.location, job.revision, job.trust_remote_code)
+        if job.training.method != "full" and not is_sharded():
+            self._of, self._model, self._tokenizer = wanted, model, tokenizer
+        return model, tokenizer
 
 
 def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
@@ -174,9 +182,10 @@ def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
         raise UserError(problems)
 
 
-def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: str, state: PartialState) -> bool:
+def train_cell(loaded: Loaded, job: CellJob, run: CellRun, label: str, state: PartialState) -> bool:
     """Trains one cell; the first process writes its record. False where it is to be tried again, with fewer rows."""
     try:
+        model, tokenizer = loaded.for_job(job)
         with progress(label, job.steps) if state.is_main_process else nullcontext() as bar:
             outcome = train(model, tokenizer, job, run.folder.parent, ShowProgress(bar))
     except DivergedError as error:
@@ -204,7 +213,6 @@ def train_cell(model: Any, tokenizer: Any, job: CellJob, run: CellRun, label: st
         say(f"{job.name}: failed: {reason}; its log: {run.files.log}")
         if state.num_processes > 1:  # the others wait for this one, in a step that it does not come to
             raise
-        release_memory()
         return True
     if state.is_main_process:
         run.update(**record_of(job, run, outcome, weights_of(model), state.num_processes), weights=run.weights.hash)
