@@ -134,7 +134,9 @@ def ended(count: Count, attempt: str, process: subprocess.Popen[str]) -> int:
         return process.wait()
     assert process.stderr is not None
     process.stderr.seek(0)
-    count.note("traceback", attempt, "Traceback (most recent call last)" in process.stderr.read())
+    said = process.stderr.read()
+    last = (said.splitlines() or [""])[-1]
+    count.note("traceback", f"{attempt} ({last})", "Traceback (most recent call last)" in said)
     process.stderr.close()
     return status
 
