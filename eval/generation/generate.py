@@ -229,7 +229,7 @@ class CanaryGate:
     def __init__(self, evaluation: Evaluation) -> None:
         self.path = evaluation.folder / CANARY
         self._evaluation = evaluation
-        kept = kept_verdicts(self.path)
+        kept = verdicts_on(evaluation)
         self.models = [model for model in evaluation.models if not passed_before(kept.get(model.name), self._of(model))]
         self._adapted = [model for model in self.models if model.adapter]
         self._reference: list[list[float]] = []
@@ -292,8 +292,16 @@ def passed_before(verdict: Any, of: list[str | None]) -> bool:
 
 def is_gated(evaluation: Evaluation) -> bool:
     """Whether the canary gate's verdict on every adapter and whole model is on disk."""
-    verdicts = kept_verdicts(evaluation.folder / CANARY)
+    verdicts = verdicts_on(evaluation)
     return all(model.name in verdicts for model in evaluation.models if model.weights)
+
+
+def verdicts_on(evaluation: Evaluation) -> dict[str, Any]:
+    """Model → the verdict that is kept on its weights, whatever it was called then; else what is kept by its name."""
+    kept = kept_verdicts(evaluation.folder / CANARY)
+    of_weights = {json.dumps(verdict.get("of")): verdict for verdict in kept.values() if isinstance(verdict, dict)}
+    named = [(model.name, json.dumps(evaluation.computed_by(model))) for model in evaluation.models]
+    return {name: of_weights.get(of, kept.get(name)) for name, of in named if of in of_weights or name in kept}
 
 
 def kept_verdicts(path: Path) -> dict[str, Any]:

@@ -365,7 +365,8 @@ def provenance_of(plan: PlannedCell, canary: Mapping[str, Any]) -> str:
     where = f"fingerprint {record['fingerprint']}, {record['provenance']['time']}, "
     where += code_and_machine(record["provenance"])
     where += f", begun {plan.run.earlier}" if plan.run.earlier else ""
-    verdict = canary.get(plan.name)
+    of_weights = (verdict for verdict in canary.values() if plan.run.weights_hash in (verdict.get("of") or ()))
+    verdict = next(of_weights, canary.get(plan.name))  # a cell may have had another name then
     if verdict is None:
         return where
     gate = "passed" if verdict["conclusive"] else "passed, but the weights change too little to tell"
