@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.errors import UserError
 from harness.executors import processes
-from harness.executors.processes import processes_asked_for
+from harness.executors.processes import launch_options, processes_asked_for
 from harness.training.batches import divisors_of
+from harness.training.sharding import ASKED_PRECISION, check_precision
 
 
 @pytest.mark.parametrize("devices", ["cores", "GPUs"])
@@ -51,7 +54,28 @@ def test_processes_of_a_saved_configuration_are_refused_where_they_start(
     ],
 )
 def test_the_number_is_read_off_accelerates_own_command_line(command: str, expected: int) -> None:
-    assert processes_asked_for(command.split()) == expected
+    assert processes_asked_for(launch_options(command.split())) == expected
+
+
+def test_the_number_may_stand_in_a_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "two.yaml"
+    config.write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n"
+    )
+    launch = f"python -m accelerate.commands.launch --config_file {config}"
+    assert processes_asked_for(launch_options(f"{launch} train.py recipe.yaml".split())) == 2
+    assert processes_asked_for(launch_options(f"{launch} --num_processes 1 train.py recipe.yaml".split())) == 1
+
+
+def test_a_launch_in_another_number_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for asked, dtype in (("no", "float32"), ("bf16", "bfloat16")):
+        monkeypatch.setenv(ASKED_PRECISION, asked)
+        check_precision([dtype])
+    with pytest.raises(UserError, match="mixed_precision: got bf16, but the study computes in float32"):
+        check_precision(["float32"])
+    monkeypatch.setenv(ASKED_PRECISION, "fp16")
+    with pytest.raises(UserError, match="got fp16, but the study computes in bfloat16"):
+        check_precision(["bfloat16"])
 
 
 @pytest.mark.parametrize(("batch", "words"), [(1, "1"), (2, "1 or 2"), (6, "1, 2, 3 or 6"), (7, "1 or 7")])

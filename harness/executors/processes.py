@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import psutil
 
 from harness.console import is_first_process
 from harness.errors import Problem, UserError
 from harness.models.devices import gpu_count, on_cpu
+from harness.training.sharding import ASKED_PRECISION
 
 FORCE = "HARNESS_FORCE_PROCESSES"
 """The variable of the environment that lets more processes start than there are GPUs or cores."""
@@ -23,11 +26,14 @@ def start_missing_processes() -> None:
     A process that stays alone takes one GPU: TRL refuses to spread one process over several.
     Raises UserError for more processes than this machine has room for.
     """
+    asked = launch_options(parent_command())
+    if asked and (asked.config_file or asked.mixed_precision):
+        os.environ[ASKED_PRECISION] = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     os.environ["ACCELERATE_MIXED_PRECISION"] = "no"  # the recipe's dtype counts, not a saved configuration
     if "WORLD_SIZE" in os.environ:
         check_processes("--num_processes", int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         return
-    wanted = processes_asked_for(parent_command())
+    wanted = processes_asked_for(asked)
     check_processes("--num_processes", wanted)
     if wanted > 1 and on_cpu():
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(wanted)]
@@ -60,11 +66,22 @@ def parent_command() -> list[str]:
         return []
 
 
-def processes_asked_for(command: list[str]) -> int:
-    """The --num_processes of an `accelerate launch` command line; 1 if it is none, or does not say."""
+def launch_options(command: list[str]) -> Any:
+    """What the command line of an `accelerate launch` asks for; None if it is none."""
     from accelerate.commands.launch import launch_command_parser
 
     for position, word in enumerate(command):
         if word == "accelerate.commands.launch" or (word == "launch" and command[position - 1].endswith("accelerate")):
-            return launch_command_parser().parse_args(command[position + 1 :]).num_processes or 1
-    return 1
+            return launch_command_parser().parse_args(command[position + 1 :])
+    return None
+
+
+def processes_asked_for(asked: Any) -> int:
+    """The processes of a launch, by its --num_processes or its configuration; 1 if it is none, or does not say."""
+    from accelerate.commands.config.config_args import default_config_file, load_config_from_file
+
+    if asked is None:
+        return 1
+    if not asked.num_processes and (asked.config_file or Path(default_config_file).is_file()):
+        return getattr(load_config_from_file(asked.config_file), "num_processes", None) or 1
+    return asked.num_processes or 1

@@ -31,7 +31,7 @@ from harness.training.attention import attend_to_joined_rows
 from harness.training.batches import divisors_of
 from harness.training.cell_log import write_error
 from harness.training.selection import best_step
-from harness.training.sharding import is_sharded
+from harness.training.sharding import check_precision, is_sharded
 from harness.training.trainer import DivergedError, Outcome, TooManyRowsError, train
 from harness.training.utilization import Weights, arithmetic, matmul_rate, peak_rate, weights_of
 
@@ -79,6 +79,7 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
     """
     jobs = agreed(unfinished_jobs(study, names), state)
     refuse_uneven_batches(list(jobs.values()), state.num_processes)
+    check_precision(job.dtype for job in jobs.values())
     if state.is_main_process:
         say(f"{counted(len(jobs), 'cell')} to train{expected}")
     loaded, took = Loaded(), [True]

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
+from harness.errors import Problem, UserError
 from harness.recipe.schema import Execution
 
+ASKED_PRECISION = "HARNESS_ASKED_PRECISION"
+"""The variable that keeps what a launch says of the number format, for the processes that it starts in turn."""
 ASKED_FOR = "ACCELERATE_USE_FSDP"
 
 
@@ -30,6 +36,13 @@ def is_sharded() -> bool:
     return os.environ.get(ASKED_FOR, "").lower() == "true"
 
 
+def leave_losses_as_they_are(accelerator: Any) -> None:
+    """Has FSDP2 with mixed precision return float32 losses: accelerate (1.15) has it round whatever a model returns."""
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    if plugin is not None and getattr(plugin.mixed_precision_policy, "output_dtype", None) is not None:
+        plugin.mixed_precision_policy = replace(plugin.mixed_precision_policy, output_dtype=None)
+
+
 def shard_on_cpu_too() -> None:
     """Has the next Accelerator shard on CPUs, if that was asked for: by itself (1.15) it does so on GPUs alone."""
     from accelerate import DistributedType, PartialState
@@ -37,3 +50,15 @@ def shard_on_cpu_too() -> None:
     state = PartialState()
     if is_sharded() and state.distributed_type == DistributedType.MULTI_CPU:
         state.distributed_type = DistributedType.MULTI_GPU
+
+
+def check_precision(dtypes: Iterable[str]) -> None:
+    """Raises UserError where a launch asks for another number format than that of cells to be trained."""
+    asked = os.environ.get(ASKED_PRECISION, "no")
+    for dtype in sorted(set(dtypes)):
+        if asked not in ("no", {"bfloat16": "bf16"}.get(dtype)):
+            message = (
+                f"got {asked}, but the study computes in {dtype}, which is part of what its cells are; say "
+                f"`no`{' or bf16' if dtype == 'bfloat16' else ', or model.dtype: bfloat16 in the recipe for bf16'}"
+            )
+            raise UserError([Problem("mixed_precision", message)])

@@ -38,7 +38,7 @@ from harness.training.memory import rows_that_fit
 from harness.training.padding import collator, keeps_rows_apart
 from harness.training.preemption import stopping_at_sigterm
 from harness.training.selection import KeepBest, KeepSteps, Losses, curve_of
-from harness.training.sharding import is_sharded, shard_on_cpu_too
+from harness.training.sharding import is_sharded, leave_losses_as_they_are, shard_on_cpu_too
 from harness.training.supervised import with_supervised_forward
 from harness.training.tracking import ending_reports, reporting_settings
 
@@ -59,6 +59,7 @@ class SupervisedPositionsTrainer(SFTTrainer):
         """As transformers does, on CPUs with FSDP too."""
         shard_on_cpu_too()
         super().create_accelerator_and_postprocess()
+        leave_losses_as_they_are(self.accelerator)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
