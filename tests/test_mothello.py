@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +231,14 @@ def test_the_papers_findings_are_found_where_they_are() -> None:
     assert [found.verdict for found in told] == ["the opposite is shown"] * 4
     assert [as_published.aligned_pairs(setting) for setting in as_published.settings] == [(0, 3), (3, 3), (3, 3)]
     assert "transfer 0.5" in told[2].sentence and "points" in told[3].sentence
+    flat = made_up({"anchors": (0.6, 0.6, 0.6, 0.4)}, {"anchors": (0.75, 0.75)})
+    assert [found.verdict for found in findings(flat)] == ["shown", "open"], "the source learns nothing"
     unsure = made_up({"unified": (0.6, 0.9, 0.6, 0.85)}, {"unified": (0.75, 0.75)})
     assert [found.verdict for found in findings(unsure)] == ["open"]
+    above = made_up({"unified": (0.6, 0.8, 0.6, 0.85)}, {"unified": (0.75, 0.75)})
+    assert re.search(
+        r"ends [\d.]+ points \(95 % CI [\d.−]+ to [\d.]+\) above that of a", next(findings(above)).sentence
+    )
 
 
 def test_a_source_that_gains_nothing_has_no_transfer() -> None:

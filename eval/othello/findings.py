@@ -194,7 +194,10 @@ def _aligned(measured: Measured, setting: Setting) -> Finding:
 def _no_transfer(measured: Measured, setting: Setting) -> Finding:
     """F3: with anchors, what is learnt in the source does not carry over."""
     source, target = (measured.gain(setting, of) for of in ((setting.source,), setting.targets))
-    verdict = _verdict(target.high is not None and target.high <= 0, target.low is not None and target.low > 0)
+    learnt = source.low is not None and source.low > 0
+    verdict = _verdict(
+        learnt and target.high is not None and target.high <= 0, target.low is not None and target.low > 0
+    )
     return Finding(
         "F3", "aligned languages do not share what fine-tuning teaches", setting.name, verdict,
         f"the legal rate of {setting.source} changes by {points(source)}, that of {_targets(setting)} by "
@@ -212,7 +215,7 @@ def _follows(measured: Measured, setting: Setting) -> Finding:
     return Finding(
         "F4", "with one language of output, the other language follows", setting.name, verdict,
         f"the legal rate of {_targets(setting)} changes by {points(target)} without a game in it, and ends "
-        f"{points(apart, sign=False)} below that of {setting.source}; transfer {plain(measured.transfer(setting))}",
+        f"{_beside(apart)} that of {setting.source}; transfer {plain(measured.transfer(setting))}",
     )  # fmt: skip
 
 
@@ -222,6 +225,14 @@ def _verdict(shown: bool, opposite: bool) -> Literal["shown", "the opposite is s
 
 def _probe_of(setting: Setting) -> str:
     return f"a probe of {setting.source} reads {_targets(setting)} with"
+
+
+def _beside(apart: Estimate) -> str:
+    """How far below the source the target ends, or above it."""
+    if apart.mean is None or apart.mean >= 0:
+        return f"{points(apart, sign=False)} below"
+    low, high = (None if end is None else -end for end in (apart.high, apart.low))
+    return f"{points(Estimate(apart.n, -apart.mean, low, high), sign=False)} above"
 
 
 def _targets(setting: Setting) -> str:
