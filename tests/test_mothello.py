@@ -130,6 +130,8 @@ def test_a_study_is_planned_run_and_reported(study: Path) -> None:
     assert set(rows["step"]) == {0, 3, 6} and set(rows["n"]) == {8} and set(rows["runs"]) == {1}
     assert rows.filter(metric=PROBE, step=0).select("source", "language").unique().height == 4
     assert rows.filter(metric=PROBE, step=3)["source"].unique().to_list() == ["a"]
+    by_step = pl.read_csv(runs / "small" / "transfer.csv")
+    assert by_step.height == 2 * 3 * 4 and by_step.filter(figure="target_gain", step=0)["mean"].to_list() == [0.0, 0.0]
     page = (runs / "small" / "report.html").read_text(encoding="utf-8")
     assert "of these trained models" in page and "<script" not in page and page.count("<svg") == 3
     assert (runs / "small" / "figures" / "fine-tuning.pdf").is_file()

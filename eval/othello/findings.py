@@ -113,14 +113,14 @@ class Measured:
             ]
         return sum(found), len(found)
 
-    def gain(self, setting: Setting, languages: tuple[str, ...]) -> Estimate:
-        """What fine-tuning did to the legal rate."""
-        return estimate(self._gained(setting, languages), ends=ANYWHERE, graded=True)
+    def gain(self, setting: Setting, languages: tuple[str, ...], step: int | None = None) -> Estimate:
+        """What fine-tuning did to the legal rate, up to a step or to its end."""
+        return estimate(self._gained(setting, languages, step), ends=ANYWHERE, graded=True)
 
-    def transfer(self, setting: Setting) -> Estimate:
+    def transfer(self, setting: Setting, step: int | None = None) -> Estimate:
         """The target's gain as a share of the source's; undefined where the source gains next to nothing."""
-        source = self._gained(setting, (setting.source,))
-        target = self._gained(setting, setting.targets)
+        source = self._gained(setting, (setting.source,), step)
+        target = self._gained(setting, setting.targets, step)
         if not np.nanmean(source) >= LEAST_GAIN:
             return Estimate(source.size + target.size, None, None, None)
         return ratio(target, source, ends=ANYWHERE, graded=True)
@@ -130,8 +130,28 @@ class Measured:
         source, target = (self.rate(setting, setting.last, of) for of in ((setting.source,), setting.targets))
         return estimate(source - target.mean(axis=2, keepdims=True), ends=ANYWHERE, graded=True)
 
-    def _gained(self, setting: Setting, languages: tuple[str, ...]) -> Floats:
-        return self.rate(setting, setting.last, languages) - self.rate(setting, 0, languages)
+    def _gained(self, setting: Setting, languages: tuple[str, ...], step: int | None = None) -> Floats:
+        return self.rate(setting, setting.last if step is None else step, languages) - self.rate(setting, 0, languages)
+
+    def steps(self, setting: Setting) -> list[int]:
+        """The steps of fine-tuning that are measured."""
+        return sorted(map(int, self.table.filter(setting=setting.name)["step"].unique()))
+
+    def by_step(self) -> pl.DataFrame:
+        """Gains since pretraining, transfer and relative alignment after every step that is measured."""
+        rows = [
+            {"setting": setting.name, "step": step, "figure": figure, "n": found.n}
+            | {"mean": found.mean, "low": found.low, "high": found.high}
+            for setting in self.settings
+            for step in self.steps(setting)
+            for figure, found in {
+                "source_gain": self.gain(setting, (setting.source,), step),
+                "target_gain": self.gain(setting, setting.targets, step),
+                "transfer": self.transfer(setting, step),
+                "relative_alignment": self.alignment(setting, step),
+            }.items()
+        ]
+        return pl.DataFrame(rows, schema=BY_STEP)
 
     def figures(self) -> pl.DataFrame:
         """Every mean over the runs of a setting, with its 95 % interval; n are scores, a game in a run each."""
@@ -151,6 +171,12 @@ class Measured:
 FIGURES = {
     "setting": pl.String, "runs": pl.Int64, "step": pl.Int64, "metric": pl.String, "source": pl.String,
     "language": pl.String, "n": pl.Int64, "mean": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+}  # fmt: skip
+
+
+BY_STEP = {
+    "setting": pl.String, "step": pl.Int64, "figure": pl.String, "n": pl.Int64, "mean": pl.Float64, "low": pl.Float64,
+    "high": pl.Float64,
 }  # fmt: skip
 
 

@@ -43,9 +43,10 @@ class MothelloPage:
 
 
 def write_mothello_report(folder: Path, page: MothelloPage) -> list[Finding]:
-    """Writes report.html, summary.csv and figures/ into a study's folder; what was found."""
+    """Writes report.html, summary.csv, transfer.csv and figures/ into a study's folder; what was found."""
     measured, told = page.measured, [*findings(page.measured)]
     write_text(folder / "summary.csv", measured.figures().write_csv())
+    write_text(folder / "transfer.csv", measured.by_step().write_csv())
     pictures = {name: (title, text, as_svg(spec)) for name, title, text, spec in _pictures(page)}
     figures: dict[str, bytes] = {}
     for name, (_, _, svg) in pictures.items():
@@ -96,8 +97,9 @@ def _row(measured: Measured, setting: Setting) -> tuple[str, ...]:
 
 def _highest(measured: Measured, setting: Setting) -> str:
     """The highest mean of the target over the steps that were measured; a choice among several, so without interval."""
-    steps = sorted({int(step) for step in measured.table.filter(setting=setting.name)["step"].unique()})
-    means = [(float(np.nanmean(measured.rate(setting, step, setting.targets))), step) for step in steps]
+    means = [
+        (float(np.nanmean(measured.rate(setting, step, setting.targets))), step) for step in measured.steps(setting)
+    ]
     return f"{100 * max(means)[0]:.1f} at step {max(means)[1]}" if means else ""
 
 
@@ -163,7 +165,7 @@ def _alignment_rows(measured: Measured) -> pl.DataFrame:
 def _curve_rows(measured: Measured) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for setting in measured.settings:
-        for step in sorted(measured.table.filter(setting=setting.name)["step"].unique()):
+        for step in measured.steps(setting):
             curves = {
                 "source": measured.rate(setting, step, (setting.source,)),
                 "target": measured.rate(setting, step, setting.targets),
