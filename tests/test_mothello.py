@@ -100,7 +100,7 @@ def test_other_commands_say_which_ones_know_such_a_recipe(tmp_path: Path) -> Non
     recipe = written(tmp_path)
     for command in ("eval", "train", "fetch"):
         done = harness(command, recipe, "--runs", tmp_path)
-        assert done.returncode == 2 and "goes through harness plan, run, status and report alone" in done.stderr
+        assert done.returncode == 2 and "goes through harness plan, run, work, status and report alone" in done.stderr
     refused = harness("plan", recipe, "--runs", tmp_path, "--card")
     assert refused.returncode == 2 and "has no mixtures to show" in refused.stderr
 

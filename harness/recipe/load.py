@@ -40,7 +40,7 @@ def load_recipe(path: Path) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and its YAML as plain data. Raises UserError with every mistake found."""
     written = read_yaml(path)
     if written.get("kind") == MOTHELLO:
-        message = f"got {MOTHELLO!r}; such a recipe goes through harness plan, run, status and report alone"
+        message = f"got {MOTHELLO!r}; such a recipe goes through harness plan, run, work, status and report alone"
         raise UserError([Problem("kind", message)])
     raw = with_own_sources(with_files(with_mix(written, path.parent), path.parent))
     return parse_recipe(raw), raw
