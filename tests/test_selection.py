@@ -103,6 +103,37 @@ def test_an_unseen_language_chooses_only_by_name(overfitting: dict[str, Any], wr
     assert "a step must not be chosen by test items" in harness("plan", write_recipe(overfitting)).stderr
 
 
+def test_a_tasks_metric_may_choose_the_step(overfitting: dict[str, Any], write_recipe: Write, tmp_path: Path) -> None:
+    """What is chosen is the best by answers to validation prompts, which evaluation gives the same scores."""
+    overfitting["selection"] |= {"by": "instructions chrf", "every": 20, "items": 3}
+    overfitting["training"] |= {"learning_rate": 5e-3, "keep_checkpoints": {"every": 20}}
+    recipe = write_recipe(overfitting)
+    said = harness("plan", recipe, "--runs", tmp_path)
+    assert said.returncode == 2 and "selection.by: instructions has no metric 'chrf'; it has " in said.stderr
+    overfitting["selection"]["by"] = "instructions"
+    assert train_here(write_recipe(overfitting), tmp_path).returncode == 0
+    chosen = record(tmp_path, "small")["selection"]
+    assert chosen["by"] == "instructions" and [point["step"] for point in chosen["curve"]] == [20, 40]
+    assert all(0 <= point[language] <= 1 for point in chosen["curve"] for language in ("en", "fr"))
+    means = {point["step"]: (point["en"] + point["fr"]) / 2 for point in chosen["curve"]}
+    assert means[chosen["step"]] == max(means.values())
+    (plan,) = Study(write_recipe(overfitting), tmp_path).plans
+    assert plan.run.trained and plan.run.identity["selection"]["answered"]["max_tokens"] == 8
+
+
+def test_what_can_choose_a_step(overfitting: dict[str, Any], write_recipe: Write) -> None:
+    overfitting["selection"]["by"] = "maths"
+    said = harness("plan", write_recipe(overfitting)).stderr
+    assert (
+        "selection.by: got 'maths'; a step is chosen by `loss`, or by one of math, summarization, instructions" in said
+    )
+    overfitting["selection"]["by"] = "math"
+    overfitting["execution"] = {"sharding": "fsdp2"}
+    assert "does not answer prompts in training" in harness("plan", write_recipe(overfitting)).stderr
+    curve = {5: {"en": 0.5}, 10: {"en": 0.7}, 15: {"en": 0.7}}
+    assert best_step(curve, highest=True) == 10 and best_step(curve) == 5
+
+
 def test_the_first_of_equal_steps_is_the_best() -> None:
     history = [{"loss": 1.0, "step": 1}, *({"step": step, "validation": {"en": 2.0, "fr": 1.0}} for step in (5, 10))]
     curve = curve_of([*history, {"step": 15, "validation": {"en": 1.5, "fr": 1.6}}])

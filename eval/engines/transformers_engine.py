@@ -45,11 +45,23 @@ class TransformersEngine:
             "revision": settings.revision,
             "trust_remote_code": settings.trust_remote_code,
         }
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(settings.model, **source)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(
+        tokenizer: Any = AutoTokenizer.from_pretrained(settings.model, **source)
+        model: Any = AutoModelForCausalLM.from_pretrained(
             settings.model, **source, dtype=getattr(torch, settings.dtype), use_safetensors=True
         ).eval()
-        self._model.to("cuda" if torch.cuda.is_available() else "cpu")
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self._take(model, tokenizer)
+
+    @classmethod
+    def of(cls, model: Any, tokenizer: Any) -> TransformersEngine:
+        """An engine of a model in memory, as it is."""
+        engine = cls.__new__(cls)
+        engine.version = transformers_version()
+        engine._take(model, tokenizer)
+        return engine
+
+    def _take(self, model: Any, tokenizer: Any) -> None:
+        self._model, self._tokenizer = model, tokenizer
         ends = self._model.generation_config.eos_token_id
         listed: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
         self._ends = sorted({self._tokenizer.eos_token_id, *listed})

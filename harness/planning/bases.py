@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from data_mixes.example import Example
 from data_mixes.prompt_words import PromptError
 from data_mixes.prompts import Renderer, Rendering
 from data_mixes.storage import cache_folder
@@ -89,13 +90,18 @@ class Base:
         return lm_eval_sets(self.recipe, self.renderer, config)
 
     @cached_property
-    def validation(self) -> dict[str, list[Rendering]]:
-        """Language → the rows that choose the step whose weights are a cell's; empty where the last one's are."""
+    def validation_examples(self) -> dict[str, list[Example]]:
+        """Language → the examples of these rows."""
         if self.recipe.selection is None:
             return {}
         with as_problems(self.recipe):
-            examples = validation_examples(self.grid, self.recipe.selection)
-            return {language: self.tokens.render(chosen) for language, chosen in examples.items()}
+            return validation_examples(self.grid, self.recipe.selection)
+
+    @cached_property
+    def validation(self) -> dict[str, list[Rendering]]:
+        """Language → the rows that choose the step whose weights are a cell's; empty where the last one's are."""
+        with as_problems(self.recipe):
+            return {language: self.tokens.render(chosen) for language, chosen in self.validation_examples.items()}
 
 
 def bases_of(recipe: Recipe, grid: Sequence[Cell]) -> list[Base]:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather as feather
 from numpy.typing import NDArray
 
-from data_mixes.example import from_table
+from data_mixes.example import from_table, to_table
 from data_mixes.holds import holding
 from data_mixes.mixture import batches_by_length
 from data_mixes.prompts import Rendering
 from data_mixes.storage import DamagedError, sealed_file, verify
 from harness.planning.cells import CellPlan
+from harness.planning.validation import how_answered
 from harness.runs.folder import StudyFolder
-from harness.runs.job import IGNORED, ROW_SCHEMA, CellJob
+from harness.runs.job import IGNORED, ROW_SCHEMA, CellJob, Questions
 
 if TYPE_CHECKING:
     from harness.planning.bases import Base
@@ -53,12 +55,12 @@ def write_jobs(study: Study, plans: Sequence[CellPlan]) -> None:
     if not is_whole(path):
         rows = (row for plan, taken in zip(plans, placed, strict=True) for row in fresh_rows(study, plan, taken))
         write_rows(path, rows)
-    validation = {base.name: write_validation(study, base) for base in study.bases}
+    validation = {base.name: (write_validation(study, base), write_questions(study, base)) for base in study.bases}
     for plan, taken in zip(plans, placed, strict=True):
         with holding(plan.run.files.lock) as other:
             if other is None and not plan.run.finished:
                 plan.run.forget_failure()
-                job_of(study, plan, name, validation[study.base_of(plan.cell).name]).write(study.folder, taken.order)
+                job_of(study, plan, name, *validation[study.base_of(plan.cell).name]).write(study.folder, taken.order)
 
 
 def write_validation(study: Study, base: Base) -> dict[str, str]:
@@ -68,6 +70,19 @@ def write_validation(study: Study, base: Base) -> dict[str, str]:
         files[language] = f"validation-{base.name}-{language}.arrow"
         write_rows(StudyFolder(study.folder).rows / files[language], ((row, True) for row in rows))
     return files
+
+
+def write_questions(study: Study, base: Base) -> Questions | None:
+    """Writes the validation examples for a base model, where a step is chosen by what the model answers to them."""
+    selection = study.recipe.selection
+    if selection is None or selection.task is None:
+        return None
+    files: dict[str, str] = {}
+    for language, examples in base.validation_examples.items():
+        files[language] = f"questions-{base.name}-{language}.arrow"
+        with sealed_file(StudyFolder(study.folder).rows / files[language]) as unfinished:
+            feather.write_feather(to_table(examples), str(unfinished))
+    return Questions(examples=files, **how_answered(study.recipe, selection.task, base.renderer.template is not None))
 
 
 def place_rows(plan: CellPlan, places: dict[tuple[int, bool], int]) -> Placed:
@@ -124,7 +139,7 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str]) -> CellJob:
+def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str], questions: Questions | None) -> CellJob:
     """Everything that a process needs to train a cell."""
     recipe, base = plan.cell.recipe, study.base_of(plan.cell)
     return CellJob(
@@ -139,6 +154,7 @@ def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str]) 
         rows=rows,
         selection=recipe.selection,
         validation=validation,
+        questions=questions,
         steps=plan.steps,
         tokens=int(plan.lengths.tokens.sum()),
         supervised_tokens=int(plan.lengths.supervised_tokens.sum()),

@@ -227,7 +227,9 @@ class Study:
             drawn_under,
             draft.allotments,
             lengths,
-            selection_identity(self.recipe.selection, base.validation) if self.recipe.selection else None,
+            selection_identity(self.recipe, base.validation, base.renderer.template is not None)
+            if self.recipe.selection
+            else None,
         )
         return CellPlan(
             cell=draft.cell,

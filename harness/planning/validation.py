@@ -11,9 +11,11 @@ from data_mixes.example import Example
 from data_mixes.order import seeded_order
 from data_mixes.prompts import Rendering
 from data_mixes.source import SourceError
+from eval.tasks import TASKS
 from harness.errors import Problem, UserError
 from harness.planning.identity import FIRST_KEYS, deciding
 from harness.recipe.grid import Cell
+from harness.recipe.schema import Recipe
 from harness.recipe.selection_section import Selection
 
 SEED = "validation"
@@ -33,20 +35,46 @@ def validation_examples(cells: Sequence[Cell], selection: Selection) -> dict[str
             try:
                 pool = source.pool("validation", language)
                 first = seeded_order(pool.items, SEED)[: selection.items]
-                chosen[language] += pool.examples(first)
+                examples = pool.examples(first)
+                chosen[language] += [example for example in examples if selection.task in (None, example.task)]
             except SourceError as error:
                 problems.append(Problem(f"sources.{source.name}", str(error)))
         if not chosen[language]:
-            message = f"no source of the mixture ({', '.join(names)}) has validation rows in {language!r}"
+            of_task = f" of {selection.task}" if selection.task else ""
+            message = f"no source of the mixture ({', '.join(names)}) has validation rows{of_task} in {language!r}"
             problems.append(Problem(f"selection.languages.{index}", message))
+    if not problems and selection.task:
+        problems += metric_problems(selection, chosen[selection.languages[0]][0])
     if problems:
         raise UserError(problems)
     return chosen
 
 
-def selection_identity(selection: Selection, rows: Mapping[str, Sequence[Rendering]]) -> dict[str, Any]:
+def metric_problems(selection: Selection, example: Example) -> list[Problem]:
+    """A metric that the task has not."""
+    metrics = [score.metric for score in TASKS[example.task].score(example, example.target)]
+    if selection.metric in (None, *metrics):
+        return []
+    message = f"{selection.task} has no metric {selection.metric!r}; it has {', '.join(metrics)}"
+    return [Problem("selection.by", message)]
+
+
+def how_answered(recipe: Recipe, task: str, chat: bool) -> dict[str, Any]:
+    """How many tokens an answer to a validation prompt may have, and the texts that end it."""
+    decoding, stop = recipe.evaluation.decoded(task), () if chat else TASKS[task].stop
+    return {
+        "max_tokens": decoding.max_tokens or TASKS[task].max_tokens,
+        "stop": stop if decoding.stop is None else decoding.stop,
+    }
+
+
+def selection_identity(recipe: Recipe, rows: Mapping[str, Sequence[Rendering]], chat: bool) -> dict[str, Any]:
     """What of a selection decides which step it chooses."""
+    selection = recipe.selection
+    assert selection is not None
+    answered = {"answered": how_answered(recipe, selection.task, chat)} if selection.task else {}
     content = json.dumps(
         [(language, row.prompt_ids, row.completion_ids) for language in rows for row in rows[language]]
     )
-    return deciding(selection, FIRST_KEYS["selection"]) | {"rows": hashlib.sha256(content.encode()).hexdigest()[:16]}
+    shown = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return deciding(selection, FIRST_KEYS["selection"]) | {"rows": shown} | answered

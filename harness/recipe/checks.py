@@ -11,6 +11,7 @@ from data_mixes.prompt_words import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
 from eval.analysis.groups import GAP, HELD_OUT, PERFORMANCE, STUDY_SEEN, LanguageGroups
+from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
 from harness.recipe.evaluation_checks import check_evaluation, check_judge
 from harness.recipe.mixture_section import Ingredient
@@ -79,6 +80,12 @@ def _check_selection(recipe: Recipe) -> list[Problem]:
     if recipe.evaluation.split == "validation":
         message = "the validation split is tested as well (evaluation.split); a step must not be chosen by test items"
         problems.append(Problem("selection", message))
+    if selection.task is not None and selection.task not in TASKS:
+        message = f"got {selection.by!r}; a step is chosen by `loss`, or by one of {', '.join(TASKS)}"
+        problems.append(Problem("selection.by", message))
+    if selection.task is not None and recipe.execution.sharding != "none":
+        message = "a model that is parted among processes does not answer prompts in training; choose by: loss"
+        problems.append(Problem("selection.by", message))
     for index, language in enumerate(selection.languages):
         where = f"selection.languages.{index}"
         if language not in recipe.all_languages:

@@ -315,6 +315,7 @@ def cell_facts(plan: PlannedCell, design: Design) -> CellFacts:
     for count in plan.counts:
         examples[count.language] = examples.get(count.language, 0) + count.examples
     record = plan.run.record
+    selection = record.get("selection", {})
     return CellFacts(
         name=plan.name,
         examples=examples,
@@ -330,8 +331,8 @@ def cell_facts(plan: PlannedCell, design: Design) -> CellFacts:
         loss=record.get("loss", ()),
         learning_rate=record.get("learning_rate", ()),
         gradient_norm=record.get("gradient_norm", ()),
-        validation=record.get("selection", {}).get("curve", ()),
-        kept_step=record.get("selection", {}).get("step"),
+        validation=selection.get("curve", ()) if selection.get("by", "loss") == "loss" else (),
+        kept_step=selection.get("step"),
         setting=next(name for name, runs in design.settings.items() if plan.name in runs),
     )
 

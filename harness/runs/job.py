@@ -24,6 +24,17 @@ from harness.runs.folder import StudyFolder
 ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
 
 
+class Questions(BaseModel):
+    """Validation prompts to be answered, and how: the prompts of the validation rows, in their order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    examples: dict[str, str]
+    """Language → the file of its examples in the study's `plan/`."""
+    max_tokens: int
+    stop: tuple[str, ...]
+
+
 class CellJob(BaseModel):
     """What training a cell depends on, and what its record is to say."""
 
@@ -44,6 +55,8 @@ class CellJob(BaseModel):
     selection: Selection | None = None
     validation: dict[str, str] = {}
     """Language → the file of its validation rows in the study's `plan/`."""
+    questions: Questions | None = None
+    """What the model answers on the way, where a task's metric chooses the step."""
     steps: int
     tokens: int
     supervised_tokens: int

@@ -23,6 +23,7 @@ from harness.errors import Problem, UserError, not_trained
 from harness.exits import OUT_OF_MEMORY, is_full, is_out_of_memory
 from harness.models.base import cannot_load, load_tokenizer
 from harness.models.devices import on_cpu
+from harness.recipe.selection_section import Selection
 from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob, read_job
 from harness.runs.provenance import provenance
@@ -229,7 +230,7 @@ def record_of(job: CellJob, run: CellRun, outcome: Outcome, weights: Weights, pr
         **outcome.history,
         "seconds": round(outcome.seconds, 1),
         "resumed_at": outcome.resumed_at,
-        **({"selection": chosen_step(outcome)} if job.selection else {}),
+        **({"selection": chosen_step(outcome, job.selection)} if job.selection else {}),
         **({"kept_steps": kept_steps} if (kept_steps := hashes_of_steps(run)) else {}),
         **speed_of(job, outcome, weights, processes),
         "processes": processes,
@@ -267,10 +268,10 @@ def hashes_of_steps(run: CellRun) -> dict[str, str]:
     return {str(step): run.weights_after(step).hash for step in run.kept_steps}
 
 
-def chosen_step(outcome: Outcome) -> dict[str, Any]:
-    """The step whose weights the cell has, and the losses on validation rows that chose it."""
+def chosen_step(outcome: Outcome, selection: Selection) -> dict[str, Any]:
+    """The step whose weights the cell has, and the losses or scores on validation rows that chose it."""
     curve = [{"step": step, **losses} for step, losses in outcome.curve.items()]
-    return {"step": best_step(outcome.curve), "curve": curve}
+    return {"by": selection.by, "step": best_step(outcome.curve, selection.task is not None), "curve": curve}
 
 
 def clean_up(run: CellRun) -> None:

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from harness.recipe.selection_section import Selection
 
 Losses: TypeAlias = dict[str, float]
-"""Language → mean loss of a supervised token of its validation rows."""
+"""Language → mean loss of a supervised token of its validation rows, or mean score of the answers to them."""
 ENTRY = "validation"
 """The key of losses in the trainer's history, which its checkpoints hold: a resumed run knows them."""
 
@@ -28,7 +28,7 @@ class KeepBest(TrainerCallback):
             return
         state.log_history.append({"step": step, ENTRY: self.losses()})
         curve = curve_of(state.log_history)
-        best = best_step(curve)
+        best = best_step(curve, highest=self.selection.task is not None)
         if best == step:
             self.keep(step)
         since = sum(compared > best for compared in curve)
@@ -53,6 +53,7 @@ def curve_of(history: Sequence[Mapping[str, Any]]) -> dict[int, Losses]:
     return {entry["step"]: entry[ENTRY] for entry in history if ENTRY in entry}
 
 
-def best_step(curve: Mapping[int, Losses]) -> int:
-    """The step of the lowest mean loss over languages; the first of several."""
-    return min(curve, key=lambda step: (sum(curve[step].values()) / len(curve[step]), step))
+def best_step(curve: Mapping[int, Losses], highest: bool = False) -> int:
+    """The step of the lowest mean loss over languages, or of the highest mean score; the first of several."""
+    sign = -1 if highest else 1
+    return min(curve, key=lambda step: (sign * sum(curve[step].values()) / len(curve[step]), step))

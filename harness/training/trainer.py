@@ -30,6 +30,7 @@ from harness.runs.checkpoints import last_whole_checkpoint, seal_checkpoint, ste
 from harness.runs.folder import StudyFolder
 from harness.runs.job import IGNORED, CellJob
 from harness.runs.record import CellRun
+from harness.training.answers import validation_scores
 from harness.training.batches import micro_batch_of
 from harness.training.cell_log import CellLog
 from harness.training.full import let_learn, save_model
@@ -167,7 +168,9 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
             keep_in(run.weights.folder)
 
         if job.selection:
-            trainer.add_callback(KeepBest(job.selection, partial(validation_losses, trainer, job, study), keep))
+            by_answers = partial(validation_scores, trainer, tokenizer, job, study)
+            by_loss = partial(validation_losses, trainer, job, study)
+            trainer.add_callback(KeepBest(job.selection, by_answers if job.questions else by_loss, keep))
         if every := job.training.kept_every:
             trainer.add_callback(KeepSteps(every, lambda step: keep_in(run.weights_after(step).folder)))
         checkpoint = last_whole_checkpoint(run.checkpoints)
