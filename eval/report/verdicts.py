@@ -26,6 +26,8 @@ class Verdict(StrEnum):
 
 ARROWS = {Verdict.BETTER: " ▲", Verdict.WORSE: " ▼"}
 """What is said by colour is said by these as well."""
+OF_MODELS = ", of these trained models"
+"""What is said of a p-value where there is one run of each mixture."""
 DISAGREEMENT = (
     "The interval and the p-value disagree: the interval describes this difference alone, the p-value is adjusted for "
     "all comparisons of the task in these languages. Go by the p-value."
@@ -46,10 +48,11 @@ class Change:
 
     @property
     def words(self) -> str:
-        """The verdict as it stands beside a difference, with its p-value."""
+        """The verdict as it stands beside a difference, with its p-value; * where that is of these very models."""
+        p = self.p.replace(OF_MODELS, " *")
         if self.verdict is Verdict.NOISE:
-            return f"within noise, {self.p}"
-        return self.p or self.verdict
+            return f"within noise, {p}"
+        return p or self.verdict
 
 
 def verdict_of(row: Mapping[str, Any]) -> Verdict:
@@ -82,12 +85,12 @@ def tested(row: Mapping[str, Any]) -> str:
     """The adjusted p-value of a comparison, and whether it is of these very models; blank if there is none."""
     if row["p_adjusted"] is None:
         return ""
-    return p_value(row["p_adjusted"]) + (", of these trained models" if is_of_models(row) else "")
+    return p_value(row["p_adjusted"]) + (OF_MODELS if is_of_models(row) else "")
 
 
 def level(one_seed: bool) -> str:
     """The level at which differences are called shown, and whether they are of these very models."""
-    return f"p < {LEVEL:g}{', of these trained models' if one_seed else ''}"
+    return f"p < {LEVEL:g}{OF_MODELS if one_seed else ''}"
 
 
 @dataclass(frozen=True, slots=True)
