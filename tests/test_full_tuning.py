@@ -19,7 +19,7 @@ from harness.recipe.load import parse_recipe
 from harness.training import loop
 from harness.training.forecast import KeptPace, disk_for
 from tests.support import harness, small_recipe, train_here
-from tests.test_training import distance, record, train
+from tests.test_training import distance, record, train, weights
 
 Write = Callable[[dict[str, Any]], Path]
 
@@ -28,10 +28,6 @@ def full_recipe(tiny_model: Path, **training: Any) -> dict[str, Any]:
     data = small_recipe(tiny_model)
     data["training"] |= {"method": "full", "learning_rate": 1e-3, **training}
     return data
-
-
-def weights(runs: Path, cell: str) -> dict[str, torch.Tensor]:
-    return load_file(runs / "small" / cell / "model" / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -174,12 +170,13 @@ def test_a_damaged_model_is_found_and_trained_again(tuned: tuple[Path, Path]) ->
     assert record(runs, "method-full")["weights"] == before, "the same training gives the same weights"
 
 
-def test_two_processes_tune_as_one(tuned: tuple[Path, Path], tmp_path: Path) -> None:
+def test_two_processes_at_the_same_global_batch_train_as_one(tuned: tuple[Path, Path], tmp_path: Path) -> None:
     recipe, runs = tuned
-    train(recipe, tmp_path, "--cells", "method-full", processes=2)
-    alone, together = record(runs, "method-full"), record(tmp_path, "method-full")
-    assert together["processes"] == 2 and together["loss"] == pytest.approx(alone["loss"], abs=1e-4)
-    assert distance(weights(runs, "method-full"), weights(tmp_path, "method-full")) < 1e-4
+    train(recipe, tmp_path, processes=2)
+    for cell, near in (("method-full", 1e-4), ("method-lora", 1e-3)):
+        alone, together = record(runs, cell), record(tmp_path, cell)
+        assert together["processes"] == 2 and together["loss"] == pytest.approx(alone["loss"], abs=1e-4)
+        assert distance(weights(runs, cell), weights(tmp_path, cell)) < near
 
 
 def test_frozen_weights_stay_and_a_pattern_that_fits_nothing_is_refused(
