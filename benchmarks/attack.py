@@ -1,6 +1,6 @@
 """Attacks on the harness, counted: damaged files, full disks, kills, runs that meet in one folder, mutated recipes.
 
-    python benchmarks/attack.py [--parts damage,checkpoints,recipes,kills,pairs,disks] [--seed 0] [--tries 12]
+    python benchmarks/attack.py [--parts damage,checkpoints,recipes,kills,pairs,workers,disks] [--seed 0] [--tries 12]
 
 Each try ends in one of the ways that a column counts: a traceback; a hang; scores that are not those of an undisturbed
 study; work done again though nothing was wrong with it. A small study of the tests is attacked, of two cells on a
@@ -33,7 +33,7 @@ from harness.runs.checkpoints import checkpoints_in
 from tests import attacks
 from tests.support import REPOSITORY, harness, small_recipe
 
-PARTS = ("damage", "checkpoints", "recipes", "kills", "pairs", "disks")
+PARTS = ("damage", "checkpoints", "recipes", "kills", "pairs", "workers", "disks")
 PATIENCE = 300
 """Seconds after which a try counts as a hang."""
 
@@ -295,6 +295,33 @@ def pairs(whole: Undisturbed, folder: Path, drawn: random.Random, tries: int) ->
     yield count
 
 
+def workers(whole: Undisturbed, folder: Path, drawn: random.Random, tries: int) -> Iterator[Count]:
+    """One of two workers, or both, ended at a random moment; two again, then a run that finds all done."""
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        count = Count(f"one or both of two workers: {number.name} at a random moment, two again, then a run")
+        for turn in range(tries):
+            runs, moment = folder / "workers", drawn.uniform(5, 40)
+            shutil.rmtree(runs, ignore_errors=True)
+            attempt = f"{number.name} of {1 + turn % 2} after {moment:.1f} s"
+            both = [started("work", whole.recipe, "--runs", runs) for _ in range(2)]
+            time.sleep(moment)
+            for process in both[: 1 + turn % 2]:
+                if process.poll() is None:
+                    os.killpg(process.pid, number)
+            count.tries += 1
+            for process in both:
+                ended(count, attempt, process)
+                count.note("process left", attempt, bool(left_of(process.pid)))
+            before = attacks.lasting(runs / "small")
+            finished = {path: file for path, file in before.items() if is_done(runs / "small" / path)}
+            for process in [started("work", whole.recipe, "--runs", runs) for _ in range(2)]:
+                ended(count, f"{attempt}, again", process)
+            ended(count, f"{attempt}, a run", started("run", whole.recipe, "--runs", runs))
+            whole.check(count, attempt, runs)
+            count.note("done twice", attempt, bool(attacks.made_again(finished, runs / "small", ["nothing"])))
+        yield count
+
+
 def disks(whole: Undisturbed, folder: Path, drawn: random.Random, tries: int) -> Iterator[Count]:
     """Runs on a disk that is too small, then on one that is not."""
     count = Count("a full disk, then one with room")
@@ -320,6 +347,7 @@ PART = {
     "recipes": recipes,
     "kills": kills,
     "pairs": pairs,
+    "workers": workers,
     "disks": disks,
 }
 
