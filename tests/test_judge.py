@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.judges.endpoint_judge import AROUND_A_PROMPT, EndpointJudge, Retries, asked_wait
-from eval.judges.judge import JudgeError, Price, Reply, ReplyStore, Spending, judge_cases, questions_of, replies_of
+from eval.engines.endpoint import AROUND_A_PROMPT, Price, Reply, Retries, Spending, asked_wait
+from eval.judges.endpoint_judge import EndpointJudge
+from eval.judges.judge import JudgeError, ReplyStore, judge_cases, questions_of, replies_of
 from eval.judges.wording import Case
 from tests.judge_server import Answer, JudgeServer, judge_server, refusal
 from tests.support import REPOSITORY

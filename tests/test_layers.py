@@ -21,7 +21,7 @@ HEAVY = {
     "lm_eval": "eval/interop/lm_eval_tasks.py",
     "altair": "eval/report/pictures/",
     "vl_convert": "eval/report/render.py",
-    "openai": "eval/judges/endpoint_judge.py",
+    "openai": "eval/engines/endpoint.py",
     "inspect_ai": "eval/interop/inspect_logs.py",
     "ray": "harness/executors/ray_tasks.py",
 }

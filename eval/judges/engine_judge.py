@@ -8,8 +8,9 @@ from typing import Any
 
 from data_mixes.prompt_words import PromptError
 from data_mixes.prompts import Renderer
+from eval.engines.endpoint import Arrived, Reply, Spending
 from eval.engines.engine import Engine, Progress, Request
-from eval.judges.judge import Arrived, JudgeError, Reply, Spending
+from eval.judges.judge import JudgeError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
+from eval.engines.endpoint import Arrived, Reply, Spending
 from eval.engines.engine import Progress
 from eval.judges.wording import (
     RATING,
@@ -34,73 +35,10 @@ TABLE = (
 )
 PATIENCE = 120.0
 """Seconds to wait while another process writes."""
-MILLION = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a judge wrote, or None with the problem: why it wrote nothing."""
-
-    text: str | None
-    finish: str = "stop"
-    """"length" where the reply was cut off."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    problem: str | None = None
 
 
 class JudgeError(Exception):
     """Why no question at all can be put to a judge: a wrong key, an unknown model, no server."""
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What tokens cost, in USD per million."""
-
-    input: float
-    output: float
-
-    def of(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """The cost in USD, exactly."""
-        per_million = prompt_tokens * Decimal(str(self.input)) + completion_tokens * Decimal(str(self.output))
-        return per_million / MILLION
-
-
-@dataclass
-class Spending:
-    """What a judge's replies cost in USD, kept below a cap by holding back the most that is still in question."""
-
-    price: Price | None = None
-    cap: Decimal | None = None
-    kept: Decimal = Decimal(0)
-    """The cost of cached replies: they count towards the cap, so that it holds over several runs."""
-    spent: Decimal = Decimal(0)
-    held: Decimal = Decimal(0)
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    @property
-    def total(self) -> Decimal:
-        """What all replies cost, those that were there already among them."""
-        return self.kept + self.spent
-
-    def fits(self, cost: Decimal) -> bool:
-        """Whether so much more can be spent whatever becomes of what is held back."""
-        return self.cap is None or self.total + self.held + cost <= self.cap
-
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """What tokens cost; nothing without a price."""
-        return self.price.of(prompt_tokens, completion_tokens) if self.price else Decimal(0)
-
-    def count(self, prompt_tokens: int, completion_tokens: int) -> None:
-        """Counts tokens that are paid for."""
-        self.prompt_tokens += prompt_tokens
-        self.completion_tokens += completion_tokens
-        self.spent += self.cost(prompt_tokens, completion_tokens)
-
-
-Arrived: TypeAlias = Callable[[Iterable[tuple[int, Reply]]], None]
-"""Called with replies as they arrive, each with its question's position."""
 
 
 class Judge(Protocol):

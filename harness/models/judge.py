@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from data_mixes.prompt_words import PromptError
 from data_mixes.prompts import Renderer
+from eval.engines.endpoint import Price, Spending
 from eval.engines.engine import Engine, EngineSettings
 from eval.judges.endpoint_judge import EndpointJudge
 from eval.judges.engine_judge import EngineJudge
-from eval.judges.judge import (
-    Judge,
-    Price,
-    Spending,
-)
+from eval.judges.judge import Judge
 from harness.console import say
 from harness.errors import Problem, UserError, suggestion
 from harness.models.base import find_model, load_config, load_tokenizer, locate_model
