@@ -23,7 +23,7 @@ def main(kernels: str) -> None:
     if kernels == "vllm":
         generation.group_adapter_rows_on_cpu = lambda modules: None
     study = Study(Path("recipes/quickstart.yaml"), Path("runs"))
-    (evaluation,) = evaluations_of(study, [plan for plan in study.plans if plan.run.trained])
+    (evaluation,) = evaluations_of(study, [plan for plan in study.plans if plan.run.trained]).values()
     prompts = evaluation.prompts()
     engine = generation.VllmEngine(engine_settings(evaluation, study.bases[0].files, prompts))
     tuned = [model for model in evaluation.models if model.adapter]

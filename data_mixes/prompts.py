@@ -143,9 +143,7 @@ class Renderer:
         """The prompt up to where the completion begins, beginning-of-sequence token left out."""
         if self.template:
             return self._chat(self.turns(example), add_generation_prompt=True)
-        return "".join(
-            turn["content"] + (BETWEEN_EXEMPLARS if turn["role"] == "assistant" else "") for turn in self.turns(example)
-        )
+        return as_text(self.turns(example))
 
     def completion_text(self, example: Example) -> str:
         """The target and the end of the turn."""
@@ -289,22 +287,7 @@ class Renderer:
 
     def turns(self, example: Example) -> list[dict[str, str]]:
         """The conversation as a chat template wants it, up to the prompt."""
-        turns: list[dict[str, str]] = []
-        if example.system and self.template:
-            turns.append({"role": "system", "content": example.system})
-        elif example.system:
-            example = with_system_in_prompt(example)
-        for earlier in example.history:
-            turns.append({"role": "user", "content": self._in_words(example, earlier.prompt)})
-            turns.append({"role": "assistant", "content": earlier.target})
-        return [*turns, {"role": "user", "content": self._in_words(example, example.prompt)}]
-
-    def _in_words(self, example: Example, prompt: str) -> str:
-        """A prompt in its task's words; verbatim, if that is wanted, or it is of a conversation and there is a chat
-        template, which says who speaks."""
-        if self.verbatim or (example.conversation and self.template):
-            return prompt
-        return task_prompt(replace(example, prompt=prompt), self.words)
+        return turns_of(example, self.words, chat=bool(self.template), verbatim=self.verbatim)
 
     def _chat(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
         _ = self._tried
@@ -335,6 +318,36 @@ class Renderer:
                 add_generation_prompt=add_generation_prompt,
                 **NO_TODAY,
             )
+
+
+def turns_of(
+    example: Example, words: Mapping[str, Mapping[str, str]], *, chat: bool, verbatim: bool = False
+) -> list[dict[str, str]]:
+    """A conversation up to its prompt, each prompt in its task's words: for a chat, or to be put as plain text.
+
+    A prompt is left as it is if `verbatim` is wanted, or it is of a conversation and put as a chat, which says who
+    speaks.
+    """
+
+    def in_words(prompt: str) -> str:
+        if verbatim or (example.conversation and chat):
+            return prompt
+        return task_prompt(replace(example, prompt=prompt), words)
+
+    turns: list[dict[str, str]] = []
+    if example.system and chat:
+        turns.append({"role": "system", "content": example.system})
+    elif example.system:
+        example = with_system_in_prompt(example)
+    for earlier in example.history:
+        turns.append({"role": "user", "content": in_words(earlier.prompt)})
+        turns.append({"role": "assistant", "content": earlier.target})
+    return [*turns, {"role": "user", "content": in_words(example.prompt)}]
+
+
+def as_text(turns: Sequence[Mapping[str, str]]) -> str:
+    """Turns as plain text."""
+    return "".join(turn["content"] + (BETWEEN_EXEMPLARS if turn["role"] == "assistant" else "") for turn in turns)
 
 
 def with_system_in_prompt(example: Example) -> Example:

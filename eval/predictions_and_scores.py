@@ -12,7 +12,7 @@ import polars as pl
 from eval.answer_language import AnswerLanguages
 from eval.engines.engine import END_OF_TURN, LENGTH, STOP_TEXT, Completion
 from eval.finite import finite_scores
-from eval.generation.requests import Evaluation, Prompted
+from eval.generation.requests import Evaluation, Put, Scored, candidates_of
 from eval.scorers.samples import SAMPLE, over_samples
 from eval.scorers.score import Score
 from eval.scorers.split import split_scores
@@ -25,7 +25,7 @@ NOT_GENERATED = "not generated"
 Table = TypeVar("Table", pl.DataFrame, pl.LazyFrame)
 
 
-def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Completion]) -> pl.DataFrame:
+def predictions_table(prompts: Sequence[Put], completions: dict[str, Completion]) -> pl.DataFrame:
     """One row per model and example generated: what it was asked, what it wrote, how the writing ended.
 
     Where there are several completions of an example, each has a row, with its number in the column `sample`.
@@ -43,7 +43,8 @@ def predictions_table(prompts: Sequence[Prompted], completions: dict[str, Comple
         for prompt in prompts
         if prompt.key in completions
     ]
-    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("weights", "cluster"), pl.String))
+    overrides = dict.fromkeys(("weights", "cluster"), pl.String) | {"tokens": pl.Int64}
+    return pl.DataFrame(rows, schema_overrides=overrides if rows else None)
 
 
 def prompts_table(evaluation: Evaluation) -> pl.DataFrame:
@@ -103,9 +104,7 @@ def most_cut_off(part: pl.DataFrame) -> str:
     return ", ".join(told) + (f", and some of {others} other models" if others else "")
 
 
-def scores_table(
-    evaluation: Evaluation, prompts: Sequence[Prompted], completions: dict[str, Completion]
-) -> pl.DataFrame:
+def scores_table(evaluation: Scored, prompts: Sequence[Put], completions: dict[str, Completion]) -> pl.DataFrame:
     """One row per model, example and metric; `value` is null where there is no score, and `reason` says why.
 
     A task's own metrics come first, then whether a completion is in the language of its example, and the
@@ -114,7 +113,8 @@ def scores_table(
     """
     rows: list[dict[str, Any]] = []
     sampled = any(prompt.sample for prompt in prompts)
-    languages = AnswerLanguages((prompt.example for prompt in prompts), evaluation.candidates, evaluation.identifier)
+    candidates = candidates_of(evaluation.evaluation_sets)
+    languages = AnswerLanguages((prompt.example for prompt in prompts), candidates, evaluation.identifier)
     for prompt in prompts:
         task = evaluation.tasks[prompt.example.task]
         scores: Sequence[Score] = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
@@ -175,7 +175,7 @@ def first_samples(predictions: pl.DataFrame) -> pl.DataFrame:
     return predictions.filter(pl.col(SAMPLE) == 0).drop(SAMPLE) if SAMPLE in predictions.columns else predictions
 
 
-def place_of(prompt: Prompted, sampled: bool = False) -> dict[str, Any]:
+def place_of(prompt: Put, sampled: bool = False) -> dict[str, Any]:
     """Which model and example a row is of; its weights tell a cell from one trained anew.
 
     Items of one cluster, such as a template, are not independent.

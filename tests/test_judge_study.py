@@ -144,7 +144,7 @@ def test_the_summary_holds_ratings_as_they_are(study: tuple[Path, dict[str, Any]
 def test_what_was_not_generated_is_unscored_and_compared_with_nothing(study: tuple[Path, dict[str, Any], str]) -> None:
     folder, _, _ = study
     opened = Study(folder / "recipe.yaml", folder / "runs")
-    (evaluation,) = evaluations_of(opened, opened.plans)
+    (evaluation,) = evaluations_of(opened, opened.plans).values()
     prompts, completions = evaluation.prompts(), dict(stored_completions(evaluation.generations))
     asked = [each for each in prompts if each.example.task == "instructions"]
     of_base, of_cell = (next(each for each in asked if each.model.name == name) for name in ("base", "amount-0"))
@@ -170,9 +170,9 @@ def test_the_judge_sees_the_conversation_but_no_exemplars(
 ) -> None:
     if shots:
         recipe_data["prompts"] = {"few_shot": {"math": {"shots": shots}}}
-    words = {"math": {"en": "{prompt}\n"}}
+    recipe_data.setdefault("prompts", {})["words"] = words = {"math": {"en": "{prompt}\n"}}
     base = SimpleNamespace(renderer=Renderer(tokenizer, words=words))
-    stub: Any = SimpleNamespace(recipe=parse_recipe(recipe_data), bases=[base])
+    stub: Any = SimpleNamespace(recipe=parse_recipe(recipe_data), hosts=[base])
     turns = (Exchange("A?", "a"), Exchange("B?", "b"))
     example = Example(id="1", item_id="1", task="math", language="en", prompt="C?", target="c", history=turns)
     asked = instruction_of(stub, example)

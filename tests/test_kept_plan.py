@@ -71,7 +71,7 @@ def test_whatever_a_plan_follows_from_makes_it_anew(
     elif change == "source":
         (tmp_path / "own.jsonl").write_text((tmp_path / "own.jsonl").read_text() + '{"prompt": "a", "target": "b"}\n')
     elif change == "model":
-        monkeypatch.setattr(kept_plan, "stated_models", lambda grid: "another")
+        monkeypatch.setattr(kept_plan, "stated_models", lambda *of: "another")
     elif change == "begun":
         (runs / "small" / "study.json").write_text('{"dtype": "bfloat16", "reason": "it was"}')
     elif change == "damage":

@@ -69,7 +69,7 @@ def test_the_documented_task_is_planned_trained_on_and_scored(tmp_path: Path, ti
     example = next(one for one in evaluation_set.examples if one.target == "good")
     assert made.bases[0].renderer.prompt_text(example) == f"Review: {example.prompt}\nIs it good or bad? It is"
     assert evaluation_set.max_tokens == 8
-    (evaluation,) = evaluations_of(made, [])
+    (evaluation,) = evaluations_of(made, []).values()
     prompts = evaluation.prompts()
     assert {prompt.request.stop for prompt in prompts} == {("\n",)}
     right = {prompt.key: Completion(f"{prompt.example.target}!", 3, "stop") for prompt in prompts}

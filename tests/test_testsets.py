@@ -59,7 +59,7 @@ def test_prompts_with_exemplars_reach_the_engine(
 
     recipe_data["prompts"] = {"few_shot": {"math": {"shots": 2}}}
     study = Study(write_recipe(recipe_data), tmp_path)
-    (evaluation,) = evaluations_of(study, [])
+    (evaluation,) = evaluations_of(study, []).values()
     prompts = evaluation.prompts()
     first = next(each for each in prompts if (each.example.task, each.example.language) == ("math", "en"))
     text = study.bases[0].tokenizer.decode(first.request.prompt_ids, skip_special_tokens=True)

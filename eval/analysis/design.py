@@ -36,20 +36,24 @@ class Design:
     """Setting → the one it is compared with: its like with the least amount."""
     curves: tuple[Curve, ...] = ()
     bases: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Setting → what the untuned model that it began with is called, where that is not `BASE`."""
+    """Setting → what the untuned model that it began with is called, where that is not `BASE`; empty: there is none."""
+    outside: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Model from elsewhere → what the untuned model that it is compared with is called; empty: there is none."""
+    trains: bool = True
+    """Whether settings are trained; else they are models as they are."""
 
     @property
     def untuned(self) -> tuple[str, ...]:
         """What the untuned models are called."""
-        return tuple(dict.fromkeys(map(self.base_of, self.settings))) or (BASE,)
+        return tuple(dict.fromkeys(filter(None, map(self.base_of, self.settings)))) or (BASE,)
 
-    def base_of(self, setting: str) -> str:
-        """What the untuned model that a setting began with is called."""
-        return self.bases.get(setting, BASE)
+    def base_of(self, name: str) -> str:
+        """What the untuned model that a setting began with, or a model is compared with, is called."""
+        return self.bases.get(name, self.outside.get(name, BASE))
 
     def parts(self) -> dict[str, Design]:
-        """The same of the settings of each untuned model alone, by its name."""
-        return {base: self._of(base) for base in self.untuned}
+        """The same of the settings of each untuned model alone, by its name; of models from elsewhere none."""
+        return {base: self._of(base) for base in dict.fromkeys(map(self.base_of, self.settings))} or {BASE: self}
 
     def _of(self, base: str) -> Design:
         settings = {name: runs for name, runs in self.settings.items() if self.base_of(name) == base}
@@ -63,7 +67,7 @@ class Design:
 
     def there(self, panel: Panel) -> list[str]:
         """The settings with scores, the untuned models first."""
-        names = [*self.untuned, *self.settings]
+        names = [*self.untuned, *self.settings, *self.outside]
         return [name for name in names if any(run in panel.runs for run in self.runs(name))]
 
     def present(self, setting: str, panel: Panel) -> list[str]:

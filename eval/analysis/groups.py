@@ -40,11 +40,13 @@ class LanguageGroups:
     """Run or setting → the languages that it is trained on, where that is known; not of the untuned model."""
     study: LanguageGroups | None = None
     """The groups of the study, where these are those of some of its cells."""
+    others: tuple[str, ...] = ()
+    """Languages of which it is not known whether a model has seen them."""
 
     @property
     def all(self) -> tuple[str, ...]:
         """The study's languages: seen, then unseen."""
-        return self.study.all if self.study else (*self.seen, *self.unseen)
+        return self.study.all if self.study else (*self.seen, *self.unseen, *self.others)
 
     def of(self, *names: str) -> LanguageGroups:
         """The groups of these runs or settings: seen by any of them, and unseen by all.

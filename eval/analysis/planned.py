@@ -53,7 +53,7 @@ def observed(panel: Panel, design: Design, languages: Sequence[str], span: float
     Where each setting has one run, what seeds do is assumed, and so is what settings do to single items.
     """
     names = design.there(panel)
-    settings = [name for name in names if name not in design.untuned and design.base_of(name) in names]
+    settings = [name for name in names if name in design.settings and design.base_of(name) in names]
     if not settings:
         return None
     tables = run_tables(panel, design, dict.fromkeys(names, languages))

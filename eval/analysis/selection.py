@@ -46,7 +46,7 @@ def _row(panel: Panel, design: Design, group: str, languages: Sequence[str]) -> 
     tables = {
         name: clustered(contributions(panel.of(design.present(name, panel), languages)), panel.clusters)
         for name in design.there(panel)
-        if name not in design.untuned
+        if name in design.settings
     }
     tables = {name: table for name, table in tables.items() if np.isfinite(table).all()}
     if len(tables) < 2:

@@ -289,7 +289,7 @@ def normalised_transfer(panels: Sequence[Panel], sources: Sources, design: Desig
     rows: list[dict[str, object]] = []
     for panel in panels:
         own, there = _in_language(panel, sources, design), design.there(panel)
-        cells = [cell for cell in there if cell not in design.untuned and design.base_of(cell) in there]
+        cells = [cell for cell in there if cell in design.settings and design.base_of(cell) in there]
         gains = {(cell, language): np.subtract(*paired(panel, design, cell, design.base_of(cell), [language]))
                  for cell in cells for language in own}  # fmt: skip
         places = [(cell, language) for cell, language in gains if cell != own[language]]

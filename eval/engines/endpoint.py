@@ -54,6 +54,8 @@ class Reply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     problem: str | None = None
+    counted: bool = True
+    """Whether the endpoint says how many tokens there are; else the most that there can be are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,11 @@ class Endpoint:
     if_unsupported: str = ""
     """What to do where the model refuses the decoding that it is asked for."""
 
+    @property
+    def identity(self) -> str:
+        """The model and where it is."""
+        return f"{self.name} at {self.endpoint}"
+
     def ask(self, asks: Sequence[Ask], arrived: Arrived, progress: Progress) -> None:
         """Hands over a reply to each as it comes; a failure where all attempts fail, or the cap is reached.
 
@@ -327,7 +334,9 @@ class Endpoint:
             return Failure("the connection broke", paid=reached, reached=reached)
         (choice, *_) = body.choices
         prompt_tokens, written = (body.usage.prompt_tokens, body.usage.completion_tokens) if body.usage else ask.worst
-        return Reply(choice.written, choice.finish_reason or "stop", prompt_tokens, written)
+        return Reply(
+            choice.written, choice.finish_reason or "stop", prompt_tokens, written, counted=body.usage is not None
+        )
 
     def _refusal(self, error: APIStatusError, key: str) -> Failure:
         """What an HTTP status other than success means. Raises EndpointError where it will not pass."""

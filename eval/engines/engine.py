@@ -52,7 +52,8 @@ class Completion:
     """What the model wrote: text without the end of turn, its length in tokens, and why it ended."""
 
     text: str
-    tokens: int
+    tokens: int | None
+    """None where an endpoint does not say."""
     finish: str
     """Why it ended: one of `FINISHES`."""
 

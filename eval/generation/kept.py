@@ -7,11 +7,25 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from data_mixes.storage import DamagedError, read_sealed, write_sealed
 from eval.engines.engine import Completion, Likelihood
-from eval.generation.requests import Evaluation, Keyed
+from eval.generation.requests import Keyed
+
+
+class Chunks(Protocol):
+    """Where finished chunks of answers are kept."""
+
+    @property
+    def generations(self) -> Path:
+        """The folder of completions."""
+        ...
+
+    @property
+    def likelihoods(self) -> Path:
+        """The folder of log-probabilities."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +36,9 @@ class Answers:
     likelihoods: dict[str, Likelihood]
 
     @classmethod
-    def read(cls, evaluation: Evaluation) -> Answers:
+    def read(cls, chunks: Chunks) -> Answers:
         """Those on disk."""
-        return cls(dict(stored_completions(evaluation.generations)), dict(stored_likelihoods(evaluation.likelihoods)))
+        return cls(dict(stored_completions(chunks.generations)), dict(stored_likelihoods(chunks.likelihoods)))
 
     def missing(self, asked: Sequence[Keyed]) -> int:
         """How many of the questions have no answer yet."""

@@ -24,18 +24,20 @@ AnyQuestion = TypeVar("AnyQuestion", Request, ScoredRow)
 
 @dataclass(frozen=True, slots=True)
 class ModelUnderTest:
-    """The base model, an adapter on it, or another whole model in its place."""
+    """The base model, an adapter on it, another whole model in its place, or one that is somewhere else."""
 
     name: str
     adapter: Adapter | None = None
     whole: ModelFiles | None = None
+    elsewhere: str | None = None
+    """What identifies a model behind an endpoint."""
 
     @property
     def weights(self) -> str | None:
         """The name of its adapter, or what identifies the whole model; None for the base model."""
         if self.adapter:
             return self.adapter.name
-        return self.whole.identity if self.whole else None
+        return self.whole.identity if self.whole else self.elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,54 @@ class Asked(Generic[AnyQuestion]):
 
     request: AnyQuestion
     key: str
+
+
+class Put(Protocol):
+    """An example put to a model, and the key that its completion is kept by."""
+
+    @property
+    def model(self) -> ModelUnderTest:
+        """The model."""
+        ...
+
+    @property
+    def example(self) -> Example:
+        """The example."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """A hash of all that decides the completion."""
+        ...
+
+    @property
+    def sample(self) -> int:
+        """Which of several completions of the example."""
+        ...
+
+
+class Scored(Protocol):
+    """What completions are scored by."""
+
+    @property
+    def evaluation_sets(self) -> Sequence[EvaluationSet]:
+        """The examples."""
+        ...
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The tasks by name."""
+        ...
+
+    @property
+    def identifier(self) -> Identifier:
+        """What tells the languages of completions."""
+        ...
+
+    @property
+    def thoughts(self) -> Markers:
+        """What opens and closes thoughts in completions."""
+        ...
 
 
 class Keyed(Protocol):
@@ -195,11 +245,6 @@ class Evaluation:
         return [Asked(question, key) for key, question in put.items()]
 
     @property
-    def candidates(self) -> tuple[str, ...]:
-        """What a completion's language may be: one of those tested, English, or another."""
-        return tuple(dict.fromkeys((*(tested.language for tested in self.evaluation_sets), "en", ANOTHER)))
-
-    @property
     def generations(self) -> Path:
         """Where finished chunks of completions are kept."""
         return self.folder / "generations"
@@ -208,6 +253,11 @@ class Evaluation:
     def likelihoods(self) -> Path:
         """Where finished chunks of log-probabilities are kept."""
         return self.folder / "likelihoods"
+
+
+def candidates_of(evaluation_sets: Sequence[EvaluationSet]) -> tuple[str, ...]:
+    """What a completion's language may be: one of those tested, English, or another."""
+    return tuple(dict.fromkeys((*(tested.language for tested in evaluation_sets), "en", ANOTHER)))
 
 
 def seed_of(prompt_ids: Sequence[int], sample: int) -> int:

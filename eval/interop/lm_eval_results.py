@@ -53,6 +53,18 @@ def tables(
     )
 
 
+def no_tables(model: ModelUnderTest, asked: Sequence[LmEvalSet], reason: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same of a model that cannot be asked: no predictions, and for every item why there is no score."""
+    scores = [
+        place_of(chosen.named, item, model) | asdict(score)
+        for chosen in asked
+        for item, row in zip(chosen.items, unscored(chosen, reason), strict=True)
+        for score in row
+    ]
+    texts = dict.fromkeys(("weights", "answer", "reason"), pl.String)
+    return pl.DataFrame(), pl.DataFrame(scores, schema_overrides={"value": pl.Float64, **texts})
+
+
 def place_of(named: NamedTask, item: str, model: ModelUnderTest) -> dict[str, Any]:
     """Which model, task and item a row is of."""
     return {

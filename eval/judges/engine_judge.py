@@ -63,9 +63,9 @@ class EngineJudge:
                 requests = [Request(tuple(ids), self.max_tokens, (), None) for _, ids in chunk]
                 completions = engine.generate(requests, progress)
                 for (_, ids), completion in zip(chunk, completions, strict=True):
-                    self.spending.count(len(ids), completion.tokens)
+                    self.spending.count(len(ids), completion.tokens or 0)
                 arrived(
-                    (number, Reply(completion.text, completion.finish, len(ids), completion.tokens))
+                    (number, Reply(completion.text, completion.finish, len(ids), completion.tokens or 0))
                     for (number, ids), completion in zip(chunk, completions, strict=True)
                 )
         finally:

@@ -42,12 +42,17 @@ def sentences(
         for part in design.parts().values()
     ]
     donors = _donors(transfer) if transfer else ()
-    return [*_seeds(comparisons), *filter(None, highest), *_curves(curves, groups), *donors, *_costs(seconds)]
+    return [*_seeds(comparisons, design), *filter(None, highest), *_curves(curves, groups), *donors, *_costs(seconds)]
 
 
-def _seeds(comparisons: pl.DataFrame) -> Iterator[str]:
+def _seeds(comparisons: pl.DataFrame, design: Design) -> Iterator[str]:
     """What one run per setting cannot say."""
-    if len(comparisons) and (comparisons["test"] == BY_FLIPS).all():
+    if not design.trains:
+        yield (
+            "Models are compared as they are: intervals and p-values are over test items, and say nothing of how "
+            "another training of the same kind would turn out."
+        )
+    elif len(comparisons) and (comparisons["test"] == BY_FLIPS).all():
         yield (
             "Each mixture was trained under one seed, so intervals and p-values are of these trained models, not of "
             "the mixtures: another seed may change a score by several points. To compare mixtures, add an axis of "
@@ -105,11 +110,12 @@ def _highest(
     if leader is None:
         return None
     where, mean = groups.phrase(group), figure_in_words(leader.figure)
+    kind = "mixtures" if design.trains else "models"
     where += "" if group == groups.primary_of(task) else " (secondary)"
     if leader.alike:
         from_base = _difference(leader.compared) if leader.compared else ""
-        return f"{task}: the {leader.settings} mixtures score the same on {where}, {mean}{from_base}."
-    of_several = f" of {leader.settings} mixtures" if leader.settings > 2 else ""
+        return f"{task}: the {leader.settings} {kind} score the same on {where}, {mean}{from_base}."
+    of_several = f" of {leader.settings} {kind}" if leader.settings > 2 else ""
     told = f"{task}: {leader.name} scores highest{of_several} on {where}: {mean}"
     told += _difference(leader.compared) if leader.compared else ""
     chosen = "" if selected is None else _chosen(selected.filter(task=task, group=group, cell=leader.name))

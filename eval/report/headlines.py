@@ -39,7 +39,9 @@ def headlines(
         leads = ((group, leader_of(task, group, summary, comparisons, design)) for group in groups_of(task, groups))
         group, leader = next(((group, leader) for group, leader in leads if leader), ("", None))
         if leader:
-            cards.append(of_leader(task, metric, groups.phrase(group), leader))
+            cards.append(
+                of_leader(task, metric, groups.phrase(group), leader, "mixtures" if design.trains else "models")
+            )
         else:
             cards.append(
                 Headline(task, metric_title(metric), "No scores", why_unscored(scores.filter(task=task, metric=metric)))
@@ -52,11 +54,11 @@ def groups_of(task: str, groups: LanguageGroups) -> list[str]:
     return [*dict.fromkeys((groups.primary_of(task), *groups.comparable(), *groups.all))]
 
 
-def of_leader(task: str, metric: str, where: str, leader: Leader) -> Headline:
+def of_leader(task: str, metric: str, where: str, leader: Leader, kind: str) -> Headline:
     """The card of a task that has scores."""
     title, compared = metric_title(metric), leader.compared
     figure = f"{figure_in_words(leader.figure)} on {where}"
-    name = "All mixtures alike" if leader.alike else f"{leader.name} highest"
+    name = f"All {kind} alike" if leader.alike else f"{leader.name} highest"
     if compared is None:
         return Headline(task, title, name, figure)
     verdict = verdict_of(compared)

@@ -102,6 +102,8 @@ class Page:
     """The languages that answers may be told to be in."""
     reference: pl.DataFrame | None = None
     """Published curves to lay over one's own: task, metric, language, x, score in the metric's unit, name."""
+    outside: Sequence[str] = ()
+    """Models from elsewhere, as they are called in the tables."""
     bases: Mapping[str, str] = field(default_factory=dict[str, str])
     """Setting → what its untuned model is called, where there are several and they were evaluated."""
 
@@ -112,18 +114,23 @@ class Page:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What tables have rows of: the untuned models, then the settings."""
-        return (*self.untuned, *self.settings)
+        """What tables have rows of: the untuned models, then the settings and models from elsewhere."""
+        return tuple(dict.fromkeys((*self.untuned, *self.settings, *self.outside)))
 
     @property
     def models(self) -> tuple[str, ...]:
-        """What predictions are of: the untuned models, then the cells."""
-        return (*self.untuned, *(cell.name for cell in self.cells))
+        """What predictions are of: the untuned models, then the cells and models from elsewhere."""
+        return (*self.untuned, *(cell.name for cell in self.cells), *self.outside)
 
     @property
     def one_seed(self) -> bool:
         """Whether each mixture was trained once, so that nothing is known of other seeds."""
-        return len(self.cells) == len(self.settings)
+        return len(self.cells) <= len(self.settings)
+
+    @property
+    def kind(self) -> str:
+        """What its settings are."""
+        return "mixture" if self.cells else "model"
 
     def label(self, name: str) -> str:
         """What readers see for an axis or a task."""

@@ -69,7 +69,7 @@ def figure_rows(page: Page, task: str, changes: Changes) -> pl.DataFrame:
             "cell": row["cell"],
             "group": row["group"],
             "label": page.groups.label(row["group"]),
-            "kind": "base" if row["cell"] in page.untuned else "cell",
+            "kind": kind_of(page, row["cell"]),
             "own": place == page.settings.get(row["cell"], {}),
             "x": _number(place.get(page.axis or "")),
             "series": page.series(place),
@@ -155,6 +155,13 @@ def base_of_series(page: Page, series: str) -> str:
     """What the untuned model of a curve's settings is called."""
     on_it = (name for name in page.settings if any(page.series(place) == series for place in places_of(page, name)))
     return page.bases.get(next(on_it), page.base or "")
+
+
+def kind_of(page: Page, name: str) -> str:
+    """What a row is of: an untuned model, a cell, or a model from elsewhere, which is on no curve."""
+    if name in page.untuned:
+        return "base"
+    return "outside" if name in page.outside and scale_of(page) is not None else "cell"
 
 
 def made_row(cell: str, metric: str, languages: Sequence[str], mean: float | None) -> Row:

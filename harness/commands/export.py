@@ -128,7 +128,7 @@ def merge(study: PlannedStudy, recipe: Recipe, adapter: Path, folder: Path) -> s
     """Writes the base model with an adapter merged into it; what to tell of that."""
     from harness.training.merging import write_merged
 
-    model, dtype = recipe.model, study.kept.dtype
+    model, dtype = recipe.base_model, study.kept.dtype
     with waiting(f"merging {adapter}"):
         base = find_model(model.name, model.revision)
         return f"merged; {write_merged(base, dtype, model.trust_remote_code, adapter, folder).in_words(dtype)}"
@@ -170,7 +170,7 @@ def chosen_scores(study: PlannedStudy, cells: str | None) -> pl.DataFrame:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     current, stale = current_scores(study)
-    scores = current.filter(pl.col("cell").is_in([*study.untuned, *names]))
+    scores = current.filter(pl.col("cell").is_in([*study.untuned, *names, *study.outside]))
     if scores.is_empty():
         raise UserError([Problem(str(path), "no scores of the chosen cells; run: harness eval RECIPE")])
     reasons = {True: "scores of other weights only", False: "not evaluated"}

@@ -34,7 +34,8 @@ class CellStatus(Result):
 
     name: str
     state: str
-    """new, training, trained, diverged, failed or damaged; untuned for the base model."""
+    """new, training, trained, diverged, failed or damaged; untuned for the base model, from elsewhere for one that was
+    there already."""
     reason: str | None = None
     """Why training failed or diverged."""
     held_by: str | None = None
@@ -125,6 +126,7 @@ def status_of(study: PlannedStudy) -> StudyStatus:
     ]
     if study.recipe.evaluation.base:
         cells = [*(elsewhere(name, "untuned", scored, wanted) for name in study.untuned), *cells]
+    cells += [elsewhere(name, "from elsewhere", scored, wanted) for name in study.outside]
     return StudyStatus(study=study.recipe.study, folder=str(study.folder), cells=tuple(cells), orphans=study.orphans)
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from data_mixes.storage import sealed_file
+from eval.engines.endpoint import EndpointError
 from eval.engines.engine import Adapter, ModelFiles, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
+from eval.generation.endpoints import EndpointEvaluation, ask_endpoint
 from eval.generation.generate import generate, is_gated
 from eval.generation.kept import Answers
-from eval.generation.requests import Evaluation, ModelUnderTest
+from eval.generation.requests import Evaluation, ModelUnderTest, Put
 from eval.judges.wording import RATING
 from eval.predictions_and_scores import (
+    PROMPT_SCHEMA,
     cut_off_notes,
     predictions_table,
     prompts_table,
@@ -36,22 +38,25 @@ from harness.recipe.grid import choose
 from harness.runs.folder import StudyFolder
 from harness.runs.locks import locked
 
-if TYPE_CHECKING:
-    from eval.interop.lm_eval_tasks import LmEvalSet
+NO_LOG_PROBABILITIES = "an endpoint gives completions, and no log-probabilities"
 
 
 def evaluate_cells(study: Study, cells: str | None) -> None:
     """Generates what is missing for the chosen trained cells and the bases, then scores all there is.
 
-    One process at a time does so, and others may help to generate. Raises UserError, and CanaryError.
+    One process at a time does so, and others may help to generate; it alone asks models behind endpoints. Raises
+    UserError, and CanaryError.
     """
     with locked(StudyFolder(study.folder).evaluation_lock):
         everything, answers = generate_cells(study, cells)
-        write_tables(study, everything, answers)
-        remove_evaluated(study, everything, answers)
+        endpoints = endpoints_of(study)
+        for endpoint in endpoints:
+            ask(endpoint, answers)
+        write_tables(study, everything, endpoints, answers)
+        remove_evaluated(study, [*everything.values()], answers)
 
 
-def generate_cells(study: Study, cells: str | None) -> tuple[list[Evaluation], Answers]:
+def generate_cells(study: Study, cells: str | None) -> tuple[dict[Base, Evaluation], Answers]:
     """Generates what is missing for the chosen trained cells and the bases, beside other processes that do the same.
 
     Returns the evaluations of all trained cells with the answers that there are. Raises UserError, and CanaryError.
@@ -66,22 +71,39 @@ def generate_cells(study: Study, cells: str | None) -> tuple[list[Evaluation], A
     for told in in_groups(not_trained):
         say(told)
     everything = evaluations_of(study, trained)
-    names = {*chosen, *(base.name for base in study.bases)}
-    wanted = [replace(part, models=[model for model in part.models if model.name in names]) for part in everything]
-    if not any(part.models for part in wanted):
+    names = {*chosen, *(model.name for model in (*study.bases, *study.outside))}
+    wanted = [
+        replace(part, models=[model for model in part.models if model.name in names]) for part in everything.values()
+    ]
+    if not any(part.models for part in wanted) and not study.outside:
         raise UserError([Problem("evaluation", "no chosen cell is trained; first: harness train RECIPE")])
-    answers = Answers.read(wanted[0])
+    answers = Answers.read(StudyFolder(study.folder))
     if to_make := told_missing(wanted, answers):
         refuse_removed(study, wanted, answers)
     removed = {plan.name for plan in study.plans if plan.run.weights_removed}
     served = [replace(part, models=[model for model in part.models if model.name not in removed]) for part in wanted]
     if to_make or not all(map(is_gated, served)):
-        wanted[0].folder.mkdir(parents=True, exist_ok=True)
+        StudyFolder(study.folder).evaluation.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
         with progress("generating", to_make) as bar:
             for part in served:
                 generate(part, part.prompts(), answers, bar.advance, bar.say)
     return everything, answers
+
+
+def ask(evaluation: EndpointEvaluation, answers: Answers) -> None:
+    """Asks a model behind an endpoint for what is missing. Raises UserError where it cannot be asked at all."""
+    prompts = evaluation.prompts()
+    missing = answers.missing(prompts)
+    left = f"{missing} to ask {evaluation.endpoint.identity} for" if missing else "all there already"
+    say(f"{len(prompts)} predictions wanted of {evaluation.name}, {left}")
+    if not missing:
+        return
+    try:
+        with progress(f"asking {evaluation.name}", missing) as bar:
+            ask_endpoint(evaluation, answers, bar.advance, bar.say)
+    except EndpointError as error:
+        raise UserError([Problem(f"models.{evaluation.name}.endpoint", str(error))]) from None
 
 
 def told_missing(wanted: Sequence[Evaluation], answers: Answers) -> int:
@@ -131,18 +153,24 @@ def is_answered(evaluations: Sequence[Evaluation], name: str, answers: Answers) 
     return True
 
 
-def evaluations_of(study: Study, plans: Sequence[CellPlan]) -> list[Evaluation]:
-    """What is to be evaluated, in the words of `eval`: for each base model itself and the cells trained on it."""
-    return [
-        evaluation_on(study, base, [plan for plan in plans if study.base_of(plan.cell) is base]) for base in study.bases
-    ]
+def evaluations_of(study: Study, plans: Sequence[CellPlan]) -> dict[Base, Evaluation]:
+    """What is to be evaluated, in the words of `eval`, by the whole model that engines load for it.
+
+    Of a base model that is itself, the cells trained on it and adapters from elsewhere; then whole models from
+    elsewhere.
+    """
+    return {
+        host: evaluation_on(study, host, [plan for plan in plans if study.base_of(plan.cell) is host])
+        for host in study.hosts
+    }
 
 
 def evaluation_on(study: Study, base: Base, plans: Sequence[CellPlan]) -> Evaluation:
-    """What is to be evaluated of a base model."""
-    untuned = ModelUnderTest(base.name, whole=base.files if len(study.bases) > 1 else None)
-    models = [untuned] if study.recipe.evaluation.base else []
+    """What is to be evaluated that has this base model, or is it."""
+    untuned = ModelUnderTest(base.name, whole=base.files if study.names_bases else None)
+    models = [untuned] if study.recipe.evaluation.base and base in study.bases else []
     models += [trained_model(plan) for plan in plans]
+    models += [model.under_test() for model in study.outside if model.host is base]
     return Evaluation(
         folder=StudyFolder(study.folder).evaluation,
         base=base.files,
@@ -165,6 +193,26 @@ def evaluation_on(study: Study, base: Base, plans: Sequence[CellPlan]) -> Evalua
     )
 
 
+def endpoints_of(study: Study) -> list[EndpointEvaluation]:
+    """What is to be asked of models behind endpoints."""
+    return [
+        EndpointEvaluation(
+            folder=StudyFolder(study.folder).generations,
+            name=model.name,
+            endpoint=model.endpoint,
+            chat=model.settings.chat,
+            evaluation_sets=study.evaluation_sets,
+            tasks=study.recipe.known_tasks,
+            words=study.recipe.words,
+            verbatim=study.recipe.prompts.verbatim,
+            identifier=study.recipe.evaluation.identifier,
+            thoughts=study.recipe.evaluation.thought_markers,
+        )
+        for model in study.outside
+        if model.host is None
+    ]
+
+
 def trained_model(plan: CellPlan) -> ModelUnderTest:
     """The model that a trained cell is. Raises UserError if its weights are not those that were trained."""
     weights, name = plan.run.weights, plan.run.weights_hash
@@ -178,24 +226,29 @@ def trained_model(plan: CellPlan) -> ModelUnderTest:
     return ModelUnderTest(plan.name, Adapter(name, folder, plan.cell.recipe.adapter.rank))
 
 
-def write_tables(study: Study, evaluations: Sequence[Evaluation], answers: Answers) -> None:
+def write_tables(
+    study: Study, evaluations: Mapping[Base, Evaluation], endpoints: Sequence[EndpointEvaluation], answers: Answers
+) -> None:
     """Scores every prediction there is; rescoring needs no generation.
 
     A judge's scores are added to those that are written already: it may fail, or take long. Its rating, switch-aware,
     is then the metric that its tasks are judged by (see `main_metrics_of`), and stands first.
     """
-    prompts, completions = [prompt for part in evaluations for prompt in part.prompts()], answers.completions
-    predictions, scores = predictions_table(prompts, completions), scores_table(evaluations[0], prompts, completions)
-    for base, part in zip(study.bases, evaluations, strict=True):
-        if base.lm_eval_sets:
-            predictions, scores = with_lm_eval(part, base.lm_eval_sets, answers, predictions, scores)
+    completions, parts = answers.completions, [*evaluations.values(), *endpoints]
+    prompts: list[Put] = [prompt for part in parts for prompt in part.prompts()]
+    predictions, scores = predictions_table(prompts, completions), scores_table(parts[0], prompts, completions)
+    if study.lm_eval_sets:
+        more = lm_eval_tables(evaluations, endpoints, answers)
+        predictions, scores = (
+            pl.concat(pair, how="diagonal_relaxed") for pair in zip((predictions, scores), more, strict=True)
+        )
     files = StudyFolder(study.folder)
-    write_table(files.prompts, prompts_of(study, evaluations))
+    write_table(files.prompts, prompts_of(evaluations))
     write_table(files.predictions, predictions)
     for note in cut_off_notes(predictions):
         say(note)
     if study.recipe.evaluation.repeats > 1:
-        again = [repeats_table(part, completions) for part in evaluations]
+        again = [repeats_table(part, completions) for part in evaluations.values()]
         write_table(files.repeats, pl.concat(again, how="vertical_relaxed"))
     mains = main_metrics_of(study)
     write_table(files.scores, with_main(scores, mains))
@@ -208,13 +261,12 @@ def write_tables(study: Study, evaluations: Sequence[Evaluation], answers: Answe
         write_table(files.scores, with_main(together, mains))
 
 
-def prompts_of(study: Study, evaluations: Sequence[Evaluation]) -> pl.DataFrame:
-    """The test prompts as the models got them; of several base models with a column that says for which."""
-    tables = [prompts_table(part) for part in evaluations]
-    if len(tables) == 1:
-        return tables[0]
-    named = [table.with_columns(base=pl.lit(base.name)) for base, table in zip(study.bases, tables, strict=True)]
-    return pl.concat(named)
+def prompts_of(evaluations: Mapping[Base, Evaluation]) -> pl.DataFrame:
+    """The test prompts as the models got them; of several whole models with a column that says for which."""
+    tables = {base.name: prompts_table(part) for base, part in evaluations.items()}
+    if len(tables) < 2:
+        return next(iter(tables.values()), pl.DataFrame(schema=PROMPT_SCHEMA))
+    return pl.concat([table.with_columns(base=pl.lit(name)) for name, table in tables.items()])
 
 
 def main_metrics_of(study: Study) -> dict[str, str]:
@@ -223,7 +275,7 @@ def main_metrics_of(study: Study) -> dict[str, str]:
         evaluation_set.task: study.recipe.known_tasks[evaluation_set.task].metric
         for evaluation_set in study.evaluation_sets
     }
-    for asked in study.bases[0].lm_eval_sets:
+    for asked in study.lm_eval_sets:
         mains.setdefault(asked.named.task, asked.metric)
     judge = study.recipe.evaluation.judge
     return mains | (dict.fromkeys(judge.tasks, RATING + SWITCH_AWARE) if judge else {})
@@ -235,16 +287,15 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
         table.write_parquet(file)
 
 
-def with_lm_eval(
-    evaluation: Evaluation,
-    asked: Sequence[LmEvalSet],
-    answers: Answers,
-    predictions: pl.DataFrame,
-    scores: pl.DataFrame,
+def lm_eval_tables(
+    evaluations: Mapping[Base, Evaluation], endpoints: Sequence[EndpointEvaluation], answers: Answers
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tables with the rows of lm_eval's tasks below."""
-    from eval.interop.lm_eval_results import tables
+    """The predictions and scores of lm_eval's tasks; those of models behind endpoints are blank."""
+    from eval.interop.lm_eval_results import no_tables, tables
 
-    more = tables(evaluation, asked, answers.completions | answers.likelihoods)
-    above, below = (pl.concat(pair, how="diagonal_relaxed") for pair in zip((predictions, scores), more, strict=True))
-    return above, below
+    known = answers.completions | answers.likelihoods
+    parts = [tables(part, base.lm_eval_sets, known) for base, part in evaluations.items()]
+    first = next(iter(evaluations)).lm_eval_sets
+    parts += [no_tables(part.model, first, NO_LOG_PROBABILITIES) for part in endpoints]
+    predictions, scores = (pl.concat(tables, how="diagonal_relaxed") for tables in zip(*parts, strict=True))
+    return predictions, scores

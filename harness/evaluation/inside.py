@@ -35,8 +35,8 @@ def models_of(study: Study, cells: str | None) -> dict[Base, list[ModelUnderTest
     chosen = {cell.name for cell in choose(study.cells, cells)}
     kept = [plan for plan in study.plans if plan.run.trained and not plan.run.weights_removed]
     trained = [plan for plan in kept if plan.name in chosen]
-    parts = zip(study.bases, evaluations_of(study, trained), strict=True)
-    models = {base: list(part.models) for base, part in parts if part.models}
+    parts = evaluations_of(study, trained)
+    models = {base: list(part.models) for base, part in parts.items() if part.models}
     if not models:
         raise UserError([Problem("", "no chosen cell is trained, and evaluation.base is false; first: harness run")])
     return models

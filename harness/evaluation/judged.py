@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import polars as pl
 
 from data_mixes.example import Example
+from data_mixes.prompts import turns_of
 from data_mixes.storage import cache_folder
 from eval.engines.engine import Completion
-from eval.generation.requests import Prompted
+from eval.generation.requests import Put
 from eval.judges.judge import (
     Judge,
     Judged,
@@ -125,7 +126,7 @@ Key: TypeAlias = tuple[str, str, str]
 
 
 def judge_study(
-    study: Study, prompts: Sequence[Prompted], completions: Mapping[str, Completion]
+    study: Study, prompts: Sequence[Put], completions: Mapping[str, Completion]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The judge's scores of a study's predictions, in the columns of `scores_table`; its judgements.
 
@@ -172,7 +173,7 @@ def key_of(example: Example) -> Key:
     return example.task, example.language, example.id
 
 
-def with_unscored(scores: Sequence[Score], prompt: Prompted, given: settings.Judge, version: str) -> list[Score]:
+def with_unscored(scores: Sequence[Score], prompt: Put, given: settings.Judge, version: str) -> list[Score]:
     """A prediction's scores, with unscored ones for what could not be put to the judge."""
     scored = {score.metric: score for score in scores}
     missing = {RATING: NOT_GENERATED}
@@ -184,9 +185,9 @@ def with_unscored(scores: Sequence[Score], prompt: Prompted, given: settings.Jud
 def instruction_of(study: Study, example: Example) -> str:
     """What the models were asked, without exemplars: the conversation up to the prompt, in the words of its task."""
     few_shot = study.recipe.prompts.few_shot.get(example.task)
-    turns = study.bases[0].renderer.turns(
-        replace(example, history=example.history[few_shot.shots if few_shot else 0 :])
-    )
+    asked = replace(example, history=example.history[few_shot.shots if few_shot else 0 :])
+    chat = study.hosts[0].renderer.template is not None if study.hosts else True
+    turns = turns_of(asked, study.recipe.words, chat=chat, verbatim=study.recipe.prompts.verbatim)
     if len(turns) == 1:
         return turns[0]["content"].strip()
     return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content'].strip()}" for turn in turns)

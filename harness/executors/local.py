@@ -44,7 +44,7 @@ def train_pending(begun: Begun, expected: str, processes: int | None) -> int:
     """
     study, pending = begun.study, begun.pending
     if not pending:
-        say("train: every cell is already trained")
+        say("train: every cell is already trained" if study.recipe.trains else "train: the recipe is evaluation alone")
         return 0
     say(f"train: {counted(len(pending), 'cell')}{expected}")
     write_jobs(study, pending)

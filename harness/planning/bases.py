@@ -11,6 +11,7 @@ from data_mixes.prompt_words import PromptError
 from data_mixes.prompts import Renderer, Rendering
 from data_mixes.storage import cache_folder
 from data_mixes.tokens import Measures, TokenStore
+from eval.analysis.design import BASE
 from eval.engines.engine import ModelFiles
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
@@ -105,10 +106,17 @@ class Base:
 
 
 def bases_of(recipe: Recipe, grid: Sequence[Cell]) -> list[Base]:
-    """The base models of a study's cells, each once, in the order of the grid."""
+    """The base models of a study's cells, each once, in the order of the grid; without cells that of the recipe."""
     names = base_names(recipe, grid)
-    settings = {names[cell.name]: cell.recipe.model for cell in grid}
+    settings = {names[cell.name]: cell.recipe.base_model for cell in grid}
+    if not grid and recipe.model:
+        settings = {BASE: recipe.model}
     return [Base(name, model, recipe, grid) for name, model in settings.items()]
+
+
+def overview_of_models(models: Sequence[tuple[str, str]]) -> str:
+    """What identifies a model; of several, each by its name."""
+    return models[0][1] if len(models) == 1 else ", ".join(f"{name}: {identity}" for name, identity in models)
 
 
 def base_problems(bases: Sequence[Base]) -> list[Problem]:

@@ -23,13 +23,26 @@ def groups_of(recipe: Recipe, trained: Mapping[str, Sequence[str]], design: Desi
     of_settings = {
         setting: tuple(dict.fromkeys(language for run in runs for language in trained[run]))
         for setting, runs in design.settings.items()
+        if {*runs} <= trained.keys()
     }
     of_runs = {cell: tuple(tasks) for cell, tasks in trained.items()}
-    return LanguageGroups(languages.seen, languages.unseen, named, languages.pivot, primary, of_runs | of_settings)
+    known = of_runs | of_settings
+    return LanguageGroups(
+        languages.seen, languages.unseen, named, languages.pivot, primary, known, others=languages.tested
+    )
 
 
-def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
-    """The settings, each compared with its like that has the least amount; without an amount with the first one."""
+def design_of(recipe: Recipe, cells: Sequence[Cell], outside: Mapping[str, str] | None = None) -> Design:
+    """The settings, each compared with its like that has the least amount; without an amount with the first one.
+
+    `outside` are models from elsewhere, each with the untuned model that it is compared with. Where nothing is trained
+    they are the settings, compared with the first one if there is no untuned model.
+    """
+    outside = outside or {}
+    if not recipe.trains:
+        first = next((name for name, base in outside.items() if not base), "")
+        references = {name: name if base else first for name, base in outside.items()}
+        return Design({name: (name,) for name in outside}, references, (), outside, trains=False)
     seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
     settings: dict[str, tuple[str, ...]] = {}
     places: list[tuple[str, Place]] = []
@@ -48,7 +61,8 @@ def design_of(recipe: Recipe, cells: Sequence[Cell]) -> Design:
     }
     first = {} if curves else {base: name for name, base in reversed(of_settings.items())}
     references = {name: references.get(name, first.get(base, name)) for name, base in of_settings.items()}
-    return Design(settings, references, curves, {name: base for name, base in of_settings.items() if base != BASE})
+    bases = {name: base for name, base in of_settings.items() if base != BASE}
+    return Design(settings, references, curves, bases, outside)
 
 
 def setting_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, Place]:
@@ -145,5 +159,5 @@ def _rows_of(trained: Mapping[str, Mapping[tuple[str, str], int]], runs: Sequenc
     """The rows of a setting's runs together, per task and language."""
     total = Counter[tuple[str, str]]()
     for run in runs:
-        total.update(trained[run])
+        total.update(trained.get(run, {}))  # of models from elsewhere it is not known
     return dict(total)

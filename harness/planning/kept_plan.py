@@ -25,15 +25,18 @@ from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
 from harness.console import say
 from harness.models.devices import machine
+from harness.planning.bases import overview_of_models
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount
 from harness.planning.design import design_of, groups_of
 from harness.planning.drawing import Drawing
-from harness.planning.plan import StudyPlan, TimeLeft, overview_of_models, plan_of
+from harness.planning.outside import compared_with
+from harness.planning.plan import StudyPlan, TimeLeft, plan_of
 from harness.planning.references import references_of
 from harness.planning.work import StudyWork, work_of
 from harness.recipe.grid import Cell, base_names, cells_of, joined
 from harness.recipe.load import load_recipe
+from harness.recipe.models_section import Model
 from harness.recipe.schema import Recipe
 from harness.results import Result
 from harness.runs.cells import open_cells, orphans
@@ -73,6 +76,16 @@ class KeptBase(Result):
     """The Jaccard index of the tokens that occur in the test prompts of two languages."""
 
 
+class KeptModel(Result):
+    """A model from elsewhere in the kept plan."""
+
+    name: str
+    weights: str
+    """What identifies it."""
+    host: str | None
+    """The whole model that engines load for it, by name; none behind an endpoint."""
+
+
 class KeptPlan(Result):
     """A study's plan as it is kept on disk."""
 
@@ -80,6 +93,9 @@ class KeptPlan(Result):
     model_files: str | None
     """What is known of the models' files, where they are folders here."""
     bases: tuple[KeptBase, ...]
+    outside: tuple[KeptModel, ...]
+    hosts: dict[str, Model]
+    """The whole models that engines load, by name."""
     dtype: str
     dtype_reason: str
     items: int
@@ -127,8 +143,19 @@ class PlannedStudy:
     @property
     def untuned(self) -> dict[str, str | None]:
         """The base models by name, with what scores name their weights by."""
-        several = len(self.kept.bases) > 1
-        return {base.name: base.model if several else None for base in self.kept.bases}
+        named = len(self.kept.bases) > 1 or not self.recipe.trains
+        return {base.name: base.model if named else None for base in self.kept.bases}
+
+    @property
+    def against(self) -> dict[str, str]:
+        """Model from elsewhere → the untuned model that it is compared with."""
+        bases = [base.name for base in self.kept.bases]
+        return {model.name: compared_with(bases, model.host) for model in self.kept.outside}
+
+    @property
+    def outside(self) -> dict[str, str | None]:
+        """The models from elsewhere by name, with what scores name their weights by."""
+        return {model.name: model.weights for model in self.kept.outside}
 
     def base_of(self, cell: str) -> KeptBase:
         """The base model of a cell."""
@@ -146,7 +173,7 @@ class PlannedStudy:
     @cached_property
     def design(self) -> Design:
         """How the cells belong together."""
-        return design_of(self.recipe, self.cells)
+        return design_of(self.recipe, self.cells, self.against)
 
     @cached_property
     def references(self) -> pl.DataFrame:
@@ -183,7 +210,7 @@ def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
     parsed, raw = load_recipe(recipe)
     folder = runs / parsed.study
     grid = cells_of(parsed, raw)
-    kept = read_plan(folder, plan_key(parsed, raw, folder, Drawing.of(grid, folder)), stated_models(grid))
+    kept = read_plan(folder, plan_key(parsed, raw, folder, Drawing.of(grid, folder)), stated_models(parsed, grid))
     if kept is None or (here and kept.machine != machine()):
         from harness.planning.study import Study
 
@@ -218,12 +245,17 @@ def keep_plan(study: Study) -> KeptPlan:
     cards = study.cards()
     kept = KeptPlan(
         key=plan_key(study.recipe, study.raw, study.folder, study.drawing),
-        model_files=stated_models(study.grid),
+        model_files=stated_models(study.recipe, study.grid),
         bases=tuple(kept_base(study, base) for base in study.bases),
+        outside=tuple(
+            KeptModel(name=model.name, weights=model.under_test().weights or "", host=model.host and model.host.name)
+            for model in study.outside
+        ),
+        hosts={host.name: host.settings for host in study.hosts},
         dtype=study.precision.dtype,
         dtype_reason=study.precision.reason,
         items=sum(len(evaluation_set.examples) for evaluation_set in study.evaluation_sets)
-        + sum(len(lm_eval_set.items) for lm_eval_set in study.bases[0].lm_eval_sets),
+        + sum(len(lm_eval_set.items) for lm_eval_set in study.lm_eval_sets),
         machine=machine(),
         overview=plan_of(study),
         work=work_of(study),
@@ -282,9 +314,12 @@ def stated(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
     return [(str(path), status.st_size, status.st_mtime_ns) for path in paths for status in [path.stat()]]
 
 
-def stated_models(cells: Sequence[Cell]) -> str | None:
+def stated_models(recipe: Recipe, cells: Sequence[Cell]) -> str | None:
     """A hash of what is known of models' folders; None where none is a folder on this machine."""
-    folders = [expanded(name) for name in dict.fromkeys(cell.recipe.model.name for cell in cells)]
+    bases = [cell.recipe.model for cell in cells] or [recipe.model]
+    names = [model.name for model in bases if model]
+    names += [name for model in recipe.models.values() for name in (model.name, model.adapter, model.base) if name]
+    folders = [expanded(name) for name in dict.fromkeys(names)]
     known = [stated(sorted(folder.iterdir())) for folder in folders if is_folder(folder)]
     if not known:
         return None

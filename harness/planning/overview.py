@@ -51,9 +51,12 @@ def show_plan(plan: StudyPlan, verbose: bool = False) -> None:
     A grid of more than `FEW` cells is shown by its axes.
     """
     every = verbose or len(plan.cells) <= FEW
-    if every:
-        show_cells(plan)
-    show_totals(plan)
+    if plan.cells:
+        if every:
+            show_cells(plan)
+        show_totals(plan)
+    else:
+        line(f"{plan.study}: evaluation alone, nothing is trained")
     show_axes(plan)
     if every:
         for cell in plan.cells:
@@ -62,11 +65,15 @@ def show_plan(plan: StudyPlan, verbose: bool = False) -> None:
     show_differences(plan.differences, verbose)
     if not verbose and (len(plan.cells) > FEW or plan.differences):
         line("Every cell and every pair of neighbours: harness plan RECIPE -v")
-    show_seeds(plan)
+    if plan.cells:
+        show_seeds(plan)
     for shared in plan.items:
         line(str(shared))
     show_left_out(plan)
-    line(f"Base model {plan.model}, in {plan.precision.dtype}: {plan.precision.reason}")
+    base = f"Base model {plan.model}, in" if plan.model else "In"
+    line(f"{base} {plan.precision.dtype}: {plan.precision.reason}")
+    for name, identity in plan.outside.items():
+        line(f"Model from elsewhere, {name}: {identity}")
     line(f"Generation by {plan.engine.version}: {plan.engine.reason}")
     show_evaluation(plan)
     show_detectable(plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +10,7 @@ from pydantic import computed_field
 
 from harness.models.engines import EngineChoice
 from harness.models.precision import Precision
+from harness.planning.bases import overview_of_models
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount, sources_of
 from harness.planning.contrast import Compared, neighbours
@@ -222,7 +223,9 @@ class StudyPlan(Answer):
 
     study: str
     model: str
-    """What identifies the base model; of several, each by its name."""
+    """What identifies the base model; of several, each by its name. Empty where there is none."""
+    outside: dict[str, str]
+    """Models that are there already, with what identifies them."""
     precision: Precision
     engine: EngineChoice
     languages: tuple[str, ...]
@@ -258,6 +261,7 @@ def plan_of(study: Study) -> StudyPlan:
     return StudyPlan(
         study=study.recipe.study,
         model=overview_of_models([(base.name, base.files.identity) for base in study.bases]),
+        outside={model.name: model.under_test().weights or "" for model in study.outside},
         precision=study.precision,
         engine=study.engine,
         languages=study.recipe.all_languages,
@@ -302,15 +306,10 @@ def plan_of(study: Study) -> StudyPlan:
                 shortened=lm_eval_set.cut,
                 version=lm_eval_set.version,
             )
-            for lm_eval_set in study.bases[0].lm_eval_sets
+            for lm_eval_set in study.lm_eval_sets
         ),
         notes=(*code_notes(study), *conversation_notes(study)),
     )
-
-
-def overview_of_models(models: Sequence[tuple[str, str]]) -> str:
-    """What identifies a model; of several, each by its name."""
-    return models[0][1] if len(models) == 1 else ", ".join(f"{name}: {identity}" for name, identity in models)
 
 
 def tested_sets(study: Study) -> list[TestedSet]:

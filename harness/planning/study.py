@@ -23,6 +23,7 @@ from harness.planning.design import design_of
 from harness.planning.drawing import Drawing
 from harness.planning.identity import alike, cell_identity
 from harness.planning.lengths import NOTED, noted_lengths, with_lengths
+from harness.planning.outside import Outside, against, outside_of, outside_problems
 from harness.planning.problems import as_problems, gathered, opening_problems, problems_of, shortfalls
 from harness.planning.references import references_of
 from harness.planning.screening import Dropped, Screening
@@ -38,6 +39,8 @@ from harness.runs.shared import take_shared
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from eval.interop.lm_eval_tasks import LmEvalSet
 
 ANEW = "To train and evaluate as the recipe says now, give the study another name or choose another --runs folder"
 
@@ -67,9 +70,24 @@ class Study:
         """The base models, in the order of the grid."""
         return bases_of(self.recipe, self.grid)
 
+    @cached_property
+    def outside(self) -> list[Outside]:
+        """The models that are there already."""
+        return outside_of(self.recipe, self.bases)
+
+    @property
+    def names_bases(self) -> bool:
+        """Whether scores name what identifies a base model: where there are several, or nothing else does."""
+        return len(self.bases) > 1 or not self.recipe.trains
+
+    @cached_property
+    def hosts(self) -> list[Base]:
+        """The whole models that engines load, each with its tokenizer: the bases, then others."""
+        return list(dict.fromkeys([*self.bases, *(model.host for model in self.outside if model.host)]))
+
     def base_of(self, cell: Cell) -> Base:
         """The base model of a cell."""
-        return next(base for base in self.bases if base.settings == cell.recipe.model)
+        return next(base for base in self.bases if base.settings == cell.recipe.base_model)
 
     def check(self) -> None:
         """Opens all that the recipe names. Raises UserError with everything that cannot be opened, or is too small."""
@@ -81,23 +99,26 @@ class Study:
         problems = opening_problems(self.grid) + evaluation_problems(self.recipe)
         problems += judge_study_problems(self.recipe, self._opponents)
         problems += problems_of(lambda: self.references) + base_problems(self.bases)
+        problems += outside_problems(
+            self.recipe, self.outside, [model.name for models in (self.bases, self.grid) for model in models]
+        )
         problems = problems or [problem for cell in self.grid for problem in shortfalls(cell, self.drawing)]
         return list(dict.fromkeys(problems))
 
     @property
     def _opponents(self) -> list[str]:
         """What a judge may compare with."""
-        return [*(base.name for base in self.bases), *(cell.name for cell in self.grid)]
+        return [model.name for models in (self.bases, self.grid, self.outside) for model in models]
 
     @cached_property
     def design(self) -> Design:
         """How the cells belong together."""
-        return design_of(self.recipe, self.cells)
+        return design_of(self.recipe, self.cells, against(self.bases, self.outside))
 
     @cached_property
     def precision(self) -> Precision:
         """The number format of training and of every engine."""
-        return study_precision(self.folder, self.recipe.model.dtype)
+        return study_precision(self.folder, self.recipe.dtype)
 
     @cached_property
     def engine(self) -> EngineChoice:
@@ -158,11 +179,18 @@ class Study:
             local_renderer(judge, in_recipe)  # and a judge that cannot be talked to
         return plans
 
+    @property
+    def lm_eval_sets(self) -> list[LmEvalSet]:
+        """What lm_eval's tasks ask, as the first of the models that engines load is asked it."""
+        return self.hosts[0].lm_eval_sets if self.hosts else []
+
     @cached_property
     def shortened_tests(self) -> dict[tuple[str, str], int]:
-        """Task and language → how many test prompts were shortened to prompts.max_tokens, for the base with most."""
+        """Task and language → how many test prompts were shortened to prompts.max_tokens, for the model with most."""
         return {
-            (tested.task, tested.language): max(sum(cut > 0 for _, cut in base.prompts(tested)) for base in self.bases)
+            (tested.task, tested.language): max(
+                (sum(cut > 0 for _, cut in host.prompts(tested)) for host in self.hosts), default=0
+            )
             for tested in self.evaluation_sets
         }
 
@@ -185,7 +213,7 @@ class Study:
 
     @cached_property
     def _screening(self) -> Screening:
-        texts = [text for lm_eval_set in self.bases[0].lm_eval_sets for text in lm_eval_set.texts]
+        texts = [text for lm_eval_set in self.lm_eval_sets for text in lm_eval_set.texts]
         return Screening(self.recipe, self.evaluation_sets, texts)
 
     @cached_property
@@ -247,4 +275,4 @@ class Study:
         """The same test items for every cell and in every language of the study."""
         with as_problems(self.recipe):
             sets = evaluation_sets(self.recipe)
-            return with_lengths(self.recipe, self.folder, sets, [base.renderer for base in self.bases])
+            return with_lengths(self.recipe, self.folder, sets, [host.renderer for host in self.hosts])

@@ -43,7 +43,7 @@ class StudyWork(Result):
     training: dict[str, TrainingWork]
     """By cell."""
     generation: dict[str, PromptWork]
-    """Of a model, by its base model."""
+    """Of a model, by the whole model that engines load for it."""
 
 
 def work_of(study: Study) -> StudyWork:
@@ -52,7 +52,7 @@ def work_of(study: Study) -> StudyWork:
     processes = 1 if on_cpu() else processes_that_share(batches, gpu_count())
     return StudyWork(
         training={plan.name: training_work(plan, processes) for plan in study.plans},
-        generation={base.name: prompt_work(study, base) for base in study.bases},
+        generation={host.name: prompt_work(study, host) for host in study.hosts},
     )
 
 

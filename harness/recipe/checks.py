@@ -15,6 +15,7 @@ from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
 from harness.recipe.evaluation_checks import check_evaluation, check_judge
 from harness.recipe.mixture_section import Ingredient
+from harness.recipe.models_checks import check_models, check_phases
 from harness.recipe.named_tasks import named_tasks
 from harness.recipe.schema import Recipe
 from harness.recipe.source_settings import is_ready_made
@@ -43,18 +44,28 @@ def cross_check(recipe: Recipe) -> list[Problem]:
             **{f"grid.{axis}": axis for axis in recipe.grid},
             **{f"sources.{source}": source for source in recipe.sources},
             **{f"share.{number}": name for number, name in enumerate(recipe.share)},
+            **{f"models.{model}": model for model in recipe.models},
         }.items()
         if not NAME.fullmatch(name)
     ]
+    problems += [
+        Problem(f"models.{name}", f"{name!r} is taken; call it otherwise")
+        for name in recipe.models
+        if name in RESERVED_CELLS
+    ]
     broken = _check_sources(recipe)
-    problems += broken + _check_repetitions(recipe) + _check_prompts(recipe)
+    problems += (
+        check_phases(recipe) + check_models(recipe) + broken + _check_repetitions(recipe) + _check_prompts(recipe)
+    )
     if not broken:
-        problems += (
-            _check_amounts(recipe) + _check_languages(recipe) + _check_mixture(recipe) + check_evaluation(recipe)
-        )
+        problems += _check_languages(recipe) + check_evaluation(recipe)
+        problems += _check_amounts(recipe) + _check_mixture(recipe) if "mixture" in recipe.model_fields_set else []
     problems += check_judge(recipe) + _check_labels(recipe)
     training = recipe.training
-    if sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1:
+    if (
+        "training" in recipe.model_fields_set
+        and sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1
+    ):
         message = "give one of epochs, steps and supervised_tokens: what all cells have in common"
         problems.append(Problem("training", message))
     if training.freeze and training.method == "lora":
@@ -167,7 +178,7 @@ def _check_languages(recipe: Recipe) -> list[Problem]:
     known = {language for source in recipe.known_sources.values() for language in source.languages}
     known |= {read[0].language for _, read in named_tasks(recipe).values() if len(read) == 1}
     problems: list[Problem] = []
-    for group, named in (("seen", recipe.languages.seen), ("unseen", recipe.languages.unseen)):
+    for group, named in groups_given(recipe):
         for index, language in enumerate(named):
             if language not in known:
                 where = f"languages.{group}.{index}"
@@ -183,11 +194,17 @@ def _check_languages(recipe: Recipe) -> list[Problem]:
     return problems + _check_codes(recipe) + _check_groups(recipe)
 
 
+def groups_given(recipe: Recipe) -> list[tuple[str, tuple[str, ...]]]:
+    """The keys of `languages` that name the study's, with what they name."""
+    given = recipe.languages
+    return [("seen", given.seen), ("unseen", given.unseen), ("tested", given.tested)]
+
+
 def _check_codes(recipe: Recipe) -> list[Problem]:
     """Codes that are not canonical, and two codes of one language: it would be seen and unseen, or count twice."""
     problems: list[Problem] = []
     known: dict[str, str] = {}
-    for group, codes in (("seen", recipe.languages.seen), ("unseen", recipe.languages.unseen)):
+    for group, codes in groups_given(recipe):
         for index, code in enumerate(codes):
             where = f"languages.{group}.{index}"
             other = next((other for other in known if other != code and same_language(code, other)), None)
@@ -222,7 +239,7 @@ def _check_groups(recipe: Recipe) -> list[Problem]:
     """Groups of languages that are not the study's, or whose names mean something else already."""
     tested = recipe.all_languages
     given = recipe.languages
-    known = LanguageGroups(given.seen, given.unseen, pivot=given.pivot)
+    known = LanguageGroups(given.seen, given.unseen, pivot=given.pivot, others=given.tested)
     names = {*tested, *known.means(), PERFORMANCE, GAP, STUDY_SEEN, HELD_OUT}
     taken = names | {known.label(name) for name in names}
     problems = [
@@ -236,7 +253,7 @@ def _check_groups(recipe: Recipe) -> list[Problem]:
         for language in members
         if language not in tested
     ]
-    groups = LanguageGroups(given.seen, given.unseen, dict(given.groups), given.pivot).means()
+    groups = LanguageGroups(given.seen, given.unseen, dict(given.groups), given.pivot, others=given.tested).means()
     problems += [
         Problem(f"evaluation.primary.{task}", f"{name!r} is no group of languages; {suggestion(name, groups)}")
         for task, name in recipe.evaluation.primary.items()
@@ -254,6 +271,7 @@ def _check_repetitions(recipe: Recipe) -> list[Problem]:
         "languages.seen": recipe.languages.seen,
         "languages.unseen": recipe.languages.unseen,
         "training.report_to": recipe.training.report_to,
+        "languages.tested": recipe.languages.tested,
         "selection.languages": recipe.selection.languages if recipe.selection else (),
         "evaluation.tasks": tuple(recipe.evaluation.tasks),
         "evaluation.lm_eval": tuple(name for name, _ in named_tasks(recipe).values()),

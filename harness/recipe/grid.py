@@ -48,6 +48,8 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
     A cell is named by its axes, e.g. "amount-40" or "amount-40_seed-1"; a recipe without a grid is
     one cell, named after the study.
     """
+    if not recipe.trains:
+        return []
     if not recipe.grid:
         if recipe.exclude:
             raise UserError([Problem("exclude", "there is no grid whose cells could be left out; remove the key")])
@@ -94,7 +96,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
 
 def base_names(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, str]:
     """Cell → what its base model is called: "base" where all have the same, else "base-" and its value on the axis."""
-    models = {cell.name: cell.recipe.model.model_dump_json() for cell in cells}
+    models = {cell.name: cell.recipe.base_model.model_dump_json() for cell in cells}
     if len(set(models.values())) < 2:
         return dict.fromkeys(models, BASE)
     axes = [name for name, axis in recipe.grid.items() if not {*axis.paths}.isdisjoint(MODEL)]
@@ -108,7 +110,7 @@ def base_names(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, str]:
 def _naming_problems(recipe: Recipe, cells: Sequence[Cell]) -> list[Problem]:
     """Two base models, or one and a cell, that would have the same name."""
     names = base_names(recipe, cells)
-    models = {(cell.recipe.model.model_dump_json(), names[cell.name]) for cell in cells}
+    models = {(cell.recipe.base_model.model_dump_json(), names[cell.name]) for cell in cells}
     bases = [name for _, name in models]
     taken = {name for cell in cells for name in cell.names}
     return [

@@ -105,6 +105,7 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         name = settings.get(key) if isinstance(settings, dict) and "endpoint" not in settings else None
         if isinstance(settings, dict) and isinstance(name, str) and name and is_there(folder / expanded(name)):
             settings[key] = absolute(name)
+    raw |= written_out(raw)
     for settings, key in model_values(raw):
         if isinstance(name := settings[key], str) and name and is_there(folder / expanded(name)):
             settings[key] = absolute(name)
@@ -121,8 +122,10 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def model_values(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
-    """The values of axes that name base models: what holds each, and its key or place there."""
-    grid = raw.get("grid")
+    """What names a model in axes and among `models`: what holds each, and its key or place there."""
+    grid, models = raw.get("grid"), raw.get("models")
+    for given in models.values() if isinstance(models, dict) else ():
+        yield from ((given, key) for key in ("name", "adapter", "base") if isinstance(given, dict) and key in given)
     for axis in grid.values() if isinstance(grid, dict) else ():
         path, values = (axis.get("path"), axis.get("values")) if isinstance(axis, dict) else (None, None)
         by_key = dict(enumerate(values)) if isinstance(values, list) else values if isinstance(values, dict) else {}
@@ -131,6 +134,15 @@ def model_values(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
         elif path is None:
             named = (settings for settings in by_key.values() if isinstance(settings, dict))
             yield from ((settings, "model.name") for settings in named if "model.name" in settings)
+
+
+def written_out(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections that may be shorter, as they are in full: languages as a list, a model's name alone."""
+    languages, models = raw.get("languages"), raw.get("models")
+    full: dict[str, Any] = {"languages": {"tested": languages}} if isinstance(languages, list) else {}
+    if isinstance(models, dict):
+        full["models"] = {name: {"name": given} if isinstance(given, str) else given for name, given in models.items()}
+    return full
 
 
 def is_there(path: Path) -> bool:
@@ -236,7 +248,7 @@ def parse_recipe(raw: Mapping[str, Any]) -> Recipe:
 def read_as(kind: type[Read], raw: Mapping[str, Any]) -> Read:
     """Plain data as a recipe of some kind, key by key. Raises UserError with every mistake found."""
     try:
-        text = json.dumps(raw, default=str)
+        text = json.dumps({**raw, **written_out(raw)}, default=str)
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError([Problem("recipe", f"is not plain data: {error}")]) from None
     try:

@@ -30,6 +30,10 @@ def recipe_schema() -> dict[str, Any]:
         properties = schema["properties"] if section == "Recipe" else schema["$defs"][section]["properties"]
         for key in keys:
             properties[key] = {"anyOf": [{"type": "string"}, properties[key]]}
+    properties = schema["properties"]
+    properties["languages"] = {"anyOf": [{"type": "array", "items": {"type": "string"}}, properties["languages"]]}
+    models = properties["models"]
+    models["additionalProperties"] = {"anyOf": [{"type": "string"}, models["additionalProperties"]]}
     return schema | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 

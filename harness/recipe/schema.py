@@ -16,6 +16,7 @@ from eval.tasks import TASKS
 from eval.tasks.task import Task
 from harness.recipe.evaluation_section import Evaluation
 from harness.recipe.mixture_section import Ingredient, Mixture
+from harness.recipe.models_section import Model, OutsideModel
 from harness.recipe.own_code import own_metric, own_task, with_metrics
 from harness.recipe.representations_section import Probes, Similarity
 from harness.recipe.section import PositiveInt, Section, Seed
@@ -26,30 +27,18 @@ from harness.recipe.training_section import Adapter, Execution, Training
 LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
 
 
-class Model(Section):
-    """The base model: a packaged name, a folder with safetensors, or a Hugging Face id.
+class Languages(Section):
+    """Which languages some cell trains on, and which none may; groups of them for the report.
 
-    `dtype: auto` is bfloat16 if the device that starts the study computes in it, else float32.
+    Of a recipe that trains nothing, a list alone: nothing is said of which language a model has seen.
     """
 
-    name: str
-    """A packaged name such as `gemma-3-270m`, a folder with safetensors, or a Hugging Face id."""
-    revision: str | None = None
-    """The commit or branch of a Hugging Face id; a branch is resolved to a commit."""
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    """The number format of training and of every engine. `auto` is bfloat16 if the device that starts the study
-    computes in it, else float32."""
-    trust_remote_code: bool = False
-    """Whether to run Python code that comes with the model. Only for models you trust."""
-
-
-class Languages(Section):
-    """Which languages some cell trains on, and which none may; groups of them for the report."""
-
-    seen: tuple[str, ...] = Field(min_length=1)
+    seen: tuple[str, ...] = ()
     """Languages that cells may train on."""
     unseen: tuple[str, ...] = ()
     """Languages that no cell may train on, and that are evaluated all the same."""
+    tested: tuple[str, ...] = ()
+    """Languages that models are tested in, of a recipe that trains nothing; the same as a list alone."""
     groups: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     """Groups of languages for the report, by name."""
     pivot: str = "en"
@@ -173,12 +162,14 @@ class Recipe(Section):
 
     study: str
     """The name of the study and of its folder."""
-    model: Model
-    """The base model."""
+    model: Model | None = None
+    """The base model. A recipe that trains nothing may have only `models`."""
+    models: dict[str, OutsideModel] = {}
+    """Models that are there already, by name: rows beside the base model and the cells."""
     adapter: Adapter = Adapter()
     """The LoRA adapter that each cell trains, unless it tunes the whole model."""
-    training: Training
-    """How each cell is trained."""
+    training: Training = Training()
+    """How each cell is trained. A recipe without `training` and `mixture` is evaluation alone."""
     execution: Execution = Execution()
     """How work is spread over GPUs and processes."""
     selection: Selection | None = None
@@ -187,7 +178,7 @@ class Recipe(Section):
     """The languages of the study."""
     sources: dict[str, SourceSettings] = {}
     """Sources of your own, by name."""
-    mixture: Mixture
+    mixture: Mixture = Mixture.model_validate({})
     """What cells train on: components by name, or the name of a mixture."""
     prompts: Prompts = Prompts()
     """How examples are put to the model."""
@@ -267,4 +258,20 @@ class Recipe(Section):
     @property
     def all_languages(self) -> tuple[str, ...]:
         """Seen languages, then unseen."""
-        return (*self.languages.seen, *self.languages.unseen)
+        return (*self.languages.seen, *self.languages.unseen, *self.languages.tested)
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train; else the recipe is evaluation alone."""
+        return not self.model_fields_set.isdisjoint({"training", "mixture"})
+
+    @property
+    def base_model(self) -> Model:
+        """The base model of a recipe that has one."""
+        assert self.model is not None
+        return self.model
+
+    @property
+    def dtype(self) -> Literal["auto", "bfloat16", "float32"]:
+        """The number format that is asked for."""
+        return self.model.dtype if self.model else "auto"

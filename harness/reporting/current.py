@@ -24,7 +24,7 @@ def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores = finite_scores(read_table(path))
-    now = {plan.name: plan.run.weights_hash for plan in study.plans} | study.untuned
+    now = {plan.name: plan.run.weights_hash for plan in study.plans} | study.untuned | study.outside
     stored = scores.select("cell", "weights").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, weights in stored if cell not in now or now[cell] != weights]
     return scores.filter(~pl.col("cell").is_in(stale)), stale

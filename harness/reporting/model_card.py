@@ -64,12 +64,13 @@ def model_card(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: Kin
 
 def base_name(study: PlannedStudy, cell: str, recipe: Recipe) -> str:
     """The base model as others can name it: its id on the hub, or else the last part of where it was."""
-    return recipe.model.name if is_of_hub(study, cell, recipe) else recipe.model.name.rstrip("/").rpartition("/")[2]
+    name = recipe.base_model.name
+    return name if is_of_hub(study, cell, recipe) else name.rstrip("/").rpartition("/")[2]
 
 
 def is_of_hub(study: PlannedStudy, cell: str, recipe: Recipe) -> bool:
     """Whether a cell's base model was read from the Hugging Face hub, so that its name is an id there."""
-    return study.base_of(cell).model.startswith(f"{recipe.model.name}@")
+    return study.base_of(cell).model.startswith(f"{recipe.base_model.name}@")
 
 
 def front_matter(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: Kind) -> str:
@@ -78,7 +79,7 @@ def front_matter(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: K
     of_hub = is_of_hub(study, plan.name, recipe)
     relation: dict[str, Any] = {"base_model_relation": RELATIONS[kind]} if of_hub else {}
     return ModelCardData(
-        base_model=recipe.model.name if of_hub else None,
+        base_model=recipe.base_model.name if of_hub else None,
         language=[*trained],
         library_name="peft" if kind == "adapter" else "transformers",
         pipeline_tag="text-generation",

@@ -190,7 +190,8 @@ def study_page(
         bases={name: base for name, base in design.bases.items() if base in set(scores["cell"])},
         groups=groups,
         cells=[cell_facts(plan, design) for plan in study.plans],
-        settings=setting_places(study.recipe, study.cells),
+        settings=setting_places(study.recipe, study.cells) or {name: {} for name in design.settings},
+        outside=list(study.outside),
         axis=axis_of_numbers(study.recipe),
         also=other_places(study.recipe, study.cells),
         summary=analysis.summary,
@@ -208,7 +209,7 @@ def study_page(
         sentences=told,
         labels=study.recipe.report.labels,
         amounts=study.recipe.report.amounts,
-        prompts=stored_table(StudyFolder(study.folder).prompts) if len(study.kept.bases) == 1 else None,
+        prompts=stored_table(StudyFolder(study.folder).prompts) if len(study.kept.hosts) == 1 else None,
         candidates=answer_languages(scores),
         comparisons=comparisons if len(comparisons) else None,
         transfer=analysis.transfer,
@@ -270,8 +271,8 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
     shared = [" = ".join(cell.names) for cell in study.cells if cell.also]
     if shared:
         notes.append(f"the same training on the same rows, run once: {'; '.join(shared)}")
-    scored = set(scores["cell"])
-    missing = [cell.name for cell in study.cells if cell.name not in {*scored, *stale, *diverged}]
+    scored, wanted = set(scores["cell"]), [*(cell.name for cell in study.cells), *study.outside]
+    missing = [name for name in wanted if name not in {*scored, *stale, *diverged}]
     if missing:
         notes.append(f"not evaluated: {', '.join(missing)}")
     return notes

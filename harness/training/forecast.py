@@ -18,7 +18,7 @@ from harness.errors import MachineError
 from harness.models.base import find_model
 from harness.models.devices import this_device
 from harness.models.precision import Dtype, emulation_cost, precision_for
-from harness.planning.kept_plan import KeptBase, PlannedCell, PlannedStudy
+from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.planning.overview import disk_in_words
 from harness.planning.plan import TimeLeft
 from harness.planning.work import TrainingWork, together
@@ -71,12 +71,12 @@ def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = Fals
     chosen = {cell.name for cell in choose(study.cells, cells)}
     plans = [plan for plan in study.plans if plan.name in chosen]
     models = models_left(study, plans)
-    if all(plan.run.finished for plan in plans) and not any(models.values()):
+    if not study.kept.hosts or (all(plan.run.finished for plan in plans) and not any(models.values())):
         return TimeLeft()
     try:
         paces = {} if measure_again else kept_paces(study)
-        missing = [base for base in study.kept.bases if base.name not in paces]
-        paces |= {base.name: measured_pace(study, base) for base in missing}
+        missing = [name for name in study.kept.hosts if name not in paces]
+        paces |= {name: measured_pace(study, name) for name in missing}
     except Exception as error:  # whatever torch or a model's code raises
         return TimeLeft(problem=f"{type(error).__name__}: {error}".splitlines()[0])
     keep_paces(study, paces)
@@ -160,6 +160,7 @@ def models_left(study: PlannedStudy, plans: Sequence[PlannedCell]) -> dict[str, 
     models = study.untuned if study.recipe.evaluation.base else {}
     wanted = [(name, name, weights) for name, weights in models.items()]
     wanted += [(study.base_names[plan.name], plan.name, plan.run.weights_hash) for plan in plans]
+    wanted += [(model.host, model.name, model.weights) for model in study.kept.outside if model.host]
     left = dict.fromkeys(study.kept.work.generation, 0.0)
     for base, name, weights in wanted:
         prompts = study.kept.work.generation[base].prompts
@@ -183,8 +184,11 @@ def keep_paces(study: PlannedStudy, paces: dict[str, KeptPace]) -> None:
         write_sealed(StudyFolder(study.folder).pace, kept.model_dump_json(indent=1) + "\n")
 
 
-def measured_pace(study: PlannedStudy, base: KeptBase) -> KeptPace:
-    """The pace of a base model's mean micro-batch on this machine, measured now. Raises what the probe does."""
+def measured_pace(study: PlannedStudy, host: str) -> KeptPace:
+    """The pace of a whole model on this machine, of its cells' mean micro-batch, measured now.
+
+    Raises what the probe does.
+    """
     from transformers import AutoConfig
 
     from harness.training.pace import Shape, measure
@@ -193,14 +197,17 @@ def measured_pace(study: PlannedStudy, base: KeptBase) -> KeptPace:
     device, precision = this_device(), study.kept.overview.precision
     emulated = precision.dtype == "bfloat16" and precision_for(device).dtype != "bfloat16"
     slower = emulation_cost() if emulated else 1.0
-    cells = [cell for cell in study.cells if study.base_names[cell.name] == base.name]
-    first = cells[0].recipe
-    files = find_model(first.model.name, first.model.revision)
+    cells = [cell for cell in study.cells if study.base_names[cell.name] == host]
+    first, model, work = cells[0].recipe if cells else study.recipe, study.kept.hosts[host], study.kept.work
+    files = find_model(model.name, model.revision)
     config: Any = AutoConfig.from_pretrained(
-        files.location, revision=files.revision, trust_remote_code=first.model.trust_remote_code
+        files.location, revision=files.revision, trust_remote_code=model.trust_remote_code
     )
-    shape = Shape(*mean_shape(together([study.kept.work.training[cell.name] for cell in cells])))
-    completions = study.kept.work.generation[base.name].prompts * (len(cells) + study.recipe.evaluation.base)
+    prompts = work.generation[host]
+    shape = Shape(*(mean_shape(together([work.training[cell.name] for cell in cells])) if cells
+                    else (1, max(1, prompts.tokens // max(1, prompts.prompts)), 1)))  # fmt: skip
+    others = sum(outside.host == host for outside in study.kept.outside)
+    completions = prompts.prompts * (len(cells) + others + study.recipe.evaluation.base)
     sequences = min(SEQUENCES[study.kept.overview.engine.name], max(1, completions))
     dtype = "float32" if emulated else precision.dtype
     pace = measure(config, dtype, device.kind, first.adapter, shape, sequences, first.training.method == "full")
