@@ -1,8 +1,8 @@
 """How fast a cell trains: steps over their arithmetic, the cell over its steps, and TRL's own trainer beside.
 
 All in one run, on the first rows of the quickstart's last cell: python benchmarks/training.py [STEPS]
-Prints seconds by the clock and of computing; on a busy machine the second are the ones to compare. OMP_NUM_THREADS sets
-the threads, as ever.
+Prints seconds by the clock and of computing. On a busy machine compare the second, of one thread (OMP_NUM_THREADS=1):
+several threads wait for one another, which counts as computing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from harness.recipe.settings import with_settings
 from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob, read_job
 from harness.runs.record import CellRun
-from harness.training.loop import load_base_model, start_process, train_cell
+from harness.training.loop import Loaded, load_base_model, start_process, train_cell
 from harness.training.trainer import rows_of
 from harness.training.utilization import Weights, arithmetic, matmul_rate, weights_of
 
@@ -124,12 +124,13 @@ def by_harness(folder: Path, job: CellJob) -> tuple[TimedSteps, Clock, Weights]:
     from harness.training import loop
 
     steps, run = TimedSteps(), CellRun(StudyFolder(folder / "quickstart").cell(job.name).path, job.identity)
-    model, tokenizer = load_base_model(job), load_tokenizer(job.location, job.revision, job.trust_remote_code)
+    loaded = Loaded()
+    model, _ = loaded.for_job(job)
     run.begin()
     setattr(loop, "ShowProgress", lambda bar: steps)  # noqa: B010  # in the place of the bar
     clean_up, loop.clean_up = loop.clean_up, lambda run: None  # TRL trains on the same rows
     started = Clock()
-    assert train_cell(model, tokenizer, job, run, job.name, PartialState())
+    assert train_cell(loaded, job, run, job.name, PartialState())
     cell = started.until_now()
     loop.clean_up = clean_up
     return steps, cell, weights_of(model)
