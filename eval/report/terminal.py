@@ -15,9 +15,10 @@ from eval.report.tables import Figure, TaskTable
 def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: Console) -> None:
     """Prints a table per task, as narrow as it can be read: intervals below the means of groups."""
     own = ", seen and unseen by each cell itself" if groups.differ else ""
+    starred_ones = f"; * not trained on{own}" if groups.unseen or groups.differ else ""
     for table in tables:
         caption = (
-            f"{table.items} items per language; below: 95 % interval; * not trained on{own};\n"
+            f"{table.items} items per language; below: 95 % interval{starred_ones};\n"
             f"to {groups.pivot}: {groups.label(PERFORMANCE)}; {table.version}"
         )
         shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))

@@ -86,11 +86,11 @@ def show_detectable(plan: StudyPlan) -> None:
     """A line for each task, then what is assumed."""
     for figure in plan.detectable:
         line(figure.in_words())
-    for assumption in _assumptions(plan.detectable):
+    for assumption in _assumptions(plan.detectable, trains=bool(plan.cells)):
         line(f"  {assumption}")
 
 
-def _assumptions(figures: Iterable[PlannedDetectable]) -> list[str]:
+def _assumptions(figures: Iterable[PlannedDetectable], trains: bool) -> list[str]:
     """What the figures rest on, of all tasks together."""
     figures = list(figures)
     said: list[str] = []
@@ -103,7 +103,7 @@ def _assumptions(figures: Iterable[PlannedDetectable]) -> list[str]:
         said.append(f"assumed: seeds change a mean by {100 * SEEDS:.1f} % of the metric's range (standard deviation)")
     if any(figure.clusters and figure.pilot is None for figure in figures):
         said.append(f"assumed: differences on two items of a cluster, such as a template, correlate by {WITHIN:g}")
-    if any(figure.runs == 1 for figure in figures):
+    if trains and any(figure.runs == 1 for figure in figures):
         said.append("one run per mixture: this is of the trained models, and says nothing of mixtures; add seeds")
     if said:
         said.append("a pilot's scores in place of assumptions: harness plan RECIPE --pilot EARLIER_RECIPE")
