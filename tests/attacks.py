@@ -72,7 +72,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "report.html": (),
     "summary.csv": (),
     "comparisons.csv": (),
-    "figures/overview.svg": (),
+    "figures/*.svg": (),
     "tables/math-accuracy.tex": (),
 }
 """Every kind of file in a study of the cells amount-0 and amount-3; and what may be made again when it is damaged, of
