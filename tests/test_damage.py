@@ -210,6 +210,13 @@ def test_status_and_report_say_it_and_go_on_with_the_rest(finished: Path, study:
     assert "amount-0" in report.stdout and (study / "report.html").is_file()
 
 
+def test_a_folder_in_the_place_of_a_table_is_set_aside_once(finished: Path, study: Path) -> None:
+    (study / "summary.csv").unlink(missing_ok=True)
+    (study / "summary.csv").mkdir()
+    report = harness("report", finished / "recipe.yaml", "--runs", study.parent)
+    assert report.returncode == 0 and (study / "summary.csv").is_file() and (study / "summary.csv.damaged").is_dir()
+
+
 @pytest.mark.usefixtures("trained_here")
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_every_file_damaged_at_once(way: Callable[[Path], None], finished: Path, study: Path) -> None:

@@ -77,7 +77,7 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
 def make_way(study: PlannedStudy) -> None:
     """Sets aside folders that stand where a report has files, and the reverse; they were named already."""
     files = StudyFolder(study.folder)
-    for path in (*files.report_files, *files.report_folders, *files.path.glob("*.csv")):
+    for path in {*files.report_files, *files.report_folders, *files.path.glob("*.csv")}:
         if path in {damage.path for damage in study.damage}:
             set_aside(path)
 
