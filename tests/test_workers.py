@@ -96,10 +96,10 @@ def test_sigterm_writes_a_checkpoint_and_gives_the_cell_back(undisturbed: tuple[
     options = ("--cells", "amount-3", "--phase", "train", "--set", "training.checkpoint_every=1000",
                "--set", "training.epochs=2000")  # fmt: skip
     worker = started("work", recipe, tmp_path, *options)
-    while not (tmp_path / "small" / "amount-3" / "record.json").is_file():
+    log = tmp_path / "small" / "amount-3" / "log.txt"
+    while not log.is_file() or " trains" not in log.read_text():
         assert worker.poll() is None
         time.sleep(0.005)
-    time.sleep(1)
     children = psutil.Process(worker.pid).children(recursive=True)
     worker.terminate()
     assert worker.wait() == 143
