@@ -210,6 +210,12 @@ def test_status_and_report_say_it_and_go_on_with_the_rest(finished: Path, study:
     assert "amount-0" in report.stdout and (study / "report.html").is_file()
 
 
+def test_what_needs_a_table_that_is_gone_says_so(finished: Path, study: Path) -> None:
+    (study / "predictions.parquet").unlink()
+    compared = harness("compare", finished / "recipe.yaml", "amount-3", "base", "--runs", study.parent)
+    assert compared.returncode == 1 and "predictions.parquet is damaged: it is missing; harness run" in compared.stderr
+
+
 def test_a_folder_in_the_place_of_a_table_is_set_aside_once(finished: Path, study: Path) -> None:
     (study / "summary.csv").unlink(missing_ok=True)
     (study / "summary.csv").mkdir()

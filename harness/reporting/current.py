@@ -31,11 +31,13 @@ def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """A table of a study, its checksum compared. Raises DamagedError, FileNotFoundError.
+    """A table of a study, its checksum compared. Raises DamagedError, also for one that is not there.
 
     From memory: polars would take a path for a pattern.
     """
     try:
         return with_weights(pl.read_parquet(BytesIO(read_sealed(path))))
+    except FileNotFoundError:
+        raise DamagedError(path, "it is missing") from None
     except pl.exceptions.PolarsError:
         raise DamagedError(path, "it is not Parquet") from None
