@@ -174,9 +174,8 @@ def test_words_can_be_none(tmp_path: Path, tiny_model: Path, tokenizer: Any) -> 
     planned = study(tmp_path, tiny_model, tokenizer, words="none")
     assert len(plan_of(planned).notes) == 1
     (example, *_) = planned.evaluation_sets[0].examples
-    assert (
-        planned.renderer.prompt_text(example) == f"<|user|>{example.prompt.strip()}{tokenizer.eos_token}\n<|assistant|>"
-    )
+    text = planned.bases[0].renderer.prompt_text(example)
+    assert text == f"<|user|>{example.prompt.strip()}{tokenizer.eos_token}\n<|assistant|>"
 
 
 def test_translation_needs_words(recipe_data: dict[str, Any], tmp_path: Path) -> None:

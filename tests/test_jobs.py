@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ def test_rows_are_trained_on_in_the_planned_order_each_once(study: Study, monkey
     compute = SupervisedPositionsTrainer.compute_loss
 
     def noting(self: Any, model: Any, inputs: dict[str, Any], *arguments: Any, **options: Any) -> Any:
-        rows = zip(inputs["input_ids"].tolist(), inputs["attention_mask"].sum(dim=1).tolist(), strict=True)
-        trained.extend(row[:length] for row, length in rows)
+        (joined,), borders = inputs["input_ids"].tolist(), inputs["cu_seq_lens_q"].tolist()
+        trained.extend(joined[start:end] for start, end in pairwise(borders))
         return compute(self, model, inputs, *arguments, **options)
 
     monkeypatch.setattr(SupervisedPositionsTrainer, "compute_loss", noting)
