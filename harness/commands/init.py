@@ -48,7 +48,7 @@ class Given:
     files: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     amounts: tuple[int, ...] = ()
-    """Empty: none, half and all of the rows that every language has."""
+    """Empty: none, and half and all of nine tenths of the rows that every language has."""
     seeds: int | None = None
 
 
@@ -199,10 +199,15 @@ def fitted(choices: Choices, recipe: Recipe, amounts: tuple[int, ...]) -> Choice
     problems += [f"{language} has no test rows" for language in choices.languages if not items.get(language)]
     if problems:
         raise UserError([Problem("--files", f"{problem} in {source.name}") for problem in problems])
-    most = min(MOST_ROWS, *rows.values())
+    most = most_of(min(rows.values()))
     return replace(
         choices, amounts=amounts or tuple(sorted({0, most // 2, most})), items=min(MOST_ITEMS, *items.values())
     )
+
+
+def most_of(rows: int) -> int:
+    """The largest amount of so many rows: a tenth is left for those that are dropped, as they are tested on too."""
+    return min(MOST_ROWS, rows - rows // 10)
 
 
 def with_hold_out(choices: Choices, source: HeldOut, amounts: tuple[int, ...]) -> Choices:
@@ -214,7 +219,7 @@ def with_hold_out(choices: Choices, source: HeldOut, amounts: tuple[int, ...]) -
         raise refused("--files", f"{message}, so give {FEWEST_ROWS} at least")
     items = min(MOST_ITEMS, there[fewest] // 5)
     rows = min(len(source.whole.pool("train", language)) for language in choices.seen)
-    most = min(MOST_ROWS, rows - items)
+    most = most_of(rows - items)
     amounts = amounts or tuple(sorted({0, most // 2, most}))
     return replace(choices, amounts=amounts, items=items, hold_out=items)
 
