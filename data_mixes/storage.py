@@ -208,6 +208,18 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def is_whole_or_set_aside(path: Path) -> bool:
+    """Whether a file is there as it was written; a damaged one is set aside."""
+    try:
+        verify(path)
+    except FileNotFoundError:
+        return False
+    except DamagedError:
+        set_aside(path)
+        return False
+    return True
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:

@@ -234,6 +234,8 @@ def test_a_cell_out_of_memory_fails_alone_and_is_tried_again(
     assert "1 cell to train" in ended.stderr
     status = harness("status", recipe, "--runs", tmp_path)
     assert "failed" in status.stdout and "amount-0: failed: out of memory" in status.stdout
+    with no_hang(120):  # who watches is not kept waiting for a cell of which nothing more will come
+        assert harness("status", recipe, "--runs", tmp_path, "--watch").returncode == 0
     cells = {
         cell["name"]: cell
         for cell in json.loads(harness("status", recipe, "--runs", tmp_path, "--json").stdout)["cells"]

@@ -117,6 +117,8 @@ def test_a_cell_that_another_holds_is_passed_over(
     monkeypatch.setattr(local, "launch_training", lambda *_: 3)
     assert harness("train", recipe, "--runs", tmp_path).returncode == 3  # its jobs are on disk
     study = tmp_path / "small"
+    unknown = harness("work", study, "--cells", "amuont-1")
+    assert unknown.returncode == 2 and "no cell 'amuont-1'; did you mean 'amount-1'?" in unknown.stderr
     with holding(study / "amount-1" / ".lock"):
         train_jobs(study, CELLS, start_process())
     states = {cell: record(study, cell).get("state") for cell in CELLS}

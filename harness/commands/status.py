@@ -14,6 +14,7 @@ from rich.table import Table
 from data_mixes.holds import holder_of
 from data_mixes.storage import DamagedError
 from harness.console import duration, in_groups, line, output, plain_table, show_table
+from harness.errors import Problem, UserError
 from harness.planning.kept_plan import PlannedCell, PlannedStudy, planned_study
 from harness.planning.overview import orphans_in_words
 from harness.recipe.mothello import is_mothello
@@ -24,7 +25,8 @@ from harness.runs.folder import StudyFolder
 from harness.runs.progress import progress_of
 from harness.runs.record import CellRun
 
-SETTLED = ("untuned", "trained", "diverged", "failed")
+NEVER_SCORED = ("diverged", "failed")
+"""States of cells that nothing more will come of by itself."""
 SECONDS_BETWEEN_LOOKS = 5.0
 LINES_OF_LOG = 3
 
@@ -85,12 +87,17 @@ def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
 
 
 def watch_status(recipe: Path, runs: Path) -> None:
-    """Shows how far every cell is, anew every few seconds, until all are settled or the user has seen enough."""
+    """Shows how far every cell is, anew every few seconds, until nothing is left or the user has seen enough.
+
+    Raises UserError.
+    """
+    if is_mothello(recipe):
+        raise UserError([Problem("--watch", "a study of mothello cannot be watched; leave it out")])
     with Live(console=output, auto_refresh=False) as screen:
         while True:
             status = status_of(planned_study(recipe, runs))
             screen.update(table_of(status), refresh=True)
-            if all(cell.state in SETTLED and cell.scored == cell.wanted for cell in status.cells):
+            if all(cell.state in NEVER_SCORED or cell.scored for cell in status.cells):
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
 

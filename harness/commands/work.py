@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,7 @@ from harness.console import waiting
 from harness.errors import Problem, UserError
 from harness.executors.begun import begin
 from harness.executors.local import launch_training, train_pending
+from harness.recipe.grid import choose
 from harness.recipe.mothello import is_mothello
 from harness.recipe.schema import Execution
 from harness.runs.folder import StudyFolder
@@ -50,11 +50,10 @@ def work(target: Path, runs: Path, cells: str | None, phase: Phase | None) -> No
 
 def train_planned(study: Path, cells: str | None) -> None:
     """Trains the planned cells of a study's folder that nobody holds. Raises UserError, and typer.Exit."""
-    patterns = (cells or "*").split(",")
-    planned = [cell.path.name for cell in StudyFolder(study).planned_cells()]
-    names = [name for name in planned if any(fnmatchcase(name, pattern) for pattern in patterns)]
-    if not names:
+    planned = list(StudyFolder(study).planned_cells())
+    if not planned:
         message = "has no planned cell that is left to train; plan and train from a recipe: harness work RECIPE"
         raise UserError([Problem(str(study), message)])
+    names = [cell.path.name for cell in choose(planned, cells)]
     if status := launch_training(study, names, None, Execution(workers=1)):
         raise typer.Exit(status)

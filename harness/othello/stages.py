@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
-from data_mixes.storage import DamagedError, sealed_file, set_aside, verify
+from data_mixes.storage import is_whole_or_set_aside, sealed_file
 from harness.othello.model import Shape, random_model
 from harness.othello.training import Schedule, batches, optimizer_of, train
 from harness.othello.world import CellWorld
@@ -138,14 +138,7 @@ def write_state(cell: CellFolder, state: State, model: GPT2LMHeadModel, optimize
 def read_state(cell: CellFolder) -> dict[str, Any] | None:
     """What a training that was stopped goes on from; None to begin anew. A damaged file is set aside."""
     path = state_file(cell)
-    try:
-        verify(path)
-    except FileNotFoundError:
-        return None
-    except DamagedError as error:
-        set_aside(error.path)
-        return None
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return torch.load(path, map_location="cpu", weights_only=True) if is_whole_or_set_aside(path) else None
 
 
 def restore(kept: dict[str, Any], state: State, model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer) -> None:

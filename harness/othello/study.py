@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from data_mixes.storage import DamagedError, sealed_file, set_aside, verify
+from data_mixes.storage import is_whole_or_set_aside, sealed_file
 from harness.recipe.mothello import Mothello, MothelloCell, load_mothello
 from harness.runs.cells import open_cells
 from harness.runs.folder import CellFolder, StudyFolder
@@ -105,11 +105,4 @@ def write_measures(cell: CellFolder, table: pl.DataFrame) -> None:
 def read_measures(cell: CellFolder) -> pl.DataFrame | None:
     """What was measured of a cell; None where the file is damaged, which is set aside and made anew by the next run."""
     path = measures_file(cell)
-    try:
-        verify(path)
-    except FileNotFoundError:
-        return None
-    except DamagedError as error:
-        set_aside(error.path)
-        return None
-    return pl.read_parquet(path)
+    return pl.read_parquet(path) if is_whole_or_set_aside(path) else None

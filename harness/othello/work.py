@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 import torch
 
-from data_mixes.storage import DamagedError, set_aside, verify
+from data_mixes.storage import is_whole_or_set_aside
 from eval.othello.measures import Test, measures_of
 from harness.console import progress, say
 from harness.errors import MachineError, UserError, not_trained
@@ -133,17 +133,8 @@ def _damaged(run: CellRun, recipe: Mothello) -> bool:
     """Whether weights that are still to be measured are missing or damaged; what is damaged is set aside."""
     if run.record.get("measured") == measuring(recipe) and measures_file(run.files).is_file():
         return False
-    broken = False
-    for step in measured_steps(recipe):
-        path = weights_file(run.files, step)
-        try:
-            verify(path)
-        except FileNotFoundError:
-            broken = True
-        except DamagedError as error:
-            set_aside(error.path)
-            broken = True
-    return broken
+    whole = [is_whole_or_set_aside(weights_file(run.files, step)) for step in measured_steps(recipe)]
+    return not all(whole)
 
 
 def _train(run: CellRun, world: CellWorld) -> None:

@@ -14,6 +14,11 @@ class CellFolder:
     path: Path
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What the cell can be chosen by."""
+        return (self.path.name,)
+
+    @property
     def record(self) -> Path:
         """What is recorded of the cell: its state, identity, loss, times."""
         return self.path / "record.json"
