@@ -439,6 +439,12 @@ def test_a_studys_models_answer_lm_evals_tasks_in_the_same_tables(study: tuple[P
     assert capitals["metric"].unique(maintain_order=True).to_list() == ["acc", "acc_norm"]
     assert capitals.group_by("language").agg(pl.col("item").unique().sort())["item"].n_unique() == 1
     assert capitals["version"][0].endswith(" capitals_en v1.5 0-shot")
+    options = capitals.filter(metric="acc").join(predictions, on=("cell", "task", "language", "item"))
+    for language, answer, completion in options.select("language", "answer", "completion").iter_rows():
+        assert answer == f"option {1 + CAPITALS[language][2].index(completion.split(' (')[0])}"
+    assert capitals.filter(metric="acc_norm")["answer"].is_null().all()
+    consistent = pl.read_csv(runs / "small" / "consistency.csv").filter(task="capitals", s=3)
+    assert consistent["items"].to_list() == [3, 3] and consistent["unscored"].to_list() == [0, 0]
     asked = predictions.filter((pl.col("task") == "capitals") & (pl.col("language") == "fr")).row(0, named=True)
     assert asked["prompt"] == "Voici la capitale : Italie →" and asked["reference"] == "Rome"
     assert asked["completion"].count("-") == 4 and asked["completion"].split(" (")[0] in CAPITALS["fr"][2]

@@ -107,7 +107,8 @@ def figures(asked: LmEvalSet, given: Sequence[Sequence[Answer]]) -> list[list[Sc
             kept = {metric: value for metric, value in values.items() if metric not in left_out}
             for metric in sorted(kept, key=lambda metric: order.index(metric) if metric in order else len(order)):
                 if isinstance(kept[metric], int | float | np.number):
-                    row.append(one_score(asked, metric_name(metric, name), float(kept[metric]), responses))
+                    answer = answered(asked.definition, metric, responses)
+                    row.append(one_score(asked, metric_name(metric, name), float(kept[metric]), answer))
     return scores
 
 
@@ -120,11 +121,20 @@ def by_doc(asked: LmEvalSet) -> list[list[Instance]]:
     return grouped
 
 
-def one_score(asked: LmEvalSet, metric: str, value: float, responses: Sequence[Any]) -> Score:
-    """A figure of lm_eval's, with what its filters took for the answer where models write one."""
+def answered(definition: Definition, metric: str, responses: Sequence[Any]) -> str | None:
+    """What lm_eval's filters took for the answer, or the number of the option that is likeliest by the metric."""
+    if isinstance(responses[0], str):
+        return responses[0]
+    if metric != "acc" or definition.OUTPUT_TYPE != "multiple_choice":
+        return None
+    options = len(responses) // 2 if "acc_mutual_info" in definition.aggregation() else len(responses)
+    return f"option {1 + int(np.argmax([total for total, _ in responses[:options]]))}"
+
+
+def one_score(asked: LmEvalSet, metric: str, value: float, answer: str | None) -> Score:
+    """A figure of lm_eval's, with the answer that it is of."""
     if not math.isfinite(value):
         return Score(metric, None, asked.version, reason=NO_NUMBER)
-    answer = responses[0] if isinstance(responses[0], str) else None
     return Score(metric, value, asked.version, answer, reason=NO_ANSWER if answer == NO_MATCH else None)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from eval.analysis.groups import GAP, HELD_OUT, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
+from eval.report.consistency import plane_rows
 from eval.report.grid import Grid, Picture
 from eval.report.page import Page
 from eval.report.picture_data import (
@@ -30,7 +31,7 @@ from eval.report.picture_data import (
 )
 from eval.report.pictures.curves import curves_picture, overview_picture
 from eval.report.pictures.heatmaps import heatmap_picture, transfer_picture
-from eval.report.pictures.languages import confusion_picture, scatter_picture
+from eval.report.pictures.languages import confusion_picture, plane_picture, scatter_picture
 from eval.report.pictures.training import training_picture, validation_picture
 from eval.report.tables import TaskTable, metric_tables
 from eval.report.theme import UNTOLD
@@ -48,6 +49,8 @@ class Gallery:
     overview: list[Picture] = field(default_factory=list[Picture])
     """Groups of languages, a picture for each task."""
     tasks: dict[str, list[Picture]] = field(default_factory=dict[str, list[Picture]])
+    consistency: list[Picture] = field(default_factory=list[Picture])
+    """Accuracy against consistency, a picture for each task that has both."""
     training: list[Picture] = field(default_factory=list[Picture])
     data: dict[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
     broken: dict[str, str] = field(default_factory=dict[str, str])
@@ -61,7 +64,8 @@ class Gallery:
     @property
     def pictures(self) -> list[Picture]:
         """All pictures."""
-        return [*self.overview, *(picture for shown in self.tasks.values() for picture in shown), *self.training]
+        of_tasks = [picture for shown in self.tasks.values() for picture in shown]
+        return [*self.overview, *of_tasks, *self.consistency, *self.training]
 
     def of(self, task: str) -> list[TaskTable]:
         """A task's tables."""
@@ -99,6 +103,9 @@ def gallery(page: Page) -> Gallery:
             shown.data[table.task] = figure_rows(page, table.task, changes)
             shown.overview.append(_overview(shown, page, table, grid))
             shown.tasks[table.task] += _of_task(shown, page, table, grid)
+    for task, rows in plane_rows(page).items():
+        shown.data[f"{task}-consistency"] = rows
+        shown.consistency.append(plane_picture(task, page.label(task), rows["s"][0], grid))
     return shown
 
 

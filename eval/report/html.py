@@ -15,6 +15,7 @@ from markupsafe import Markup
 from data_mixes.json_text import json_text
 from eval.analysis.groups import HELD_OUT, OTHERS, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
 from eval.report.cards import card_table
+from eval.report.consistency import consistency_table, pair_tables
 from eval.report.gallery import Gallery, data_columns, groups_shown
 from eval.report.grid import Picture
 from eval.report.page import Page
@@ -111,6 +112,9 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         behind=tables_behind(page, gallery),
         comparisons={} if page.comparisons is None else comparison_tables(page.comparisons, page.groups),
         transfer=transfer_tables(page.transfer, page.groups.all) if page.transfer else {},
+        planes=gallery.consistency,
+        consistency=consistency_table(page),
+        consistency_pairs=pair_tables(page),
         seconds=training_time(page),
         devices=sorted({cell.device for cell in page.cells if cell.device}),
         mixtures=mixture_table(page),

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from eval.analysis.consistency import Consistency
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Transfer
 from eval.report.grid import Amounts
@@ -88,6 +89,8 @@ class Page:
     """Differences between settings, as `eval.analysis.summary.compare` makes them."""
     transfer: Transfer | None = None
     """What training on a source language did to a target."""
+    consistency: Consistency | None = None
+    """Whether an item gets the same answer in every language."""
     also: Mapping[str, Sequence[Mapping[str, float | str]]] = field(
         default_factory=dict[str, Sequence[Mapping[str, float | str]]]
     )

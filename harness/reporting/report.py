@@ -14,6 +14,7 @@ from rich.console import Console
 from data_mixes.storage import DamagedError, is_writable, set_aside, write_text
 from data_mixes.templates.embedded import EmbeddedSource
 from eval.analysis.comparisons import compare
+from eval.analysis.consistency import Consistency, consistency
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE, Design
 from eval.analysis.noise import generation_noise, noise_notes
@@ -116,12 +117,14 @@ class Analysis:
     highest: pl.DataFrame
     transfer: Transfer | None
     """Where settings are trained on two languages at least, each alone, or each beside the pivot."""
+    consistency: Consistency
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """All but the summary, to be written beside the report; what is not there is empty."""
         curves = pl.DataFrame([as_row(curve) for curve in self.curves])
         tables = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest}
+        tables |= {"consistency": self.consistency.sizes, "consistency_pairs": self.consistency.pairs}
         for field in fields(Transfer):
             tables[field.name] = pl.DataFrame() if self.transfer is None else getattr(self.transfer, field.name)
         return {name: finite_table(table) for name, table in tables.items()}
@@ -139,6 +142,7 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
         curves=curve_findings(panels, groups, design),
         highest=finite_table(highest_settings(panels, groups, design)),
         transfer=transfer and finite_transfer(replace(transfer, transfer=with_tokens(study, transfer.transfer))),
+        consistency=consistency(scores, design),
     )
 
 
@@ -213,6 +217,7 @@ def study_page(
         candidates=answer_languages(scores),
         comparisons=comparisons if len(comparisons) else None,
         transfer=analysis.transfer,
+        consistency=analysis.consistency,
         reference=study.references if len(study.references) else None,
     )
 

@@ -1,4 +1,4 @@
-"""Seen against unseen languages, and the languages that cells answer in."""
+"""Seen against unseen languages, accuracy against consistency, and the languages that cells answer in."""
 
 from __future__ import annotations
 
@@ -39,6 +39,30 @@ def scatter_picture(task: str, metric: str, titles: Mapping[str, str], grid: Gri
         f"Mean scores in {task}: languages {seen} across, languages {unseen} up, a point for each cell.",
         by_metric(as_spec(chart, layout), metric),
         f"{task}-pairs",
+    )
+
+
+def plane_picture(task: str, label: str, size: int, grid: Grid) -> Picture:
+    """Accuracy against consistency, a point for each cell with both intervals, and a tick at chance."""
+    told_apart = marks_of_cells(grid, grid.cells)
+    colour = told_apart["color"]
+    base = altair.Chart(altair.NamedData(f"{task}-consistency"))
+    near = altair.Scale(zero=False)
+    x = altair.X("accuracy:Q", title="accuracy, %", scale=near, axis=altair.Axis(tickCount=8))
+    y = altair.Y("consistency:Q", title=f"the same answer in {size} languages, %", scale=near)
+    tooltip = ["cell:N", "accuracy_text:N", "consistency_text:N", altair.Tooltip("chance_text:N", title="by chance")]
+    across = base.mark_rule(opacity=0.45).encode(x=altair.X("accuracy_low:Q"), x2="accuracy_high:Q", y=y, color=colour)
+    low, high = altair.Y("consistency_low:Q"), "consistency_high:Q"
+    upwards = base.mark_rule(opacity=0.45).encode(y=low, y2=high, x=x, color=colour)
+    chance = base.mark_tick(thickness=2, width=14).encode(x=x, y=altair.Y("chance:Q"), color=colour)
+    points = base.mark_point(size=90).encode(x=x, y=y, tooltip=tooltip, **told_apart)
+    chart = altair.layer(across, upwards, chance, points).properties(width=420, height=260)
+    return Picture(
+        f"{task}-consistency",
+        f"{label}: accuracy and consistency, with 95 % intervals; the tick is consistency by chance",
+        f"Accuracy in {task} across, the share of equal answers in {size} languages up, a point for each cell.",
+        as_spec(chart, {"widest": 560}),
+        f"{task}-consistency",
     )
 
 
