@@ -105,6 +105,10 @@ def analyze(
     stages: Annotated[
         str, typer.Option(metavar="LANG,…", help="The languages trained on, one per stage; --x is the stage.")
     ] = "",
+    stages_in: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Or the column that names those of each row's run: en,fr,ja."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Analyse any long table of scores for transfer: seen and unseen means, gap closed, plateau, correlation.
@@ -112,7 +116,8 @@ def analyze(
     Scores per item (columns item and optionally cluster) give intervals, and so do several runs (a column run);
     single means do not. A table written by harness score is read as it is, each metric separately. With --x step or
     checkpoint, learning and forgetting are given; with --stages, what was forgotten and transferred between them.
-    Columns random and alone may hold scores of guessing and of one language alone. Higher scores are better.
+    With --stages-in, runs went through them in several orders; metrics are also given over all of these. Columns random
+    and alone may hold scores of guessing and of one language alone. Higher scores are better.
 
     Examples:
 
@@ -123,6 +128,8 @@ def analyze(
         harness analyze items.parquet --x step --seen fr --unseen sw --item question --json
 
         harness analyze stages.csv --x stage --seen en,fr,ja --stages en,fr,ja
+
+        harness analyze stages.csv --x stage --seen en,fr,ja --stages-in order --run seed
     """
     with reporting_mistakes():
         from eval.analysis.groups import LanguageGroups
@@ -131,7 +138,7 @@ def analyze(
 
         named = [names_in(given) for given in (seen, unseen, group, stages)]
         trained = named[0] if pivot in (*named[0], *named[1]) else (pivot, *named[0])
-        columns = Columns(x, named[2], language, score_column, item, run, cluster, seen_in, named[3])
+        columns = Columns(x, named[2], language, score_column, item, run, cluster, seen_in, named[3], stages_in)
         groups = LanguageGroups(trained, named[1], pivot=pivot)
         analyses = analyze_table(table, columns, groups)
         if as_json:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy.special import stdtrit
 
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.long_tables import Columns, analyse
@@ -147,6 +148,79 @@ def test_stages_that_do_not_fit_the_table_are_refused(tmp_path: Path) -> None:
     blank.write_csv(tmp_path / "blank.csv")
     refused = staged(tmp_path / "blank.csv")
     assert refused.returncode == 2 and "column 'random' is blank in ja" in refused.stderr
+
+
+ORDERS = ("en,fr,ja", "ja,en,fr", "fr,ja,en")
+EFFECTS = {"en,fr,ja": 0.0, "ja,en,fr": -0.1, "fr,ja,en": 0.1}
+
+
+def ordered_table(path: Path, seeds: int = 2, items: int = 1) -> Path:
+    """R of three orders and some seeds: .5 at a language's own stage, less after it by what the order loses."""
+    drawn = np.random.default_rng(0)
+    rows = [
+        {"order": order, "seed": seed, "stage": stage, "language": language, "random": 0.1, "item": str(item),
+         "score": (0.5 + (EFFECTS[order] - 0.2 if stage > place else 0.0) if stage >= place else 0.2)
+         + seed / 100 + (drawn.normal(0, 0.1) if items > 1 else 0.0)}
+        for order in ORDERS for seed in range(seeds) for stage in range(3)
+        for place, language in enumerate(order.split(","))
+        for item in range(items)
+    ]  # fmt: skip
+    table = pl.DataFrame(rows).sample(fraction=1, shuffle=True, seed=1)
+    (table if items > 1 else table.drop("item")).write_csv(path)
+    return path
+
+
+def over_orders(path: Path, *options: str) -> Any:
+    said = harness("analyze", path, "--x", "stage", "--seen", "en,fr,ja", "--stages-in", "order", "--run", "seed",
+                   "--json", *options)  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    return json.loads(said.stdout)
+
+
+def test_orders_of_stages_are_a_random_factor(tmp_path: Path) -> None:
+    data = over_orders(ordered_table(tmp_path / "orders.csv"))
+    by_order = {part["group"]["order"]: part["continual"]["backward"]["mean"] for part in data["analyses"]}
+    assert by_order == pytest.approx({order: EFFECTS[order] - 0.2 for order in ORDERS})
+    (whole,) = data["orders"]
+    assert len(whole["orders"]) == 3 and whole["runs"] == 6
+    backward = whole["continual"]["backward"]
+    half = stdtrit(2, 0.975) * 0.1 / np.sqrt(3)
+    assert backward["mean"] == pytest.approx(-0.2)
+    assert (backward["low"], backward["high"]) == pytest.approx((-0.2 - half, -0.2 + half), rel=1e-2)
+    assert whole["continual"]["forward_1"]["mean"] == whole["continual"]["forward_2"]["mean"] == pytest.approx(0.105)
+    shown = harness("analyze", tmp_path / "orders.csv", "--x", "stage", "--seen", "en,fr,ja", "--stages-in", "order",
+                    "--run", "seed").stdout  # fmt: skip
+    assert "over 3 orders in 6 runs" in shown and "a language 2 stages before its own, above guessing: 0.105" in shown
+
+
+def test_one_orders_runs_are_a_random_factor_and_items_add_their_part(tmp_path: Path) -> None:
+    path = ordered_table(tmp_path / "orders.csv", seeds=3)
+    one = pl.read_csv(path).filter(order=ORDERS[0])
+    one.drop("order").write_csv(tmp_path / "one.csv")
+    (part,) = json.loads(staged(tmp_path / "one.csv", "--run", "seed", "--json").stdout)["analyses"]
+    final, half = part["continual"]["final"], stdtrit(2, 0.975) * 0.01 / np.sqrt(3)
+    assert (final["low"], final["high"]) == pytest.approx((final["mean"] - half, final["mean"] + half), rel=1e-2)
+    means, items = (
+        over_orders(ordered_table(tmp_path / f"{number}.csv", items=number))["orders"][0]["continual"]["final"]
+        for number in (1, 8)
+    )
+    assert items["high"] - items["low"] > 0.8 * (means["high"] - means["low"]) and items["n"] == 8 * means["n"]
+
+
+def test_orders_that_have_no_mean_are_refused(tmp_path: Path) -> None:
+    table = pl.read_csv(ordered_table(tmp_path / "orders.csv"))
+    options = ("--x", "stage", "--seen", "en,fr,ja", "--stages-in", "order", "--run", "seed")
+    shorter = table.with_columns(order=pl.col("order").replace("fr,ja,en", "fr,ja")).filter(
+        (pl.col("order") != "fr,ja") | (pl.col("stage") < 2)
+    )
+    shorter.write_csv(tmp_path / "shorter.csv")
+    refused = harness("analyze", tmp_path / "shorter.csv", *options)
+    assert refused.returncode == 2 and "has orders of unlike languages" in refused.stderr
+    table.filter((pl.col("seed") == 0) | (pl.col("stage") < 2)).write_csv(tmp_path / "lacking.csv")
+    refused = harness("analyze", tmp_path / "lacking.csv", *options)
+    assert refused.returncode == 2 and "each run needs all stages" in refused.stderr
+    refused = harness("analyze", tmp_path / "orders.csv", *options, "--stages", "en,fr,ja")
+    assert refused.returncode == 2 and "stands in place of --stages" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,8 @@ def test_continual_metrics_by_hand() -> None:
         "forgetting": np.mean([0.2, np.mean([0.3, 0.2])]),
         "backward": np.mean([-0.2, np.mean([-0.3, -0.2])]),
         "forward": np.mean([0.2, np.mean([0.0, 0.2])]),
+        "forward_1": np.mean([0.2, 0.2]),
+        "forward_2": 0.0,
         "transfer": np.mean([0.1, 0.1]),
     }
     baselines = {"random": [0.1, 0.1, 0.1], "alone": [0.8, 0.8, 0.8]}

@@ -88,6 +88,7 @@ def continual(
     - forgetting: mean over stages i ≥ 1 of the mean over j < i of max_{k < i} R[k, j] − R[i, j]
     - backward: mean over stages i ≥ 1 of the mean over j < i of R[i, j] − R[j, j]
     - forward (zero-shot): mean over j ≥ 1 of the mean over i < j of R[i, j] − random_j
+    - forward_k: mean over i < N − k of R[i, i + k] − random_{i + k}, k stages before a language's own
     - transfer: mean over j ≥ 1 of R[j, j] − alone_j
 
     Raises ValueError for an array that is not square, or figures that are not one per language.
@@ -105,6 +106,9 @@ def continual(
     measures |= {FORGETTING: np.mean(lost, axis=0), BACKWARD: np.mean(since, axis=0)}
     if random is not None:
         measures[FORWARD] = np.mean([scores[..., :j, j].mean(axis=-1) - random[j] for j in later], axis=0)
+        for ahead in later:
+            above = [scores[..., i, i + ahead] - random[i + ahead] for i in range(stages - ahead)]
+            measures[f"{FORWARD}_{ahead}"] = np.mean(above, axis=0)
     if alone is not None:
         measures[TRANSFER] = np.mean([trained[..., j] - alone[j] for j in later], axis=0)
     return measures
@@ -126,6 +130,7 @@ def continual_estimates(
         sampled.pop(FORGETTING, None)
     later, earlier = np.tril(np.ones((count, count), dtype=bool)), np.triu(np.ones((count, count), dtype=bool), 1)
     used = {FINAL: np.arange(count)[:, None] == count - 1, FORWARD: earlier, TRANSFER: np.eye(count, dtype=bool)}
+    used |= {f"{FORWARD}_{ahead}": np.eye(count, k=ahead, dtype=bool) for ahead in range(1, count)}
     return {
         name: _estimate(int((counts * used.get(name, later)).sum()), float(figure), sampled.get(name), values.shape[1])
         for name, figure in measures.items()

@@ -12,9 +12,10 @@ import polars as pl
 
 from eval.analysis.curves import curve_findings
 from eval.analysis.design import Curve, Design
-from eval.analysis.dynamics import continual_estimates, learning
+from eval.analysis.dynamics import learning
 from eval.analysis.groups import Kind, LanguageGroups
-from eval.analysis.panel import Panel
+from eval.analysis.orders import Course, over_courses
+from eval.analysis.panel import Panel, panel_of
 from eval.analysis.summary import main_panels, summarize
 
 CHECKPOINTS = ("step", "steps", "checkpoint", "checkpoints")
@@ -59,6 +60,8 @@ class Columns:
     """Of the languages that a row's model was trained on, where these are not the same for all."""
     stages: tuple[str, ...] = ()
     """The languages that training went through, one after the other, of a table whose x are the stages."""
+    stages_in: str | None = None
+    """Or of these languages, where runs went through them in several orders."""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -89,7 +92,7 @@ def checked(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> pl
     for name in (*columns.group, columns.language, *filter(None, [columns.run, columns.seen])):
         if table[name].null_count():
             problems.append(f"column {name!r} is blank in {table[name].null_count()} rows; fill it, or leave them out")
-    for name in (name for name in BASELINES if columns.stages and name in table.columns):
+    for name in (name for name in BASELINES if (columns.stages or columns.stages_in) and name in table.columns):
         table, wrong = as_numbers(table, name)
         problems += wrong
     lacking = [language for language in groups.all if language not in set(table[columns.language].to_list())]
@@ -181,15 +184,17 @@ def analyse(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> li
 
     Raises TableError.
     """
+    if columns.stages_in:
+        columns = replace(columns, group=(*columns.group, columns.stages_in))
     good = checked(table, columns, groups)
     good = good.filter(pl.col(columns.language).is_in(groups.all))
     parts = list(good.group_by(columns.group, maintain_order=True)) if columns.group else [((), good)]
-    problems = [problem for _, part in parts for problem in stage_problems(part, columns)]
+    problems = [problem for _, part in parts for problem in stage_problems(part, in_order(part, columns))]
     if problems:
         raise TableError(list(dict.fromkeys(problems)))
     return [
         {"group": dict(zip(columns.group, values, strict=True))}
-        | _analysed(part, columns, own_groups(part, columns, groups))
+        | _analysed(part, in_order(part, columns), own_groups(part, columns, groups))
         for values, part in parts
     ]
 
@@ -215,12 +220,53 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
         (panel,) = main_panels(scores)
         analysis["dynamics"] = list(_dynamics(panel, design, summary, columns.x))
     if columns.stages:
-        (panel,) = main_panels(scores)
-        baselines = {name: _baseline(part, name, columns) for name in BASELINES}
-        estimates = continual_estimates(panel, names[-len(columns.stages) :], columns.stages, baselines)
         analysis["stages"] = dict(zip(columns.stages, amounts[-len(columns.stages) :], strict=True))
-        analysis["continual"] = {name: asdict(estimate) for name, estimate in estimates.items()}
+        analysis["continual"] = continual_of([part], columns)
     return analysis
+
+
+def continual_of(parts: Sequence[pl.DataFrame], columns: Columns) -> dict[str, Any]:
+    """The metrics of training in stages, over parts of a table that are of one order each."""
+    courses: list[Course] = []
+    scores: list[pl.DataFrame] = []
+    for part in parts:
+        of_order = in_order(part, columns)
+        order = " → ".join(of_order.stages)
+        baselines = {name: _baseline(part, name, of_order) for name in BASELINES}
+        settings = list(settings_of(part, of_order).values())[-len(of_order.stages) :]
+        scores.append(as_scores(part, of_order).with_columns(cell=pl.format("{}: {}", pl.lit(order), "cell")))
+        for stages in zip(*map(sorted, settings), strict=True):  # a run has its place at every stage
+            courses.append(Course(order, tuple(f"{order}: {stage}" for stage in stages), of_order.stages, baselines))
+    panel = panel_of("table", columns.score, pl.concat(scores))
+    return {name: asdict(estimate) for name, estimate in over_courses(panel, courses).items()}
+
+
+def in_order(part: pl.DataFrame, columns: Columns) -> Columns:
+    """The columns with the stages that a part of the table, which is of one order, went through."""
+    if columns.stages_in is None:
+        return columns
+    return replace(columns, stages=languages_named(part[columns.stages_in][0]))
+
+
+def over_orders(table: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> list[dict[str, Any]]:
+    """For each group of rows the metrics over all its orders of stages. Raises TableError."""
+    if columns.stages_in is None:
+        return []
+    good = checked(table, replace(columns, group=(*columns.group, columns.stages_in)), groups)
+    good = good.filter(pl.col(columns.language).is_in(groups.all))
+    analyses: list[dict[str, Any]] = []
+    for values, part in good.group_by(columns.group, maintain_order=True) if columns.group else [((), good)]:
+        orders = part.partition_by(columns.stages_in, maintain_order=True)
+        named = [in_order(each, columns).stages for each in orders]
+        if len({frozenset(languages) for languages in named}) > 1:
+            raise TableError([f"column {columns.stages_in!r} has orders of unlike languages, which have no mean: "
+                              f"{'; '.join(map(','.join, named))}; tell them apart by --group"])  # fmt: skip
+        analyses.append(
+            {"group": dict(zip(columns.group, values, strict=True)), "orders": [",".join(each) for each in named]}
+            | {"runs": sum(len(next(iter(settings_of(each, columns).values()))) for each in orders)}
+            | {"continual": continual_of(orders, columns)}
+        )
+    return analyses
 
 
 def stage_problems(table: pl.DataFrame, columns: Columns) -> list[str]:
@@ -229,7 +275,10 @@ def stage_problems(table: pl.DataFrame, columns: Columns) -> list[str]:
     if not wanted:
         return []
     values, languages = table[columns.x].unique().sort(), set(table[columns.language])
-    problems = ["stages are of one run; add " + columns.run + " to --group"] if columns.run else []
+    problems = ["a stage trains on a language that an earlier one did; each needs a language of its own: "
+                + ",".join(columns.stages)] if len({*columns.stages}) < wanted else []  # fmt: skip
+    if columns.run and len({len(cells) for cells in settings_of(table, columns).values()}) > 1:
+        problems.append(f"some values of {columns.run!r} have no rows for some stage; each run needs all stages")
     problems += [f"no rows in {stage}, in which a stage trained" for stage in columns.stages if stage not in languages]
     if len(values) not in (wanted, wanted + 1):
         listed = ", ".join(f"{value:g}" for value in values)

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from eval.analysis.groups import SEEN, Kind, LanguageGroups
-from eval.analysis.long_tables import SCORED, Columns, TableError, analyse, groups_of_table
+from eval.analysis.long_tables import SCORED, Columns, TableError, analyse, groups_of_table, over_orders
 from eval.analysis.stats import Estimate
 from harness.console import line, plain_table, say, show_table
 from harness.errors import Problem, UserError
@@ -87,11 +87,24 @@ class TableAnalysis(Result):
     continual: dict[str, Estimate] | None = None
 
 
+class OrdersAnalysis(Result):
+    """What one group of rows says of training in stages, over all orders and runs."""
+
+    group: Mapping[str, NumberOrText]
+    orders: tuple[str, ...]
+    runs: int
+    """Of all orders together."""
+    continual: dict[str, Estimate]
+    """The mean over orders of the mean over an order's runs; orders are a random factor."""
+
+
 class TableAnalyses(Answer):
     """What a long table of scores says, per group of rows."""
 
     x: str
     analyses: tuple[TableAnalysis, ...]
+    orders: tuple[OrdersAnalysis, ...] = ()
+    """Where stages were gone through in several orders, each of which is a group of rows too."""
 
 
 def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> TableAnalyses:
@@ -100,13 +113,15 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
         raise UserError(problems)
     if columns.seen and groups.means().get(SEEN):
         raise UserError([Problem("--seen-in", "stands in place of --seen; give one of them")])
+    if columns.stages and columns.stages_in:
+        raise UserError([Problem("--stages-in", "stands in place of --stages; give one of them")])
     table = read_table(file)
     groups = groups_of_table(table, columns, groups)
     if columns.seen in table.columns and (problems := language_problems(columns, groups)):
         raise UserError(problems)
     columns = with_usual_names(columns, table.columns)
     try:
-        parts = analyse(table, columns, groups)
+        parts, orders = analyse(table, columns, groups), over_orders(table, columns, groups)
     except TableError as error:
         raise UserError([Problem(str(file), problem) for problem in error.problems]) from None
     left_out = set(table[columns.language].drop_nulls().cast(pl.String)) - set(groups.all)
@@ -114,7 +129,11 @@ def analyze_table(file: Path, columns: Columns, groups: LanguageGroups) -> Table
         say(f"left out, as neither seen nor unseen: {' '.join(sorted(left_out))}")
     for part in parts:
         part["summary"] = [{"x": row.pop(columns.x)} | row for row in part["summary"]]
-    return TableAnalyses(x=columns.x, analyses=tuple(TableAnalysis(**part) for part in parts))
+    return TableAnalyses(
+        x=columns.x,
+        analyses=tuple(TableAnalysis(**part) for part in parts),
+        orders=tuple(OrdersAnalysis(**part) for part in orders),
+    )
 
 
 def language_problems(columns: Columns, groups: LanguageGroups) -> list[Problem]:
@@ -128,7 +147,7 @@ def with_usual_names(columns: Columns, there: Sequence[str]) -> Columns:
         metric = () if "metric" in columns.group else ("metric",)
         columns = replace(columns, item=columns.item or "id", group=(*columns.group, *metric))
         columns = replace(columns, score="value" if columns.score not in there else columns.score)
-    taken = (*columns.group, columns.x)
+    taken = (*columns.group, columns.x, columns.stages_in)
     usual = {name: name for name in ("item", "run", "cluster")
              if getattr(columns, name) is None and name in there and name not in taken}  # fmt: skip
     return replace(columns, **usual)
@@ -185,11 +204,29 @@ def show_analysis(analyses: TableAnalyses, groups: LanguageGroups) -> None:
             line(f"  {curve_in_words(curve, x, groups)}")
         if part.stages:
             line(f"  stages: {', '.join(f'{name} at {x} {value:g}' for name, value in part.stages.items())}")
-        for name, figure in (part.continual or {}).items():
-            line(f"  {CONTINUAL[name]}: {interval_text(figure) or 'undefined, as scores are missing'}")
+        show_continual(part.continual or {})
         for learned in part.dynamics or ():
             if learned.learn_step is not None:
                 line(f"  {groups.label(learned.group)}: {learning_in_words(learned, x)}")
+
+    for part in analyses.orders:
+        title = "".join(f"{name} {value}, " for name, value in part.group.items())
+        line(f"{title}over {len(part.orders)} orders in {part.runs} runs")
+        show_continual(part.continual)
+
+
+def show_continual(continual: Mapping[str, Estimate]) -> None:
+    """The metrics of training in stages, a line each."""
+    for name, figure in continual.items():
+        line(f"  {continual_in_words(name)}: {interval_text(figure) or 'undefined, as scores are missing'}")
+
+
+def continual_in_words(name: str) -> str:
+    """What a metric is of; `forward_2` is of two stages ahead."""
+    if name in CONTINUAL:
+        return CONTINUAL[name]
+    ahead = int(name.rpartition("_")[2])
+    return f"a language {ahead} stage{'s' if ahead > 1 else ''} before its own, above guessing"
 
 
 def learning_in_words(learned: LearningFigures, x: str) -> str:
