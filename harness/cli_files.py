@@ -27,6 +27,18 @@ PANEL = "Files from elsewhere"
 TABLE = "One score per row: .csv, .tsv, .jsonl, .json or .parquet, also .gz and .zst; - is standard input."
 PREDICTIONS = "Predictions, one per row: .jsonl, .json, .csv, .tsv or .parquet, also .gz and .zst; - is standard input."
 
+ItemColumn = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="With items: the id that translations share.", show_default="item"),
+]
+RunColumn = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="The runs of one setting under several seeds.", show_default="run")
+]
+ClusterColumn = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="What items share: a template, an article.", show_default="cluster"),
+]
+
 
 @app.command(rich_help_panel=PANEL)
 def score(
@@ -90,24 +102,14 @@ def analyze(
     group: Annotated[str, typer.Option(metavar="COLUMN,…", help="One curve per combination of these columns.")] = "",
     language: Annotated[str, typer.Option(metavar="COLUMN", help="The column of languages.")] = "language",
     score_column: Annotated[str, typer.Option("--score", metavar="COLUMN", help="The column of scores.")] = "score",
-    item: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="With items: the id that translations share.", show_default="item"),
-    ] = None,
-    run: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="The runs of one setting under several seeds.", show_default="run"),
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="What items share: a template, an article.", show_default="cluster"),
-    ] = None,
+    item: ItemColumn = None,
+    run: RunColumn = None,
+    cluster: ClusterColumn = None,
     stages: Annotated[
         str, typer.Option(metavar="LANG,…", help="The languages trained on, one per stage; --x is the stage.")
     ] = "",
     stages_in: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Or the column that names those of each row's run: en,fr,ja."),
+        str | None, typer.Option(metavar="COLUMN", help="Or the column that names those of each row's run: en,fr,ja.")
     ] = None,
     as_json: Json = False,
 ) -> None:
