@@ -13,6 +13,7 @@ import polars as pl
 from eval.analysis.curves import curve_findings
 from eval.analysis.design import Curve, Design
 from eval.analysis.dynamics import learning
+from eval.analysis.few_shot import few_shot_laws
 from eval.analysis.groups import Kind, LanguageGroups
 from eval.analysis.orders import Course, over_courses
 from eval.analysis.panel import Panel, panel_of
@@ -212,10 +213,13 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
         "points": len(amounts),
         "summary": summary.to_dicts(),
         "curves": [
-            {key: value for key, value in asdict(finding).items() if key not in ("curve", "task", "metric")}
+            without(asdict(finding), ("curve", "task", "metric"))
             for finding in curve_findings(main_panels(scores), groups, design)
         ],
     }
+    if columns.x not in CHECKPOINTS and not columns.stages:
+        laws = few_shot_laws(main_panels(scores), groups, design)
+        analysis["few_shot"] = [without(asdict(law), ("curve", "axis", "task", "metric")) for law in laws]
     if columns.x in CHECKPOINTS:
         (panel,) = main_panels(scores)
         analysis["dynamics"] = list(_dynamics(panel, design, summary, columns.x))
@@ -223,6 +227,11 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
         analysis["stages"] = dict(zip(columns.stages, amounts[-len(columns.stages) :], strict=True))
         analysis["continual"] = continual_of([part], columns)
     return analysis
+
+
+def without(figures: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The figures but for some."""
+    return {name: value for name, value in figures.items() if name not in names}
 
 
 def continual_of(parts: Sequence[pl.DataFrame], columns: Columns) -> dict[str, Any]:

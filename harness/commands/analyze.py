@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from eval.analysis.groups import SEEN, Kind, LanguageGroups
+from eval.analysis.groups import SEEN, Kind, LanguageGroups, language_name
 from eval.analysis.long_tables import SCORED, Columns, TableError, analyse, groups_of_table, over_orders
 from eval.analysis.stats import Estimate
 from harness.console import line, plain_table, say, show_table
@@ -58,6 +58,19 @@ class CurveFigures(Result):
     """Biased upwards: the luck of a run is in both means."""
 
 
+class FewShotFigures(Result):
+    """The law score = a + b · log10(1 + n) of one language or group, fitted to the means of runs."""
+
+    group: str
+    intercept: Estimate
+    slope: Estimate
+    r_squared: float | None
+    halves_gap: Estimate
+    """The n by which half of the distance to the pivot's score at the least amount is closed."""
+    beyond: bool
+    """Whether that n is more than the largest amount."""
+
+
 class LearningFigures(Result):
     """When a group of languages was learned, and how much of it was forgotten."""
 
@@ -81,6 +94,8 @@ class TableAnalysis(Result):
     points: int
     summary: tuple[AmountRow, ...]
     curves: tuple[CurveFigures, ...]
+    few_shot: tuple[FewShotFigures, ...] = ()
+    """Of three amounts or more, none of them negative; not of steps, checkpoints and stages."""
     dynamics: tuple[LearningFigures, ...] | None = None
     """Of an axis of steps or checkpoints."""
     stages: dict[str, float] | None = None
@@ -202,6 +217,8 @@ def show_analysis(analyses: TableAnalyses, groups: LanguageGroups) -> None:
         line(f"  {scores_in_words(part.summary)}")
         for curve in part.curves:
             line(f"  {curve_in_words(curve, x, groups)}")
+        for law in part.few_shot:
+            line(f"  {law_in_words(law, x, groups)}")
         if part.stages:
             line(f"  stages: {', '.join(f'{name} at {x} {value:g}' for name, value in part.stages.items())}")
         show_continual(part.continual or {})
@@ -269,6 +286,25 @@ def curve_in_words(curve: CurveFigures, x: str, groups: LanguageGroups) -> str:
         told.append(f"Spearman seen/unseen {rho:.2f} over {curve.points} points (of means: biased upwards)")
     of_models = curve.margin is not None and curve.runs == 1
     return "; ".join(told) + ("; one run per point, so all of these models" if of_models else "")
+
+
+def law_in_words(law: FewShotFigures, x: str, groups: LanguageGroups) -> str:
+    """The few-shot law of a language or group, how well it fits, and when half of the gap to the pivot is closed."""
+    slope, gap = law.slope, law.halves_gap
+    told = f"{groups.label(law.group)}: {law.intercept.mean:.3f} + {slope.mean:.3f} · log10(1 + {x})"
+    told += f", slope {slope.low:.3f} to {slope.high:.3f}" if slope.low is not None else ""
+    told += f", R² {law.r_squared:.2f}" if law.r_squared is not None else ""
+    told += f", {slope.n} points"
+    if gap.mean is not None:
+        at, low, high = (amount_text(amount) for amount in (gap.mean, gap.low, gap.high))
+        told += f"; half of the gap to {language_name(groups.pivot)} at {x} {at} ({low} to {high})"
+        told += ", beyond the largest" if law.beyond else ""
+    return told
+
+
+def amount_text(amount: float | None) -> str:
+    """A number of examples, as long as one could ever have so many."""
+    return f"{amount:,.0f}" if amount is not None and amount < 1e6 else "over a million"
 
 
 def scores_in_words(summary: Sequence[AmountRow]) -> str:
