@@ -13,10 +13,10 @@ from typing import TypeAlias
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.analysis.consistency import agreement, answers_of, chance, comparable, consistency
+from eval.analysis.consistency import agreement, answers_of, chance, comparable, consistency, over_items
 from eval.analysis.design import Design
 from eval.report.files import write_page
 from eval.report.gallery import gallery
@@ -110,6 +110,18 @@ def test_runs_are_a_level_and_items_of_a_template_one_cluster() -> None:
     pairs = one.with_columns(cluster=pl.col("item").cast(pl.Int64) % 2)
     clustered = consistency(pairs, Design({"seed-0": ("seed-0",)})).sizes.filter(s=3)
     assert clustered["consistency_high"][0] == 1.0 > alone["consistency_high"][0]
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_rare_answers_have_intervals_of_their_own_size(seed: int) -> None:
+    """Few answers are right, in items of eight languages: the interval is no wider than of as many single answers."""
+    right = np.random.default_rng(seed).random((1, 60, 8)) < 0.03
+    share, n = right.mean(), right.size
+    figure = over_items(right.mean(axis=2), None, 8)
+    if 0 < share <= 0.05:
+        assert figure.low is not None and figure.high is not None and figure.low < share < figure.high
+        assert figure.high - figure.low < 3 * 1.96 * math.sqrt(share * (1 - share) / n)
 
 
 @pytest.mark.parametrize(

@@ -130,11 +130,12 @@ def size_rows(answers: Answers) -> Iterator[dict[str, Any]]:
     read = answers.read
     wrong = read & ~answers.right.all(axis=2)
     share_right = np.where(read, answers.right.mean(axis=2), np.nan)
-    accuracy = over_items(share_right, answers.clusters)
-    for size in range(2, len(answers.languages) + 1):
-        equal = np.where(read, agreement(answers.values, size), np.nan)
-        figure = over_items(equal, answers.clusters)
-        where_wrong = over_items(np.where(wrong, equal, np.nan), answers.clusters)
+    languages = len(answers.languages)
+    accuracy = over_items(share_right, answers.clusters, languages)
+    for size in range(2, languages + 1):
+        equal, subsets = np.where(read, agreement(answers.values, size), np.nan), math.comb(languages, size)
+        figure = over_items(equal, answers.clusters, subsets)
+        where_wrong = over_items(np.where(wrong, equal, np.nan), answers.clusters, subsets)
         yield {
             "languages": " ".join(answers.languages),
             "s": size,
@@ -210,10 +211,11 @@ def ac3(right: Floats, equal: Floats, clusters: Codes | None) -> Estimate:
     return over_items(linear, clusters)
 
 
-def over_items(values: Floats, clusters: Codes | None) -> Estimate:
+def over_items(values: Floats, clusters: Codes | None, parts: int = 1) -> Estimate:
     """The mean of figures of items between 0 and 1, (runs, items) and NaN where there is none, with its 95 % interval.
 
     Over items, or their clusters, and runs: by t (see `spread`); near 0 and 1 by `rare_share`, at them Wilson's.
+    `parts` is how many answers, or subsets of them, an item's figure is the mean of.
     """
     there = ~np.isnan(values)
     n, rows = int(there.sum()), there.any(axis=0)
@@ -230,5 +232,5 @@ def over_items(values: Floats, clusters: Codes | None) -> Estimate:
     half = spread(clustered(table, grouped)).half_width
     if not half > 0:
         return Estimate(n, mean, None, None)
-    low, high = rare_share(mean, half, n) if min(mean, 1 - mean) <= RARE else (mean - half, mean + half)
+    low, high = rare_share(mean, half, parts * n) if min(mean, 1 - mean) <= RARE else (mean - half, mean + half)
     return Estimate(n, mean, max(low, 0.0), min(high, 1.0))

@@ -43,8 +43,8 @@ def consistency_table(page: Page) -> TextTable:
          with_interval(row, "ac3"), f"{row['items']:,}", f"{row['items_wrong']:,}", f"{row['unscored']:,}")
         for row in sizes_shown(page).iter_rows(named=True)
     )  # fmt: skip
-    headings = ("task", "cell", "languages", "accuracy, %", "same answer, %", "same, where any is wrong, %",
-                "same by chance, %", "AC3, %", "items", "with any wrong", "left out")  # fmt: skip
+    headings = ("task", "cell", "languages", "accuracy, %", "same answer, %", "where any is wrong, %",
+                "by chance, %", "AC3, %", "items", "with any wrong", "left out")  # fmt: skip
     return TextTable(headings, rows)
 
 
