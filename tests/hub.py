@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,9 +14,23 @@ from typing import Any
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+def commit_of(ref: str) -> str:
+    """The commit of a branch or a tag."""
+    return COMMIT if ref == "main" else hashlib.sha1(ref.encode()).hexdigest()
+
+
 @contextmanager
-def hub_of(name: str, folder: Path, gated: str = "") -> Iterator[str]:
-    """The address of a hub that has the folder as the model `name`, and a model `gated` that it gives to nobody."""
+def hub_of(
+    name: str, folder: Path, gated: str = "", branches: Sequence[str] = ("main",), tags: Sequence[str] = ()
+) -> Generator[str]:
+    """The address of a hub that has the folder as the model `name`, and a model `gated` that it gives to nobody.
+
+    All its branches and tags have the same files, and a commit of their own.
+    """
+    refs = {
+        kind: [{"name": ref, "ref": f"refs/{kind}/{ref}", "targetCommit": commit_of(ref)} for ref in named]
+        for kind, named in (("branches", branches), ("tags", tags), ("converts", ()))
+    }
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     entries = [{"type": "file", "path": file, "oid": hashlib.sha1(data).hexdigest(), "size": len(data)}
                for file, data in files.items()]  # fmt: skip
@@ -25,10 +39,13 @@ def hub_of(name: str, folder: Path, gated: str = "") -> Iterator[str]:
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
-            if path.startswith(f"/api/models/{name}/tree/"):
+            if path == f"/api/models/{name}/refs":
+                self.reply(200, json.dumps(refs).encode())
+            elif path.startswith(f"/api/models/{name}/tree/"):
                 self.reply(200, json.dumps(entries).encode())
             elif path.startswith(f"/api/models/{name}"):
-                self.reply(200, json.dumps(described).encode())
+                told = {"sha": path.rpartition("/")[2]} if "/revision/" in path else {}
+                self.reply(200, json.dumps(described | told).encode())
             elif path.startswith(f"/{name}/resolve/") and (file := path.rpartition("/")[2]) in files:
                 self.reply(200, files[file], ETag=f'"{hashlib.sha1(files[file]).hexdigest()}"')
             elif gated and path.startswith(f"/api/models/{gated}"):

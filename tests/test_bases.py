@@ -143,7 +143,10 @@ def test_paths_of_models_are_seen_from_the_recipe(tmp_path: Path, tiny_model: Pa
     [
         ({"model": {"values": {"a": 1}}}, "names no key; give one, or a list, or have each value name"),
         ({"model": {"values": ["a", "b"]}}, "names no key"),
-        ({"model": {"path": "model.dtype", "values": ["auto"]}}, "an axis varies model.name, model.revision, or a key"),
+        (
+            {"model": {"path": "model.dtype", "values": ["auto"]}},
+            "an axis varies model.name, model.revision, model.reinitialise",
+        ),
         ({"model": {"values": {"a": {"model": {"name": "x"}}}}}, "an axis varies model.name"),
         (
             {"base": {"path": "model.name", "values": ["a", "b"]}},

@@ -31,6 +31,11 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "model.revision": ("main", RESUMED),  # of a folder there is but one
     "model.dtype": ("bfloat16", "model.dtype"),
     "model.trust_remote_code": (True, RESUMED),
+    "model.reinitialise": ({"layers": [0, 1]}, "model.reinitialise was None"),
+    "model.reinitialise.layers": ([0, 1], "model.reinitialise was None"),
+    "model.reinitialise.seed": (1, RESUMED),  # of no new weights
+    "model.reinitialise.elsewhere": (True, RESUMED),
+    "adapter.layers": ([0, 1], "adapter.layers"),
     "adapter.rank": (4, "adapter.rank"),
     "adapter.alpha": (8, "adapter.alpha"),
     "adapter.dropout": (0.1, "adapter.dropout"),
@@ -62,6 +67,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "execution.sharding": ("fsdp2", RESUMED),
     "execution.activation_checkpointing": (True, RESUMED),
     "execution.offload": (True, RESUMED),
+    "checkpoints": ({"every": 2}, RESUMED),
     "languages.seen": (["en", "fr", "es"], RESUMED),
     "languages.unseen": (["ja", "ko"], RESUMED),
     "models": ({"remote": {"endpoint": "http://localhost:1/v1", "model": "m"}}, RESUMED),
@@ -132,6 +138,7 @@ CHANGED_ELSEWHERE = {
         f"selection.{key}": "tests/test_selection.py; of no selection no key can be changed"
         for key in ("by", "languages", "allow_unseen", "every", "patience", "items")
     },
+    **{f"checkpoints.{key}": "as above; of none no key can be changed" for key in ("of", "every")},
     "evaluation.metrics.*.tasks": "as above",
 }
 WHOLE = {

@@ -37,6 +37,16 @@ def forgetting(steps: Sequence[float], scores: Sequence[float | None]) -> float 
     return max(score for _, score in known if score is not None) - known[-1][1]
 
 
+def learned_in(steps: Sequence[float], replicates: Floats) -> Floats | None:
+    """The learn step of each bootstrap replicate, replicates × checkpoints; None where one has nothing to learn."""
+    in_order = np.argsort(steps)
+    curves, ordered = replicates[:, in_order], np.array(steps, dtype=np.float64)[in_order]
+    highest = np.nanmax(curves, axis=1, keepdims=True)
+    if not (highest > 0).all():
+        return None
+    return ordered[(np.nan_to_num(curves, nan=-1.0) >= LEARNED * highest).argmax(axis=1)]
+
+
 @dataclass(frozen=True, slots=True)
 class Learning:
     """When scores along checkpoints are learned, and what is lost again."""
@@ -62,13 +72,8 @@ def learning(steps: Sequence[float], scores: Sequence[float | None], replicates:
     best = max((score for score in scores if score is not None), default=0.0)
     earlier = [other for other in steps if step is not None and other < step]
     low = high = None
-    if step is not None and replicates is not None:
-        in_order = np.argsort(steps)
-        curves, ordered = replicates[:, in_order], np.array(steps, dtype=np.float64)[in_order]
-        highest = np.nanmax(curves, axis=1, keepdims=True)
-        if (highest > 0).all():
-            learned = ordered[(np.nan_to_num(curves, nan=-1.0) >= LEARNED * highest).argmax(axis=1)]
-            low, high = (float(end) for end in np.quantile(learned, [0.025, 0.975], method="inverted_cdf"))
+    if step is not None and replicates is not None and (learned := learned_in(steps, replicates)) is not None:
+        low, high = (float(end) for end in np.quantile(learned, [0.025, 0.975], method="inverted_cdf"))
     share = lost / best if lost is not None and best > 0 else None
     return Learning(step, max(earlier, default=None), low, high, lost, share)
 

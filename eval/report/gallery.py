@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 
 from eval.analysis.groups import GAP, HELD_OUT, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
+from eval.report.block_pictures import block_pictures
+from eval.report.checkpoint_pictures import checkpoint_pictures
 from eval.report.consistency import plane_rows
 from eval.report.grid import Grid, Picture
 from eval.report.page import Page
@@ -52,6 +54,10 @@ class Gallery:
     consistency: list[Picture] = field(default_factory=list[Picture])
     """Accuracy against consistency, a picture for each task that has both."""
     training: list[Picture] = field(default_factory=list[Picture])
+    checkpoints: list[Picture] = field(default_factory=list[Picture])
+    """Along steps of training that are evaluated."""
+    blocks: list[Picture] = field(default_factory=list[Picture])
+    """Of blocks that began with new weights."""
     data: dict[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
     broken: dict[str, str] = field(default_factory=dict[str, str])
     """Pictures that could not be drawn for papers, and why."""
@@ -65,7 +71,7 @@ class Gallery:
     def pictures(self) -> list[Picture]:
         """All pictures."""
         of_tasks = [picture for shown in self.tasks.values() for picture in shown]
-        return [*self.overview, *of_tasks, *self.consistency, *self.training]
+        return [*self.overview, *of_tasks, *self.consistency, *self.checkpoints, *self.blocks, *self.training]
 
     def of(self, task: str) -> list[TaskTable]:
         """A task's tables."""
@@ -97,6 +103,12 @@ def gallery(page: Page) -> Gallery:
         shown.data["validation"] = validation
         languages, cells = (validation[name].unique(maintain_order=True).to_list() for name in ("group", "cell"))
         shown.training.append(validation_picture({code: panel_name(page, code) for code in languages}, cells, grid))
+    for picture, rows in checkpoint_pictures(page.checkpoints, page.groups.all) if page.checkpoints else ():
+        shown.data[picture.data] = rows
+        shown.checkpoints.append(picture)
+    for picture, rows in block_pictures(page.blocks) if page.blocks is not None else ():
+        shown.data[picture.data] = rows
+        shown.blocks.append(picture)
     for table in shown.primary:
         shown.tasks[table.task] = []
         if table.scored:

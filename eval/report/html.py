@@ -14,7 +14,9 @@ from markupsafe import Markup
 
 from data_mixes.json_text import json_text
 from eval.analysis.groups import HELD_OUT, OTHERS, SEEN, STUDY_SEEN, UNSEEN, LanguageGroups, language_name
+from eval.report.block_pictures import block_tables
 from eval.report.cards import card_table
+from eval.report.checkpoint_pictures import asymmetry_sentences, checkpoint_text_tables
 from eval.report.consistency import consistency_table, pair_tables
 from eval.report.gallery import Gallery, data_columns, groups_shown
 from eval.report.grid import Picture
@@ -98,6 +100,9 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         policy=policy(scripts),
         overview=gallery.overview,
         training=gallery.training,
+        checkpoints=gallery.checkpoints,
+        blocks=gallery.blocks,
+        asymmetry=asymmetry_sentences(page.checkpoints) if page.checkpoints else [],
         sections=[section(page, gallery, task) for task in gallery.tasks],
         best=best_by_task(best_cells(gallery.primary, page.groups, page.untuned, gallery.changes)),
         arrows=ARROWS,
@@ -171,6 +176,10 @@ def best_by_task(bests: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:
 def tables_behind(page: Page, gallery: Gallery) -> dict[str, TextTable]:
     """The figures of those pictures that are of no task's table, by the picture's name."""
     tables = {"training": loss_table(page.cells), "validation": validation_table(page.cells)}
+    if page.checkpoints:
+        tables |= checkpoint_text_tables(page.checkpoints)
+    if page.blocks is not None:
+        tables |= block_tables(page.blocks)
     for table in gallery.primary:
         tables[f"overview-{table.task}"] = overview_table([table], groups_shown(page.groups), page.names)
     for picture in gallery.pictures:

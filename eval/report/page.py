@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from eval.analysis.checkpoints import CheckpointTables
 from eval.analysis.consistency import Consistency
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Transfer
@@ -91,6 +92,10 @@ class Page:
     """What training on a source language did to a target."""
     consistency: Consistency | None = None
     """Whether an item gets the same answer in every language."""
+    checkpoints: CheckpointTables | None = None
+    """What scores say along steps of training, where these are evaluated as models of their own."""
+    blocks: pl.DataFrame | None = None
+    """What new weights in some blocks change, as `eval.analysis.blocks` has it; empty where there are none."""
     also: Mapping[str, Sequence[Mapping[str, float | str]]] = field(
         default_factory=dict[str, Sequence[Mapping[str, float | str]]]
     )

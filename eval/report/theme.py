@@ -20,6 +20,9 @@ DARK_COLOURS = ["#56b4e9", "#e69f00", "#00c08b", "#e59cc4", "#4d94ff", "#ff7f3f"
 CHANGE_COLOURS = ["#e69f00", "#f5f5f5", "#56b4e9"]
 """Orange for worse, blue for better: dark text stands on all of them, in both modes."""
 
+AMOUNT_COLOURS = ["#f5f5f5", "#56b4e9"]
+"""From the least to the most; dark text stands on all of them."""
+
 
 RIGHT, WRONG, UNTOLD = "right language", "another language", "cannot be told"
 VERDICT_COLOURS = ["#0072b2", "#d55e00", "#9a9a9a"]

@@ -11,15 +11,15 @@ from data_mixes.storage import cache_folder
 from harness.console import counted, say, waiting
 from harness.models.base import fetch_model
 from harness.planning.kept_plan import just_planned
+from harness.planning.revisions import load_study
 from harness.planning.study import Study
 from harness.recipe.grid import Cell, cells_of
-from harness.recipe.load import load_recipe
 from harness.recipe.schema import Recipe
 
 
 def fetch_study(recipe: Path, runs: Path) -> None:
     """Downloads the models, the data and lm_eval's sets, tokenizes all rows, and says where it is. Raises UserError."""
-    settings, raw = load_recipe(recipe)
+    settings, raw = load_study(recipe, runs)
     models = models_named(settings, cells_of(settings, raw))
     for name, revision in models:
         with waiting(f"fetching {name}"):
@@ -45,5 +45,5 @@ def models_named(recipe: Recipe, cells: Sequence[Cell]) -> list[tuple[str, str |
     """The models that a recipe names, with their revisions, each once."""
     bases = [cell.recipe.base_model for cell in cells] or ([recipe.model] if recipe.model else [])
     named = [(base.name, base.revision) for base in bases]
-    named += [(name, given.revision) for given in recipe.models.values() if (name := given.name or given.base)]
+    named += [(name, given.commit) for given in recipe.models.values() if (name := given.name or given.base)]
     return list(dict.fromkeys(named))

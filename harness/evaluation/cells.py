@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,8 @@ from harness.planning.study import CellPlan, Study
 from harness.recipe.grid import choose
 from harness.runs.folder import StudyFolder
 from harness.runs.locks import locked
+from harness.runs.steps import cell_of, evaluated_steps, step_name
+from harness.runs.weights import Weights
 
 NO_LOG_PROBABILITIES = "an endpoint gives completions, and no log-probabilities"
 
@@ -73,7 +75,8 @@ def generate_cells(study: Study, cells: str | None) -> tuple[dict[Base, Evaluati
     everything = evaluations_of(study, trained)
     names = {*chosen, *(model.name for model in (*study.bases, *study.outside))}
     wanted = [
-        replace(part, models=[model for model in part.models if model.name in names]) for part in everything.values()
+        replace(part, models=[model for model in part.models if cell_of(model.name) in names])
+        for part in everything.values()
     ]
     if not any(part.models for part in wanted) and not study.outside:
         raise UserError([Problem("evaluation", "no chosen cell is trained; first: harness train RECIPE")])
@@ -81,7 +84,9 @@ def generate_cells(study: Study, cells: str | None) -> tuple[dict[Base, Evaluati
     if to_make := told_missing(wanted, answers):
         refuse_removed(study, wanted, answers)
     removed = {plan.name for plan in study.plans if plan.run.weights_removed}
-    served = [replace(part, models=[model for model in part.models if model.name not in removed]) for part in wanted]
+    served = [
+        replace(part, models=[model for model in part.models if cell_of(model.name) not in removed]) for part in wanted
+    ]
     if to_make or not all(map(is_gated, served)):
         StudyFolder(study.folder).evaluation.mkdir(parents=True, exist_ok=True)
         note_in_study(study.folder, engine=study.engine.version)
@@ -144,9 +149,9 @@ def remove_evaluated(study: Study, evaluations: Sequence[Evaluation], answers: A
 
 
 def is_answered(evaluations: Sequence[Evaluation], name: str, answers: Answers) -> bool:
-    """Whether a model has answered all that it is asked."""
+    """Whether a model, and the steps of a cell, have answered all that they are asked."""
     for part in evaluations:
-        alone = replace(part, models=[model for model in part.models if model.name == name])
+        alone = replace(part, models=[model for model in part.models if cell_of(model.name) == name])
         again = [prompt for repeat in alone.repeated() for prompt in repeat]
         if answers.missing([*alone.prompts(), *again, *alone.asked(Request), *alone.asked(ScoredRow)]):
             return False
@@ -169,7 +174,7 @@ def evaluation_on(study: Study, base: Base, plans: Sequence[CellPlan]) -> Evalua
     """What is to be evaluated that has this base model, or is it."""
     untuned = ModelUnderTest(base.name, whole=base.files if study.names_bases else None)
     models = [untuned] if study.recipe.evaluation.base and base in study.bases else []
-    models += [trained_model(plan) for plan in plans]
+    models += [model for plan in plans for model in trained_models(plan, study.recipe.evaluated_every)]
     models += [model.under_test() for model in study.outside if model.host is base]
     return Evaluation(
         folder=StudyFolder(study.folder).evaluation,
@@ -213,17 +218,27 @@ def endpoints_of(study: Study) -> list[EndpointEvaluation]:
     ]
 
 
-def trained_model(plan: CellPlan) -> ModelUnderTest:
-    """The model that a trained cell is. Raises UserError if its weights are not those that were trained."""
-    weights, name = plan.run.weights, plan.run.weights_hash
-    assert name is not None
+def trained_models(plan: CellPlan, every: int | None) -> Iterator[ModelUnderTest]:
+    """The model that a trained cell is, and those that it was on its way, every so many steps.
+
+    Raises UserError if its weights are not those that were trained.
+    """
+    own = plan.run.weights_hash
+    assert own is not None
+    for step, name in evaluated_steps(plan.run, every).items():
+        yield trained_model(plan, step_name(plan.name, step), plan.run.weights_after(step), name)
+    yield trained_model(plan, plan.name, plan.run.weights, own)
+
+
+def trained_model(plan: CellPlan, called: str, weights: Weights, name: str) -> ModelUnderTest:
+    """The model of some weights of a trained cell, which `name` names. Raises UserError if they are others."""
     if not plan.run.weights_removed and (not weights.config.is_file() or weights.hash != name):
         message = "is not what this cell's record names; delete the cell's folder and train it again"
         raise UserError([Problem(str(weights.folder), message)])
     folder = weights.folder.resolve()
     if weights.kind == "model":
-        return ModelUnderTest(plan.name, whole=ModelFiles(str(folder), None, name))
-    return ModelUnderTest(plan.name, Adapter(name, folder, plan.cell.recipe.adapter.rank))
+        return ModelUnderTest(called, whole=ModelFiles(str(folder), None, name))
+    return ModelUnderTest(called, Adapter(name, folder, plan.cell.recipe.adapter.rank))
 
 
 def write_tables(

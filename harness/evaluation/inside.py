@@ -28,7 +28,7 @@ VERSION = 1
 
 
 def models_of(study: Study, cells: str | None) -> dict[Base, list[ModelUnderTest]]:
-    """By base model: itself and the chosen trained cells whose weights are kept.
+    """By base model: itself and the chosen trained cells whose weights are kept, with steps that are evaluated.
 
     Raises UserError where there is none.
     """

@@ -147,6 +147,17 @@ def not_to_be_had(name: str, revision: str | None, error: Exception) -> str:
     )
 
 
+def revisions_of(name: str, where: str) -> dict[str, str]:
+    """The branches and tags of a model on the hub, each with its commit. Raises UserError where it cannot be asked."""
+    from huggingface_hub import list_repo_refs
+
+    try:
+        refs = list_repo_refs(name)
+    except Exception as error:  # as above
+        raise UserError([Problem(where, not_to_be_had(name, None, error))]) from None
+    return {ref.name: ref.target_commit for ref in (*refs.branches, *refs.tags)}
+
+
 def fetch_model(name: str, revision: str | None, where: str = "model.name") -> None:
     """Has a model's files here, all that training and engines read of it. Raises UserError as `find_model` does."""
     from huggingface_hub import snapshot_download

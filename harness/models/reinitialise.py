@@ -41,6 +41,17 @@ def reinitialise(model: Any, layers: tuple[int, int], seed: int, elsewhere: bool
             scatter(weight, replacement, min(share, 1.0), torch.Generator().manual_seed(seed + index))
 
 
+def modules_of_blocks(model: Any, layers: tuple[int, int]) -> list[str]:
+    """The names of the modules with weights of their own in the blocks from the first to without the second."""
+    prefix = next(name for name, module in model.named_modules() if module is blocks_of(model))
+    return [
+        f"{prefix}.{index}.{name}"
+        for index in range(*layers)
+        for name, module in blocks_of(model)[index].named_modules()
+        if any(True for _ in module.parameters(recurse=False))
+    ]
+
+
 def blocks_of(model: Any) -> Any:
     """The decoder blocks of a causal model of transformers."""
     return model.model.layers

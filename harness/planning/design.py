@@ -10,7 +10,7 @@ from eval.analysis.design import BASE, Curve, Design
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Source
 from harness.planning.contrast import SEEDS
-from harness.recipe.grid import Cell, base_names, is_number
+from harness.recipe.grid import Cell, base_names, is_number, labelled, place_on
 from harness.recipe.schema import Axis, Recipe
 
 Place: TypeAlias = Mapping[str, float | str]
@@ -103,8 +103,8 @@ def is_seed(axis: Axis) -> bool:
 
 def is_scale(axis: Axis) -> bool:
     """Whether an axis is one of amounts that curves can run along."""
-    values = axis.values.values() if isinstance(axis.values, dict) else axis.values
-    return not is_seed(axis) and all(map(is_number, values)) and len(set(values)) > 1
+    places = [place_on(axis, label, value) for label, value in labelled(axis.values)]
+    return not is_seed(axis) and all(map(is_number, places)) and len(set(places)) == len(places) > 1
 
 
 def curves_along(axis: str, places: Sequence[tuple[str, Place]]) -> list[Curve]:

@@ -47,10 +47,11 @@ def cell_identity(
     `selection` is what chooses the step, where it is not the last one.
     """
     drawn = {} if drawn_under is None else {"seed": drawn_under}
+    begun = recipe.reinitialised and recipe.reinitialised.model_dump(mode="json")
     adapter = {"adapter": deciding(recipe.adapter, FIRST_KEYS["adapter"])} if recipe.training.method == "lora" else {}
     return {
         "version": VERSION,
-        "model": {"identity": model, "dtype": dtype},
+        "model": {"identity": model, "dtype": dtype, **({"reinitialise": begun} if begun else {})},
         **adapter,
         "training": deciding(recipe.training, FIRST_KEYS["training"]),
         **({"selection": selection} if selection else {}),

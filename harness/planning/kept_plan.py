@@ -33,9 +33,9 @@ from harness.planning.drawing import Drawing
 from harness.planning.outside import compared_with
 from harness.planning.plan import StudyPlan, TimeLeft, plan_of
 from harness.planning.references import references_of
+from harness.planning.revisions import load_study
 from harness.planning.work import StudyWork, work_of
 from harness.recipe.grid import Cell, base_names, cells_of, joined
-from harness.recipe.load import load_recipe
 from harness.recipe.models_section import Model
 from harness.recipe.schema import Recipe
 from harness.results import Result
@@ -207,7 +207,7 @@ class PlannedStudy:
 
 def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
     """The study as it was planned, or planned now; if `here` is wanted, on this machine. Raises UserError."""
-    parsed, raw = load_recipe(recipe)
+    parsed, raw = load_study(recipe, runs)
     folder = runs / parsed.study
     grid = cells_of(parsed, raw)
     kept = read_plan(folder, plan_key(parsed, raw, folder, Drawing.of(grid, folder)), stated_models(parsed, grid))

@@ -50,12 +50,12 @@ def _host(recipe: Recipe, name: str, given: OutsideModel, hosts: dict[tuple[str,
     if given.endpoint is not None:
         return None
     if given.adapter is None:
-        settings = Model(name=given.name or "", revision=given.revision, dtype=recipe.dtype)
+        settings = Model(name=given.name or "", revision=given.commit, dtype=recipe.dtype)
         return Base(name, settings, recipe, (), f"models.{name}.name")
     if given.base is None:
         settings = recipe.base_model
     else:
-        settings = Model(name=given.base, revision=given.revision, dtype=recipe.dtype)
+        settings = Model(name=given.base, revision=given.commit, dtype=recipe.dtype)
     key = settings.name, settings.revision
     if key not in hosts:
         hosts[key] = Base(f"base of {name}", settings, recipe, (), f"models.{name}.base")

@@ -17,6 +17,7 @@ from harness.models.engines import EngineChoice, engine_for
 from harness.models.judge import in_recipe, judge_study_problems, local_renderer
 from harness.models.precision import Precision, begin_in, note_in_study, study_precision
 from harness.planning.bases import Base, base_problems, bases_of
+from harness.planning.blocks import block_problems
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
 from harness.planning.design import design_of
@@ -26,11 +27,11 @@ from harness.planning.lengths import NOTED, noted_lengths, with_lengths
 from harness.planning.outside import Outside, against, outside_of, outside_problems
 from harness.planning.problems import as_problems, gathered, opening_problems, problems_of, shortfalls
 from harness.planning.references import references_of
+from harness.planning.revisions import load_study
 from harness.planning.screening import Dropped, Screening
 from harness.planning.testsets import evaluation_problems, evaluation_sets
 from harness.planning.validation import selection_identity
 from harness.recipe.grid import Cell, cells_of, choose, joined
-from harness.recipe.load import load_recipe
 from harness.runs.cells import open_cells, rename
 from harness.runs.damage import mend
 from harness.runs.folder import StudyFolder
@@ -50,7 +51,7 @@ class Study:
 
     def __init__(self, recipe_path: Path, runs: Path) -> None:
         """Reads the recipe, and nothing that it names. Raises UserError."""
-        self.recipe, self.raw = load_recipe(recipe_path)
+        self.recipe, self.raw = load_study(recipe_path, runs)
         self.grid = cells_of(self.recipe, self.raw)
         self.runs = runs
         self.folder = runs / self.recipe.study
@@ -99,6 +100,7 @@ class Study:
         problems = opening_problems(self.grid) + evaluation_problems(self.recipe)
         problems += judge_study_problems(self.recipe, self._opponents)
         problems += problems_of(lambda: self.references) + base_problems(self.bases)
+        problems += block_problems(self.grid, self.base_of) if not problems else []
         problems += outside_problems(
             self.recipe, self.outside, [model.name for models in (self.bases, self.grid) for model in models]
         )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from importlib.util import find_spec
 
 from data_mixes.languages import canonical, same_language
 from data_mixes.prompt_words import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
 from eval.analysis.groups import GAP, HELD_OUT, PERFORMANCE, STUDY_SEEN, LanguageGroups
-from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
 from harness.recipe.evaluation_checks import check_evaluation, check_judge
 from harness.recipe.mixture_section import Ingredient
@@ -19,13 +17,14 @@ from harness.recipe.models_checks import check_models, check_phases
 from harness.recipe.named_tasks import named_tasks
 from harness.recipe.schema import Recipe
 from harness.recipe.source_settings import is_ready_made
+from harness.recipe.training_checks import check_training
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 RESERVED_CELLS = {
     BASE,
-    "study.json", "plan.json", "pace.json", "prompts.parquet", "predictions.parquet", "scores.parquet",
-    "judgements.parquet", "repeats.parquet", "report.html", "summary.csv", "summary.parquet",
+    "study.json", "plan.json", "pace.json", "revisions.json", "prompts.parquet", "predictions.parquet",
+    "scores.parquet", "judgements.parquet", "repeats.parquet", "report.html", "summary.csv", "summary.parquet",
     "plan", "evaluation", "logs", "states", "cards", "comparisons", "exports", "figures", "tables", "report_files",
 }  # fmt: skip
 """Names of what commands write beside the cells' folders: those of `harness.runs.folder.StudyFolder`."""
@@ -60,51 +59,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     if not broken:
         problems += _check_languages(recipe) + check_evaluation(recipe)
         problems += _check_amounts(recipe) + _check_mixture(recipe) if "mixture" in recipe.model_fields_set else []
-    problems += check_judge(recipe) + _check_labels(recipe)
-    training = recipe.training
-    if (
-        "training" in recipe.model_fields_set
-        and sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1
-    ):
-        message = "give one of epochs, steps and supervised_tokens: what all cells have in common"
-        problems.append(Problem("training", message))
-    if training.freeze and training.method == "lora":
-        message = "LoRA leaves every weight of the base as it is; remove the key, or use method: full"
-        problems.append(Problem("training.freeze", message))
-    problems += [
-        Problem(f"training.report_to.{index}", f"{program} is not installed; pip install {program}, or leave it out")
-        for index, program in enumerate(training.report_to)
-        if find_spec(program) is None
-    ]
-    problems += _check_selection(recipe)
-    if "lm_head" in recipe.adapter.targets:
-        problems.append(Problem("adapter.targets", "lm_head cannot be trained: TRL and vLLM refuse adapters on it"))
-    return problems
-
-
-def _check_selection(recipe: Recipe) -> list[Problem]:
-    """A step chosen in a language that the study does not have, in an unseen one, or by what is tested."""
-    selection = recipe.selection
-    if selection is None:
-        return []
-    problems: list[Problem] = []
-    if recipe.evaluation.split == "validation":
-        message = "the validation split is tested as well (evaluation.split); a step must not be chosen by test items"
-        problems.append(Problem("selection", message))
-    if selection.task is not None and selection.task not in TASKS:
-        message = f"got {selection.by!r}; a step is chosen by `loss`, or by one of {', '.join(TASKS)}"
-        problems.append(Problem("selection.by", message))
-    if selection.task is not None and recipe.execution.sharding != "none":
-        message = "a model that is parted among processes does not answer prompts in training; choose by: loss"
-        problems.append(Problem("selection.by", message))
-    for index, language in enumerate(selection.languages):
-        where = f"selection.languages.{index}"
-        if language not in recipe.all_languages:
-            hint = suggestion(language, recipe.all_languages)
-            problems.append(Problem(where, f"{language!r} is none of the study's; {hint}"))
-        elif language in recipe.languages.unseen and language not in selection.allow_unseen:
-            message = f"{language!r} is in languages.unseen: a step chosen by it is no zero-shot model"
-            problems.append(Problem(where, f"{message}; remove it, or name it in selection.allow_unseen"))
+    problems += check_judge(recipe) + _check_labels(recipe) + check_training(recipe)
     return problems
 
 

@@ -13,6 +13,8 @@ from eval.analysis.design import BASE
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import NAME, RESERVED_CELLS
 from harness.recipe.load import NAMED, parse_recipe
+from harness.recipe.models_section import Reinitialise
+from harness.recipe.revisions_section import step_of
 from harness.recipe.schema import Axis, Recipe
 
 VARIED = ("mixture", "training", "adapter")
@@ -21,6 +23,8 @@ SETTINGS = "values: {small: {model.name: gemma-3-270m, training.learning_rate: 1
 """An axis whose values set several keys."""
 MODEL = ("model.name", "model.revision")
 """The keys of the base model that an axis may vary: all cells share their number format."""
+BLOCKS = ("model.reinitialise", *(f"model.reinitialise.{key}" for key in Reinitialise.model_fields))
+"""Those of what cells begin with, besides: the base model is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +231,15 @@ def _combinations(
     choices = [[(axis, label, value) for label, value in labelled(spec.values)] for axis, spec in grid.items()]
     for combination in product(*choices):
         name = "_".join(f"{axis}-{label}" for axis, label, _ in combination)
-        place = {axis: value if is_number(value) else label for axis, label, value in combination}
+        place = {axis: place_on(grid[axis], label, value) for axis, label, value in combination}
         yield name, {axis: value for axis, _, value in combination}, place, tuple(label for _, label, _ in combination)
+
+
+def place_on(axis: Axis, label: str, value: Any) -> float | str:
+    """Where a value stands: at the step that a revision's name tells, at a number itself, or by what it is called."""
+    if axis.paths == ("model.revision",) and (step := step_of(label)) is not None:
+        return step
+    return value if is_number(value) else label
 
 
 def is_number(value: Any) -> bool:
@@ -252,6 +263,8 @@ def label_of(value: Any) -> str:
         return "-".join(map(label_of, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     if isinstance(value, str):
         return value.rstrip("/").rpartition("/")[2]
+    if value is None:
+        return "none"
     return str(value).replace("e+", "e") if isinstance(value, float) else str(value)
 
 
@@ -260,11 +273,12 @@ def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mappi
     data = copy.deepcopy({key: value for key, value in raw.items() if key != "grid"})
     problems = [
         Problem(
-            f"grid.{axis}.path", f"got {path!r}; an axis varies {', '.join(MODEL)}, or a key of {', '.join(VARIED)}"
+            f"grid.{axis}.path",
+            f"got {path!r}; an axis varies {', '.join((*MODEL, BLOCKS[0]))}, or a key of {', '.join(VARIED)}",
         )
         for axis in values
         for path in grid[axis].paths
-        if path not in MODEL and path.split(".")[0] not in VARIED
+        if path not in (*MODEL, *BLOCKS) and path.split(".")[0] not in VARIED
     ]
     if problems:
         raise UserError(problems)
@@ -279,6 +293,8 @@ def put(data: dict[str, Any], where: str, path: str, value: Any) -> None:
     *parents, last = path.split(".")
     section: Any = data
     data.setdefault(parents[0] if parents else last, {})  # a section left to its defaults
+    if path in BLOCKS and isinstance(data.get("model"), dict):
+        data["model"].setdefault("reinitialise", {})
     for parent in parents:
         if not isinstance(section, dict) or parent not in section:
             known = list(section) if isinstance(section, dict) else []

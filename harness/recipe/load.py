@@ -137,11 +137,17 @@ def model_values(raw: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def written_out(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections that may be shorter, as they are in full: languages as a list, a model's name alone."""
-    languages, models = raw.get("languages"), raw.get("models")
+    """The sections that may be shorter, as they are in full: languages as a list, a model's name alone.
+
+    Steps that are to be evaluated are kept, where the recipe does not say which are.
+    """
+    languages, models, training = raw.get("languages"), raw.get("models"), raw.get("training")
+    checkpoints = raw.get("checkpoints")
     full: dict[str, Any] = {"languages": {"tested": languages}} if isinstance(languages, list) else {}
     if isinstance(models, dict):
         full["models"] = {name: {"name": given} if isinstance(given, str) else given for name, given in models.items()}
+    if isinstance(training, dict) and isinstance(checkpoints, dict) and isinstance(checkpoints.get("every"), int):
+        full["training"] = {"keep_checkpoints": {"every": checkpoints["every"]}} | training
     return full
 
 

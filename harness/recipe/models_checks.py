@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.errors import Problem
 from harness.recipe.evaluation_checks import endpoint_problem
 from harness.recipe.models_section import OutsideModel
+from harness.recipe.revisions_section import Revisions
 from harness.recipe.schema import Recipe
 
 ALONE = "a recipe without training and mixture is evaluation alone"
@@ -21,7 +22,7 @@ def check_phases(recipe: Recipe) -> list[Problem]:
     given, languages = recipe.model_fields_set, recipe.languages
     if not recipe.trains:
         problems = [Problem(key, f"goes with training, and {ALONE}; remove it, or add them")
-                    for key in ("grid", "selection", "adapter") if key in given]  # fmt: skip
+                    for key in ("grid", "selection", "adapter", "checkpoints") if key in given]  # fmt: skip
         if not recipe.all_languages:
             problems.append(Problem("languages", "names no language; give a list, as in languages: [en, fr]"))
         if recipe.model is None and not recipe.models:
@@ -59,6 +60,8 @@ def check_models(recipe: Recipe) -> list[Problem]:
 
 
 def _check_one(recipe: Recipe, where: str, model: OutsideModel) -> list[Problem]:
+    if model.adapter is not None and isinstance(model.revision, Revisions):
+        return [Problem(f"{where}.revision", "a pattern goes with name; give the commit or branch of the base")]
     if model.endpoint is not None:
         problem = endpoint_problem(model.endpoint)
         problems = [Problem(f"{where}.endpoint", problem)] if problem else []

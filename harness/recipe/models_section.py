@@ -6,7 +6,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.recipe.section import PositiveInt, Section
+from harness.recipe.revisions_section import Revisions
+from harness.recipe.section import Amount, PositiveInt, Section, Seed
+
+
+class Reinitialise(Section):
+    """Decoder blocks that begin from new random weights, by the model's own rule (Muller et al. 2021).
+
+    They are trained fully whatever `training.method` says, since an adapter cannot repair random weights: with `lora`
+    the other blocks have adapters, and the cell is a whole model in which these are merged.
+    """
+
+    layers: Annotated[tuple[Amount, Amount], Field(strict=False)] | None = None
+    """The first block, and the one before which they end: [0, 3] is blocks 0, 1 and 2. Without it none."""
+    seed: Seed = 0
+    """The seed of the new weights."""
+    elsewhere: bool = False
+    """The control, for `training.method: full`: as many single weights, at random places in all other blocks."""
 
 
 class Model(Section):
@@ -24,6 +40,8 @@ class Model(Section):
     computes in it, else float32."""
     trust_remote_code: bool = False
     """Whether to run Python code that comes with the model. Only for models you trust."""
+    reinitialise: Reinitialise | None = None
+    """Blocks that cells begin with new random weights in; the base model itself is evaluated as it is."""
 
 
 class OutsideModel(Section):
@@ -40,8 +58,9 @@ class OutsideModel(Section):
     """A folder with a LoRA adapter in PEFT's format."""
     base: str | None = None
     """The base model of the adapter, named as `name` is. Default: the recipe's base model."""
-    revision: str | None = None
-    """The commit or branch of `name`, or of the adapter's `base`, where that is a Hugging Face id."""
+    revision: str | Revisions | None = None
+    """The commit or branch of `name`, or of the adapter's `base`, where that is a Hugging Face id. With a pattern, as
+    in `{pattern: "stage1-step-*", take: 8, spacing: log}`, each revision of `name` is a model, called after both."""
     endpoint: str | None = None
     """The address of a server with OpenAI's protocol."""
     model: str | None = None
@@ -52,3 +71,8 @@ class OutsideModel(Section):
     """How many requests are made at once."""
     api_key_variable: Annotated[str, Field(min_length=1)] = "OPENAI_API_KEY"
     """The environment variable that holds the endpoint's key."""
+
+    @property
+    def commit(self) -> str | None:
+        """The revision, once patterns are resolved."""
+        return self.revision if isinstance(self.revision, str) else None

@@ -14,9 +14,10 @@ from data_mixes.source import Source
 from data_mixes.sources import SOURCES
 from eval.tasks import TASKS
 from eval.tasks.task import Task
+from harness.recipe.checkpoints_section import Checkpoints
 from harness.recipe.evaluation_section import Evaluation
 from harness.recipe.mixture_section import Ingredient, Mixture
-from harness.recipe.models_section import Model, OutsideModel
+from harness.recipe.models_section import Model, OutsideModel, Reinitialise
 from harness.recipe.own_code import own_metric, own_task, with_metrics
 from harness.recipe.representations_section import Probes, Similarity
 from harness.recipe.section import PositiveInt, Section, Seed
@@ -174,6 +175,8 @@ class Recipe(Section):
     """How work is spread over GPUs and processes."""
     selection: Selection | None = None
     """Which step's weights are a cell's; without it the last step's are."""
+    checkpoints: Checkpoints | None = None
+    """Steps of cells that are evaluated as models of their own. Not part of the fingerprint."""
     languages: Languages
     """The languages of the study."""
     sources: dict[str, SourceSettings] = {}
@@ -266,10 +269,26 @@ class Recipe(Section):
         return not self.model_fields_set.isdisjoint({"training", "mixture"})
 
     @property
+    def evaluated_every(self) -> int | None:
+        """Steps of a cell from one that is evaluated to the next; None where its own weights alone are."""
+        return self.checkpoints and self.checkpoints.every
+
+    @property
     def base_model(self) -> Model:
-        """The base model of a recipe that has one."""
+        """The base model of a recipe that has one, as it is evaluated."""
         assert self.model is not None
-        return self.model
+        return self.model.model_copy(update={"reinitialise": None})
+
+    @property
+    def reinitialised(self) -> Reinitialise | None:
+        """What begins with new random weights, if anything does."""
+        given = self.model and self.model.reinitialise
+        return given if given and given.layers else None
+
+    @property
+    def trains_whole_model(self) -> bool:
+        """Whether what is trained is a whole model, rather than an adapter on the base model."""
+        return self.training.method == "full" or self.reinitialised is not None
 
     @property
     def dtype(self) -> Literal["auto", "bfloat16", "float32"]:

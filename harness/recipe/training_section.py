@@ -20,6 +20,8 @@ class Adapter(Section):
     """The share of inputs to the adapter that are dropped in training."""
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     """The modules that get an adapter, by name, or all linear layers."""
+    layers: tuple[Amount, Amount] | None = None
+    """The first decoder block with an adapter, and the one before which they end; by default all have one."""
 
 
 class EverySteps(Section):

@@ -13,21 +13,39 @@ from eval.predictions_and_scores import with_weights
 from harness.errors import Problem, UserError
 from harness.planning.kept_plan import PlannedStudy
 from harness.runs.folder import StudyFolder
+from harness.runs.steps import AT, cell_of, evaluated_steps, step_name
 
 
 def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
     """The stored scores of the bases and of the cells' current weights; and cells whose scores are of older ones.
 
-    Raises UserError where nothing was scored yet.
+    Those of steps of cells are not among them. Raises UserError where nothing was scored yet.
     """
+    scores, stale = scores_with_steps(study)
+    return without_steps(scores), stale
+
+
+def scores_with_steps(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
+    """The same with those of steps of cells that are evaluated as models of their own."""
     path = StudyFolder(study.folder).scores
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores = finite_scores(read_table(path))
     now = {plan.name: plan.run.weights_hash for plan in study.plans} | study.untuned | study.outside
+    now |= {
+        step_name(plan.name, step): weights
+        for plan in study.plans
+        for step, weights in evaluated_steps(plan.run, study.recipe.evaluated_every).items()
+    }
     stored = scores.select("cell", "weights").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, weights in stored if cell not in now or now[cell] != weights]
-    return scores.filter(~pl.col("cell").is_in(stale)), stale
+    current = scores.filter(~pl.col("cell").is_in(stale))
+    return current, [cell for cell in stale if cell_of(cell) == cell]
+
+
+def without_steps(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of a table that are not of steps of cells."""
+    return table.filter(~pl.col("cell").str.contains(AT, literal=True))
 
 
 def read_table(path: Path) -> pl.DataFrame:

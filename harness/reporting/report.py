@@ -13,6 +13,8 @@ from rich.console import Console
 
 from data_mixes.storage import DamagedError, is_writable, set_aside, write_text
 from data_mixes.templates.embedded import EmbeddedSource
+from eval.analysis.blocks import block_effects
+from eval.analysis.checkpoints import CheckpointTables, checkpoint_tables
 from eval.analysis.comparisons import compare
 from eval.analysis.consistency import Consistency, consistency
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
@@ -38,7 +40,9 @@ from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
 from harness.recipe.tested import tested_source_name
-from harness.reporting.current import current_scores, read_table
+from harness.reporting.blocks import blocks_of
+from harness.reporting.courses import courses_of
+from harness.reporting.current import read_table, scores_with_steps, without_steps
 from harness.runs.folder import StudyFolder
 from harness.runs.provenance import provenance
 from harness.runs.record import read_json
@@ -51,11 +55,12 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
     weights that are gone.
     """
     path = StudyFolder(study.folder).scores
-    scores, stale = current_scores(study)
+    everything, stale = scores_with_steps(study)
+    scores = without_steps(everything)
     if scores.is_empty():
         message = f"holds no scores of the weights there are now, only of {', '.join(stale)}; run: harness eval RECIPE"
         raise UserError([Problem(str(path), message)])
-    analysis = analysed(study, scores)
+    analysis = analysed(study, scores, everything)
     predictions, noise = current_predictions(study, stale), noise_of(study, stale, analysis.summary)
     page = replace(study_page(study, scores, stale, analysis, predictions), noise=noise)
     if noise is not None:
@@ -118,24 +123,29 @@ class Analysis:
     transfer: Transfer | None
     """Where settings are trained on two languages at least, each alone, or each beside the pivot."""
     consistency: Consistency
+    along: CheckpointTables | None
+    """Where steps of cells are evaluated as models of their own."""
+    blocks: pl.DataFrame
+    """What new weights in blocks change, where settings began with them."""
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """All but the summary, to be written beside the report; what is not there is empty."""
         curves = pl.DataFrame([as_row(curve) for curve in self.curves])
-        tables = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest}
+        tables = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest, "blocks": self.blocks}
         tables |= {"consistency": self.consistency.sizes, "consistency_pairs": self.consistency.pairs}
-        for field in fields(Transfer):
-            tables[field.name] = pl.DataFrame() if self.transfer is None else getattr(self.transfer, field.name)
+        for part, kind in ((self.transfer, Transfer), (self.along, CheckpointTables)):
+            tables |= {field.name: getattr(part, field.name, pl.DataFrame()) for field in fields(kind)}
         return {name: finite_table(table) for name, table in tables.items()}
 
 
-def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
-    """The analysis of a study's scores."""
+def analysed(study: PlannedStudy, scores: pl.DataFrame, with_steps: pl.DataFrame) -> Analysis:
+    """The analysis of a study's scores, and of those of its cells' steps."""
     groups, design, panels = study.groups, study.design, main_panels(scores)
     trained = {plan.name: trained_on(plan) for plan in study.plans}
     sources = sources_of_transfer(trained, design, setting_places(study.recipe, study.cells), groups.pivot)
     transfer = Transfer.by_base(panels, sources, design) if are_several(sources) else None
+    courses = [*courses_of(study, sources)]
     return Analysis(
         summary=finite_table(summarize(scores, groups, design)),
         comparisons=finite_table(compare(panels, groups, design)),
@@ -143,6 +153,8 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame) -> Analysis:
         highest=finite_table(highest_settings(panels, groups, design)),
         transfer=transfer and finite_transfer(replace(transfer, transfer=with_tokens(study, transfer.transfer))),
         consistency=consistency(scores, design),
+        blocks=finite_table(block_effects(panels, blocks_of(study), groups, design)),
+        along=checkpoint_tables(with_steps, courses) if courses else None,
     )
 
 
@@ -218,6 +230,8 @@ def study_page(
         comparisons=comparisons if len(comparisons) else None,
         transfer=analysis.transfer,
         consistency=analysis.consistency,
+        checkpoints=analysis.along,
+        blocks=analysis.blocks,
         reference=study.references if len(study.references) else None,
     )
 
@@ -286,7 +300,7 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
 def current_predictions(study: PlannedStudy, stale: list[str]) -> pl.DataFrame | None:
     """The stored predictions that the scores are of, if there are any."""
     stored = stored_table(StudyFolder(study.folder).predictions)
-    return None if stored is None else stored.filter(~pl.col("cell").is_in(stale))
+    return None if stored is None else without_steps(stored.filter(~pl.col("cell").is_in(stale)))
 
 
 def stored_table(path: Path) -> pl.DataFrame | None:
@@ -309,7 +323,7 @@ def noise_of(study: PlannedStudy, stale: list[str], summary: pl.DataFrame) -> pl
     if study.recipe.evaluation.repeats == 1 or not path.is_file():
         return None
     try:
-        repeats = read_table(path).filter(~pl.col("cell").is_in(stale))
+        repeats = without_steps(read_table(path).filter(~pl.col("cell").is_in(stale)))
     except DamagedError:  # it was already reported
         return None
     return finite_table(generation_noise(repeats, study.groups, summary))

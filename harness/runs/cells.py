@@ -12,6 +12,7 @@ from harness.errors import Problem, UserError
 from harness.runs.folder import CellFolder, StudyFolder
 from harness.runs.locks import locked
 from harness.runs.record import CellRun, as_begun, fingerprint, refusal
+from harness.runs.steps import AT
 from harness.runs.weights import Weights, weights_in
 
 
@@ -76,7 +77,7 @@ def weights_called(study: Path, name: str) -> Weights:
 
     Raises UserError.
     """
-    cell, at, step = name.partition("@")
+    cell, at, step = name.partition(AT)
     run = CellRun(StudyFolder(study).cell(cell).path, {})
     if not run.record:
         raise UserError([Problem(name, f"{study} has no cell {cell!r} that is trained")])

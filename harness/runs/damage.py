@@ -103,7 +103,7 @@ def study_damage(folder: StudyFolder) -> Iterator[tuple[Path, str]]:
         )
     yield from wrong
     known = {path for path, _ in wrong}
-    objects = (folder.study, folder.plan, folder.pace, folder.evaluation / CANARY)
+    objects = (folder.study, folder.plan, folder.pace, folder.revisions, folder.evaluation / CANARY)
     checked = [(path, json_problem(path)) for path in objects if path not in known]
     checked += [(path, problem_of(path, verify) or table_problem(path)) for path in folder.result_tables]
     checked += [(path, problem_of(path, verify_once)) for path in sorted(folder.rows.glob("rows-*.arrow"))]

@@ -91,6 +91,11 @@ class StudyFolder:
         return self.path / "plan.json"
 
     @property
+    def revisions(self) -> Path:
+        """The names and commits of revisions that the recipe has patterns for, as the hub had them at first."""
+        return self.path / "revisions.json"
+
+    @property
     def pace(self) -> Path:
         """What a probe measured of this machine, for forecasts."""
         return self.path / "pace.json"
@@ -203,7 +208,7 @@ class StudyFolder:
     @property
     def written_files(self) -> tuple[Path, ...]:
         """The files at the top of the folder that commands write, whatever the study."""
-        return (self.study, self.plan, self.pace, *self.result_tables, *self.report_files)
+        return (self.study, self.plan, self.pace, self.revisions, *self.result_tables, *self.report_files)
 
     @property
     def written_folders(self) -> tuple[Path, ...]:

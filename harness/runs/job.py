@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from data_mixes.prompts import IGNORED as IGNORED
 from data_mixes.storage import DamagedError, read_sealed, sealed_file, write_sealed
 from harness.errors import Problem, UserError
+from harness.recipe.models_section import Reinitialise
 from harness.recipe.schema import Adapter, Training
 from harness.recipe.selection_section import Selection
 from harness.runs.folder import StudyFolder
@@ -50,6 +51,8 @@ class CellJob(BaseModel):
     dtype: Literal["bfloat16", "float32"]
     adapter: Adapter
     training: Training
+    reinitialise: Reinitialise | None = None
+    """The blocks that begin with new random weights."""
     rows: str
     """The file of rows in the study's `plan/`."""
     selection: Selection | None = None
@@ -64,6 +67,11 @@ class CellJob(BaseModel):
     """What the cell is called on each axis of the grid."""
     recorded: dict[str, Any]
     """What the record says besides: the prompts' template, where sources come from."""
+
+    @property
+    def trains_whole_model(self) -> bool:
+        """Whether what is trained is a whole model, rather than an adapter."""
+        return self.training.method == "full" or self.reinitialise is not None
 
     def write(self, study: Path, order: NDArray[np.int32]) -> None:
         """Puts the job and the positions of its rows into the cell's folder."""

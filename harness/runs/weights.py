@@ -68,6 +68,6 @@ class Weights:
 
 def weights_in(folder: Path, identity: Mapping[str, Any]) -> Weights:
     """The weights in a cell's folder, of the kind that its identity says."""
-    if identity["training"].get("method", "lora") == "full":
+    if identity["training"].get("method", "lora") == "full" or identity["model"].get("reinitialise"):
         return Weights("model", folder / "model")
     return Weights("adapter", folder / "adapter")

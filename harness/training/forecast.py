@@ -26,6 +26,7 @@ from harness.recipe.grid import choose
 from harness.recipe.schema import Recipe
 from harness.results import Result
 from harness.runs.folder import StudyFolder
+from harness.runs.steps import evaluated_steps, step_name
 
 SEQUENCES = {"vllm": 256, "transformers": 16}
 """How many completions an engine writes at once."""
@@ -130,7 +131,7 @@ def disk_for(cells: Sequence[tuple[KeptPace, Recipe, int]], dtype: Dtype) -> int
     """
     kept, removed, checkpoints = [0], [0], [0]
     for pace, recipe, steps in cells:
-        full = recipe.training.method == "full"
+        full = recipe.trains_whole_model
         weights = pace.model if full else pace.adapter * recipe.adapter.rank
         models = 1 + (steps // every if (every := recipe.training.kept_every) else 0)
         size = round(models * weights * (BYTES[dtype] if full else BYTES["float32"]))
@@ -160,12 +161,24 @@ def models_left(study: PlannedStudy, plans: Sequence[PlannedCell]) -> dict[str, 
     models = study.untuned if study.recipe.evaluation.base else {}
     wanted = [(name, name, weights) for name, weights in models.items()]
     wanted += [(study.base_names[plan.name], plan.name, plan.run.weights_hash) for plan in plans]
+    wanted += [
+        (study.base_names[plan.name], step_name(plan.name, step), weights)
+        for plan in plans
+        for step, weights in steps_to_evaluate(plan, study.recipe.evaluated_every).items()
+    ]
     wanted += [(model.host, model.name, model.weights) for model in study.kept.outside if model.host]
     left = dict.fromkeys(study.kept.work.generation, 0.0)
     for base, name, weights in wanted:
         prompts = study.kept.work.generation[base].prompts
         left[base] += max(0, prompts - there.get((name, weights), 0)) / max(1, prompts)
     return left
+
+
+def steps_to_evaluate(plan: PlannedCell, every: int | None) -> Mapping[int, str | None]:
+    """Step → what names its weights, if it is trained already, of the steps that are evaluated beside the cell."""
+    if every is None or plan.run.finished:
+        return evaluated_steps(plan.run, every)
+    return dict.fromkeys(range(every, plan.steps, every))
 
 
 def kept_paces(study: PlannedStudy) -> dict[str, KeptPace]:
@@ -210,7 +223,7 @@ def measured_pace(study: PlannedStudy, host: str) -> KeptPace:
     completions = prompts.prompts * (len(cells) + others + study.recipe.evaluation.base)
     sequences = min(SEQUENCES[study.kept.overview.engine.name], max(1, completions))
     dtype = "float32" if emulated else precision.dtype
-    pace = measure(config, dtype, device.kind, first.adapter, shape, sequences, first.training.method == "full")
+    pace = measure(config, dtype, device.kind, first.adapter, shape, sequences, first.trains_whole_model)
     return KeptPace(
         micro_batch=slower * pace.training,
         reading=slower * pace.reading,

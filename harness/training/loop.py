@@ -23,6 +23,7 @@ from harness.errors import Problem, UserError, not_trained
 from harness.exits import OUT_OF_MEMORY, is_full, is_out_of_memory
 from harness.models.base import cannot_load, load_tokenizer
 from harness.models.devices import on_cpu
+from harness.models.reinitialise import reinitialise
 from harness.recipe.selection_section import Selection
 from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob, read_job
@@ -161,14 +162,14 @@ class Loaded:
 
     def for_job(self, job: CellJob) -> tuple[Any, Any]:
         """The model and the tokenizer that a cell begins with. Raises UserError."""
-        wanted = (job.location, job.revision, job.dtype, job.training.method)
+        wanted = (job.location, job.revision, job.dtype, job.trains_whole_model)
         model, tokenizer = (self._model, self._tokenizer) if self._of == wanted else (None, None)
         self._of, self._model = (), None  # its memory is wanted for the next
         if model is None:
             with waiting("loading the base model"):
                 model = load_base_model(job)
                 tokenizer = load_tokenizer(job.location, job.revision, job.trust_remote_code)
-        if job.training.method != "full" and not is_sharded():
+        if not job.trains_whole_model and not is_sharded():
             self._of, self._model, self._tokenizer = wanted, model, tokenizer
         return model, tokenizer
 
@@ -283,12 +284,15 @@ def clean_up(run: CellRun) -> None:
 
 
 def load_base_model(job: CellJob) -> Any:
-    """The base model on this process's device, frozen, from safetensors alone; in float32 to be tuned itself."""
+    """The base model on this process's device, frozen, from safetensors alone; in float32 to be tuned itself.
+
+    Raises UserError for weights that cannot be loaded, and for blocks to be re-initialised that it does not have.
+    """
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             job.location,
             revision=job.revision,
-            dtype=torch.float32 if job.training.method == "full" else getattr(torch, job.dtype),
+            dtype=torch.float32 if job.trains_whole_model else getattr(torch, job.dtype),
             trust_remote_code=job.trust_remote_code,
             use_safetensors=True,
         )
@@ -296,6 +300,9 @@ def load_base_model(job: CellJob) -> Any:
         if is_out_of_memory(error):
             raise
         raise cannot_load("weights", job.location, error) from None
+    if new := job.reinitialise:
+        assert new.layers
+        reinitialise(model, new.layers, new.seed, new.elsewhere)
     model.requires_grad_(False)
     if on_cpu():
         attend_to_joined_rows(model)

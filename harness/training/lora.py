@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from peft.tuners.lora import Linear
 from safetensors.torch import load_file
 
 from data_mixes.storage import seal, sha256_of, whole_folder
+from harness.models.reinitialise import modules_of_blocks
 from harness.recipe.schema import Adapter
 from harness.training.lora_products import join_products
 
@@ -32,15 +34,16 @@ def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
     assert left == names, "the base model was left changed by an adapter"
 
 
-def with_adapter(model: Any, adapter: Adapter, seed: int) -> Any:
-    """The model with a new adapter for good, initialised from the seed alone."""
+def with_adapter(model: Any, adapter: Adapter, seed: int, whole: Sequence[str] = ()) -> Any:
+    """The model with a new adapter for good, initialised from the seed alone; the modules in `whole` learn fully."""
     torch.manual_seed(seed)
     config = LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.alpha,
         lora_dropout=adapter.dropout,
-        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
+        target_modules=targets_in(model, adapter),
         task_type="CAUSAL_LM",
+        modules_to_save=[*whole] or None,
     )
     peft_model = get_peft_model(model, config)
     for layer in peft_model.modules():
@@ -49,9 +52,35 @@ def with_adapter(model: Any, adapter: Adapter, seed: int) -> Any:
     return peft_model
 
 
+def targets_in(model: Any, adapter: Adapter) -> str | list[str]:
+    """The modules that get an adapter as PEFT is told: by their last names, or of some blocks by their whole ones."""
+    if adapter.layers is None:
+        return adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets)
+    return [
+        name
+        for name in modules_of_blocks(model, adapter.layers)
+        if isinstance(model.get_submodule(name), torch.nn.Linear)
+        and (isinstance(adapter.targets, str) or name.rpartition(".")[2] in adapter.targets)
+    ]
+
+
 def with_trained(model: Any, folder: Path) -> Any:
     """The model with the adapter that a folder holds."""
     return PeftModel.from_pretrained(model, str(folder))
+
+
+def merged_state(peft_model: Any, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A model's state with an adapter's products added, and the modules that learn fully, by the base model's names."""
+    merged: dict[str, torch.Tensor] = {}
+    for name, weight in state.items():
+        if ".lora_" not in name and ".original_module." not in name:
+            plain = name.removeprefix("base_model.model.").replace(".modules_to_save.default", "")
+            merged[plain.replace(".base_layer", "")] = weight
+    for name, layer in peft_model.get_base_model().named_modules():
+        if isinstance(layer, Linear):
+            weight = merged[f"{name}.weight"]
+            merged[f"{name}.weight"] = weight + layer.get_delta_weight("default").to(weight)
+    return merged
 
 
 def save_adapter(peft_model: PeftModel, state: dict[str, torch.Tensor], folder: Path) -> None:

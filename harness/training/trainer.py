@@ -25,6 +25,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.exits import is_out_of_memory
 from harness.models.devices import on_cpu
+from harness.models.reinitialise import modules_of_blocks
 from harness.recipe.schema import Training
 from harness.runs.checkpoints import last_whole_checkpoint, seal_checkpoint, steps_of
 from harness.runs.folder import StudyFolder
@@ -34,7 +35,7 @@ from harness.training.answers import validation_scores
 from harness.training.batches import micro_batch_of
 from harness.training.cell_log import CellLog
 from harness.training.full import let_learn, save_model
-from harness.training.lora import adapted, save_adapter, with_adapter
+from harness.training.lora import adapted, merged_state, save_adapter, with_adapter
 from harness.training.memory import rows_that_fit
 from harness.training.padding import collator, keeps_rows_apart
 from harness.training.preemption import stopping_at_sigterm
@@ -235,14 +236,19 @@ def tuned(model: Any, job: CellJob) -> AbstractContextManager[Any]:
     """What learns: a new adapter on the model while the block lasts, or the model."""
     if job.training.method == "full":
         return nullcontext(let_learn(model, job.training.freeze))
+    if job.reinitialise and job.reinitialise.layers:
+        whole = modules_of_blocks(model, job.reinitialise.layers)
+        return nullcontext(with_adapter(model, job.adapter, job.training.seed, whole))
     if is_sharded():
         return nullcontext(with_adapter(model, job.adapter, job.training.seed))
     return adapted(model, job.adapter, job.training.seed)
 
 
 def save(model: Any, state: dict[str, Any], tokenizer: Any, job: CellJob, folder: Path) -> None:
-    """Writes what has learned, of the model's whole state."""
-    if job.training.method == "full":
+    """Writes what has learned, of the model's whole state; an adapter beside new blocks is merged into them."""
+    if job.reinitialise and job.training.method == "lora":
+        model, state = model.get_base_model(), merged_state(model, state)
+    if job.trains_whole_model:
         save_model(model, state, tokenizer, getattr(torch, job.dtype), folder, job.trust_remote_code)
     else:
         save_adapter(model, state, folder)
@@ -290,7 +296,7 @@ def trainer_settings(study: Path, job: CellJob, processes: int, micro_batch: int
         packing=False,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
-        bf16=training.method == "full" and job.dtype == "bfloat16",
+        bf16=job.trains_whole_model and job.dtype == "bfloat16",
         gradient_checkpointing=False,
         use_cpu=on_cpu(),
         logging_steps=1,
