@@ -13,7 +13,9 @@ def blocks_of(study: PlannedStudy) -> dict[str, Block]:
     grid, cells = study.recipe.grid, {cell.name: cell for cell in study.cells}
     axes = [name for name, axis in grid.items() if {*axis.paths} & {*BLOCKS}]
     places = setting_places(study.recipe, study.cells)
-    begun = {name: cells[runs[0]].recipe.reinitialised for name, runs in study.design.settings.items()}
+    begun = {
+        name: cells[runs[0]].recipe.reinitialised for name, runs in study.design.settings.items() if name in places
+    }
     rest = {name: {axis: value for axis, value in place.items() if axis not in axes} for name, place in places.items()}
     blocks: dict[str, Block] = {}
     for name, new in begun.items():
