@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress, t
 
-from eval.analysis.few_shot import fitted
+from eval.analysis.design import Curve, Design
+from eval.analysis.few_shot import few_shot_laws, fitted, law_row
+from eval.analysis.summary import main_panels
+from eval.report.files import write_page
+from eval.report.gallery import gallery
+from eval.report.page import Page
 from tests.support import REPOSITORY, harness
+from tests.synthetic import study_page
 
 GUIDE = REPOSITORY.parent / "shared" / "data" / "guide_tables.csv"
 AMOUNTS = np.array([0.0, 10, 30, 100, 300, 1000])
@@ -76,6 +83,32 @@ def test_analyze_gives_the_law_of_each_language(tmp_path: Path) -> None:
         harness("analyze", tmp_path / "steps.csv", "--x", "step", "--seen", "fr", "--unseen", "ar", "--json").stdout
     )["analyses"]
     assert part["few_shot"] == [], "steps are no examples"
+
+
+def test_the_report_draws_the_law_and_lists_it(tmp_path: Path) -> None:
+    page = study_page(cells=4)
+    amounts = tuple(float(place["amount"]) for place in page.settings.values())
+    design = Design(
+        {name: (name,) for name in page.settings}, curves=(Curve("", "amount", amounts, (*page.settings,)),)
+    )
+    laws = few_shot_laws(main_panels(page.scores), page.groups, design)
+    page = replace(page, few_shot=laws)
+    shown = gallery(page)
+    drawn = shown.data["math"].filter(kind="law")
+    (es,) = [law for law in laws if law.group == "es"]
+    line = drawn.filter(group="es").sort("x")
+    assert line["x"].min() == 0 and line["x"].max() == pytest.approx(60)
+    assert line["mean"].to_list() == pytest.approx([100 * es.at(amount) for amount in line["x"]])
+    assert "law" not in set(shown.data["overview-math"]["kind"]) and len(drawn) == 25 * 7, "of no group, nor the pivot"
+    write_page(tmp_path, page, shown)
+    text = (tmp_path / "report.html").read_text()
+    assert "halves the gap at" in text and "halves the gap at" not in html_of(study_page(cells=2), tmp_path)
+    assert {"slope_low", "halves_gap_high", "beyond", "points"} <= set(law_row(es))
+
+
+def html_of(page: Page, folder: Path) -> str:
+    write_page(folder, page, gallery(page))
+    return (folder / "report.html").read_text()
 
 
 @pytest.mark.skipif(not GUIDE.is_file(), reason="the guide's tables are not there")

@@ -44,6 +44,15 @@ class FewShotLaw:
     taken as known. None where the slope is not shown to be above 0, or there is no distance."""
     beyond: bool
     """Whether that n is more than the largest amount, so that the law is only continued."""
+    largest: float
+    """The largest amount."""
+    settings: tuple[str, ...] = ()
+    """Of the curve."""
+
+    def at(self, amount: float) -> float:
+        """The score that the law gives for an amount."""
+        assert self.intercept.mean is not None and self.slope.mean is not None
+        return self.intercept.mean + self.slope.mean * math.log10(1 + amount)
 
 
 def few_shot_laws(panels: Sequence[Panel], groups: LanguageGroups, design: Design) -> list[FewShotLaw]:
@@ -57,7 +66,7 @@ def few_shot_laws(panels: Sequence[Panel], groups: LanguageGroups, design: Desig
     ]
 
 
-def as_row(law: FewShotLaw) -> dict[str, Any]:
+def law_row(law: FewShotLaw) -> dict[str, Any]:
     """A law as a row of plain figures."""
     figures = {"intercept": law.intercept, "slope": law.slope, "halves_gap": law.halves_gap}
     named = {name: getattr(law, name) for name in ("curve", "axis", "task", "metric", "group")}
@@ -77,7 +86,8 @@ def _laws(panel: Panel, curve: Curve, groups: LanguageGroups, design: Design) ->
             intercept, slope, r_squared, gap = fitted(amounts, scores, reference)
             beyond = gap.mean is not None and gap.mean > amounts.max()
             named = (curve.name, curve.axis, panel.task, panel.metric, name)
-            yield FewShotLaw(*named, intercept, slope, r_squared, gap, beyond)
+            largest = float(amounts.max())
+            yield FewShotLaw(*named, intercept, slope, r_squared, gap, beyond, largest, curve.settings)
 
 
 def points_in(panel: Panel, curve: Curve, languages: Sequence[str], design: Design) -> tuple[Floats, Floats]:

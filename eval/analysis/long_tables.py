@@ -31,6 +31,8 @@ BASELINES = ("random", "alone")
 
 SCORED = {"id", "language", "metric", "value", "version"}
 """Columns by which a table that `harness score` wrote is known."""
+PLACE = ("curve", "task", "metric")
+"""Of a finding along a curve, what a table has but one of."""
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-")
 """What programs write in tables of text where there is no number."""
 
@@ -212,14 +214,11 @@ def _analysed(part: pl.DataFrame, columns: Columns, groups: LanguageGroups) -> d
     analysis: dict[str, Any] = {
         "points": len(amounts),
         "summary": summary.to_dicts(),
-        "curves": [
-            without(asdict(finding), ("curve", "task", "metric"))
-            for finding in curve_findings(main_panels(scores), groups, design)
-        ],
+        "curves": [without(asdict(finding), PLACE) for finding in curve_findings(main_panels(scores), groups, design)],
     }
     if columns.x not in CHECKPOINTS and not columns.stages:
         laws = few_shot_laws(main_panels(scores), groups, design)
-        analysis["few_shot"] = [without(asdict(law), ("curve", "axis", "task", "metric")) for law in laws]
+        analysis["few_shot"] = [without(asdict(law), (*PLACE, "axis", "largest", "settings")) for law in laws]
     if columns.x in CHECKPOINTS:
         (panel,) = main_panels(scores)
         analysis["dynamics"] = list(_dynamics(panel, design, summary, columns.x))

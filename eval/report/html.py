@@ -30,6 +30,7 @@ from eval.report.text_tables import (
     confusion_table,
     cost_table,
     endings_table,
+    few_shot_table,
     loss_table,
     missing_table,
     mixture_table,
@@ -60,6 +61,8 @@ class Section:
     pictures: Sequence[Picture]
     no_answer: int
     unscored: int
+    laws: TextTable
+    """The few-shot laws of its main metric's curves."""
 
     @property
     def small(self) -> list[Picture]:
@@ -164,7 +167,8 @@ def section(page: Page, gallery: Gallery, task: str) -> Section:
     single = [tables[0].figure(cell, language) for cell in tables[0].rows for language in page.groups.all]
     figures = [figure for figure in single if figure]
     no_answer, unscored = sum(figure.no_answer for figure in figures), sum(figure.unscored for figure in figures)
-    return Section(task, page.label(task), tables, gallery.tasks[task], no_answer, unscored)
+    laws = few_shot_table([law for law in page.few_shot if law.task == task], page.groups)
+    return Section(task, page.label(task), tables, gallery.tasks[task], no_answer, unscored, laws)
 
 
 def best_by_task(bests: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:

@@ -10,6 +10,7 @@ import polars as pl
 
 from eval.analysis.checkpoints import CheckpointTables
 from eval.analysis.consistency import Consistency
+from eval.analysis.few_shot import FewShotLaw
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Transfer
 from eval.report.grid import Amounts
@@ -100,6 +101,8 @@ class Page:
         default_factory=dict[str, Sequence[Mapping[str, float | str]]]
     )
     """Setting → other values on the axes that come out as the same training, as 0 of one language is 0 of another."""
+    few_shot: Sequence[FewShotLaw] = ()
+    """What scores are as a function of the amount, for each curve, task and language or group."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """What readers see for axes of the grid and for tasks, where that is not their names."""
     amounts: Amounts = "auto"

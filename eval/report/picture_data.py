@@ -82,7 +82,7 @@ def figure_rows(page: Page, task: str, changes: Changes) -> pl.DataFrame:
             "interval": figure.interval,
             "n": row["scored"],
         })  # fmt: skip
-    return pl.DataFrame(rows + published_rows(page, task), schema=FIGURES, orient="row")
+    return pl.DataFrame(rows + published_rows(page, task) + law_rows(page, task), schema=FIGURES, orient="row")
 
 
 Means: TypeAlias = Mapping[tuple[str, str, str], float | None]
@@ -197,6 +197,23 @@ def published_rows(page: Page, task: str) -> list[dict[str, Any]]:
         | {"x": row["x"], "mean": metric_of(row["metric"]).factor * row["score"]}
         | {"shown": shown(row["score"], metric_of(row["metric"]))}
         for row in page.reference.filter(pl.col("task") == task).iter_rows(named=True)
+    ]
+
+
+LAW_POINTS = 24
+"""At which a law is drawn, at equal distances of log10(1 + n)."""
+
+
+def law_rows(page: Page, task: str) -> list[dict[str, Any]]:
+    """The few-shot laws of a task's curves in single languages, as rows beside the study's own."""
+    return [
+        dict.fromkeys(FIGURES)
+        | {"metric": law.metric, "cell": "law", "group": law.group, "label": law.group, "kind": "law"}
+        | {"series": page.series(page.settings[law.settings[0]]), "x": amount}
+        | {"mean": metric_of(law.metric).factor * law.at(amount)}
+        for law in page.few_shot
+        if law.task == task and law.axis == page.axis and law.group in page.groups.all
+        for amount in ((1 + law.largest) ** (place / LAW_POINTS) - 1 for place in range(LAW_POINTS + 1))
     ]
 
 

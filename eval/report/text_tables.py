@@ -7,12 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from eval.analysis.few_shot import FewShotLaw
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.report.page import CellFacts, Page
 from eval.report.tables import TaskTable, TextTable
 from eval.report.theme import RIGHT, UNTOLD, WRONG
-from eval.report.units import difference, duration, metric_name, percent
+from eval.report.units import difference, duration, metric_name, percent, shown
 from eval.report.verdicts import ARROWS, disagree, is_of_models, level, verdict_of
 from eval.scorers.metrics import metric_of
 
@@ -28,6 +29,27 @@ def overview_table(tables: Sequence[TaskTable], groups: Sequence[str], cells: Se
                 (cell, *(f"{figure.text} ({figure.interval})" if figure and figure.text else "" for figure in figures))
             )
     return TextTable(("cell", *(f"{table.task}, {table.labels[group]}" for table, group in columns)), tuple(rows))
+
+
+def few_shot_table(laws: Sequence[FewShotLaw], groups: LanguageGroups) -> TextTable:
+    """The law of each curve and language or group: intercept and slope in the metric's unit, R², and when it halves."""
+    rows: list[tuple[str, ...]] = []
+    for law in laws:
+        metric, gap = metric_of(law.metric), law.halves_gap
+        slope = " to ".join(difference(end, 0.0, metric) for end in (law.slope.low, law.slope.high))
+        halves = " to ".join(map(examples, (gap.low, gap.high)))
+        rows.append((law.curve or law.axis, groups.label(law.group), shown(law.intercept.mean, metric),
+                     f"{difference(law.slope.mean, 0.0, metric)} ({slope})",
+                     "" if law.r_squared is None else f"{law.r_squared:.2f}",
+                     "" if gap.mean is None else f"{examples(gap.mean)} ({halves})" + (" †" if law.beyond else ""),
+                     f"{law.slope.n}"))  # fmt: skip
+    return TextTable(("curve", "languages", "without examples", "per tenfold", "R²", "halves the gap at", "points"),
+                     tuple(rows))  # fmt: skip
+
+
+def examples(amount: float | None) -> str:
+    """A number of examples, as long as one could ever have so many."""
+    return f"{amount:,.0f}" if amount is not None and amount < 1e6 else "over a million"
 
 
 def confusion_table(rows: pl.DataFrame) -> TextTable:

@@ -290,21 +290,18 @@ def curve_in_words(curve: CurveFigures, x: str, groups: LanguageGroups) -> str:
 
 def law_in_words(law: FewShotFigures, x: str, groups: LanguageGroups) -> str:
     """The few-shot law of a language or group, how well it fits, and when half of the gap to the pivot is closed."""
+    from eval.report.text_tables import examples
+
     slope, gap = law.slope, law.halves_gap
     told = f"{groups.label(law.group)}: {law.intercept.mean:.3f} + {slope.mean:.3f} · log10(1 + {x})"
     told += f", slope {slope.low:.3f} to {slope.high:.3f}" if slope.low is not None else ""
     told += f", R² {law.r_squared:.2f}" if law.r_squared is not None else ""
     told += f", {slope.n} points"
     if gap.mean is not None:
-        at, low, high = (amount_text(amount) for amount in (gap.mean, gap.low, gap.high))
+        at, low, high = map(examples, (gap.mean, gap.low, gap.high))
         told += f"; half of the gap to {language_name(groups.pivot)} at {x} {at} ({low} to {high})"
         told += ", beyond the largest" if law.beyond else ""
     return told
-
-
-def amount_text(amount: float | None) -> str:
-    """A number of examples, as long as one could ever have so many."""
-    return f"{amount:,.0f}" if amount is not None and amount < 1e6 else "over a million"
 
 
 def scores_in_words(summary: Sequence[AmountRow]) -> str:

@@ -19,6 +19,7 @@ from eval.analysis.comparisons import compare
 from eval.analysis.consistency import Consistency, consistency
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE, Design
+from eval.analysis.few_shot import FewShotLaw, few_shot_laws, law_row
 from eval.analysis.noise import generation_noise, noise_notes
 from eval.analysis.panel import CLUSTER
 from eval.analysis.selection import highest_settings
@@ -127,6 +128,7 @@ class Analysis:
     """Where steps of cells are evaluated as models of their own."""
     blocks: pl.DataFrame
     """What new weights in blocks change, where settings began with them."""
+    few_shot: Sequence[FewShotLaw]
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -136,6 +138,7 @@ class Analysis:
         tables |= {"consistency": self.consistency.sizes, "consistency_pairs": self.consistency.pairs}
         for part, kind in ((self.transfer, Transfer), (self.along, CheckpointTables)):
             tables |= {field.name: getattr(part, field.name, pl.DataFrame()) for field in fields(kind)}
+        tables["few_shot"] = pl.DataFrame([law_row(law) for law in self.few_shot], infer_schema_length=None)
         return {name: finite_table(table) for name, table in tables.items()}
 
 
@@ -155,6 +158,7 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame, with_steps: pl.DataFrame
         consistency=consistency(scores, design),
         blocks=finite_table(block_effects(panels, blocks_of(study), groups, design)),
         along=checkpoint_tables(with_steps, courses) if courses else None,
+        few_shot=few_shot_laws(panels, groups, design),
     )
 
 
@@ -232,6 +236,7 @@ def study_page(
         consistency=analysis.consistency,
         checkpoints=analysis.along,
         blocks=analysis.blocks,
+        few_shot=analysis.few_shot,
         reference=study.references if len(study.references) else None,
     )
 

@@ -13,7 +13,11 @@ from eval.report.theme import GREY
 
 MOST_WITH_BANDS = 4
 """Curves in a panel; bands around more would hide each other."""
-DASHES = {"base": ("untuned model", [2, 3]), "published": ("published", [6, 3])}
+DASHES = {
+    "base": ("untuned model", [2, 3]),
+    "published": ("published", [6, 3]),
+    "law": ("a + b · log10(1 + n)", [1, 3]),
+}
 """Lines that are no curve of the study: what the legend calls them, and how they are broken."""
 
 
@@ -79,6 +83,9 @@ def _curves(grid: Grid, kinds: Collection[str], title: str, groups: Sequence[str
         layers.insert(0, _base_line(score, colour if groups else {}, dashes))
     if "published" in kinds:
         layers.insert(0, _published_curves(x, score, dashes))
+    if "law" in kinds:
+        laws, dash = _lines("law", dashes)
+        layers.insert(0, laws.mark_line().encode(x=x, y=score, detail=detail, strokeDash=dash, **colour))
     if groups or not _too_many(grid):
         band = cells.mark_area(opacity=0.16)
         layers.insert(0, band.encode(x=x, y=altair.Y("low:Q", title=title), y2="high:Q", detail=detail, **colour))
