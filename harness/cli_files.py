@@ -252,6 +252,46 @@ def explain(
 
 
 @app.command(rich_help_panel=PANEL)
+def regress(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help=f"{TABLE} A row is a run tested in one language.")],
+    on: Annotated[str, typer.Option(metavar="COLUMN,…", help="Covariates: columns of numbers or of words.")],
+    score_column: Annotated[str, typer.Option("--score", metavar="COLUMN", help="The column of scores.")] = "score",
+    target: TargetColumn = "target",
+    cell: Annotated[str, typer.Option(metavar="COLUMN", help="What a run is called.")] = "cell",
+    model: Annotated[str, typer.Option(metavar="COLUMN", help="The base model, where there are several.")] = "model",
+    group: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN,…", help="Analyse each combination separately.", show_default="task and metric, if there"
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Regress scores of runs in languages on what is known of both, and see whether it holds for another language.
+
+    Intervals are robust to runs and languages being clusters. R² is given of random instances, as is often published;
+    of each language, predicted by the others; and of each model. A study's report writes instances.csv, to which
+    columns such as a language's share of the pretraining data can be added.
+
+    Examples:
+
+        harness regress runs/my-study/instances.csv --on in_training,coverage,log_amount
+
+        harness regress scores.csv --on task,in_training,log_size,pretraining_share --model base_model --json
+    """
+    with reporting_mistakes():
+        from eval.analysis.instances import InstanceColumns
+        from harness.commands.regress import regress_scores, show_regression
+
+        columns = InstanceColumns(score_column, target, cell, model, names_in(group))
+        data = regress_scores(table, names_in(on), columns)
+        if as_json:
+            print(data.as_json())
+        else:
+            show_regression(data)
+
+
+@app.command(rich_help_panel=PANEL)
 def agree(
     pairs: Annotated[list[Path], PAIRS],
     across: Annotated[str, typer.Option(metavar="COLUMN", help="The column that tells models apart.")] = "model",

@@ -445,6 +445,10 @@ def test_a_studys_models_answer_lm_evals_tasks_in_the_same_tables(study: tuple[P
     assert capitals.filter(metric="acc_norm")["answer"].is_null().all()
     consistent = pl.read_csv(runs / "small" / "consistency.csv").filter(task="capitals", s=3)
     assert consistent["items"].to_list() == [3, 3] and consistent["unscored"].to_list() == [0, 0]
+    instances = pl.read_csv(runs / "small" / "instances.csv").filter(task="capitals")
+    assert instances.select("cell", "target", "in_training", "amount", "coverage", "n").rows() == [
+        ("small", "en", 1, 10, 1.0, 3), ("small", "fr", 1, 6, 1.0, 3), ("small", "ja", 0, 0, 1.0, 3)
+    ]  # fmt: skip
     asked = predictions.filter((pl.col("task") == "capitals") & (pl.col("language") == "fr")).row(0, named=True)
     assert asked["prompt"] == "Voici la capitale : Italie →" and asked["reference"] == "Rome"
     assert asked["completion"].count("-") == 4 and asked["completion"].split(" (")[0] in CAPITALS["fr"][2]

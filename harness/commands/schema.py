@@ -19,6 +19,7 @@ ANSWERS = {
     "judge": "harness.commands.judge:JudgedFile",
     "analyze": "harness.commands.analyze:TableAnalyses",
     "explain": "harness.commands.explain:TransferExplanation",
+    "regress": "harness.commands.regress:ScoreRegression",
     "list": "harness.commands.list:Catalogue",
     "similarity": "harness.commands.similarity:StudySimilarity",
     "probe": "harness.commands.probe:StudyProbes",

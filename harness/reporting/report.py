@@ -44,6 +44,7 @@ from harness.recipe.tested import tested_source_name
 from harness.reporting.blocks import blocks_of
 from harness.reporting.courses import courses_of
 from harness.reporting.current import read_table, scores_with_steps, without_steps
+from harness.reporting.instances import instances_of
 from harness.runs.folder import StudyFolder
 from harness.runs.provenance import provenance
 from harness.runs.record import read_json
@@ -129,6 +130,8 @@ class Analysis:
     blocks: pl.DataFrame
     """What new weights in blocks change, where settings began with them."""
     few_shot: Sequence[FewShotLaw]
+    instances: pl.DataFrame
+    """Trained runs by languages."""
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -139,6 +142,7 @@ class Analysis:
         for part, kind in ((self.transfer, Transfer), (self.along, CheckpointTables)):
             tables |= {field.name: getattr(part, field.name, pl.DataFrame()) for field in fields(kind)}
         tables["few_shot"] = pl.DataFrame([law_row(law) for law in self.few_shot], infer_schema_length=None)
+        tables["instances"] = self.instances
         return {name: finite_table(table) for name, table in tables.items()}
 
 
@@ -159,6 +163,7 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame, with_steps: pl.DataFrame
         blocks=finite_table(block_effects(panels, blocks_of(study), groups, design)),
         along=checkpoint_tables(with_steps, courses) if courses else None,
         few_shot=few_shot_laws(panels, groups, design),
+        instances=instances_of(study, panels),
     )
 
 
