@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,9 @@ from rich.console import Console
 
 from data_mixes.storage import DamagedError, is_writable, set_aside, write_text
 from data_mixes.templates.embedded import EmbeddedSource
-from eval.analysis.blocks import block_effects
-from eval.analysis.checkpoints import CheckpointTables, checkpoint_tables
-from eval.analysis.comparisons import compare
-from eval.analysis.consistency import Consistency, consistency
-from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.design import BASE, Design
-from eval.analysis.few_shot import FewShotLaw, few_shot_laws, law_row
 from eval.analysis.noise import generation_noise, noise_notes
 from eval.analysis.panel import CLUSTER
-from eval.analysis.selection import highest_settings
-from eval.analysis.summary import main_panels, summarize
-from eval.analysis.transfer import Sources, Transfer
 from eval.finite import finite_table
 from eval.generation.generate import CANARY, kept_verdicts
 from eval.predictions_and_scores import cut_off_notes, endings, first_samples
@@ -36,15 +26,13 @@ from eval.report.terminal import print_tables
 from eval.scorers.language import candidates_of
 from harness.console import say
 from harness.errors import Problem, UserError
-from harness.planning.design import is_scale, other_places, setting_places, sources_of_transfer
+from harness.planning.design import is_scale, other_places, setting_places
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
 from harness.recipe.tested import tested_source_name
-from harness.reporting.blocks import blocks_of
-from harness.reporting.courses import courses_of
+from harness.reporting.analysis import Analysis, analysed
 from harness.reporting.current import read_table, scores_with_steps, without_steps
-from harness.reporting.instances import instances_of
 from harness.runs.folder import StudyFolder
 from harness.runs.provenance import provenance
 from harness.runs.record import read_json
@@ -114,90 +102,6 @@ def tell_where(files: StudyFolder, kept: bool) -> None:
         say(f"{files.path} can only be read, so no page, tables or figures are written there")
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What the scores say, by the definitions of `eval.analysis`."""
-
-    summary: pl.DataFrame
-    comparisons: pl.DataFrame
-    curves: Sequence[CurveFinding]
-    highest: pl.DataFrame
-    transfer: Transfer | None
-    """Where settings are trained on two languages at least, each alone, or each beside the pivot."""
-    consistency: Consistency
-    along: CheckpointTables | None
-    """Where steps of cells are evaluated as models of their own."""
-    blocks: pl.DataFrame
-    """What new weights in blocks change, where settings began with them."""
-    few_shot: Sequence[FewShotLaw]
-    instances: pl.DataFrame
-    """Trained runs by languages."""
-
-    @property
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """All but the summary, to be written beside the report; what is not there is empty."""
-        curves = pl.DataFrame([as_row(curve) for curve in self.curves])
-        tables = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest, "blocks": self.blocks}
-        tables |= {"consistency": self.consistency.sizes, "consistency_pairs": self.consistency.pairs}
-        for part, kind in ((self.transfer, Transfer), (self.along, CheckpointTables)):
-            tables |= {field.name: getattr(part, field.name, pl.DataFrame()) for field in fields(kind)}
-        tables["few_shot"] = pl.DataFrame([law_row(law) for law in self.few_shot], infer_schema_length=None)
-        tables["instances"] = self.instances
-        return {name: finite_table(table) for name, table in tables.items()}
-
-
-def analysed(study: PlannedStudy, scores: pl.DataFrame, with_steps: pl.DataFrame) -> Analysis:
-    """The analysis of a study's scores, and of those of its cells' steps."""
-    groups, design, panels = study.groups, study.design, main_panels(scores)
-    trained = {plan.name: trained_on(plan) for plan in study.plans}
-    sources = sources_of_transfer(trained, design, setting_places(study.recipe, study.cells), groups.pivot)
-    transfer = Transfer.by_base(panels, sources, design) if are_several(sources) else None
-    courses = [*courses_of(study, sources)]
-    return Analysis(
-        summary=finite_table(summarize(scores, groups, design)),
-        comparisons=finite_table(compare(panels, groups, design)),
-        curves=curve_findings(panels, groups, design),
-        highest=finite_table(highest_settings(panels, groups, design)),
-        transfer=transfer and finite_transfer(replace(transfer, transfer=with_tokens(study, transfer.transfer))),
-        consistency=consistency(scores, design),
-        blocks=finite_table(block_effects(panels, blocks_of(study), groups, design)),
-        along=checkpoint_tables(with_steps, courses) if courses else None,
-        few_shot=few_shot_laws(panels, groups, design),
-        instances=instances_of(study, panels),
-    )
-
-
-def finite_transfer(transfer: Transfer) -> Transfer:
-    """The tables with blanks for figures that are no finite numbers."""
-    return Transfer(**{field.name: finite_table(getattr(transfer, field.name)) for field in fields(Transfer)})
-
-
-def are_several(sources: Sources) -> bool:
-    """Whether two languages are sources alike, each alone or each beside the pivot."""
-    kinds = Counter(beside for _, beside in {source.trained for source in sources.values()})
-    return any(count > 1 for count in kinds.values())
-
-
-def with_tokens(study: PlannedStudy, transfer: pl.DataFrame) -> pl.DataFrame:
-    """The matrix with the model, and what its tokenizer makes of the languages, as covariates for `harness explain`.
-
-    `token_overlap` is the Jaccard index of the tokens that occur in the test prompts of source and target;
-    `source_fertility` and `target_fertility` are tokens per character of these.
-    """
-    bases = {base.name: base for base in study.kept.bases}
-    of_rows = [bases[study.design.base_of(cell)] for cell in transfer["cell"]]
-    pairs = list(zip(of_rows, transfer["source"], transfer["target"], strict=True))
-    columns = {
-        "token_overlap": [base.token_overlap.get(source, {}).get(target) for base, source, target in pairs],
-        "source_fertility": [base.fertility.get(source) for base, source, _ in pairs],
-        "target_fertility": [base.fertility.get(target) for base, _, target in pairs],
-    }
-    return transfer.with_columns(
-        pl.Series("model", [base.model for base in of_rows], dtype=pl.String),
-        *(pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items()),
-    )
-
-
 def study_page(
     study: PlannedStudy, scores: pl.DataFrame, stale: list[str], analysis: Analysis, predictions: pl.DataFrame | None
 ) -> Page:
@@ -251,11 +155,6 @@ def training_seconds(study: PlannedStudy) -> dict[str, float]:
     recorded = {plan.name: plan.run.record.get("seconds") for plan in study.plans}
     taken = {name: [recorded.get(run) for run in runs] for name, runs in study.design.settings.items()}
     return {name: sum(filter(None, values)) / len(values) for name, values in taken.items() if all(values)}
-
-
-def trained_on(plan: PlannedCell) -> dict[tuple[str, str], int]:
-    """How many rows a cell has in each task and language."""
-    return {(count.task, count.language): count.examples for count in plan.counts if count.examples}
 
 
 def axis_of_numbers(recipe: Recipe) -> str | None:
