@@ -292,6 +292,42 @@ def regress(
 
 
 @app.command(rich_help_panel=PANEL)
+def wins(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help=TABLE)],
+    of: Annotated[str, typer.Option(metavar="NAME,…", help="The settings whose wins are counted.")],
+    over: Annotated[str, typer.Option(metavar="NAME", help="The setting that they are compared with.")],
+    setting: Annotated[str, typer.Option(metavar="COLUMN", help="The column that names settings.")] = "cell",
+    by: Annotated[
+        str, typer.Option(metavar="COLUMN,…", help="What makes a configuration, the same for both settings.")
+    ] = "model,task,target",
+    clusters: Annotated[
+        str, typer.Option(metavar="COLUMN,COLUMN", help="What configurations have in common.")
+    ] = "model,target",
+    score_column: Annotated[str, typer.Option("--score", metavar="COLUMN", help="The column of scores.")] = "score",
+    group: Annotated[str, typer.Option(metavar="COLUMN,…", help="Count each combination separately.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Count how often settings score higher than another over configurations: models, tasks and languages.
+
+    Several rows of a configuration, such as seeds, count as their mean, and a tie as half a win. The interval is by
+    clusters of models and languages, since configurations share them; Wilson's, which is often published, takes them
+    for independent.
+
+    Example: harness wins instances.csv --setting mixture --of en+es,en+ja --over en --group in_training
+    """
+    with reporting_mistakes():
+        from eval.analysis.wins import WinColumns
+        from harness.commands.wins import show_wins, two_names, wins_over
+
+        columns = WinColumns(setting, names_in(by), two_names(clusters), score_column, names_in(group))
+        data = wins_over(table, names_in(of), over, columns)
+        if as_json:
+            print(data.as_json())
+        else:
+            show_wins(data)
+
+
+@app.command(rich_help_panel=PANEL)
 def agree(
     pairs: Annotated[list[Path], PAIRS],
     across: Annotated[str, typer.Option(metavar="COLUMN", help="The column that tells models apart.")] = "model",

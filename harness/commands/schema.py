@@ -20,6 +20,7 @@ ANSWERS = {
     "analyze": "harness.commands.analyze:TableAnalyses",
     "explain": "harness.commands.explain:TransferExplanation",
     "regress": "harness.commands.regress:ScoreRegression",
+    "wins": "harness.commands.wins:SettingWins",
     "list": "harness.commands.list:Catalogue",
     "similarity": "harness.commands.similarity:StudySimilarity",
     "probe": "harness.commands.probe:StudyProbes",

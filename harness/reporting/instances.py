@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from eval.analysis.panel import Panel
+from harness.planning.design import setting_places
 from harness.planning.kept_plan import PlannedStudy
 
 COLUMNS = ("cell", "model", "task", "metric", "target", "score", "n", "in_training", "coverage", "amount", "log_amount",
@@ -20,7 +21,8 @@ def instances_of(study: PlannedStudy, panels: Sequence[Panel]) -> pl.DataFrame:
     """The mean by each task's main metric of every trained run in every language.
 
     `in_training` is 1 where the run has rows in the language, `amount` how many, and `coverage` √(L / Lmax) of its
-    number of languages L and the largest of any run (arXiv 2604.13286). `log_…` is log10(1 + rows).
+    number of languages L and the largest of any run (arXiv 2604.13286). `log_…` is log10(1 + rows). Then follow the
+    run's values on the axes of the grid.
     """
     trained = {plan.name: {count.language: 0 for count in plan.counts if count.examples} for plan in study.plans}
     for plan in study.plans:
@@ -28,6 +30,7 @@ def instances_of(study: PlannedStudy, panels: Sequence[Panel]) -> pl.DataFrame:
             if count.examples:
                 trained[plan.name][count.language] += count.examples
     most = max(map(len, trained.values()), default=0)
+    places = setting_places(study.recipe, study.cells)
     models = {base.name: base.model for base in study.kept.bases}
     rows: list[dict[str, Any]] = []
     for panel in panels:
@@ -41,5 +44,7 @@ def instances_of(study: PlannedStudy, panels: Sequence[Panel]) -> pl.DataFrame:
                 if len(scored):
                     known = {"target": target, "score": float(scored.mean()), "n": len(scored)}
                     known |= {"in_training": int(amount > 0), "amount": amount, "log_amount": math.log10(1 + amount)}
-                    rows.append(place | known | {"log_total": math.log10(1 + sum(trained[run].values()))})
-    return pl.DataFrame(rows).select(COLUMNS) if rows else pl.DataFrame()
+                    known["log_total"] = math.log10(1 + sum(trained[run].values()))
+                    rows.append({**places.get(setting, {}), **place, **known})
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    return table.select(*COLUMNS, pl.exclude(COLUMNS)) if rows else table
