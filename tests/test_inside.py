@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from harness.runs.folder import StudyFolder
@@ -36,6 +37,14 @@ def treebank(folder: Path, language: str, count: int) -> None:
     (folder / f"{language}.conllu").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
 
 
+def labelled(folder: Path, *languages: str) -> None:
+    """Pairs of texts, the second of which says whether they go together."""
+    for language in languages:
+        rows = [{"one": f"{language} {NOUNS[number % 4]}", "other": f"{VERBS[number % 2]} it", "gold": number % 2}
+                for number in range(80)]  # fmt: skip
+        (folder / f"{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
 def test_the_base_model_and_cells_are_compared_by_layer(
     recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
 ) -> None:
@@ -56,6 +65,15 @@ def test_the_base_model_and_cells_are_compared_by_layer(
     assert {row["layer"] for row in rows} == {0, 1, 2}
     by_model = {model: [row["value"] for row in rows if row["model"] == model] for model in ("base", "amount-3")}
     assert by_model["base"] != by_model["amount-3"]
+    changes = {(row["model"], row["change"] is None, row["base"]) for row in rows}
+    assert changes == {("base", True, "base"), ("amount-3", False, "base")}
+    pairs = pl.read_csv(runs / "small" / "similarity_pairs.csv")
+    assert pairs.filter(measure="mexa").select("model", "one", "other").rows() == [
+        ("base", "en", "fr"), ("base", "en", "ja"), ("base", "fr", "ja"),
+    ]  # fmt: skip
+    of_french = [row["value"] for row in rows
+                 if (row["model"], row["measure"], row["language"]) == ("base", "anc", "fr")]  # fmt: skip
+    assert pairs.filter(measure="anc", one="en", other="fr")["mean"].item() == pytest.approx(np.mean(of_french))
     assert {row["words"] for row in answer["lens"]} <= set(range(1, 10))
     states = StudyFolder(runs / "small").states
     made = {path.name: path.stat().st_mtime_ns for path in states.glob("*.npy")}
@@ -72,13 +90,21 @@ def test_probes_are_trained_on_every_language_and_tested_on_all(
 ) -> None:
     for language in ("en", "fr"):
         treebank(tmp_path, language, 60)
-    recipe_data["probe"] = {"treebanks": "{language}.conllu", "languages": ["en", "fr"], "tasks": ["pos", "deprel"],
-                            "layers": [0, 2], "seeds": 2}  # fmt: skip
+    labelled(tmp_path, "en", "fr")
+    recipe_data["probe"] = {"treebanks": "{language}.conllu", "languages": ["en", "fr"],
+                            "tasks": ["pos", "deprel", "language"], "layers": [0, 2], "seeds": 2,
+                            "labelled": {"nli": {"files": "{language}.jsonl", "texts": ["one", "other"],
+                                                 "label": "gold"}}}  # fmt: skip
     ended = harness("probe", write_recipe(recipe_data), "--runs", tmp_path / "runs", "--json")
     assert ended.returncode == 0, ended.stderr
     rows = json.loads(ended.stdout)["probes"]
-    assert len(rows) == 2 * 2 * 4
-    for row in rows:
+    assert len(rows) == 2 * (3 * 4 + 2)
+    of_texts = {(row["trained_on"], row["tested_on"]): row for row in rows if row["task"] == "nli" and row["layer"]}
+    assert {*of_texts} == {(one, other) for one in ("en", "fr") for other in ("en", "fr")}
+    assert all(row["n"] == row["sentences"] for row in of_texts.values())
+    assert min(row["accuracy"] for (one, other), row in of_texts.items() if one == other) > 0.9, "other words"
+    assert {row["trained_on"] for row in rows if row["task"] == "language"} == {"all"}
+    for row in [row for row in rows if row["task"] in ("pos", "deprel")]:
         low, high = row["low"] or 0, row["high"] or 1
         assert low - 1e-9 <= row["accuracy"] <= high + 1e-9
         assert row["task"] == "deprel" or row["accuracy"] > row["majority"] + 0.2, "nouns and verbs are other words"
@@ -96,6 +122,12 @@ def test_probes_are_trained_on_every_language_and_tested_on_all(
         ({"similarity": {"texts": "{language}.tsv"}}, "similarity", "no file"),
         ({"probe": {"treebanks": "{language}.conllu"}}, "probe", "cannot read"),
         ({"probe": {"treebanks": "{language}.conllu", "train_on": ["de"]}}, "probe", "probe.train_on: de"),
+        ({"probe": {"layers": [0]}}, "probe", "names neither treebanks nor labelled texts"),
+        (
+            {"probe": {"labelled": {"nli": {"files": "{language}.txt", "texts": ["premise"], "label": "gold"}}}},
+            "probe",
+            "probe.labelled.nli",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_told(

@@ -15,7 +15,7 @@ from data_mixes.reading.treebank import Sentence, Word, read_treebank
 from eval.representations.hidden_states import Encoded, encoded_sentence, encoded_words, states_of
 from eval.representations.logit_lens import language_shares, translation_prompts
 from eval.representations.probes import labelled, trained_probe
-from eval.representations.probing import Rows, Treebank, language_scores, probe_scores, split_by_id
+from eval.representations.probing import Rows, Treebank, language_scores, probe_scores, splits_of
 from eval.representations.similarity import MEASURES, highest_by_chance, similarity
 
 FRENCH = """\
@@ -132,7 +132,7 @@ def treebank(count: int, words: int = 6) -> Treebank:
                                          for word in range(words)))
         for number in range(count)
     )  # fmt: skip
-    return Treebank(sentences, split_by_id(sentences))
+    return Treebank(sentences, splits_of([sentence.id for sentence in sentences]))
 
 
 def test_rows_of_the_three_tasks() -> None:
@@ -170,8 +170,8 @@ def test_a_probe_finds_what_is_there_and_its_control_nothing() -> None:
 
 
 def test_translations_are_in_one_split_and_every_split_has_some() -> None:
-    splits = split_by_id(treebank(200).sentences)
-    assert splits == split_by_id(treebank(200, words=3).sentences)
+    splits = splits_of([sentence.id for sentence in treebank(200).sentences])
+    assert splits == splits_of([sentence.id for sentence in treebank(200, words=3).sentences])
     assert [round(splits.count(split) / 200, 1) for split in ("train", "validation", "test")] == [0.6, 0.2, 0.2]
 
 
@@ -182,12 +182,18 @@ def test_a_label_that_training_lacks_is_never_right() -> None:
 
 
 def test_languages_can_be_told_apart_where_their_states_differ() -> None:
-    test = np.arange(60) % 3 == 0
-    apart = {"en": states(0)[0], "fr": states(1)[0] + np.float16(3)}
-    alike = {"en": states(0)[0], "fr": states(1)[0]}
-    assert language_scores(apart, test).mean == 1.0
-    chance = language_scores(alike, test)
-    assert chance.low is not None and chance.high is not None and chance.low < 0.5 < chance.high
+    words = (Word(0, 3, "NOUN", 0, "root"), Word(4, 7, "NOUN", 1, "obj"))
+    sentences = tuple(Sentence(str(number), "one two", words) for number in range(100))
+    bank = Treebank(sentences, ("train", "train", "validation", "test") * 25)
+    banks = {"en": bank, "fr": bank}
+    en, fr = (states(seed, layers=1, sentences=200)[0] for seed in (0, 1))
+    apart = list(language_scores(3, {"en": en, "fr": fr + np.float16(3)}, banks, seeds=2))
+    assert [(row.task, row.layer, row.trained_on, row.tested_on, row.n) for row in apart] == [
+        ("language", 3, "all", "en", 25), ("language", 3, "all", "fr", 25),
+    ]  # fmt: skip
+    assert [row.accuracy for row in apart] == [1.0, 1.0] and sum(row.majority for row in apart) == 1
+    alike = list(language_scores(3, {"en": en, "fr": fr}, banks, seeds=2))
+    assert 0.3 < np.mean([row.accuracy for row in alike]) < 0.7 and 0.3 < np.mean([row.shuffled for row in apart]) < 0.7
 
 
 def test_the_last_layer_gives_what_the_model_does(tiny_model: Path, tokenizer: Any) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data_mixes.reading.treebank import ROOT, Sentence
 
-Task: TypeAlias = Literal["pos", "arc", "deprel"]
+TreebankTask: TypeAlias = Literal["pos", "arc", "deprel"]
 Split: TypeAlias = Literal["train", "validation", "test"]
 Numbers: TypeAlias = NDArray[np.int64]
 Features: TypeAlias = NDArray[np.float32]
@@ -27,7 +27,7 @@ ITERATIONS = 60
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What a task asks of a language's treebank: words, or pairs of words, with labels."""
+    """What a task asks of a language: words, or pairs of words, with labels; or texts, or pairs of texts."""
 
     words: Numbers
     """Rows × 1 or 2: numbers of words, counted over all sentences. In a pair the dependent stands first."""
@@ -41,7 +41,7 @@ class Labelled:
         return np.concatenate([*parts, parts[0] * parts[1]] if len(parts) == 2 else parts, axis=1)
 
 
-def labelled(task: Task, sentences: Sequence[Sentence], seed: int = 0) -> Labelled:
+def labelled(task: TreebankTask, sentences: Sequence[Sentence], seed: int = 0) -> Labelled:
     """The rows of a task.
 
     For `arc` each word stands with its head, and with another word drawn from its sentence that is not. A sentence in

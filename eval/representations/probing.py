@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from data_mixes.order import key_of
 from data_mixes.reading.treebank import Sentence
-from eval.analysis.stats import Estimate, estimate
+from eval.analysis.stats import estimate
 from eval.representations.probes import (
     Features,
     Labelled,
     Numbers,
     Probe,
     Split,
-    Task,
+    TreebankTask,
     labelled,
     trained_probe,
 )
@@ -40,7 +40,7 @@ class Treebank:
 class ProbeScore:
     """How often probes of a layer are right, over the runs under several seeds."""
 
-    task: Task
+    task: str
     layer: int
     trained_on: str
     tested_on: str
@@ -64,25 +64,29 @@ class Rows:
     by_split: Mapping[Split, Numbers]
 
     @classmethod
-    def of(cls, task: Task, treebank: Treebank) -> Rows:
+    def of(cls, task: TreebankTask, treebank: Treebank) -> Rows:
         """Every row, in the split of its sentence."""
-        rows = labelled(task, treebank.sentences)
-        splits = np.array(treebank.splits)[rows.sentences]
-        return cls(rows, {split: np.flatnonzero(splits == split) for split in SPLITS})
+        return cls.split(labelled(task, treebank.sentences), treebank.splits)
+
+    @classmethod
+    def split(cls, rows: Labelled, splits: Sequence[Split]) -> Rows:
+        """Rows in the splits of their sentences."""
+        of_rows = np.array(splits)[rows.sentences]
+        return cls(rows, {split: np.flatnonzero(of_rows == split) for split in SPLITS})
 
     def labels(self, rows: Numbers) -> list[str]:
         """The labels of some rows."""
         return [self.labelled.labels[row] for row in rows]
 
 
-def split_by_id(sentences: Sequence[Sentence]) -> tuple[Split, ...]:
+def splits_of(ids: Sequence[str]) -> tuple[Split, ...]:
     """Three in five sentences to train on, one to choose by, one to test on; translations, of one id, go together."""
     fifths: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
-    return tuple(fifths[key_of(f"fold {sentence.id or sentence.text}") % 5] for sentence in sentences)
+    return tuple(fifths[key_of(f"fold {name}") % 5] for name in ids)
 
 
 def probe_scores(
-    task: Task,
+    task: str,
     layer: int,
     states: Mapping[str, NDArray[np.float16]],
     rows: Mapping[str, Rows],
@@ -91,8 +95,8 @@ def probe_scores(
 ) -> Iterator[ProbeScore]:
     """Probes of one layer, trained on each of some languages under several seeds, tested on every language.
 
-    `states` are those of all words of each language, words × width. A seed draws the rows to train on, of those of
-    the training split, and shuffles the labels of the control.
+    `states` are those of all words, or texts, of each language, words × width. A seed draws the rows to train on, of
+    those of the training split, and shuffles the labels of the control.
     """
     for language in trained_on:
         right: dict[str, list[NDArray[np.bool_]]] = {other: [] for other in rows}
@@ -133,19 +137,40 @@ def rows_of(states: NDArray[np.float16], rows: Rows, chosen: Numbers) -> tuple[F
     return rows.labelled.features(states, chosen), rows.labels(chosen)
 
 
-def language_scores(states: Mapping[str, NDArray[np.float16]], test: NDArray[np.bool_]) -> Estimate:
-    """The control of similarity: how often a probe tells which language a sentence of this layer is in.
+LANGUAGE, ALL = "language", "all"
 
-    `states` are those of parallel sentences, sentences × width; the sentences marked `test` are tested on, in all
-    languages, the others trained on. By chance one in as many as there are languages.
+
+def language_scores(
+    layer: int, states: Mapping[str, NDArray[np.float16]], treebanks: Mapping[str, Treebank], seeds: int
+) -> Iterator[ProbeScore]:
+    """The control: how often a probe trained on all languages tells which one a sentence is in, by language.
+
+    `states` are those of all words, words × width; that of a sentence is their mean.
     """
-    languages = sorted(states)
-    train, chosen = np.flatnonzero(~test)[::2], np.flatnonzero(~test)[1::2]
+    sentences = {language: sentence_means(states[language], bank) for language, bank in treebanks.items()}
+    together = np.concatenate([*sentences.values()])
+    languages = [language for language, of_language in sentences.items() for _ in of_language]
+    splits = [split for bank in treebanks.values() for split in bank.splits]
+    everything = Rows.split(
+        Labelled(np.arange(len(together))[:, None], tuple(languages), np.arange(len(together))), splits
+    )
+    probes = [trained_probes(together, everything, seed) for seed in range(seeds)]
+    train = everything.labels(everything.by_split["train"])
+    (most, _), *_ = Counter(train).most_common(1)
+    for language, of_language in sentences.items():
+        test = np.flatnonzero(np.array(treebanks[language].splits) == "test")
+        features, labels = of_language[test].astype(np.float32), [language] * len(test)
+        right = np.stack([probe.is_right(features, labels) for probe, _ in probes])
+        figure = estimate(right[:, :, None].astype(np.float64))
+        by_chance = [float(control.is_right(features, labels).mean()) for _, control in probes]
+        yield ProbeScore(
+            LANGUAGE, layer, ALL, language, len(test), len(test), figure.mean, figure.low, figure.high,
+            float(language == most), float(np.mean(by_chance)),
+        )  # fmt: skip
 
-    def of(rows: Numbers) -> tuple[Features, list[str]]:
-        features = np.concatenate([states[language][rows] for language in languages]).astype(np.float32)
-        return features, [language for language in languages for _ in rows]
 
-    probe = trained_probe(*of(train), *of(chosen))
-    right = probe.is_right(*of(np.flatnonzero(test))).reshape(len(languages), -1)
-    return estimate(right.T[None].astype(np.float64))
+def sentence_means(states: NDArray[np.float16], treebank: Treebank) -> NDArray[np.float16]:
+    """The mean of each sentence's words."""
+    counts = np.array([len(sentence.words) for sentence in treebank.sentences])
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    return (np.add.reduceat(states.astype(np.float32), starts) / counts[:, None]).astype(np.float16)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
+from eval.representations.probing import ALL
 from harness.console import line, plain_table, show_table
 from harness.evaluation.probes import probe_models
 from harness.planning.study import Study
@@ -14,9 +15,11 @@ from harness.runs.folder import StudyFolder
 
 
 class LayerProbe(Result):
-    """How often probes of a layer, trained on one language, are right in another."""
+    """How often probes of a layer, trained on one language, or on all to tell them apart, are right in another."""
 
     model: str
+    weights: str | None
+    """What names them; of the only base model nothing."""
     task: str
     layer: int
     """0 is the embeddings, the last one what the head reads."""
@@ -61,8 +64,8 @@ def show_probes(answer: StudyProbes, runs: Path) -> None:
     for probe in answer.probes:
         groups.setdefault((probe.model, probe.task, probe.layer), []).append(probe)
     for (model, task, layer), probes in groups.items():
-        within = [probe for probe in probes if probe.trained_on == probe.tested_on]
-        across = [probe for probe in probes if probe.trained_on != probe.tested_on]
+        within = [probe for probe in probes if probe.trained_on in (probe.tested_on, ALL)]
+        across = [probe for probe in probes if probe not in within]
         figures: list[Sequence[float | None]] = [
             [probe.accuracy for probe in within],
             [probe.accuracy for probe in across],

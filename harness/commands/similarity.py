@@ -26,6 +26,12 @@ class LayerSimilarity(Result):
     by_chance: float
     """What the highest layer stays below in 95 % of random orders of the translations."""
     sentences: int
+    weights: str | None
+    """What names the model's weights; of the only base model nothing."""
+    base: str | None
+    """Its base model, if that was measured."""
+    change: float | None
+    """How far the value is above its base model's."""
 
 
 class LayerLanguage(Result):

@@ -13,7 +13,7 @@ from data_mixes.storage import write_text
 from eval.generation.requests import ModelUnderTest
 from eval.representations.hidden_states import Encoded, encoded_sentence
 from eval.representations.logit_lens import language_shares, translation_prompts
-from eval.representations.tables import LENS, lens_rows, similarity_rows
+from eval.representations.tables import LENS, PAIRS, lens_rows, pair_rows, similarity_rows, with_changes
 from harness.console import progress
 from harness.errors import Problem, UserError, suggestion
 from harness.evaluation.inside import OpenedModels, models_of, opened
@@ -44,6 +44,7 @@ def measure_similarity(study: Study, cells: str | None) -> tuple[pl.DataFrame, p
     sentences = len(texts[pivot])
     tables: list[pl.DataFrame] = []
     lenses: list[pl.DataFrame] = []
+    pairs: list[pl.DataFrame] = []
     count = sum(map(len, models.values()))
     with opened(study) as inside, progress("sentences", count * len(languages) * sentences) as bar:
         for base, model in [(base, model) for base, of_base in models.items() for model in of_base]:
@@ -53,15 +54,20 @@ def measure_similarity(study: Study, cells: str | None) -> tuple[pl.DataFrame, p
                 )
                 for language in languages
             }
-            tables.append(similarity_rows(model.name, states, pivot, settings.measures))
+            named = pl.lit(model.weights, pl.String).alias("weights")
+            tables.append(similarity_rows(model.name, states, pivot, settings.measures).with_columns(named))
+            if model.name == base.name:
+                pairs.append(pair_rows(model.name, states, settings.measures).with_columns(named))
             if words:
                 lenses.append(lens_of(inside, base, model, words, pivot, languages))
-    together = (pl.concat(tables), pl.concat(lenses) if lenses else pl.DataFrame(schema=LENS))
-    folder = StudyFolder(study.folder)
-    for name, table in zip(("similarity", "lens"), together, strict=True):
+    bases = {model.name: base.name for base, of_base in models.items() for model in of_base}
+    similarity = with_changes(pl.concat(tables), bases)
+    lens = pl.concat(lenses) if lenses else pl.DataFrame(schema=LENS)
+    folder, over_pairs = StudyFolder(study.folder), pl.concat(pairs) if pairs else pl.DataFrame(schema=PAIRS)
+    for name, table in (("similarity", similarity), ("lens", lens), ("similarity_pairs", over_pairs)):
         if table.height:
             write_text(folder.table(name), table.write_csv())
-    return together
+    return similarity, lens
 
 
 def encoded(base: Base, texts: Sequence[str], settings: Similarity) -> list[Encoded]:

@@ -95,6 +95,11 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     for section, key in (("similarity", "texts"), ("similarity", "words"), ("probe", "treebanks")):
         if isinstance(settings := raw.get(section), dict) and key in settings:
             settings[key] = absolute(settings[key])
+    probe = raw.get("probe")
+    labelled = probe.get("labelled") if isinstance(probe, dict) else None
+    for settings in labelled.values() if isinstance(labelled, dict) else ():
+        if isinstance(settings, dict) and "files" in settings:
+            settings["files"] = absolute(settings["files"])
     evaluation = raw.get("evaluation")
     if isinstance(evaluation, dict) and isinstance(tasks := evaluation.get("lm_eval_folder"), str):
         evaluation["lm_eval_folder"] = absolute(tasks)
