@@ -24,6 +24,7 @@ from eval.analysis.checkpoints import (
 from harness.errors import UserError
 from harness.recipe.load import parse_recipe
 from tests.support import harness, run_here, small_recipe
+from tests.test_inside import texts, treebank
 
 Write = Callable[[dict[str, Any]], Path]
 ITEMS = 200
@@ -127,6 +128,11 @@ def study(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data["mixture"] = {"own": {"sources": ["word-problems"], "languages": ["en"], "amount": 12}}
     data["grid"] = {"source": {"path": "mixture.own.languages", "values": [["en"], ["fr"]]}}
     data["evaluation"] |= {"tasks": ["math"], "max_tokens": {"math": 4}}
+    data["similarity"] = {"texts": "{language}.txt", "measures": ["mexa"], "sentences": 8}
+    data["probe"] = {"treebanks": "{language}.conllu", "languages": ["en", "fr"], "layers": [0, 2], "seeds": 1}
+    texts(folder, en=8, fr=8, ja=8)
+    for language in ("en", "fr"):
+        treebank(folder, language, 30)
     (folder / "recipe.yaml").write_text(json.dumps(data))
     ended = run_here(folder / "recipe.yaml", "--runs", folder / "runs")
     assert ended.returncode == 0, ended.stderr
@@ -148,9 +154,27 @@ def test_steps_are_rows_of_the_evaluation_and_not_of_the_tables(study: Path) -> 
 def test_the_report_shows_them(study: Path) -> None:
     page = (study / "report.html").read_text()
     assert 'id="checkpoints"' in page and "math-along" in page and "source-en@1" not in page
+    assert "scores of other weights" not in page
+
+
+def test_layers_are_shown_over_depth_and_over_steps(study: Path) -> None:
     recipe = study.parents[1] / "recipe.yaml"
-    again = harness("report", recipe, "--runs", study.parent)
-    assert again.returncode == 0 and "scores of other weights" not in again.stdout + again.stderr
+    for command in ("similarity", "probe", "report"):
+        ended = harness(command, recipe, "--runs", study.parent)
+        assert ended.returncode == 0, ended.stderr
+    of_layers = {path.stem for path in (study / "figures").glob("*.svg") if path.stem.startswith(("simil", "probe"))}
+    over_steps = ["similarity-mexa", f"probe-pos-{IN_LANGUAGE}", f"probe-pos-{CROSS_LINGUAL}"]
+    of_steps = {f"{name}-source-{source}-steps" for name in over_steps for source in ("en", "fr")}
+    assert of_layers == {"similarity-mexa", "probe-pos", *of_steps}
+    measured = set(pl.read_csv(study / "similarity.csv")["model"])
+    assert measured == {"base", "source-en", "source-en@1", "source-en@2", "source-fr", "source-fr@1", "source-fr@2"}
+    transfer, pairs = pl.read_csv(study / "transfer.csv"), pl.read_csv(study / "similarity_pairs.csv")
+    of_pair = dict(transfer.filter(source="en").select("target", "mexa").iter_rows())
+    assert of_pair["fr"] == pairs.filter(one="en", other="fr")["mean"].item() and of_pair["en"] is None
+    (study / "similarity.csv").write_text((study / "similarity.csv").read_text().replace("source-en,", "elsewhere,"))
+    harness("report", recipe, "--runs", study.parent)
+    page = (study / "report.html").read_text()
+    assert 'id="layers"' in page and "elsewhere" not in page, "what was measured of other models is not shown"
 
 
 def test_a_recipe_that_no_longer_asks_for_them_leaves_them_out(study: Path) -> None:

@@ -14,6 +14,7 @@ from eval.report.block_pictures import block_pictures
 from eval.report.checkpoint_pictures import checkpoint_pictures
 from eval.report.consistency import plane_rows
 from eval.report.grid import Grid, Picture
+from eval.report.layer_pictures import layer_pictures
 from eval.report.page import Page
 from eval.report.picture_data import (
     LANGUAGE_PASS,
@@ -35,7 +36,7 @@ from eval.report.pictures.curves import curves_picture, overview_picture
 from eval.report.pictures.heatmaps import heatmap_picture, transfer_picture
 from eval.report.pictures.languages import confusion_picture, plane_picture, scatter_picture
 from eval.report.pictures.training import training_picture, validation_picture
-from eval.report.tables import TaskTable, metric_tables
+from eval.report.tables import TaskTable, TextTable, metric_tables
 from eval.report.theme import UNTOLD
 from eval.report.verdicts import Changes, level
 
@@ -58,6 +59,10 @@ class Gallery:
     """Along steps of training that are evaluated."""
     blocks: list[Picture] = field(default_factory=list[Picture])
     """Of blocks that began with new weights."""
+    layers: list[Picture] = field(default_factory=list[Picture])
+    """Of what layers hold."""
+    behind: dict[str, TextTable] = field(default_factory=dict[str, TextTable])
+    """The figures of pictures of layers, by the picture's name."""
     data: dict[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
     broken: dict[str, str] = field(default_factory=dict[str, str])
     """Pictures that could not be drawn for papers, and why."""
@@ -71,7 +76,8 @@ class Gallery:
     def pictures(self) -> list[Picture]:
         """All pictures."""
         of_tasks = [picture for shown in self.tasks.values() for picture in shown]
-        return [*self.overview, *of_tasks, *self.consistency, *self.checkpoints, *self.blocks, *self.training]
+        of_models = [*self.checkpoints, *self.blocks, *self.layers, *self.training]
+        return [*self.overview, *of_tasks, *self.consistency, *of_models]
 
     def of(self, task: str) -> list[TaskTable]:
         """A task's tables."""
@@ -106,6 +112,9 @@ def gallery(page: Page) -> Gallery:
     for picture, rows in checkpoint_pictures(page.checkpoints, page.groups.all) if page.checkpoints else ():
         shown.data[picture.data] = rows
         shown.checkpoints.append(picture)
+    for picture, rows, table in layer_pictures(page.layers) if page.layers else ():
+        shown.data[picture.data], shown.behind[picture.name] = rows, table
+        shown.layers.append(picture)
     for picture, rows in block_pictures(page.blocks) if page.blocks is not None else ():
         shown.data[picture.data] = rows
         shown.blocks.append(picture)

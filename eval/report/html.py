@@ -105,6 +105,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         training=gallery.training,
         checkpoints=gallery.checkpoints,
         blocks=gallery.blocks,
+        layers=gallery.layers,
         asymmetry=asymmetry_sentences(page.checkpoints) if page.checkpoints else [],
         sections=[section(page, gallery, task) for task in gallery.tasks],
         best=best_by_task(best_cells(gallery.primary, page.groups, page.untuned, gallery.changes)),
@@ -179,7 +180,7 @@ def best_by_task(bests: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:
 
 def tables_behind(page: Page, gallery: Gallery) -> dict[str, TextTable]:
     """The figures of those pictures that are of no task's table, by the picture's name."""
-    tables = {"training": loss_table(page.cells), "validation": validation_table(page.cells)}
+    tables = gallery.behind | {"training": loss_table(page.cells), "validation": validation_table(page.cells)}
     if page.checkpoints:
         tables |= checkpoint_text_tables(page.checkpoints)
     if page.blocks is not None:

@@ -12,6 +12,7 @@ from eval.analysis.checkpoints import CheckpointTables
 from eval.analysis.consistency import Consistency
 from eval.analysis.few_shot import FewShotLaw
 from eval.analysis.groups import LanguageGroups
+from eval.analysis.layers import Layers
 from eval.analysis.transfer import Transfer
 from eval.report.grid import Amounts
 from eval.report.headlines import Headline
@@ -97,6 +98,8 @@ class Page:
     """What scores say along steps of training, where these are evaluated as models of their own."""
     blocks: pl.DataFrame | None = None
     """What new weights in some blocks change, as `eval.analysis.blocks` has it; empty where there are none."""
+    layers: Layers | None = None
+    """What was measured of the layers of models."""
     also: Mapping[str, Sequence[Mapping[str, float | str]]] = field(
         default_factory=dict[str, Sequence[Mapping[str, float | str]]]
     )

@@ -150,7 +150,7 @@ def language_scores(
     sentences = {language: sentence_means(states[language], bank) for language, bank in treebanks.items()}
     together = np.concatenate([*sentences.values()])
     languages = [language for language, of_language in sentences.items() for _ in of_language]
-    splits = [split for bank in treebanks.values() for split in bank.splits]
+    splits: list[Split] = [split for bank in treebanks.values() for split in bank.splits]
     everything = Rows.split(
         Labelled(np.arange(len(together))[:, None], tuple(languages), np.arange(len(together))), splits
     )

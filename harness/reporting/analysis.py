@@ -14,6 +14,7 @@ from eval.analysis.comparisons import compare
 from eval.analysis.consistency import Consistency, consistency
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.few_shot import FewShotLaw, few_shot_laws, law_row
+from eval.analysis.layers import Layers
 from eval.analysis.selection import highest_settings
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
@@ -22,7 +23,9 @@ from harness.planning.design import setting_places, sources_of_transfer
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.reporting.blocks import blocks_of
 from harness.reporting.courses import courses_of
+from harness.reporting.covariates import with_covariates
 from harness.reporting.instances import instances_of
+from harness.reporting.layers import layers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Analysis:
     consistency: Consistency
     along: CheckpointTables | None
     """Where steps of cells are evaluated as models of their own."""
+    layers: Layers
     blocks: pl.DataFrame
     """What new weights in blocks change, where settings began with them."""
     few_shot: Sequence[FewShotLaw]
@@ -69,8 +73,9 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame, with_steps: pl.DataFrame
         comparisons=finite_table(compare(panels, groups, design)),
         curves=curve_findings(panels, groups, design),
         highest=finite_table(highest_settings(panels, groups, design)),
-        transfer=transfer and finite_transfer(replace(transfer, transfer=with_tokens(study, transfer.transfer))),
+        transfer=transfer and finite_transfer(replace(transfer, transfer=with_covariates(study, transfer.transfer))),
         consistency=consistency(scores, design),
+        layers=layers_of(study, courses),
         blocks=finite_table(block_effects(panels, blocks_of(study), groups, design)),
         along=checkpoint_tables(with_steps, courses) if courses else None,
         few_shot=few_shot_laws(panels, groups, design),
@@ -87,26 +92,6 @@ def are_several(sources: Sources) -> bool:
     """Whether two languages are sources alike, each alone or each beside the pivot."""
     kinds = Counter(beside for _, beside in {source.trained for source in sources.values()})
     return any(count > 1 for count in kinds.values())
-
-
-def with_tokens(study: PlannedStudy, transfer: pl.DataFrame) -> pl.DataFrame:
-    """The matrix with the model, and what its tokenizer makes of the languages, as covariates for `harness explain`.
-
-    `token_overlap` is the Jaccard index of the tokens that occur in the test prompts of source and target;
-    `source_fertility` and `target_fertility` are tokens per character of these.
-    """
-    bases = {base.name: base for base in study.kept.bases}
-    of_rows = [bases[study.design.base_of(cell)] for cell in transfer["cell"]]
-    pairs = list(zip(of_rows, transfer["source"], transfer["target"], strict=True))
-    columns = {
-        "token_overlap": [base.token_overlap.get(source, {}).get(target) for base, source, target in pairs],
-        "source_fertility": [base.fertility.get(source) for base, source, _ in pairs],
-        "target_fertility": [base.fertility.get(target) for base, _, target in pairs],
-    }
-    return transfer.with_columns(
-        pl.Series("model", [base.model for base in of_rows], dtype=pl.String),
-        *(pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items()),
-    )
 
 
 def trained_on(plan: PlannedCell) -> dict[tuple[str, str], int]:

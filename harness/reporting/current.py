@@ -31,16 +31,25 @@ def scores_with_steps(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
     scores = finite_scores(read_table(path))
-    now = {plan.name: plan.run.weights_hash for plan in study.plans} | study.untuned | study.outside
-    now |= {
-        step_name(plan.name, step): weights
-        for plan in study.plans
-        for step, weights in evaluated_steps(plan.run, study.recipe.evaluated_every).items()
-    }
+    now = weights_now(study)
     stored = scores.select("cell", "weights").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, weights in stored if cell not in now or now[cell] != weights]
     current = scores.filter(~pl.col("cell").is_in(stale))
     return current, [cell for cell in stale if cell_of(cell) == cell]
+
+
+def weights_now(study: PlannedStudy) -> dict[str, str | None]:
+    """Every model of a study, with what names the weights that it has now."""
+    return (
+        {plan.name: plan.run.weights_hash for plan in study.plans}
+        | {
+            step_name(plan.name, step): weights
+            for plan in study.plans
+            for step, weights in evaluated_steps(plan.run, study.recipe.evaluated_every).items()
+        }
+        | study.untuned
+        | study.outside
+    )
 
 
 def without_steps(table: pl.DataFrame) -> pl.DataFrame:
