@@ -145,6 +145,7 @@ def study_page(
         consistency=analysis.consistency,
         checkpoints=analysis.along,
         blocks=analysis.blocks,
+        layers=analysis.layers,
         few_shot=analysis.few_shot,
         reference=study.references if len(study.references) else None,
     )
