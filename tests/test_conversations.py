@@ -20,7 +20,7 @@ from harness.errors import UserError
 from harness.planning.jobs import write_jobs
 from harness.planning.plan import plan_of
 from harness.planning.study import Study
-from harness.recipe.load import as_yaml
+from harness.recipe.yaml_files import as_yaml
 from harness.runs.folder import StudyFolder
 from tests.support import small_recipe
 

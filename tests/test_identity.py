@@ -27,6 +27,7 @@ CHAT = (
 )
 MIXTURE = "mixture.others"
 CHANGES: dict[str, tuple[Any, str | None]] = {
+    "include": ([], RESUMED),
     "model.name": ("another model", "model.identity"),
     "model.revision": ("main", RESUMED),  # of a folder there is but one
     "model.dtype": ("bfloat16", "model.dtype"),

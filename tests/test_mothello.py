@@ -20,9 +20,9 @@ from harness.errors import UserError
 from harness.othello.stages import measured_steps, state_file, train_cell, weights_file
 from harness.othello.study import MothelloStudy, identity_of
 from harness.othello.world import CellWorld
-from harness.recipe.load import read_yaml
 from harness.recipe.mothello import Mothello, load_mothello
 from harness.recipe.reference import sections
+from harness.recipe.yaml_files import read_yaml
 from harness.runs.folder import CellFolder
 from harness.runs.record import fingerprint
 from tests.support import REPOSITORY, harness

@@ -16,7 +16,7 @@ from harness.errors import UserError
 from harness.evaluation.cells import evaluations_of
 from harness.planning.plan import plan_of
 from harness.planning.study import Study
-from harness.recipe.load import as_yaml
+from harness.recipe.yaml_files import as_yaml
 from tests.support import REPOSITORY, small_recipe
 
 DOCUMENTED = re.findall(

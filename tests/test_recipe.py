@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from harness.errors import UserError
 from harness.planning.study import Study
 from harness.recipe.grid import cells_of, choose
-from harness.recipe.load import load_recipe, parse_recipe, read_yaml
+from harness.recipe.load import load_recipe, parse_recipe
+from harness.recipe.yaml_files import read_yaml
 from tests.support import harness
 
 
@@ -263,3 +265,43 @@ def test_what_cannot_be_excluded_is_said(
     recipe_data["exclude"] = exclude
     with pytest.raises(UserError, match=message):
         cells_of(parse_recipe(recipe_data), recipe_data)
+
+
+def as_file(folder: Path, name: str, data: dict[str, Any]) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+def test_a_recipe_builds_on_files_that_it_includes(recipe_data: dict[str, Any], tmp_path: Path) -> None:
+    rows = {"task": "math", "languages": ["en"], "files": "rows.jsonl"}
+    as_file(tmp_path, "parts/data.yaml", {"include": "training.yaml", "sources": {"mine": rows}})
+    as_file(tmp_path, "parts/training.yaml", {"training": {"learning_rate": 1e-5, "epochs": 1}, "adapter": {"rank": 4}})
+    own = recipe_data | {"include": ["parts/training.yaml", "parts/data.yaml"], "training": {"learning_rate": 1e-4}}
+    own["adapter"] = {"rank": None, "alpha": 8}
+    recipe, raw = load_recipe(as_file(tmp_path, "recipe.yaml", own))
+    assert (recipe.training.learning_rate, recipe.training.epochs) == (1e-4, 1), "key by key, its own above"
+    assert raw["adapter"] == {"alpha": 8}, "null takes a key away"
+    assert recipe.sources["mine"].files == {"train": str(tmp_path / "parts" / "rows.jsonl")}
+    assert "include" not in raw
+
+
+def test_of_two_included_files_the_later_has_the_last_word(recipe_data: dict[str, Any], tmp_path: Path) -> None:
+    del recipe_data["mixture"]
+    first = {"mixture": {"own": {"sources": ["notices"], "languages": ["en"], "amount": 3}}, "adapter": {"rank": 2}}
+    as_file(tmp_path, "first.yaml", first)
+    as_file(tmp_path, "second.yaml", {"mixture": "english-and-others", "adapter": {"rank": 4}})
+    data = recipe_data | {"include": ["first.yaml", "second.yaml"], "adapter": {}, "grid": {}}
+    data["languages"] = {"seen": ["en", "es", "fr", "ja", "zh"], "unseen": ["ko"]}
+    recipe, _ = load_recipe(as_file(tmp_path, "recipe.yaml", data))
+    assert recipe.adapter.rank == 4 and "own" not in recipe.ingredients, "a mix is a whole"
+
+
+def test_wrong_includes_are_refused(recipe_data: dict[str, Any], tmp_path: Path) -> None:
+    as_file(tmp_path, "a.yaml", {"include": "b.yaml"})
+    as_file(tmp_path, "b.yaml", {"include": "a.yaml"})
+    for given, message in (("a.yaml", "includes itself, by way of b.yaml"), ("none.yaml", "cannot read the recipe"),
+                           (3, "include: got 3; name a YAML file")):  # fmt: skip
+        with pytest.raises(UserError, match=message):
+            load_recipe(as_file(tmp_path, "recipe.yaml", recipe_data | {"include": given}))

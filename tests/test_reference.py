@@ -7,8 +7,8 @@ import json
 import pytest
 
 from harness.errors import UserError
-from harness.recipe.load import read_yaml
 from harness.recipe.reference import recipe_schema, reference, sections
+from harness.recipe.yaml_files import read_yaml
 from tests.support import REPOSITORY
 
 

@@ -24,8 +24,8 @@ from harness.othello.training import batches, train
 from harness.othello.work import done, work
 from harness.othello.world import CellWorld
 from harness.recipe.grid import choose
-from harness.recipe.load import as_yaml, read_yaml
 from harness.recipe.mothello import Mothello, MothelloCell
+from harness.recipe.yaml_files import as_yaml, read_yaml
 from harness.results import Answer, Result
 from harness.runs.record import prepare_runs_folder
 

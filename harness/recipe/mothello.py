@@ -16,9 +16,10 @@ from data_mixes.othello.languages import Anchors, Scheme, check_anchors
 from harness.errors import Problem, UserError
 from harness.recipe.checks import NAME, RESERVED_CELLS
 from harness.recipe.grid import is_number, labelled, put
-from harness.recipe.load import MOTHELLO, NAMED, read_as, read_yaml
+from harness.recipe.load import MOTHELLO, NAMED, read_as
 from harness.recipe.schema import Axis
 from harness.recipe.section import Amount, Batch, PositiveInt, Section, Seed
+from harness.recipe.yaml_files import read_yaml
 
 VARIED = ("shared", "languages", "model", "pretrain", "finetune", "seed")
 """The keys that an axis may vary: all cells are measured on the same games, and probed alike."""

@@ -34,7 +34,9 @@ def recipe_schema() -> dict[str, Any]:
     properties["languages"] = {"anyOf": [{"type": "array", "items": {"type": "string"}}, properties["languages"]]}
     models = properties["models"]
     models["additionalProperties"] = {"anyOf": [{"type": "string"}, models["additionalProperties"]]}
-    return schema | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    whole = {"required": schema.pop("required")}  # what a recipe lacks may be in the files that it includes
+    rule = {"anyOf": [whole, {"required": ["include"]}]}
+    return schema | rule | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def mothello_schema() -> dict[str, Any]:

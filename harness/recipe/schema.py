@@ -161,6 +161,10 @@ class Report(Section):
 class Recipe(Section):
     """A whole study."""
 
+    include: str | tuple[str, ...] = ()
+    """Files that this recipe builds on: whole recipes, or parts of one. Its own keys are laid over theirs, and those of
+    a later file over those of an earlier one: mappings key by key, lists and values whole. `null` takes a key of an
+    included file away. Each file is read once, and paths are meant from the file they are written in."""
     study: str
     """The name of the study and of its folder."""
     model: Model | None = None

@@ -12,7 +12,8 @@ from ruamel.yaml.error import YAMLError
 
 from data_mixes.storage import cache_folder, write_text
 from harness.errors import Problem, UserError
-from harness.recipe.load import as_yaml, read_yaml, with_files, with_mix
+from harness.recipe.written import read_recipe
+from harness.recipe.yaml_files import as_yaml
 
 OPTION = "--set"
 
@@ -24,7 +25,7 @@ def with_settings(recipe: Path, settings: Sequence[str] | None) -> Path:
     """
     if not settings or recipe.is_dir():
         return recipe
-    raw = with_files(with_mix(read_yaml(recipe), recipe.parent), recipe.parent)
+    raw = read_recipe(recipe)
     problems = [problem for setting in settings if (problem := put(raw, setting))]
     if problems:
         raise UserError(problems)

@@ -11,8 +11,8 @@ from huggingface_hub import ModelCardData
 from eval.report.tables import Figure, TaskTable, metric_tables
 from harness.planning.card import CardRow
 from harness.planning.kept_plan import KeptCell, PlannedCell, PlannedStudy
-from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
+from harness.recipe.yaml_files import as_yaml
 
 Kind = Literal["adapter", "model", "merged"]
 KINDS: dict[Kind, str] = {

@@ -28,9 +28,9 @@ from harness.console import say
 from harness.errors import Problem, UserError
 from harness.planning.design import is_scale, other_places, setting_places
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
-from harness.recipe.load import as_yaml
 from harness.recipe.schema import Recipe
 from harness.recipe.tested import tested_source_name
+from harness.recipe.yaml_files import as_yaml
 from harness.reporting.analysis import Analysis, analysed
 from harness.reporting.current import read_table, scores_with_steps, without_steps
 from harness.runs.folder import StudyFolder
