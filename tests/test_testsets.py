@@ -197,3 +197,31 @@ def test_constraints_that_can_never_hold_are_refused_before_training(
     if refused:
         assert "test items in 'en' that cannot be scored, e.g. mine/" in problems[0]
         assert "constraint lines: count must be a whole number from 1 on, not '2'" in problems[0]
+
+
+def test_exemplars_may_come_from_other_sources_by_language(recipe_data: dict[str, Any], tmp_path: Path) -> None:
+    def source(name: str, languages: list[str], split: str) -> dict[str, Any]:
+        rows = [
+            {"item": f"{number}", "language": language, "prompt": f"{name} {language} {number}?", "target": "2"}
+            for number in range(3)
+            for language in languages
+        ]
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        columns = {"item": "item", "language": "language", "answer": "target"}
+        return {"task": "math", "languages": languages, "files": {split: str(path)}, "columns": columns}
+
+    recipe_data["sources"] = {"tested": source("tested", ["en", "fr", "ja"], "test"),
+                              "first": source("first", ["en"], "train"),
+                              "second": source("second", ["en", "fr", "ja"], "train")}  # fmt: skip
+    recipe_data["evaluation"] |= {"tasks": ["math", "instructions"], "sources": {"math": "tested"},
+                                  "items": {"math": 2}, "max_tokens": {}}  # fmt: skip
+    recipe_data["prompts"] = {"few_shot": {"math": {"shots": 2, "sources": ["first", "second"]}}}
+    sets = evaluation_sets(parse_recipe(recipe_data))
+    shown = {each.language: [turn.prompt for turn in each.examples[0].history] for each in sets if each.task == "math"}
+    assert shown["en"] == ["first en 0?", "first en 1?"] and shown["fr"] == ["second fr 0?", "second fr 1?"]
+    assert {len(each.examples) for each in sets if each.task == "math"} == {2}
+    assert {len(each.examples) for each in sets if each.task == "instructions"} == {100}, "the default"
+    recipe_data["prompts"]["few_shot"]["math"]["sources"] = ["notices"]
+    with pytest.raises(UserError, match=r"few_shot\.math\.sources: no source 'notices' of math"):
+        parse_recipe(recipe_data)

@@ -39,7 +39,7 @@ def lm_eval_sets(recipe: Recipe, renderer: Renderer, config: Any) -> list[LmEval
     items: dict[str, dict[int, str]] = {}
     for task in dict.fromkeys(reading.task for reading in named.values()):
         docs = {where: list(definitions[where].eval_docs) for where, reading in named.items() if reading.task == task}
-        items |= chosen_items(docs, recipe.evaluation.items)
+        items |= chosen_items(docs, recipe.evaluation.items_of(task))
     longest = longest_question(config, renderer.tokenizer)
     asked = each_of(named, lambda where: ask(named[where], definitions[where], items[where], renderer, longest))
     return list(asked.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +55,7 @@ def tested_examples(recipe: Recipe, source: Source) -> dict[str, list[Example]]:
     """Language → test examples, without exemplars."""
     return {
         language: source.pool(recipe.evaluation.split, language).examples(
-            tested_places(recipe, source, language)[: recipe.evaluation.items]
+            tested_places(recipe, source, language)[: recipe.evaluation.items_of(source.task)]
         )
         for language in tested_languages(recipe, source)
     }
@@ -96,14 +96,16 @@ def exemplars(
     """
     if few_shot is None:
         return {language: [] for language in tested}
-    pools = {language: source.pool(exemplar_split(recipe, source), language) for language in tested}
+    taken = exemplar_sources(recipe, source, few_shot, tested)
+    pools = {language: taken[language].pool(exemplar_split(recipe, taken[language]), language) for language in tested}
     holdout = Holdout([example for examples in tested.values() for example in examples])
     leaking = {
         language: {leak.row for leak in holdout.leaks(pool, np.arange(len(pool)), ("item", "text"))}
         for language, pool in pools.items()
     }
     kept = {language: np.setdiff1d(np.arange(len(pool)), list(leaking[language])) for language, pool in pools.items()}
-    if source.parallel:
+    parallel = len(set(map(id, taken.values()))) == 1 and next(iter(taken.values())).parallel
+    if parallel:
         shared = common(pool.items[kept[language]] for language, pool in pools.items())
         kept = {language: places[np.isin(pools[language].items[places], shared)] for language, places in kept.items()}
     shown: dict[str, list[Exchange]] = {}
@@ -111,7 +113,7 @@ def exemplars(
         places = kept[language]
         if few_shot.seed is not None:
             places = places[seeded_order(pool.items[places], f"exemplars {few_shot.seed}")]
-        elif source.parallel:  # in the order of the first language, whatever that of the others' files
+        elif parallel:  # in the order of the first language, whatever that of the others' files
             first = next(iter(pools))
             order = {key: number for number, key in enumerate(pools[first].items[kept[first]].tolist())}
             places = places[np.argsort([order[key] for key in pool.items[places].tolist()], kind="stable")]
@@ -119,6 +121,12 @@ def exemplars(
             Exchange(example.prompt, example.target) for example in pool.examples(places[: few_shot.shots])
         ]
     return shown
+
+
+def exemplar_sources(recipe: Recipe, source: Source, few_shot: FewShot, languages: Iterable[str]) -> dict[str, Source]:
+    """Language → where its exemplars are from: the first source named that has the language, or the tested one."""
+    named = [recipe.known_sources[name] for name in few_shot.sources]
+    return {language: next((each for each in named if language in each.languages), source) for language in languages}
 
 
 def exemplar_split(recipe: Recipe, source: Source) -> Split:
@@ -146,23 +154,26 @@ def _problems_of(recipe: Recipe, task: str, source: Source) -> list[Problem]:
         if source.name in recipe.sources and not source.has(evaluation.split):
             message = (
                 f"{source.name} has no {evaluation.split} rows; name files that have them, or set some of its training "
-                f"rows aside, as in sources.{source.name}.hold_out: {{{evaluation.split}: {evaluation.items}}}"
+                f"rows aside, as in sources.{source.name}.hold_out: {{{evaluation.split}: {evaluation.items_of(task)}}}"
             )
         return [Problem(f"evaluation.sources.{task}", message)]
     problems: list[Problem] = []
     available = {language: len(tested_places(recipe, source, language)) for language in languages}
     fewest = min(available, key=lambda language: available[language])
-    if evaluation.items > available[fewest]:
+    if (wanted := evaluation.items_of(task)) > available[fewest]:
         has = f"{source.name} has {available[fewest]} {evaluation.split} items"
         where = "" if source.parallel else f" in {fewest!r}"
-        message = f"got {evaluation.items}, but {has}{where}; ask for {available[fewest]} or fewer"
-        problems.append(Problem("evaluation.items", message))
+        message = f"got {wanted}, but {has}{where}; ask for {available[fewest]} or fewer"
+        key = "evaluation.items" if isinstance(evaluation.items, int) else f"evaluation.items.{task}"
+        problems.append(Problem(key, message))
     tested = tested_examples(recipe, source)
     few_shot = recipe.prompts.few_shot.get(task)
     if few_shot:
+        taken = exemplar_sources(recipe, source, few_shot, tested)
         for language, shown in exemplars(recipe, source, tested, few_shot).items():
             if len(shown) < few_shot.shots:
-                message = f"got {few_shot.shots}, but {source.name} has {len(shown)} exemplars in {language!r}"
+                has = f"{taken[language].name} has {len(shown)} exemplars in {language!r}"
+                message = f"got {few_shot.shots}, but {has}"
                 problems.append(Problem(f"prompts.few_shot.{task}.shots", message))
     problems += scorer_problems(recipe.known_tasks[task], tested)
     judged = evaluation.judge is not None and task in evaluation.judge.tasks

@@ -341,8 +341,4 @@ def _check_prompts(recipe: Recipe) -> list[Problem]:
     if recipe.prompts.verbatim and any(part.translate for part in recipe.ingredients.values()):
         message = "got none, but a text to translate does not say into which language; leave out prompts.words"
         problems.append(Problem("prompts.words", message))
-    for task in recipe.prompts.few_shot:
-        if task not in recipe.evaluation.tasks:
-            message = f"{task!r} is not in evaluation.tasks; {suggestion(task, recipe.evaluation.tasks)}"
-            problems.append(Problem("prompts.few_shot", message))
     return problems

@@ -48,11 +48,12 @@ def check_evaluation(recipe: Recipe) -> list[Problem]:
                 message = f"no prompt for {task!r} in {language!r}; write one under prompts.words.{task}.{language}"
                 problems.append(Problem(f"evaluation.tasks.{index}", message))
     problems += identifier_problems("evaluation.identifier", evaluation.identifier)
-    for key in (*evaluation.sources, *evaluation.max_tokens, *evaluation.decoding):
-        if key not in evaluation.tasks:
+    items = evaluation.items if isinstance(evaluation.items, dict) else {}
+    for key in (*evaluation.sources, *evaluation.max_tokens, *evaluation.decoding, *items):
+        if key not in evaluation.tasks and not (key in items and key in evaluation.lm_eval):
             message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"
             problems.append(Problem("evaluation", message))
-    return problems + decoding_problems(recipe)
+    return problems + decoding_problems(recipe) + few_shot_problems(recipe)
 
 
 def decoding_problems(recipe: Recipe) -> list[Problem]:
@@ -75,6 +76,23 @@ def decoding_problems(recipe: Recipe) -> list[Problem]:
         if given.samples > 1 and not given.temperature:
             message = f"got {given.samples} with temperature 0, which writes the same each time; give a temperature"
             problems.append(Problem(f"{where}.samples", message))
+    return problems
+
+
+def few_shot_problems(recipe: Recipe) -> list[Problem]:
+    """Exemplars for tasks that are not tested, or from sources of other tasks."""
+    problems: list[Problem] = []
+    for task in recipe.prompts.few_shot:
+        if task not in recipe.evaluation.tasks:
+            message = f"{task!r} is not in evaluation.tasks; {suggestion(task, recipe.evaluation.tasks)}"
+            problems.append(Problem("prompts.few_shot", message))
+    for task, few_shot in recipe.prompts.few_shot.items():
+        fitting = [name for name, source in recipe.known_sources.items() if source.task == task]
+        problems += [
+            Problem(f"prompts.few_shot.{task}.sources", f"no source {name!r} of {task}; {suggestion(name, fitting)}")
+            for name in few_shot.sources
+            if name not in fitting
+        ]
     return problems
 
 

@@ -91,6 +91,13 @@ class Decoding(Section):
     """What the system says before each test prompt."""
 
 
+DEFAULT_ITEMS = 100
+NumberByTask: TypeAlias = Annotated[
+    Annotated[PositiveInt, Tag("int[...]")] | Annotated[dict[str, PositiveInt], Tag("dict[str, ...]")],
+    Discriminator(lambda given: "dict[str, ...]" if isinstance(given, dict) else "int[...]"),
+]
+
+
 class Evaluation(Section):
     """What every cell and the untuned base model are tested on."""
 
@@ -110,8 +117,9 @@ class Evaluation(Section):
     """The split that test items are taken from."""
     primary: dict[str, str] = {}
     """The group of languages that a task's main comparison is over, by task; `unseen` where none is named."""
-    items: PositiveInt = 100
-    """Test items per task and language: the same in every language, for every model."""
+    items: NumberByTask = DEFAULT_ITEMS
+    """Test items per task and language, or such a number by task (100 for a task that is not named): the same in every
+    language, for every model."""
     max_tokens: dict[str, Written] = {}
     """The longest completion in tokens, by task; the same as `decoding.TASK.max_tokens`."""
     decoding: dict[str, Decoding] = {}
@@ -133,6 +141,10 @@ class Evaluation(Section):
     def thought_markers(self) -> Markers:
         """What opens and closes thoughts: the recipe's own markers, and those of models in use."""
         return (*self.thoughts, *THOUGHTS)
+
+    def items_of(self, task: str) -> int:
+        """Test items per language of a task."""
+        return self.items.get(task, DEFAULT_ITEMS) if isinstance(self.items, dict) else self.items
 
     def decoded(self, task: str) -> Decoding:
         """How completions of a task are written."""

@@ -80,6 +80,8 @@ class FewShot(Section):
     """How many exemplars."""
     seed: Seed | None = None
     """The seed that draws them; without it they are the source's first ones."""
+    sources: tuple[str, ...] = ()
+    """Sources to take them from: for each language the first that has it. Default: the source of the test items."""
 
 
 class Prompts(Section):
