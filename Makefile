@@ -14,7 +14,7 @@ EXTRA ?= $(shell if nvidia-smi -L >/dev/null 2>&1; then echo gpu; elif [ "$$(una
 JOBS ?= $(if $(filter gpu,$(EXTRA)),0,2)
 BIN = $(VENV)/bin
 
-.PHONY: help quickstart test test-fast check docs setup weights programs clean
+.PHONY: help quickstart test test-fast rehearsal check docs setup weights programs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: setup programs ## all tests, from a bare machine
 
 test-fast: setup ## the tests that start no process and no engine
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
+
+rehearsal: setup ## every recipe in small, from plan to report, in some 25 minutes
+	$(BIN)/python -m tests.rehearsal
 
 docs: setup ## the manual, in build/site; a dead link is an error
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[docs]"

@@ -58,6 +58,13 @@ def answer_sentence(answer: int | str, language: str) -> str:
     return filled(ANSWERS[language], {"answer": str(answer)})
 
 
+def answer_in(solution: str, language: str) -> str | None:
+    """What the last sentence of this kind in a solution gives as its answer; None without such a sentence."""
+    before, _, after = ANSWERS[language].partition("{answer}")
+    _, found, rest = solution.rpartition(before.strip())
+    return rest.strip().removesuffix(after.strip()).strip() or None if found else None
+
+
 def in_language(texts: Mapping[str, str], language: str) -> str:
     """The text for a language, or for the same language and script elsewhere; empty without one."""
     code = nearest(language, texts)

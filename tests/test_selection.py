@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.errors import UserError
 from harness.planning.study import Study
 from harness.training.loop import ShowProgress
 from harness.training.selection import best_step, curve_of
@@ -101,6 +103,27 @@ def test_an_unseen_language_chooses_only_by_name(overfitting: dict[str, Any], wr
     assert harness("plan", write_recipe(overfitting)).returncode == 0
     overfitting["evaluation"]["split"] = "validation"
     assert "a step must not be chosen by test items" in harness("plan", write_recipe(overfitting)).stderr
+
+
+def test_rows_that_cannot_be_scored_choose_no_step(
+    overfitting: dict[str, Any], write_recipe: Write, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{number}?", "target": "so", "number": "no" if number % 2 else "3"} for number in range(12)]
+    for split in ("train", "validation"):
+        lines = [json.dumps(row | {"prompt": f"{split} {row['prompt']}"}) for row in rows]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    files = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "validation")}
+    overfitting["sources"] = {"sums": {"task": "math", "languages": ["en"], "files": files,
+                                       "columns": {"answer": "number"}}}  # fmt: skip
+    overfitting["mixture"] = {"english": {"sources": ["sums"], "languages": ["en"], "amount": 8}}
+    overfitting["grid"] = {"amount": {"path": "mixture.english.amount", "values": [6, 8]}}
+    overfitting["selection"] |= {"by": "math", "languages": ["en"], "items": 4}
+    study = Study(write_recipe(overfitting), tmp_path)
+    (chosen,) = study.bases[0].validation_examples.values()
+    assert [example.answer for example in chosen] == ["3"] * 4
+    overfitting["sources"]["sums"]["columns"] = {"answer": "target"}
+    with pytest.raises(UserError, match="validation rows of math in 'en', with an answer that is a number"):
+        _ = Study(write_recipe(overfitting), tmp_path).bases[0].validation_examples
 
 
 def test_a_tasks_metric_may_choose_the_step(overfitting: dict[str, Any], write_recipe: Write, tmp_path: Path) -> None:

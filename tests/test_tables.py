@@ -241,7 +241,8 @@ def test_xlsum_is_read_by_language_from_the_hubs_parquet(tmp_path: Path) -> None
 def test_mcot_math_is_parallel_by_its_lang_id(tmp_path: Path) -> None:
     rows = [
         {"lang-id": "en-7", "question": "1+1?", "answer": "1+1=<<1+1=2>>2. The answer is 2."},
-        {"lang-id": "fr-7", "question": "1+1 ?", "answer": "La réponse est 2."},
+        {"lang-id": "fr-7", "question": "1+1 ?", "answer": "La réponse est 1 000,5."},
+        {"lang-id": "ja-8", "question": "?", "answer": "2。"},
         {"lang-id": "xx-7", "question": "?", "answer": "2"},
     ]
     write(tmp_path / "lang-id" / "mcot-math.json", rows)
@@ -249,6 +250,8 @@ def test_mcot_math_is_parallel_by_its_lang_id(tmp_path: Path) -> None:
     (english,), (french,) = examples(made, "en"), examples(made, "fr")
     assert english.item_id == french.item_id == "mcot-math/7"
     assert english.target == "1+1=2. The answer is 2."
+    assert (english.answer, french.answer) == ("2", "1 000,5"), "what the last sentence says"
+    assert [example.answer for example in examples(made, "ja")] == [None], "in other words"
     assert sum(made.drops("train").counts.values()) == 1
 
 

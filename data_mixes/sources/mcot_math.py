@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from data_mixes.arrow import TEXT
+from data_mixes.prompt_words import ANSWERS, answer_in
 from data_mixes.reading.calculator import without_calculator_marks
 from data_mixes.reading.hub import HubSource
 from data_mixes.reading.table import Columns
@@ -16,10 +17,13 @@ class MCoTMath(HubSource):
     derived_from = ("lang-id", "question", "answer")
 
     def adapted(self, table: pa.Table, split: str) -> pa.Table:
-        """Language and item apart; the rationale without marks for a calculator."""
+        """Language and item apart, and the answer that a rationale ends with; no marks for a calculator."""
         parts = [(text or "").partition("-") for text in table["lang-id"].to_pylist()]
         table = table.append_column("language", pa.array([part[0] for part in parts], TEXT))
         table = table.append_column("item", pa.array([part[2] for part in parts], TEXT))
+        solutions = zip(table["answer"].to_pylist(), parts, strict=True)
+        answers = [answer_in(text or "", part[0]) if part[0] in ANSWERS else None for text, part in solutions]
+        table = table.append_column("number", pa.array(answers, TEXT))
         return without_calculator_marks(table, "answer")
 
 
@@ -30,5 +34,5 @@ MCOT_MATH = MCoTMath(
     repository="laihuiyuan/mCoT-MATH",
     revision="main",
     files={"train": "lang-id/mcot-math.json"},
-    columns=Columns(prompt="question", target="answer", language="language", item="item"),
+    columns=Columns(prompt="question", target="answer", language="language", item="item", answer="number"),
 )

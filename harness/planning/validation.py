@@ -14,6 +14,7 @@ from data_mixes.source import SourceError
 from eval.tasks import TASKS
 from harness.errors import Problem, UserError
 from harness.planning.identity import FIRST_KEYS, deciding
+from harness.planning.testsets import is_number
 from harness.recipe.grid import Cell
 from harness.recipe.schema import Recipe
 from harness.recipe.selection_section import Selection
@@ -34,20 +35,27 @@ def validation_examples(cells: Sequence[Cell], selection: Selection) -> dict[str
                 continue
             try:
                 pool = source.pool("validation", language)
-                first = seeded_order(pool.items, SEED)[: selection.items]
-                examples = pool.examples(first)
-                chosen[language] += [example for example in examples if selection.task in (None, example.task)]
+                ordered = seeded_order(pool.items, SEED)
+                examples = pool.examples(ordered if selection.task == "math" else ordered[: selection.items])
+                chosen[language] += [each for each in examples if can_choose(selection, each)][: selection.items]
             except SourceError as error:
                 problems.append(Problem(f"sources.{source.name}", str(error)))
         if not chosen[language]:
             of_task = f" of {selection.task}" if selection.task else ""
             message = f"no source of the mixture ({', '.join(names)}) has validation rows{of_task} in {language!r}"
+            if selection.task == "math":
+                message += ", with an answer that is a number (columns.answer)"
             problems.append(Problem(f"selection.languages.{index}", message))
     if not problems and selection.task:
         problems += metric_problems(selection, chosen[selection.languages[0]][0])
     if problems:
         raise UserError(problems)
     return chosen
+
+
+def can_choose(selection: Selection, example: Example) -> bool:
+    """Whether a validation row is of the task that chooses, and can be scored if that is math."""
+    return selection.task in (None, example.task) and (selection.task != "math" or is_number(example.answer))
 
 
 def metric_problems(selection: Selection, example: Example) -> list[Problem]:

@@ -16,7 +16,7 @@ from harness.recipe.mixture_section import Ingredient
 from harness.recipe.models_checks import check_models, check_phases
 from harness.recipe.named_tasks import named_tasks
 from harness.recipe.schema import Recipe
-from harness.recipe.source_settings import is_ready_made
+from harness.recipe.source_settings import SourceSettings, is_ready_made
 from harness.recipe.training_checks import check_training
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -76,17 +76,27 @@ def _check_labels(recipe: Recipe) -> list[Problem]:
     ]
 
 
+def _check_ready_made(name: str, given: SourceSettings) -> list[Problem]:
+    """A ready-made source is read from another place at most, and rows are set aside for splits that it lacks."""
+    where, allowed = f"sources.{name}", {"hub", "revision", "hold_out"} if is_ready_made(name) else set[str]()
+    problems: list[Problem] = []
+    if given.model_fields_set - allowed or not allowed:
+        fix = "only its hub, revision and hold_out can be given" if allowed else "its items ship with the harness"
+        problems.append(Problem(where, f"is a ready-made source: {fix}; or choose another name"))
+    return problems + [
+        Problem(f"{where}.hold_out.{split}", f"{name} has {split} rows already; remove it")
+        for split in given.hold_out or ()
+        if SOURCES[name].has(split)
+    ]
+
+
 def _check_sources(recipe: Recipe) -> list[Problem]:
     """The recipe's own sources: either files or a place on the hub, and a task and languages that there are."""
     problems: list[Problem] = []
     for name, given in recipe.sources.items():
         where = f"sources.{name}"
         if name in SOURCES:
-            allowed = {"hub", "revision"} if is_ready_made(name) else set[str]()
-            said = given.model_fields_set - allowed
-            if said or not allowed:
-                fix = "only its hub and revision can be given" if allowed else "its items ship with the harness"
-                problems.append(Problem(where, f"is a ready-made source: {fix}; or choose another name"))
+            problems += _check_ready_made(name, given)
             continue
         problems += [Problem(f"{where}.{key}", "missing; add this key") for key in ("task", "languages")
                      if getattr(given, key) is None]  # fmt: skip
