@@ -69,7 +69,7 @@ MISTAKES = [
     ("sources.mine", {"task": "maths", "languages": ["en"], "files": "x.jsonl"}, "sources.mine.task: no task 'maths'"),
     ("sources.mine", {"languages": ["EN"], "hub": ""}, "sources.mine.hub"),
     ("sources.notices", {}, "sources.notices: is a ready-made source"),
-    ("sources.xlsum", {"task": "math"}, "sources.xlsum: is a ready-made source: only its hub and revision"),
+    ("sources.xlsum", {"task": "math"}, "sources.xlsum: is a ready-made source: only its hub, revision and hold_out"),
     ("leakage", {"itms": "drop"}, "leakage.itms: unknown key; did you mean 'items'?"),
     ("leakage", "ignore", "leakage.items: got 'ignore'"),
     ("leakage", {"similarity": 0.3}, "leakage.similarity: got 0.3"),
