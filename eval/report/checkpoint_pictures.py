@@ -31,10 +31,13 @@ def _of_task(
     unit, there = metric_of(metric), set(curves.filter(pl.col("mean").is_not_null())["language"])
     names = {code: language_name(code) for code in languages if code in there}
     cells = curves["cell"].unique(maintain_order=True).to_list()
+    steps = curves["step"].unique().sort().to_list()
     if not names:
         return
     yield (
-        along_picture(task, metric_title(metric), cells, names, metric_name(metric), len(cells) <= MOST_WITH_BANDS),
+        along_picture(
+            task, metric_title(metric), cells, names, metric_name(metric), len(cells) <= MOST_WITH_BANDS, steps
+        ),
         along_rows(curves, unit),
     )
     learned = learning.filter(pl.col("learn_step").is_not_null())
@@ -42,7 +45,7 @@ def _of_task(
         return
     kinds = [kind for kind in (IN_LANGUAGE, CROSS_LINGUAL) if kind in set(learned["kind"])]
     of_cells = [cell for cell in cells if cell in set(learned["cell"])]
-    yield learning_picture(task, of_cells, [*names], kinds), learning_rows(learned)
+    yield learning_picture(task, of_cells, [*names], kinds, steps), learning_rows(learned)
     sources = learned.filter(pl.col("source").is_not_null())
     if sources["cell"].n_unique() > 1:
         yield from _source_by_target(task, sources, [*names], unit)

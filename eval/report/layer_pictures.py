@@ -38,7 +38,9 @@ def _similarity(layers: Layers) -> Iterator[Drawn]:
         models = rows["model"].unique(maintain_order=True).to_list()
         languages = {code: language_name(code) for code in part["language"].unique(maintain_order=True)}
         pivot = language_name(part["pivot"][0])
-        picture = similarity_picture(str(measure), pivot, models, languages, part["sentences"][0])
+        picture = similarity_picture(
+            str(measure), pivot, models, languages, part["sentences"][0], part["layer"].unique().sort().to_list()
+        )
         yield picture, rows, similarity_table(part)
     for (measure,), part in table.group_by("measure", maintain_order=True):
         means = part.group_by("model", "layer", maintain_order=True).agg(pl.col("value").mean())
@@ -93,7 +95,8 @@ def _probes(task: str, part: pl.DataFrame, layers: Layers) -> Iterator[Drawn]:
     models = rows["model"].unique(maintain_order=True).to_list()
     tested = part.group_by("tested_on", maintain_order=True).agg(pl.col("n").first())
     counts = "test rows: " + ", ".join(f"{language} {n:,}" for language, n in tested.iter_rows())
-    yield probe_picture(task, models, lines, counts), rows, probe_table(shown)
+    depth = part["layer"].unique().sort().to_list()
+    yield probe_picture(task, models, lines, counts, depth), rows, probe_table(shown)
     for name in (IN_LANGUAGE, CROSS_LINGUAL):
         of_kind = means.filter(kind=name).select("model", "layer", pl.col("accuracy").alias("value"))
         yield from _over_steps(f"probe-{task}-{name}", f"Probes of {task}, {name}: accuracy in %", of_kind, layers, 0.1)

@@ -8,19 +8,32 @@ from typing import Any
 import altair
 
 from eval.report.grid import Picture
-from eval.report.pictures.parts import INTERVAL_TOOLTIP, MEAN_TOOLTIP, as_spec, domain, faceted, headings, marks
+from eval.report.pictures.parts import (
+    INTERVAL_TOOLTIP,
+    MEAN_TOOLTIP,
+    as_spec,
+    domain,
+    faceted,
+    headings,
+    marks,
+    whole_numbers,
+)
 from eval.report.theme import AMOUNT_COLOURS
-
-STEP = altair.Axis(tickCount=6, format="~s")
 
 
 def along_picture(
-    task: str, title: str, cells: Sequence[str], languages: Mapping[str, str], metric: str, with_bands: bool
+    task: str,
+    title: str,
+    cells: Sequence[str],
+    languages: Mapping[str, str],
+    metric: str,
+    with_bands: bool,
+    steps: Sequence[int],
 ) -> Picture:
     """A task's scores over the steps of training, a panel for each language; `title` is the metric's with its unit."""
     told_apart = marks("cell", cells)
     colour = {"color": told_apart["color"]}
-    base = altair.Chart().encode(x=altair.X("step:Q", title="optimiser step", axis=STEP))
+    base = altair.Chart().encode(x=altair.X("step:Q", title="optimiser step", axis=whole_numbers(steps, 6)))
     score = altair.Y("mean:Q", title=title, scale=altair.Scale(zero=False), axis=altair.Axis(tickCount=5))
     tooltip = ["cell:N", "step:Q", MEAN_TOOLTIP, INTERVAL_TOOLTIP, altair.Tooltip("n:Q", title="predictions")]
     layers = [
@@ -41,14 +54,19 @@ def along_picture(
     )
 
 
-def learning_picture(task: str, cells: Sequence[str], languages: Sequence[str], kinds: Sequence[str]) -> Picture:
+def learning_picture(
+    task: str, cells: Sequence[str], languages: Sequence[str], kinds: Sequence[str], steps: Sequence[int]
+) -> Picture:
     """When each language is learned: a strip for languages that are trained on, and one for others."""
     told_apart = marks("cell", cells)
     vertical: dict[str, Any] = {"y": altair.Y("language:N", title=None, sort=list(languages))}
     if len(cells) > 1:
         vertical["yOffset"] = altair.YOffset("cell:N", sort=list(cells))
     base, colour = altair.Chart(), {"color": told_apart["color"]}
-    step = altair.X("learn_step:Q", title="optimiser step", axis=STEP)
+    step = altair.X(
+        "learn_step:Q", title="optimiser step", scale=altair.Scale(domain=[min(steps), max(steps)]),
+        axis=whole_numbers(steps),
+    )  # fmt: skip
     spans = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
         x=altair.X("low:Q", title="optimiser step"), x2="high:Q", **vertical, **colour
     )

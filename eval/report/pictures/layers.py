@@ -7,15 +7,25 @@ from collections.abc import Mapping, Sequence
 import altair
 
 from eval.report.grid import Picture
-from eval.report.pictures.parts import faceted, marks
+from eval.report.pictures.parts import faceted, marks, whole_numbers
 from eval.report.theme import GREY
 
-LAYER = altair.X("layer:Q", title="layer (0: embeddings)", axis=altair.Axis(tickMinStep=1, tickCount=7))
+
+def depth(layers: Sequence[int]) -> altair.X:
+    """The axis of layers."""
+    return altair.X("layer:Q", title="layer (0: embeddings)", axis=whole_numbers(layers))
+
+
 DASHES = altair.Scale(domain=["cell", "base"], range=[[1, 0], [4, 3]])
 
 
 def similarity_picture(
-    measure: str, pivot: str, models: Sequence[str], languages: Mapping[str, str], sentences: int
+    measure: str,
+    pivot: str,
+    models: Sequence[str],
+    languages: Mapping[str, str],
+    sentences: int,
+    layers: Sequence[int],
 ) -> Picture:
     """A measure over the layers, a line for each language, a panel for each model; its base model's is broken.
 
@@ -24,11 +34,11 @@ def similarity_picture(
     told_apart = marks("language", [*languages])
     lines = altair.Chart().transform_filter("isValid(datum.value)")
     value = altair.Y("value:Q", title=measure.upper(), axis=altair.Axis(tickCount=5))
-    band = altair.Chart().mark_area(color=GREY, opacity=0.25).encode(
-        x=LAYER, y=altair.Y("floor:Q", title=measure.upper()), y2="by_chance:Q"
+    band = altair.Chart().transform_filter("isValid(datum.by_chance)").mark_area(color=GREY, opacity=0.25).encode(
+        x=depth(layers), y=altair.Y("floor:Q", title=measure.upper()), y2="by_chance:Q"
     )  # fmt: skip
     drawn = lines.mark_line().encode(
-        x=LAYER,
+        x=depth(layers),
         y=value,
         color=told_apart["color"],
         strokeDash=altair.StrokeDash("kind:N", title=None, scale=DASHES, legend=altair.Legend(symbolType="stroke")),
@@ -46,14 +56,14 @@ def similarity_picture(
     )
 
 
-def probe_picture(task: str, models: Sequence[str], lines: Sequence[str], rows: str) -> Picture:
+def probe_picture(task: str, models: Sequence[str], lines: Sequence[str], rows: str, layers: Sequence[int]) -> Picture:
     """How often probes are right over the layers, a panel for each model; `rows` says of how many tests that is.
 
     The data has `model`, `line`, `layer` and `value` in percent.
     """
     scale = altair.Scale(domain=[*lines], range=[[1, 0], [1, 0], [4, 3], [1, 3]][: len(lines)])
     chart = altair.Chart().mark_line(point=True).encode(
-        x=LAYER,
+        x=depth(layers),
         y=altair.Y("value:Q", title="accuracy, %", axis=altair.Axis(tickCount=5)),
         color=marks("line", lines)["color"],
         strokeDash=altair.StrokeDash("line:N", title=None, scale=scale),

@@ -106,6 +106,11 @@ def as_spec(chart: Any, layout: dict[str, Any]) -> dict[str, Any]:
     return spec | {"usermeta": layout}
 
 
+def whole_numbers(values: Sequence[int], most: int = 8, **axis: Any) -> altair.Axis:
+    """An axis that is marked at these numbers, or at every second or third of them where they are many."""
+    return altair.Axis(values=[*values][:: -(-len(values) // most)], labelExpr=AMOUNT_LABEL, grid=False, **axis)
+
+
 def amounts_axis(scale: Scale) -> altair.X:
     """The horizontal axis, marked where there are cells."""
     axis: dict[str, Any] = {"labelExpr": AMOUNT_LABEL, "labelOverlap": "greedy", "labelSeparation": 4, "grid": False}
