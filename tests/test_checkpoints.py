@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtri
 
 from eval.analysis.checkpoints import (
     CROSS_LINGUAL,
@@ -21,6 +22,8 @@ from eval.analysis.checkpoints import (
     checkpoint_tables,
     flips_of_directions,
 )
+from eval.analysis.dynamics import learning
+from eval.analysis.stats import bootstrap_means
 from harness.errors import UserError
 from harness.recipe.load import parse_recipe
 from tests.support import harness, run_here, small_recipe
@@ -91,6 +94,17 @@ def test_asymmetry_is_of_the_two_directions_of_a_pair(tables: CheckpointTables) 
     assert (row["one"], row["other"], row["difference"], row["pairs"]) == ("en", "fr", 1, 1)
     assert row["mean_absolute"] == 1 and row["p"] == 1, "one pair can be flipped to no effect"
     assert row["low"] <= 1 <= row["high"]
+
+
+def test_the_interval_of_a_learn_step_holds_the_true_one_where_scores_stay_level() -> None:
+    """On the curve that is hardest: the best of several equal scores is luck."""
+    rng, chances, held = np.random.default_rng(0), np.array([0.02, 0.1, 0.8, 0.8, 0.8, 0.8]), 0
+    for _ in range(100):
+        right = (rng.normal(size=(250, 1)) * 0.8 + rng.normal(size=(250, 6)) * 0.6 < ndtri(chances)).astype(float)
+        learned = learning(range(6), [*right.mean(axis=0)], bootstrap_means(right.T[:, :, None], 300)[:, :, 0])
+        assert learned.low is not None and learned.high is not None
+        held += learned.low <= 2 <= learned.high
+    assert held >= 90
 
 
 def test_clusters_widen_the_interval_of_a_learn_step() -> None:
