@@ -15,7 +15,7 @@ from harness.errors import UserError
 from harness.models.reinitialise import modules_of_blocks, reinitialise
 from harness.planning.study import Study
 from harness.recipe.schema import Adapter
-from tests.support import run_here, small_recipe
+from tests.support import run_here, small_recipe, train_here
 
 Write = Callable[[dict[str, Any]], Path]
 
@@ -134,6 +134,35 @@ def test_a_cell_with_a_new_block_is_a_whole_model_and_one_without_is_as_ever(stu
             assert 0 < distance < 2e-3, f"{name} has an adapter merged in"
         elif ".layers.0." not in name:
             assert distance == 0, f"{name} is the base model's"
+
+
+def test_training_that_breaks_off_goes_on_with_the_new_block_as_it_was(
+    recipe_data: dict[str, Any], write_recipe: Write, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    from harness.training.loop import ShowProgress
+
+    del recipe_data["grid"], recipe_data["training"]["epochs"]
+    recipe_data["training"] |= {"steps": 4, "learning_rate": 1e-3, "checkpoint_every": 2}
+    recipe_data["model"]["reinitialise"] = {"layers": [0, 1]}
+    recipe, broken, undisturbed = write_recipe(recipe_data), tmp_path / "broken", tmp_path / "undisturbed"
+    assert train_here(recipe, undisturbed).returncode == 0
+
+    def give_up(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 3:
+            raise RuntimeError("the machine has had enough")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ShowProgress, "on_step_end", give_up)
+        assert train_here(recipe, broken).returncode == 1
+    assert train_here(recipe, broken).returncode == 0
+    records = [json.loads((runs / "small" / "small" / "record.json").read_text()) for runs in (broken, undisturbed)]
+    assert records[0]["resumed_at"] == 2 and records[0]["loss"] == pytest.approx(records[1]["loss"], abs=1e-6)
+    ends = [
+        load_file(next((runs / "small" / "small" / "model").glob("*.safetensors"))) for runs in (broken, undisturbed)
+    ]
+    assert max(float((ends[0][name] - ends[1][name]).abs().max()) for name in ends[0]) <= 1e-6
 
 
 def test_blocks_are_compared_with_the_models_own(study: Path) -> None:
