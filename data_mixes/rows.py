@@ -127,6 +127,9 @@ class Rows(Sequence[Example]):
         return files
 
 
+NO_ROWS = Rows((), np.empty(0, np.uint16), np.empty(0, np.uint32))
+
+
 def places_by_pool(mixtures: Iterable[Rows]) -> list[tuple[Pool, NDArray[np.int64]]]:
     """The places that any of these mixtures takes of each pool, ascending, each once."""
     pools: dict[str, Pool] = {}

@@ -112,6 +112,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.identifier": ("fasttext", RESUMED),
     "evaluation.thoughts": ([["<plan>", "</plan>"]], RESUMED),
     "evaluation.base": (False, RESUMED),
+    "evaluation.after": ("every-stage", RESUMED),
     "similarity": ({"texts": "{language}.txt"}, RESUMED),
     "probe": ({"treebanks": "{language}.conllu"}, RESUMED),
     "report.labels": ({"math": "word problems"}, RESUMED),
@@ -122,6 +123,8 @@ CHANGED_ELSEWHERE = {
     "study": "its name is its folder: a new one",
     "sources": "test_a_source_is_known_by_what_it_holds",
     "languages.tested": "of a recipe that trains nothing: tests/test_outside.py",
+    "stages": "tests/test_stages.py; what a stage begins with is in its identity",
+    "compose": "as above: what a cell is made of is in its identity",
     "grid": "test_more_values_on_an_axis_leave_the_cells_there_are",
     "exclude": "tests/test_recipe.py; it leaves cells out",
     "reference": "curves laid over the report",
@@ -152,7 +155,7 @@ def test_the_table_has_every_key() -> None:
         f"{path.replace('mixture.*', MIXTURE)}.{name}".lstrip(".")
         for path, section in sections()
         for name in section.model_fields
-        if path.partition(".")[0] not in ("sources", "grid", "reference")
+        if path.partition(".")[0] not in ("sources", "grid", "reference", "stages", "compose")
         and not path.startswith(("evaluation.judge", "prompts.few_shot", "similarity", "probe", "models"))
     }
     assert len(keys) > 60

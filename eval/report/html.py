@@ -24,6 +24,7 @@ from eval.report.page import Page
 from eval.report.pictures.training import card_picture
 from eval.report.predictions import Browsed, safe
 from eval.report.render import vega_scripts
+from eval.report.stage_tables import stage_tables
 from eval.report.tables import Best, TaskTable, TextTable, best_cells
 from eval.report.text_tables import (
     comparison_tables,
@@ -124,6 +125,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         planes=gallery.consistency,
         consistency=consistency_table(page),
         consistency_pairs=pair_tables(page),
+        stages=stage_tables(page.stages, page.continual, page.groups.all) if page.stages.height else {},
         seconds=training_time(page),
         devices=sorted({cell.device for cell in page.cells if cell.device}),
         mixtures=mixture_table(page),

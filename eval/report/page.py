@@ -100,6 +100,10 @@ class Page:
     """What new weights in some blocks change, as `eval.analysis.blocks` has it; empty where there are none."""
     layers: Layers | None = None
     """What was measured of the layers of models."""
+    stages: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """Scores after each of several trainings in order, as `eval.analysis.stages` has them."""
+    continual: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """What was kept and lost between them."""
     also: Mapping[str, Sequence[Mapping[str, float | str]]] = field(
         default_factory=dict[str, Sequence[Mapping[str, float | str]]]
     )

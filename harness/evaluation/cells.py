@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from data_mixes.storage import sealed_file
+from data_mixes.storage import read_sealed, sealed_file
 from eval.engines.endpoint import EndpointError
 from eval.engines.engine import Adapter, ModelFiles, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
@@ -64,11 +65,11 @@ def generate_cells(study: Study, cells: str | None) -> tuple[dict[Base, Evaluati
     Returns the evaluations of all trained cells with the answers that there are. Raises UserError, and CanaryError.
     """
     chosen = {cell.name for cell in choose(study.cells, cells)}
-    trained = [plan for plan in study.plans if plan.run.trained]
+    trained = [plan for plan in study.plans if plan.run.trained and plan.cell.is_evaluated]
     not_trained = [
         (plan.name, f"{plan.run.record.get('state', 'not trained')}, so not evaluated")
         for plan in study.plans
-        if plan.name in chosen and plan not in trained
+        if plan.name in chosen and plan.cell.is_evaluated and plan not in trained
     ]
     for told in in_groups(not_trained):
         say(told)
@@ -238,7 +239,8 @@ def trained_model(plan: CellPlan, called: str, weights: Weights, name: str) -> M
     folder = weights.folder.resolve()
     if weights.kind == "model":
         return ModelUnderTest(called, whole=ModelFiles(str(folder), None, name))
-    return ModelUnderTest(called, Adapter(name, folder, plan.cell.recipe.adapter.rank))
+    rank = plan.cell.recipe.adapter.rank if plan.run.weights_removed else json.loads(read_sealed(weights.config))["r"]
+    return ModelUnderTest(called, Adapter(name, folder, rank))
 
 
 def write_tables(

@@ -33,7 +33,8 @@ def models_of(study: Study, cells: str | None) -> dict[Base, list[ModelUnderTest
     Raises UserError where there is none.
     """
     chosen = {cell.name for cell in choose(study.cells, cells)}
-    kept = [plan for plan in study.plans if plan.run.trained and not plan.run.weights_removed]
+    kept = [plan for plan in study.plans if plan.run.trained and plan.cell.is_evaluated
+            and not plan.run.weights_removed]  # fmt: skip
     trained = [plan for plan in kept if plan.name in chosen]
     parts = evaluations_of(study, trained)
     models = {base: list(part.models) for base, part in parts.items() if part.models}

@@ -10,6 +10,7 @@ from data_mixes.holds import kernel_locks_work, waiting_to_hold
 from harness.console import in_groups, say
 from harness.planning.kept_plan import PlannedStudy, just_planned
 from harness.planning.plan import TimeLeft
+from harness.planning.stages import with_parents
 from harness.planning.study import CellPlan, Study
 from harness.recipe.grid import choose
 from harness.recipe.schema import Execution
@@ -41,7 +42,7 @@ def begin(recipe: Path, runs: Path, cells: str | None, measure_again: bool = Tru
     the same time do so one after another.
     """
     study = Study(recipe, runs)
-    chosen = frozenset(cell.name for cell in choose(study.cells, cells))
+    chosen = with_parents(study.cells, [cell.name for cell in choose(study.cells, cells)])
     prepare_runs_folder(runs)
     study.folder.mkdir(exist_ok=True)
     if not kernel_locks_work(study.folder):

@@ -64,6 +64,12 @@ class Base:
         except PromptError as error:
             raise UserError([Problem(self.where, str(error))]) from None
 
+    @property
+    def layers(self) -> int | None:
+        """How many layers it has, where its configuration says so."""
+        where = self.files.location, self.files.revision, self.settings.trust_remote_code, self.where
+        return getattr(load_config(*where).get_text_config(), "num_hidden_layers", None)
+
     @cached_property
     def tokens(self) -> TokenStore:
         """Token ids, each row's made once."""

@@ -77,7 +77,7 @@ class CellPlan:
     @property
     def epochs(self) -> float:
         """How often the mixture is gone through."""
-        return len(self.rows) / len(self.mixture)
+        return len(self.rows) / len(self.mixture) if len(self.mixture) else 0.0
 
 
 def sources_of(allotments: Sequence[Allotment]) -> set[str]:
@@ -99,6 +99,8 @@ def training_order(mixture: Rows, lengths: Lengths, training: Training) -> NDArr
 
     Raises UserError for more rows than can be planned.
     """
+    if not len(mixture):
+        return np.empty(0, dtype=np.int64)
     tokens = training.supervised_tokens
     wanted = training.global_batch * training.steps if training.steps else len(mixture) * (training.epochs or 1)
     one_epoch = int(lengths.supervised_tokens.sum())

@@ -14,12 +14,12 @@ from data_mixes.mixture import Allotment
 from data_mixes.order import Keys, mixed
 from data_mixes.rows import Rows
 from harness.recipe.grid import Cell
-from harness.recipe.schema import Axis, Recipe
+from harness.recipe.schema import Axis
 
 SEEDS = ("training.seed", "mixture.seed")
 ALIKE = {
     "prompts_in": "languages", "answers_in": "languages", "shares": "languages", "total": "amount",
-    "steps": "epochs", "supervised_tokens": "epochs", "revision": "name",
+    "steps": "epochs", "supervised_tokens": "epochs", "revision": "name", "joint": "start", "replay": "start",
 }  # fmt: skip
 """Keys that say the same thing in another way."""
 
@@ -100,7 +100,7 @@ def neighbours(cells: Sequence[Compared], grid: Mapping[str, Axis]) -> list[Diff
     alone, if there is any. A cell that stands for several places of the grid is a neighbour at each of them.
     """
     placed = [(number, cell) for number, compared in enumerate(cells) for cell in (compared.cell, *compared.cell.also)]
-    recipes = [flat_recipe(cell.recipe) for _, cell in placed]
+    recipes = [flat_recipe(cell) for _, cell in placed]
     owners, codes = np.array([number for number, _ in placed]), coded([cell for _, cell in placed], grid)
     differences: list[Difference] = []
     for number, after in enumerate(cells):
@@ -171,8 +171,9 @@ def difference(before: Compared, after: Compared, changes: tuple[Change, ...], a
 
 def untouched(before: Compared, after: Compared, paths: Sequence[str]) -> dict[str, int]:
     """Components of which rows come or go though none of the paths is of them, with the number of these rows."""
-    touched = {path.split(".")[1] for path in paths if path.startswith("mixture.")}
-    if {"mixture", "mixture.seed"} & set(paths):
+    touched = {path.partition("mixture.")[2].split(".")[0] for path in paths}
+    if {"mixture", "mixture.seed"} & set(paths) or any(path.startswith("stages") and "mixture." not in path
+                                                       for path in paths):  # fmt: skip
         return {}
     apart = dict.fromkeys(part.component for part in before.parts.keys() ^ after.parts.keys())
     counts = {
@@ -198,9 +199,10 @@ def kind_of_key(path: str) -> str:
     return f"{section}.{'*.' if section == 'mixture' else ''}{ALIKE.get(name, name)}"
 
 
-def flat_recipe(recipe: Recipe) -> dict[str, Any]:
-    """A recipe's keys that an axis may vary."""
-    return flatten(recipe.model_dump(mode="json", include={"model", "mixture", "training", "adapter"}))
+def flat_recipe(cell: Cell) -> dict[str, Any]:
+    """The keys of a cell's recipe that an axis may vary."""
+    own = cell.recipe.model_dump(mode="json", include={"model", "mixture", "training", "adapter"})
+    return flatten(own | (dict(cell.stage.given) if cell.stage else {}))
 
 
 def flatten(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:

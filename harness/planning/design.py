@@ -43,7 +43,7 @@ def design_of(recipe: Recipe, cells: Sequence[Cell], outside: Mapping[str, str] 
         first = next((name for name, base in outside.items() if not base), "")
         references = {name: name if base else first for name, base in outside.items()}
         return Design({name: (name,) for name in outside}, references, (), outside, trains=False)
-    seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
+    seeds = {name for name, axis in recipe.axes.items() if is_seed(axis)}
     settings: dict[str, tuple[str, ...]] = {}
     places: list[tuple[str, Place]] = []
     for cell in cells:
@@ -55,7 +55,7 @@ def design_of(recipe: Recipe, cells: Sequence[Cell], outside: Mapping[str, str] 
                 places.append((name, without_seed))
     bases = base_names(recipe, cells)
     of_settings = {name: bases[runs[0]] for name, runs in settings.items()}
-    curves = tuple(curve for axis in recipe.grid if is_scale(recipe.grid[axis]) for curve in curves_along(axis, places))
+    curves = tuple(curve for axis in recipe.axes if is_scale(recipe.axes[axis]) for curve in curves_along(axis, places))
     references = {
         name: curve.settings[0] for curve in reversed(curves) for name in curve.settings if name != curve.settings[0]
     }
@@ -67,7 +67,7 @@ def design_of(recipe: Recipe, cells: Sequence[Cell], outside: Mapping[str, str] 
 
 def setting_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, Place]:
     """Setting → its value on each axis but those of seeds."""
-    seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
+    seeds = {name for name, axis in recipe.axes.items() if is_seed(axis)}
     return {
         setting_name(recipe, cell, seeds): {axis: value for axis, value in cell.place.items() if axis not in seeds}
         for cell in cells
@@ -76,7 +76,7 @@ def setting_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, Place]:
 
 def other_places(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, list[Place]]:
     """Setting → its values on each axis but those of seeds, at other places of the grid where it comes out the same."""
-    seeds = {name for name, axis in recipe.grid.items() if is_seed(axis)}
+    seeds = {name for name, axis in recipe.axes.items() if is_seed(axis)}
     known = setting_places(recipe, cells)
     others: dict[str, list[Place]] = {}
     for cell in cells:
@@ -92,7 +92,7 @@ def setting_name(recipe: Recipe, cell: Cell, seeds: set[str]) -> str:
     """The cell's name without its seed, e.g. "amount-40" for "amount-40_seed-1"."""
     if not seeds:
         return cell.name
-    labels = dict(zip(recipe.grid, cell.labels, strict=True))
+    labels = dict(zip(recipe.axes, cell.labels, strict=True))
     return "_".join(f"{axis}-{label}" for axis, label in labels.items() if axis not in seeds) or recipe.study
 
 

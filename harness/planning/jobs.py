@@ -21,6 +21,7 @@ from data_mixes.prompts import Rendering
 from data_mixes.storage import DamagedError, sealed_file, verify
 from harness.planning.cells import CellPlan
 from harness.planning.validation import how_answered
+from harness.recipe.grid import name_of
 from harness.runs.folder import StudyFolder
 from harness.runs.job import IGNORED, ROW_SCHEMA, CellJob, Questions
 
@@ -141,7 +142,7 @@ def is_whole(path: Path) -> bool:
 
 def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str], questions: Questions | None) -> CellJob:
     """Everything that a process needs to train a cell."""
-    recipe, base = plan.cell.recipe, study.base_of(plan.cell)
+    recipe, base, stage = plan.cell.recipe, study.base_of(plan.cell), plan.cell.stage
     return CellJob(
         name=plan.name,
         identity=dict(plan.run.identity),
@@ -159,6 +160,9 @@ def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str], 
         steps=plan.steps,
         tokens=int(plan.lengths.tokens.sum()),
         supervised_tokens=int(plan.lengths.supervised_tokens.sum()),
+        start=stage.start if stage else "fresh",
+        parents={name: name_of(study.cells, cell) for name, cell in stage.parents.items()} if stage else {},
+        made_of=stage.made_of if stage else None,
         axes=dict(zip(plan.cell.place, plan.cell.labels, strict=True)),
         recorded={
             "prompts": base.renderer.template_hash,

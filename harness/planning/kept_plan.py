@@ -35,7 +35,7 @@ from harness.planning.plan import StudyPlan, TimeLeft, plan_of
 from harness.planning.references import references_of
 from harness.planning.revisions import load_study
 from harness.planning.work import StudyWork, work_of
-from harness.recipe.grid import Cell, base_names, cells_of, joined
+from harness.recipe.grid import Cell, base_names, cells_of, joined, only_evaluated
 from harness.recipe.models_section import Model
 from harness.recipe.schema import Recipe
 from harness.results import Result
@@ -140,6 +140,11 @@ class PlannedStudy:
         """Cell → what its base model is called."""
         return base_names(self.recipe, self.cells)
 
+    @cached_property
+    def trained_once(self) -> frozenset[str]:
+        """The cells that began with the base model, so that they have learned from their own rows alone."""
+        return frozenset(cell.name for cell in self.cells if not cell.parents)
+
     @property
     def untuned(self) -> dict[str, str | None]:
         """The base models by name, with what scores name their weights by."""
@@ -173,7 +178,7 @@ class PlannedStudy:
     @cached_property
     def design(self) -> Design:
         """How the cells belong together."""
-        return design_of(self.recipe, self.cells, self.against)
+        return design_of(self.recipe, only_evaluated(self.cells), self.against)
 
     @cached_property
     def references(self) -> pl.DataFrame:

@@ -267,7 +267,7 @@ def plan_of(study: Study) -> StudyPlan:
         languages=study.recipe.all_languages,
         axes=tuple(
             PlannedAxis(name=name, paths=axis.paths, values=tuple(label for label, _ in labelled(axis.values)))
-            for name, axis in study.recipe.grid.items()
+            for name, axis in study.recipe.axes.items()
         ),
         cells=tuple(
             PlannedCell(
@@ -282,7 +282,7 @@ def plan_of(study: Study) -> StudyPlan:
                 counts=plan.counts,
                 drawn_under=study.drawing.seed(plan.cell),
                 ordered_under=plan.cell.recipe.training.seed,
-                trained=plan.trained_languages,
+                trained=study.learned[plan.name],
                 allotments=tuple(
                     PlannedRows(**asdict(allotment), repeats=allotment.repeats) for allotment in plan.allotments
                 ),
@@ -365,8 +365,9 @@ def conversation_notes(study: Study) -> list[str]:
 
 def differences_of(study: Study) -> Iterator[PlannedDifference]:
     """How neighbouring cells differ."""
-    compared = [Compared(plan.cell, plan.allotments, plan.mixture, plan.steps) for plan in study.plans]
-    for difference in neighbours(compared, study.recipe.grid):
+    plans = [plan for plan in study.plans if not plan.cell.is_made]
+    compared = [Compared(plan.cell, plan.allotments, plan.mixture, plan.steps) for plan in plans]
+    for difference in neighbours(compared, study.recipe.axes):
         yield PlannedDifference(
             before=difference.before,
             after=difference.after,

@@ -77,6 +77,8 @@ def opening_problems(cells: Sequence[Cell]) -> list[Problem]:
 def shortfalls(cell: Cell, drawing: Drawing) -> list[Problem]:
     """Amounts that a source cannot serve, as far as can be told without a tokenizer."""
     components = cell.recipe.components
+    if cell.is_made:
+        return []
     if not any(component.amount or component.total for component in components):
         return [Problem("mixture", f"cell {cell.name!r} has no training rows; give some component an amount above 0")]
     if any(component.unit in TOKEN_UNITS for component in components):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_mixes.mixture import Orders, allot, materialise
+from data_mixes.rows import NO_ROWS
 from eval.analysis.design import Design
 from eval.generation.requests import EvaluationSet
 from harness.errors import Problem, UserError
@@ -29,9 +30,10 @@ from harness.planning.problems import as_problems, gathered, opening_problems, p
 from harness.planning.references import references_of
 from harness.planning.revisions import load_study
 from harness.planning.screening import Dropped, Screening
+from harness.planning.stages import layer_problems, learned_languages, linked
 from harness.planning.testsets import evaluation_problems, evaluation_sets
 from harness.planning.validation import selection_identity
-from harness.recipe.grid import Cell, cells_of, choose, joined
+from harness.recipe.grid import Cell, cells_of, choose, joined, only_evaluated
 from harness.runs.cells import open_cells, rename
 from harness.runs.damage import mend
 from harness.runs.folder import StudyFolder
@@ -104,6 +106,7 @@ class Study:
         problems += outside_problems(
             self.recipe, self.outside, [model.name for models in (self.bases, self.grid) for model in models]
         )
+        problems = problems or layer_problems(self.grid, self.bases)
         problems = problems or [problem for cell in self.grid for problem in shortfalls(cell, self.drawing)]
         return list(dict.fromkeys(problems))
 
@@ -115,7 +118,7 @@ class Study:
     @cached_property
     def design(self) -> Design:
         """How the cells belong together."""
-        return design_of(self.recipe, self.cells, against(self.bases, self.outside))
+        return design_of(self.recipe, only_evaluated(self.cells), against(self.bases, self.outside))
 
     @cached_property
     def precision(self) -> Precision:
@@ -168,7 +171,7 @@ class Study:
     def plans(self) -> list[CellPlan]:
         """Every cell to train, planned. Raises UserError if a run folder holds another experiment."""
         self.check()
-        plans = gathered([partial(self._plan, draft) for draft in self._drafts])
+        plans = linked(gathered([partial(self._plan, draft) for draft in self._drafts]), self.grid)
         identities = {plan.name: plan.run.identity for plan in plans}
         prompts = {plan.name: self.base_of(plan.cell).renderer.template_hash for plan in plans}
         runs = open_cells(self.folder, identities, prompts)
@@ -180,6 +183,11 @@ class Study:
         if (judge := self.recipe.evaluation.judge) and judge.endpoint is None:
             local_renderer(judge, in_recipe)  # and a judge that cannot be talked to
         return plans
+
+    @property
+    def learned(self) -> dict[str, tuple[str, ...]]:
+        """Cell → the languages that it has learned, in all its stages."""
+        return learned_languages(self.plans, self.cells)
 
     @property
     def lm_eval_sets(self) -> list[LmEvalSet]:
@@ -234,6 +242,8 @@ class Study:
 
     def _draft(self, cell: Cell, orders: Orders) -> Draft:
         components = cell.recipe.components
+        if cell.is_made:
+            return Draft(cell, (), NO_ROWS)
         with as_problems(cell.recipe):
             allotments = allot(components, orders, self.base_of(cell).measures.costs)
         if not any(allotment.examples for allotment in allotments):
@@ -245,7 +255,7 @@ class Study:
         training, base = draft.cell.recipe.training, self.base_of(draft.cell)
         one_epoch = base.measures.rows(draft.mixture)
         order = training_order(draft.mixture, one_epoch, training)
-        if not len(order):
+        if not len(order) and not draft.cell.is_made:
             message = f"got {training.supervised_tokens}, which holds no whole row; raise it"
             raise UserError([Problem("training.supervised_tokens", message)])
         lengths = one_epoch.take(order)

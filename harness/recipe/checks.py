@@ -17,6 +17,7 @@ from harness.recipe.models_checks import check_models, check_phases
 from harness.recipe.named_tasks import named_tasks
 from harness.recipe.schema import Recipe
 from harness.recipe.source_settings import SourceSettings, is_ready_made
+from harness.recipe.stages_checks import check_stages
 from harness.recipe.training_checks import check_training
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -44,6 +45,8 @@ def cross_check(recipe: Recipe) -> list[Problem]:
             **{f"sources.{source}": source for source in recipe.sources},
             **{f"share.{number}": name for number, name in enumerate(recipe.share)},
             **{f"models.{model}": model for model in recipe.models},
+            **{f"stages.{stage}": stage for stage in (recipe.stages.in_order if recipe.stages else {})},
+            **{f"compose.{cell}": cell for cell in recipe.compose},
         }.items()
         if not NAME.fullmatch(name)
     ]
@@ -58,15 +61,16 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     )
     if not broken:
         problems += _check_languages(recipe) + check_evaluation(recipe)
-        problems += _check_amounts(recipe) + _check_mixture(recipe) if "mixture" in recipe.model_fields_set else []
-    problems += check_judge(recipe) + _check_labels(recipe) + check_training(recipe)
+        alone = "mixture" in recipe.model_fields_set and recipe.stages is None
+        problems += _check_amounts(recipe) + _check_mixture(recipe) if alone else []
+    problems += check_judge(recipe) + _check_labels(recipe) + check_training(recipe) + check_stages(recipe)
     return problems
 
 
 def _check_labels(recipe: Recipe) -> list[Problem]:
     """Labels are of axes and tasks that there are."""
     asked = [named.task for _, read in named_tasks(recipe).values() for named in read]
-    known = [*recipe.grid, *recipe.evaluation.tasks, *asked]
+    known = [*recipe.axes, *recipe.evaluation.tasks, *asked]
     return [
         Problem(
             f"report.labels.{name}", f"no axis of the grid and no tested task of this name; {suggestion(name, known)}"

@@ -134,6 +134,9 @@ class Evaluation(Section):
     """What opens and closes your model's thoughts, beside <think> and the like: they are set apart before scoring."""
     base: bool = True
     """Whether the untuned base model is evaluated too."""
+    after: Literal["last", "every-stage"] = "last"
+    """Which stages of a recipe with `stages` are tested: the last one in order, or every one. Composed cells always
+    are."""
     judge: Judge | None = None
     """A model that judges completions."""
 

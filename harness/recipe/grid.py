@@ -11,13 +11,14 @@ from typing import Any, Protocol, TypeVar
 
 from eval.analysis.design import BASE
 from harness.errors import Problem, UserError, suggestion
-from harness.recipe.checks import NAME, RESERVED_CELLS
+from harness.recipe.checks import NAME, RESERVED_CELLS, cross_check
 from harness.recipe.load import NAMED, parse_recipe
 from harness.recipe.models_section import Reinitialise
 from harness.recipe.revisions_section import step_of
-from harness.recipe.schema import Axis, Recipe
+from harness.recipe.schema import STAGE, Axis, Recipe
+from harness.recipe.stages import Staged, is_last, nothing_trained, one_stage, stages_before, stated
 
-VARIED = ("mixture", "training", "adapter")
+VARIED = ("mixture", "training", "adapter", "stages", "compose")
 """The sections an axis may vary: all cells share their languages and evaluation."""
 SETTINGS = "values: {small: {model.name: gemma-3-270m, training.learning_rate: 1.0e-3}}"
 """An axis whose values set several keys."""
@@ -39,11 +40,37 @@ class Cell:
     """What its value on each axis is called in its name."""
     also: tuple[Cell, ...] = ()
     """Cells at other places of the grid that come out as this one, as 0 of one mixture is 0 of another."""
+    stage: Staged | None = None
+    """Which stage it is, of a recipe that has stages."""
+    evaluated: bool = True
+    """Whether it is evaluated, and not a step on the way to other cells alone."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Its own name, and those of the other places."""
         return (self.name, *(other.name for other in self.also))
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What makes it this training: two cells with the same are one."""
+        made_of = self.stage.made_of.model_dump_json() if self.stage and self.stage.made_of else None
+        begins = (self.stage.start, *self.stage.parents.values(), made_of) if self.stage else ()
+        return (self.recipe.model_dump_json(), *(begins if self.parents else ()))
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The cells that must be trained before it."""
+        return tuple(dict.fromkeys(self.stage.parents.values())) if self.stage else ()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is made of others' weights, and trains on nothing."""
+        return self.stage is not None and self.stage.made_of is not None
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether it is evaluated at one of its places of the grid."""
+        return self.evaluated or any(other.evaluated for other in self.also)
 
 
 def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
@@ -54,7 +81,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
     """
     if not recipe.trains:
         return []
-    if not recipe.grid:
+    if not recipe.grid and recipe.stages is None:
         if recipe.exclude:
             raise UserError([Problem("exclude", "there is no grid whose cells could be left out; remove the key")])
         if recipe.study in RESERVED_CELLS:
@@ -66,7 +93,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
         raise UserError(problems, NAMED)
     cells: dict[str, Cell] = {}
     seen: dict[str, dict[str, Any]] = {}
-    names: dict[str, str] = {}
+    names: dict[tuple[object, ...], str] = {}
     for name, values, place, labels in _combinations(recipe.grid):
         if is_excluded(recipe, labels):
             continue
@@ -75,27 +102,65 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
                 Problem("grid", f"two cells would be named {name!r}; name the values, as in values: {{short-name: …}}")
             )
             continue
-        if not NAME.fullmatch(name):
-            problems.append(
-                Problem("grid", f"a cell would be named {name!r}; name the values, as in values: {{short-name: …}}")
-            )
-            continue
         try:
-            cell = parse_recipe(_substituted(raw, recipe.grid, values))
+            made = staged(Cell(name, parse_recipe(_substituted(raw, recipe.grid, values)), place, labels))
         except UserError as error:
             problems += error.problems
             continue
-        same = names.setdefault(cell.model_dump_json(), name)
-        if same != name:
-            cells[same] = replace(cells[same], also=(*cells[same].also, Cell(name, cell, place, labels)))
-        else:
-            cells[name] = Cell(name, cell, place, labels)
+        for cell in made:
+            if not NAME.fullmatch(cell.name):
+                message = f"a cell would be named {cell.name!r}; name the values, as in values: {{short-name: …}}"
+                problems.append(Problem("grid", message))
+            elif not is_excluded(recipe, cell.labels):
+                same = names.setdefault(cell.content, cell.name)
+                cells[same] = replace(cells[same], also=(*cells[same].also, cell)) if same in cells else cell
     if not cells and not problems:
         problems = [Problem("exclude", "leaves no cell of the grid; remove one of its combinations")]
     problems = problems or _naming_problems(recipe, list(cells.values()))
     if problems:
         raise UserError(list(dict.fromkeys(problems)), NAMED)
     return list(cells.values())
+
+
+def staged(cell: Cell) -> list[Cell]:
+    """The cells of one combination of the grid: itself, or one for each stage of its recipe. Raises UserError."""
+    recipe = cell.recipe
+    if recipe.stages is None:
+        return [cell]
+    named = {stage: "_".join(filter(None, (cell.name, f"{STAGE}-{stage}")))
+             for stage in (*recipe.stages.in_order, *recipe.compose)}  # fmt: skip
+    problems: list[Problem] = []
+    cells: list[Cell] = []
+    for stage, name in named.items():
+        try:
+            own, made_of = stage_recipe(recipe, stage), recipe.compose.get(stage)
+        except UserError as error:
+            problems += error.problems
+            continue
+        parents = {earlier: named[earlier] for earlier in stages_before(recipe, stage)}
+        evaluated = recipe.evaluation.after == "every-stage" or made_of is not None or is_last(recipe, stage)
+        start = recipe.stages.in_order[stage].start if made_of is None else "made"
+        order, by_language = tuple(recipe.stages.in_order), recipe.stages.each is not None
+        of_recipe = Staged(stage, start, parents, order, by_language, stated(recipe), made_of)
+        place, labels = {**cell.place, STAGE: stage}, (*cell.labels, stage)
+        cells.append(Cell(name, own, place, labels, stage=of_recipe, evaluated=evaluated))
+    if problems:
+        raise UserError(problems)
+    return cells
+
+
+def stage_recipe(recipe: Recipe, stage: str) -> Recipe:
+    """The recipe of one stage, or of a composed cell. Raises UserError with every mistake, at the stage's keys."""
+    if stage in recipe.compose:
+        return nothing_trained(recipe)
+    assert recipe.stages is not None
+    own = one_stage(recipe, stage)
+    where = "stages." if recipe.stages.each else f"stages.{stage}."
+    problems = [replace(problem, where=where + problem.where) if problem.where.startswith("mixture") else problem
+                for problem in cross_check(own)]  # fmt: skip
+    if problems:
+        raise UserError(problems)
+    return own
 
 
 def base_names(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, str]:
@@ -106,7 +171,7 @@ def base_names(recipe: Recipe, cells: Sequence[Cell]) -> dict[str, str]:
     axes = [name for name, axis in recipe.grid.items() if not {*axis.paths}.isdisjoint(MODEL)]
     names: dict[str, str] = {}
     for cell in cells:
-        labels = dict(zip(recipe.grid, cell.labels, strict=True))
+        labels = dict(zip(recipe.axes, cell.labels, strict=True))
         names.setdefault(models[cell.name], "-".join([BASE, *(labels[axis] for axis in axes)]))
     return {cell: names[model] for cell, model in models.items()}
 
@@ -126,15 +191,16 @@ def _naming_problems(recipe: Recipe, cells: Sequence[Cell]) -> list[Problem]:
 
 def is_excluded(recipe: Recipe, labels: Sequence[str]) -> bool:
     """Whether the recipe excludes the combination of the grid whose values are called so."""
-    called = dict(zip(recipe.grid, labels, strict=True))
+    called = dict(zip(recipe.axes, labels))  # noqa: B905  # a combination has no stage as yet
     return any(
-        all(called[axis] == label_of(value) for axis, value in combination.items()) for combination in recipe.exclude
+        all(called.get(axis) == label_of(value) for axis, value in combination.items())
+        for combination in recipe.exclude
     )
 
 
 def _exclusion_problems(recipe: Recipe) -> list[Problem]:
     """Excluded combinations that name an axis or a value which the grid does not have."""
-    known = {axis: [label for label, _ in labelled(spec.values)] for axis, spec in recipe.grid.items()}
+    known = {axis: [label for label, _ in labelled(spec.values)] for axis, spec in recipe.axes.items()}
     problems: list[Problem] = []
     for number, combination in enumerate(recipe.exclude):
         for axis, value in combination.items():
@@ -186,6 +252,11 @@ def joined(cells: Sequence[Cell], same: Mapping[str, str]) -> list[Cell]:
         if cell.name in same:
             also[same[cell.name]] = (*also.get(same[cell.name], ()), replace(cell, also=()), *cell.also)
     return [replace(cell, also=(*cell.also, *also.get(cell.name, ()))) for cell in cells if cell.name not in same]
+
+
+def only_evaluated(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells that are evaluated."""
+    return [cell for cell in cells if cell.is_evaluated]
 
 
 def name_of(cells: Sequence[Cell], name: str) -> str:

@@ -71,3 +71,18 @@ class Mixture(Section):
     __pydantic_extra__: dict[str, Ingredient]  # pyright: ignore[reportIncompatibleVariableOverride]
     seed: Seed = 0
     """The seed that draws the rows of all components from their sources."""
+
+    @property
+    def ingredients(self) -> dict[str, Ingredient]:
+        """The components by name."""
+        return self.__pydantic_extra__
+
+    def of_languages(self, languages: tuple[str, ...]) -> Mixture:
+        """The same with these languages in the components that name none."""
+        return self.model_copy(
+            update={
+                name: part.model_copy(update={"languages": languages})
+                for name, part in self.ingredients.items()
+                if not part.all_languages
+            }
+        )

@@ -29,7 +29,7 @@ def check_phases(recipe: Recipe) -> list[Problem]:
             problems.append(Problem("model", "missing; add this key, or name models"))
         return problems
     problems = [Problem(key, f"missing; add this key. {ALONE[0].upper()}{ALONE[1:]}")
-                for key in ("training", "mixture") if key not in given]  # fmt: skip
+                for key in ("training", "mixture") if key not in given and recipe.stages is None]  # fmt: skip
     if recipe.model is None:
         problems.append(Problem("model", "missing; add this key"))
     if languages.tested:

@@ -61,15 +61,21 @@ def table(path: str, section: type[Section]) -> str:
     return "\n".join([title, "", purpose, "", "| key | type | default | meaning |", "|---|---|---|---|", *rows, ""])
 
 
-def sections(path: str = "", section: type[Section] = Recipe) -> Iterator[tuple[str, type[Section]]]:
-    """Each section with its key's path; `*` stands for a name of the user's own."""
+def sections(
+    path: str = "", section: type[Section] = Recipe, known: set[type[Section]] | None = None
+) -> Iterator[tuple[str, type[Section]]]:
+    """Each section with its key's path, where it comes first; `*` stands for a name of the user's own."""
+    known = set[type[Section]]() if known is None else known
+    if section in known:
+        return
+    known.add(section)
     yield path, section
     keys = [(name, field.annotation) for name, field in section.model_fields.items()]
     if section.model_config.get("extra") == "allow":
         keys.append(("", get_type_hints(section)["__pydantic_extra__"]))
     for name, annotation in keys:
         for inner, own_name in nested(annotation):
-            yield from sections(".".join(filter(None, (path, name, "*" if own_name else ""))), inner)
+            yield from sections(".".join(filter(None, (path, name, "*" if own_name else ""))), inner, known)
 
 
 def nested(annotation: Any, own_name: bool = False) -> Iterator[tuple[type[Section], bool]]:

@@ -23,8 +23,11 @@ from harness.recipe.representations_section import Probes, Similarity
 from harness.recipe.section import PositiveInt, Section, Seed
 from harness.recipe.selection_section import Selection
 from harness.recipe.source_settings import SourceSettings
+from harness.recipe.stages_section import Composition, Stages
 from harness.recipe.training_section import Adapter, Execution, Training
 
+STAGE = "stage"
+"""What the axis of stages is called; it comes after those of the grid."""
 LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
 
 
@@ -71,6 +74,11 @@ class Axis(Section):
     def settings(self, value: Any) -> dict[str, Any]:
         """What each key is set to by one of the values."""
         return dict(value) if self.path is None else dict.fromkeys(self.paths, value)
+
+    def values_of(self, path: str) -> list[Any]:
+        """The values that the key at this path takes."""
+        values = self.values.values() if isinstance(self.values, dict) else self.values
+        return [settings[path] for value in values if path in self.paths and path in (settings := self.settings(value))]
 
 
 class FewShot(Section):
@@ -189,6 +197,10 @@ class Recipe(Section):
     """Sources of your own, by name."""
     mixture: Mixture = Mixture.model_validate({})
     """What cells train on: components by name, or the name of a mixture."""
+    stages: Stages | None = None
+    """Trainings that follow one another, in place of `mixture`. Each is a cell, and an axis `stage` of the grid."""
+    compose: dict[str, Composition] = {}
+    """Cells that are made of the weights of stages, by name: further values of the axis `stage`."""
     prompts: Prompts = Prompts()
     """How examples are put to the model."""
     leakage: Leakage = Leakage()
@@ -243,7 +255,23 @@ class Recipe(Section):
     @property
     def ingredients(self) -> dict[str, Ingredient]:
         """The components of the mixture, by name."""
-        return self.mixture.__pydantic_extra__
+        return self.mixture.ingredients
+
+    @property
+    def all_ingredients(self) -> list[Ingredient]:
+        """The components of the mixture, or of those of all stages."""
+        mixtures = [self.mixture, *(stage.mixture for stage in (self.stages.in_order if self.stages else {}).values())]
+        return [part for mixture in mixtures for part in mixture.ingredients.values()]
+
+    @property
+    def axes(self) -> dict[str, Axis]:
+        """The axes of the grid, and that of stages: those that are trained in some order, then composed cells."""
+        if self.stages is None:
+            return self.grid
+        orders = [value for axis in self.grid.values() for value in axis.values_of("stages.order")]
+        others = [str(name) for order in orders if isinstance(order, list) for name in order]
+        names = [*self.stages.in_order, *others, *self.compose]
+        return self.grid | {STAGE: Axis(path="stages", values=tuple(dict.fromkeys(names)))}
 
     @property
     def components(self) -> list[Component]:
@@ -272,7 +300,7 @@ class Recipe(Section):
     @property
     def trains(self) -> bool:
         """Whether there is anything to train; else the recipe is evaluation alone."""
-        return not self.model_fields_set.isdisjoint({"training", "mixture"})
+        return not self.model_fields_set.isdisjoint({"training", "mixture", "stages"})
 
     @property
     def evaluated_every(self) -> int | None:

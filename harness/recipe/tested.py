@@ -16,7 +16,7 @@ def own_tested_sources(recipe: Recipe, task: str) -> list[str]:
 
 def trained_tested_sources(recipe: Recipe, task: str) -> list[str]:
     """The mixture's sources of a task with rows in the tested split."""
-    names = dict.fromkeys(name for part in recipe.ingredients.values() for name in part.sources)
+    names = dict.fromkeys(name for part in recipe.all_ingredients for name in part.sources)
     sources = {name: recipe.known_sources[name] for name in names if name in recipe.known_sources}
     return [name for name, source in sources.items() if source.task == task and source.has(recipe.evaluation.split)]
 

@@ -15,6 +15,7 @@ def check_training(recipe: Recipe) -> list[Problem]:
     training = recipe.training
     if (
         "training" in recipe.model_fields_set
+        and recipe.stages is None
         and sum(length is not None for length in (training.epochs, training.steps, training.supervised_tokens)) != 1
     ):
         message = "give one of epochs, steps and supervised_tokens: what all cells have in common"

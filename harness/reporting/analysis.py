@@ -16,11 +16,13 @@ from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.few_shot import FewShotLaw, few_shot_laws, law_row
 from eval.analysis.layers import Layers
 from eval.analysis.selection import highest_settings
+from eval.analysis.stages import continual_table, stage_matrix
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
 from eval.finite import finite_table
 from harness.planning.design import setting_places, sources_of_transfer
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
+from harness.planning.stages import chains_of
 from harness.reporting.blocks import blocks_of
 from harness.reporting.courses import courses_of
 from harness.reporting.covariates import with_covariates
@@ -36,6 +38,10 @@ class Analysis:
     comparisons: pl.DataFrame
     curves: Sequence[CurveFinding]
     highest: pl.DataFrame
+    stages: pl.DataFrame
+    """Scores after each of several trainings in order; empty where there are none."""
+    continual: pl.DataFrame
+    """What was kept and lost between them."""
     transfer: Transfer | None
     """Where settings are trained on two languages at least, each alone, or each beside the pivot."""
     consistency: Consistency
@@ -53,6 +59,7 @@ class Analysis:
         """All but the summary, to be written beside the report; what is not there is empty."""
         curves = pl.DataFrame([as_row(curve) for curve in self.curves])
         tables = {"comparisons": self.comparisons, "curves": curves, "highest": self.highest, "blocks": self.blocks}
+        tables |= {"stages": self.stages, "continual": self.continual}
         tables |= {"consistency": self.consistency.sizes, "consistency_pairs": self.consistency.pairs}
         for part, kind in ((self.transfer, Transfer), (self.along, CheckpointTables)):
             tables |= {field.name: getattr(part, field.name, pl.DataFrame()) for field in fields(kind)}
@@ -64,16 +71,19 @@ class Analysis:
 def analysed(study: PlannedStudy, scores: pl.DataFrame, with_steps: pl.DataFrame) -> Analysis:
     """The analysis of a study's scores, and of those of its cells' steps."""
     groups, design, panels = study.groups, study.design, main_panels(scores)
-    trained = {plan.name: trained_on(plan) for plan in study.plans}
+    trained = {plan.name: trained_on(plan) for plan in study.plans if plan.name in study.trained_once}
     sources = sources_of_transfer(trained, design, setting_places(study.recipe, study.cells), groups.pivot)
+    chains, summary = chains_of(study.recipe, study.cells), finite_table(summarize(scores, groups, design))
     transfer = Transfer.by_base(panels, sources, design) if are_several(sources) else None
     courses = [*courses_of(study, sources)]
     return Analysis(
-        summary=finite_table(summarize(scores, groups, design)),
+        summary=summary,
         comparisons=finite_table(compare(panels, groups, design)),
         curves=curve_findings(panels, groups, design),
         highest=finite_table(highest_settings(panels, groups, design)),
         transfer=transfer and finite_transfer(replace(transfer, transfer=with_covariates(study, transfer.transfer))),
+        stages=stage_matrix(summary, chains),
+        continual=finite_table(continual_table(panels, chains)),
         consistency=consistency(scores, design),
         layers=layers_of(study, courses),
         blocks=finite_table(block_effects(panels, blocks_of(study), groups, design)),

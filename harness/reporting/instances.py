@@ -24,8 +24,9 @@ def instances_of(study: PlannedStudy, panels: Sequence[Panel]) -> pl.DataFrame:
     number of languages L and the largest of any run (arXiv 2604.13286). `log_…` is log10(1 + rows). Then follow the
     run's values on the axes of the grid.
     """
-    trained = {plan.name: {count.language: 0 for count in plan.counts if count.examples} for plan in study.plans}
-    for plan in study.plans:
+    plans = [plan for plan in study.plans if plan.name in study.trained_once]
+    trained = {plan.name: {count.language: 0 for count in plan.counts if count.examples} for plan in plans}
+    for plan in plans:
         for count in plan.counts:
             if count.examples:
                 trained[plan.name][count.language] += count.examples

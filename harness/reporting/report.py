@@ -28,6 +28,7 @@ from harness.console import say
 from harness.errors import Problem, UserError
 from harness.planning.design import is_scale, other_places, setting_places
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
+from harness.recipe.grid import only_evaluated
 from harness.recipe.schema import Recipe
 from harness.recipe.tested import tested_source_name
 from harness.recipe.yaml_files import as_yaml
@@ -108,6 +109,7 @@ def study_page(
     """All that the report shows."""
     groups, design, comparisons = study.groups, study.design, analysis.comparisons
     seconds = training_seconds(study)
+    names = {cell.name for cell in only_evaluated(study.cells)}
     cards = headlines(scores, analysis.summary, comparisons, groups, design)
     told = sentences(
         analysis.summary, comparisons, analysis.curves, groups, design, seconds, analysis.transfer, analysis.highest
@@ -118,16 +120,16 @@ def study_page(
         base=BASE if BASE in set(scores["cell"]) else None,
         bases={name: base for name, base in design.bases.items() if base in set(scores["cell"])},
         groups=groups,
-        cells=[cell_facts(plan, design) for plan in study.plans],
-        settings=setting_places(study.recipe, study.cells) or {name: {} for name in design.settings},
+        cells=[cell_facts(plan, design) for plan in study.plans if plan.name in names],
+        settings=setting_places(study.recipe, only_evaluated(study.cells)) or {name: {} for name in design.settings},
         outside=list(study.outside),
         axis=axis_of_numbers(study.recipe),
-        also=other_places(study.recipe, study.cells),
+        also=other_places(study.recipe, only_evaluated(study.cells)),
         summary=analysis.summary,
         scores=scores,
         predictions=None if predictions is None else first_samples(predictions),
         endings=None if predictions is None else endings(predictions),
-        cards={cell.name: [asdict(row) for row in cell.card] for cell in study.kept.cells},
+        cards={cell.name: [asdict(row) for row in cell.card] for cell in study.kept.cells if cell.card},
         provenance=page_provenance(study),
         recipe=as_yaml(study.raw),
         notes=notes_on_cells(study, scores, stale)
@@ -147,6 +149,8 @@ def study_page(
         blocks=analysis.blocks,
         layers=analysis.layers,
         few_shot=analysis.few_shot,
+        stages=analysis.stages,
+        continual=analysis.continual,
         reference=study.references if len(study.references) else None,
     )
 
@@ -160,7 +164,7 @@ def training_seconds(study: PlannedStudy) -> dict[str, float]:
 
 def axis_of_numbers(recipe: Recipe) -> str | None:
     """The first axis of amounts that curves can run along."""
-    return next((name for name, axis in recipe.grid.items() if is_scale(axis)), None)
+    return next((name for name, axis in recipe.axes.items() if is_scale(axis)), None)
 
 
 def notes_on_clusters(scores: pl.DataFrame) -> list[str]:
@@ -200,7 +204,7 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
     shared = [" = ".join(cell.names) for cell in study.cells if cell.also]
     if shared:
         notes.append(f"the same training on the same rows, run once: {'; '.join(shared)}")
-    scored, wanted = set(scores["cell"]), [*(cell.name for cell in study.cells), *study.outside]
+    scored, wanted = set(scores["cell"]), [*(cell.name for cell in only_evaluated(study.cells)), *study.outside]
     missing = [name for name in wanted if name not in {*scored, *stale, *diverged}]
     if missing:
         notes.append(f"not evaluated: {', '.join(missing)}")

@@ -20,6 +20,7 @@ from harness.errors import Problem, UserError
 from harness.recipe.models_section import Reinitialise
 from harness.recipe.schema import Adapter, Training
 from harness.recipe.selection_section import Selection
+from harness.recipe.stages_section import Composition, Start
 from harness.runs.folder import StudyFolder
 
 ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
@@ -65,6 +66,12 @@ class CellJob(BaseModel):
     supervised_tokens: int
     axes: dict[str, str] = {}
     """What the cell is called on each axis of the grid."""
+    start: Start | Literal["made"] = "fresh"
+    """What it begins with: see `harness.recipe.stages_section.Stage`."""
+    parents: dict[str, str] = {}
+    """Stages that must be there first, each with the name of its cell."""
+    made_of: Composition | None = None
+    """What it is made of, where nothing is trained."""
     recorded: dict[str, Any]
     """What the record says besides: the prompts' template, where sources come from."""
 

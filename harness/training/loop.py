@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +18,7 @@ from accelerate.utils import broadcast_object_list, release_memory
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
-from data_mixes.holds import holding
+from data_mixes.holds import holder_of, holding
 from data_mixes.storage import checksum_file
 from harness.console import BarProgress, LineProgress, counted, progress, say, waiting
 from harness.errors import Problem, UserError, not_trained
@@ -34,10 +36,13 @@ from harness.training.batches import divisors_of
 from harness.training.cell_log import write_error
 from harness.training.selection import best_step
 from harness.training.sharding import check_precision, is_sharded
+from harness.training.stages import compose, model_location, parents_of
 from harness.training.trainer import DivergedError, Outcome, TooManyRowsError, train
 from harness.training.utilization import Weights, arithmetic, matmul_rate, peak_rate, weights_of
 
 Decision = TypeVar("Decision")
+POLLED = 2.0
+"""Seconds between two looks at cells that processes elsewhere train."""
 LONGEST_PLAN = timedelta(hours=6)
 """How long the other processes of a launch wait while the first one plans."""
 
@@ -84,8 +89,9 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
     check_precision(job.dtype for job in jobs.values())
     if state.is_main_process:
         say(f"{counted(len(jobs), 'cell')} to train{expected}")
-    loaded, took = Loaded(), [True]
-    while any(took):
+    refuse_missing_parents(study, jobs)
+    loaded, took = Loaded(study), [True]
+    while any(took) or agreed(waits_for_others(study, jobs), state):
         took = [take_cell(study, name, f"cell {number}/{len(jobs)} {name}", loaded, state)
                 for number, name in enumerate(jobs, 1)]  # fmt: skip
     failed = {name: reason for name in jobs if (reason := read_run(study, name).failure)}
@@ -111,19 +117,58 @@ def unfinished_jobs(study: Path, names: Sequence[str]) -> dict[str, CellJob]:
 def take_cell(study: Path, name: str, label: str, loaded: Loaded, state: PartialState) -> bool:
     """Trains a cell that is neither finished nor failed, and that nobody holds; whether it did."""
     with holding(StudyFolder(study).cell(name).lock) if state.is_main_process else nullcontext() as other:
-        if not agreed(other is None and not is_settled(study, name), state):
+        if not agreed(other is None and not is_settled(study, name) and is_ready(study, read_job(study, name)), state):
             return False
         job = read_job(study, name)  # as it is now that nobody else can write it
         run = CellRun(StudyFolder(study).cell(name).path, job.identity)
         if state.is_main_process:
             run.begin()
+            if lost := untrained_parents(study, job):
+                run.update(state="failed", reason=f"begins with {lost}", provenance=provenance())
+                say(f"{name}: not trained: it begins with {lost}")
         state.wait_for_everyone()
+        if run.failure:
+            return True
         while not train_cell(loaded, job, run, label, state):
             give_memory_back()
         if run.failure:
             give_memory_back()
         state.wait_for_everyone()
     return True
+
+
+def refuse_missing_parents(study: Path, jobs: Mapping[str, CellJob]) -> None:
+    """Raises UserError for cells that begin with others which are neither trained nor planned."""
+    planned = {cell.path.name for cell in StudyFolder(study).planned_cells()}
+    problems = [
+        Problem(name, f"begins with {parent}, which is not trained; choose that too, or leave out --cells")
+        for name, job in jobs.items()
+        for parent in job.parents.values()
+        if parent not in planned | jobs.keys() and not is_settled(study, parent)
+    ]
+    if problems:
+        raise UserError(problems)
+
+
+def is_ready(study: Path, job: CellJob) -> bool:
+    """Whether the cells that one begins with are trained, or never will be."""
+    return all(is_settled(study, parent) for parent in job.parents.values())
+
+
+def untrained_parents(study: Path, job: CellJob) -> str:
+    """Those of the cells that one begins with which could not be trained, with what became of them."""
+    runs = parents_of(study, job).values()
+    return ", ".join(f"{run.folder.name}, which {run.record['state']}" for run in runs if not run.trained)
+
+
+def waits_for_others(study: Path, jobs: Mapping[str, CellJob]) -> bool:
+    """Whether a cell is left that begins with one which another process trains: if so, after a while."""
+    folder = StudyFolder(study)
+    parents = {parent for name, job in jobs.items() if not is_settled(study, name) for parent in job.parents.values()}
+    waits = any(not is_settled(study, parent) and holder_of(folder.cell(parent).lock) for parent in parents)
+    if waits:
+        time.sleep(POLLED)
+    return waits
 
 
 def agreed(of_this_process: Decision, state: PartialState) -> Decision:
@@ -155,19 +200,21 @@ def give_memory_back() -> None:
 class Loaded:
     """The base model in memory: the same for all cells that put adapters on it, another for each that changes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, study: Path) -> None:
+        self._study = study
         self._of: tuple[object, ...] = ()
         self._model: Any = None
         self._tokenizer: Any = None
 
     def for_job(self, job: CellJob) -> tuple[Any, Any]:
         """The model and the tokenizer that a cell begins with. Raises UserError."""
-        wanted = (job.location, job.revision, job.dtype, job.trains_whole_model)
+        location, revision = model_location(self._study, job)
+        wanted = (location, revision, job.dtype, job.trains_whole_model)
         model, tokenizer = (self._model, self._tokenizer) if self._of == wanted else (None, None)
         self._of, self._model = (), None  # its memory is wanted for the next
         if model is None:
             with waiting("loading the base model"):
-                model = load_base_model(job)
+                model = load_base_model(job, location, revision)
                 tokenizer = load_tokenizer(job.location, job.revision, job.trust_remote_code)
         if not job.trains_whole_model and not is_sharded():
             self._of, self._model, self._tokenizer = wanted, model, tokenizer
@@ -187,6 +234,10 @@ def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
 
 def train_cell(loaded: Loaded, job: CellJob, run: CellRun, label: str, state: PartialState) -> bool:
     """Trains one cell; the first process writes its record. False where it is to be tried again, with fewer rows."""
+    if job.made_of is not None:
+        if state.is_main_process:
+            make_cell(job, run)
+        return True
     try:
         model, tokenizer = loaded.for_job(job)
         with progress(label, job.steps) if state.is_main_process else nullcontext() as bar:
@@ -223,6 +274,28 @@ def train_cell(loaded: Loaded, job: CellJob, run: CellRun, label: str, state: Pa
     return True
 
 
+def make_cell(job: CellJob, run: CellRun) -> None:
+    """Makes a composed cell of the weights of others, and writes its record."""
+    started, study = time.monotonic(), run.folder.parent
+    try:
+        compose(study, job, run.weights.folder, partial(load_base_model, job))
+    except ValueError as error:
+        run.update(state="failed", reason=str(error), provenance=provenance())
+        say(f"{job.name}: failed: {error}")
+        return
+    made_of = hashes_of_parents(run, job)
+    seconds = round(time.monotonic() - started, 1)
+    told = {"seconds": seconds, "parents": made_of, **job.recorded, "provenance": provenance()}
+    run.update(state="trained", steps=0, **told, weights=run.weights.hash)
+    say(f"{job.name}: made of {', '.join(made_of)}")
+    clean_up(run)
+
+
+def hashes_of_parents(run: CellRun, job: CellJob) -> dict[str, str | None]:
+    """Cell → what names its weights, of those that a cell begins with or is made of."""
+    return {parent.folder.name: parent.weights_hash for parent in parents_of(run.folder.parent, job).values()}
+
+
 def record_of(job: CellJob, run: CellRun, outcome: Outcome, weights: Weights, processes: int) -> dict[str, Any]:
     """What is recorded of a trained cell."""
     return {
@@ -237,6 +310,7 @@ def record_of(job: CellJob, run: CellRun, outcome: Outcome, weights: Weights, pr
         "processes": processes,
         "micro_batch": outcome.micro_batch,
         "sharded": is_sharded(),
+        **({"start": job.start, "parents": parents} if (parents := hashes_of_parents(run, job)) else {}),
         **job.recorded,
         "provenance": provenance(),
     }
@@ -283,15 +357,16 @@ def clean_up(run: CellRun) -> None:
         checksum_file(path).unlink(missing_ok=True)
 
 
-def load_base_model(job: CellJob) -> Any:
-    """The base model on this process's device, frozen, from safetensors alone; in float32 to be tuned itself.
+def load_base_model(job: CellJob, location: str, revision: str | None) -> Any:
+    """The base model, or one that was tuned, on this process's device, frozen, from safetensors alone.
 
-    Raises UserError for weights that cannot be loaded, and for blocks to be re-initialised that it does not have.
+    In float32 where it is to be tuned itself. Raises UserError for weights that cannot be loaded, and for blocks to be
+    re-initialised that it does not have.
     """
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
-            job.location,
-            revision=job.revision,
+            location,
+            revision=revision,
             dtype=torch.float32 if job.trains_whole_model else getattr(torch, job.dtype),
             trust_remote_code=job.trust_remote_code,
             use_safetensors=True,
@@ -299,7 +374,7 @@ def load_base_model(job: CellJob) -> Any:
     except Exception as error:  # broken weights make it raise whatever
         if is_out_of_memory(error):
             raise
-        raise cannot_load("weights", job.location, error) from None
+        raise cannot_load("weights", location, error) from None
     if new := job.reinitialise:
         assert new.layers
         reinitialise(model, new.layers, new.seed, new.elsewhere)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear
 from safetensors.torch import load_file
 
@@ -17,12 +17,15 @@ from harness.models.reinitialise import modules_of_blocks
 from harness.recipe.schema import Adapter
 from harness.training.lora_products import join_products
 
+BELOW = "below"
+"""What PEFT calls an adapter that another one is stacked on."""
+
 
 @contextmanager
-def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
-    """The model with a new adapter, initialised from the seed alone; afterwards as it was before."""
+def adapted(model: Any, adapter: Adapter, seed: int, before: Path | None = None, stacked: bool = False) -> Any:
+    """The model with an adapter that learns, as `with_adapter` puts it on; afterwards as it was before."""
     names = {id(parameter) for parameter in model.parameters()}
-    peft_model = with_adapter(model, adapter, seed)
+    peft_model = with_adapter(model, adapter, seed, before, stacked)
     try:
         yield peft_model
     finally:
@@ -34,8 +37,19 @@ def adapted(model: Any, adapter: Adapter, seed: int) -> Any:
     assert left == names, "the base model was left changed by an adapter"
 
 
-def with_adapter(model: Any, adapter: Adapter, seed: int, whole: Sequence[str] = ()) -> Any:
-    """The model with a new adapter for good, initialised from the seed alone; the modules in `whole` learn fully."""
+def with_adapter(
+    model: Any,
+    adapter: Adapter,
+    seed: int,
+    before: Path | None = None,
+    stacked: bool = False,
+    whole: Sequence[str] = (),
+) -> Any:
+    """The model with an adapter for good: a new one, initialised from the seed alone, or one that goes on.
+
+    `before` is the folder of an adapter that it goes on with, or, `stacked`, that stays below it as it is. The modules
+    in `whole` learn fully.
+    """
     torch.manual_seed(seed)
     config = LoraConfig(
         r=adapter.rank,
@@ -46,6 +60,10 @@ def with_adapter(model: Any, adapter: Adapter, seed: int, whole: Sequence[str] =
         modules_to_save=[*whole] or None,
     )
     peft_model = get_peft_model(model, config)
+    if before and stacked:
+        put_below(peft_model, before)
+    elif before:
+        go_on_with(peft_model, before)
     for layer in peft_model.modules():
         if type(layer) is Linear:
             join_products(layer)
@@ -62,6 +80,23 @@ def targets_in(model: Any, adapter: Adapter) -> str | list[str]:
         if isinstance(model.get_submodule(name), torch.nn.Linear)
         and (isinstance(adapter.targets, str) or name.rpartition(".")[2] in adapter.targets)
     ]
+
+
+def go_on_with(peft_model: Any, folder: Path) -> None:
+    """Gives the adapter the weights of another one: all of them, where PEFT would load what fits without a word."""
+    there, wanted = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(peft_model)
+    shapes = [{name: weight.shape for name, weight in weights.items()} for weights in (there, wanted)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"the adapter in {folder} is of other modules or another rank than the one to be trained")
+    set_peft_model_state_dict(peft_model, there)
+
+
+def put_below(peft_model: Any, folder: Path) -> None:
+    """Puts an adapter beside the one that learns: what both change is added up, and this one stays as it is."""
+    peft_model.load_adapter(str(folder), adapter_name=BELOW, is_trainable=False)
+    peft_model.base_model.set_adapter(["default", BELOW])
+    for name, weight in peft_model.named_parameters():
+        weight.requires_grad_(".default." in name)
 
 
 def with_trained(model: Any, folder: Path) -> Any:
@@ -86,7 +121,9 @@ def merged_state(peft_model: Any, state: dict[str, torch.Tensor]) -> dict[str, t
 def save_adapter(peft_model: PeftModel, state: dict[str, torch.Tensor], folder: Path) -> None:
     """Writes the adapter in a whole model's state, whole or not at all, with a checksum beside each file."""
     with whole_folder(folder) as unfinished:
-        peft_model.save_pretrained(str(unfinished), safe_serialization=True, state_dict=state)
+        peft_model.save_pretrained(
+            str(unfinished), safe_serialization=True, state_dict=state, selected_adapters=["default"]
+        )
         load_file(unfinished / "adapter_model.safetensors")
         (unfinished / "README.md").unlink(missing_ok=True)
         for file in sorted(unfinished.iterdir()):

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 def join_products(layer: Any) -> None:
     """Has a linear layer with one plain adapter, of PEFT, compute by `AdaptedProduct`; leaves any other as it is."""
-    (name, *others) = layer.active_adapters
+    name, *others = layer.active_adapters
     plain = not others and name in layer.lora_A and name not in layer.lora_variant and not layer.lora_bias[name]
     without_dropout = isinstance(layer.lora_dropout[name], torch.nn.Identity)
     if plain and without_dropout and type(layer.base_layer) is torch.nn.Linear:

@@ -41,6 +41,7 @@ from harness.training.padding import collator, keeps_rows_apart
 from harness.training.preemption import stopping_at_sigterm
 from harness.training.selection import KeepBest, KeepSteps, Losses, curve_of
 from harness.training.sharding import is_sharded, leave_losses_as_they_are, shard_on_cpu_too
+from harness.training.stages import begins_with, own_adapter, write_stack
 from harness.training.supervised import with_supervised_forward
 from harness.training.tracking import ending_reports, reporting_settings
 
@@ -146,7 +147,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
     state, run = PartialState(), CellRun(StudyFolder(study).cell(job.name).path, job.identity)
     set_seed(job.training.seed)
     apart = keeps_rows_apart(model)
-    with tuned(model, job) as tuned_model:
+    with tuned(model, job, study) as tuned_model:
         with_supervised_forward(model)
         rows = rows_of(job, study)
         micro_batch = micro_batch_of(job.training, state.num_processes, room_for(tuned_model, rows, job, run, state))
@@ -163,7 +164,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         def keep_in(folder: Path) -> None:
             whole = trainer.accelerator.get_state_dict(trainer.model)  # every process gives its part
             if state.is_main_process:
-                save(trainer.accelerator.unwrap_model(trainer.model), whole, tokenizer, job, folder)
+                save(trainer.accelerator.unwrap_model(trainer.model), whole, tokenizer, job, folder, study)
 
         def keep(step: int) -> None:
             keep_in(run.weights.folder)
@@ -232,24 +233,30 @@ def validation_losses(trainer: Any, job: CellJob, study: Path) -> Losses:
     return losses
 
 
-def tuned(model: Any, job: CellJob) -> AbstractContextManager[Any]:
-    """What learns: a new adapter on the model while the block lasts, or the model."""
+def tuned(model: Any, job: CellJob, study: Path) -> AbstractContextManager[Any]:
+    """What learns: an adapter on the model while the block lasts, or the model."""
     if job.training.method == "full":
         return nullcontext(let_learn(model, job.training.freeze))
     if job.reinitialise and job.reinitialise.layers:
         whole = modules_of_blocks(model, job.reinitialise.layers)
-        return nullcontext(with_adapter(model, job.adapter, job.training.seed, whole))
-    if is_sharded():
-        return nullcontext(with_adapter(model, job.adapter, job.training.seed))
-    return adapted(model, job.adapter, job.training.seed)
+        return nullcontext(with_adapter(model, job.adapter, job.training.seed, whole=whole))
+    before = begins_with(study, job)
+    put_on = (model, job.adapter, job.training.seed, before and before.folder, job.start == "stack")
+    return nullcontext(with_adapter(*put_on)) if is_sharded() else adapted(*put_on)
 
 
-def save(model: Any, state: dict[str, Any], tokenizer: Any, job: CellJob, folder: Path) -> None:
-    """Writes what has learned, of the model's whole state; an adapter beside new blocks is merged into them."""
+def save(model: Any, state: dict[str, Any], tokenizer: Any, job: CellJob, folder: Path, study: Path) -> None:
+    """Writes what has learned, of the model's whole state.
+
+    An adapter beside new blocks is merged into them; of a stack there is the sum, and the last adapter beside it.
+    """
     if job.reinitialise and job.training.method == "lora":
         model, state = model.get_base_model(), merged_state(model, state)
     if job.trains_whole_model:
         save_model(model, state, tokenizer, getattr(torch, job.dtype), folder, job.trust_remote_code)
+    elif job.start == "stack" and (below := begins_with(study, job)):
+        save_adapter(model, state, own_adapter(folder))
+        write_stack(below.folder, folder)
     else:
         save_adapter(model, state, folder)
 

@@ -1,0 +1,124 @@
+"""Sums and swaps of adapters' files against sums and swaps of what they change in weights."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from harness.training.adapter_sums import LowRank, added, read_adapter, refuse_other_modules, with_layers, write_adapter
+
+MODULES = [f"base_model.model.model.layers.{layer}.{name}" for layer in (0, 1, 2) for name in ("q_proj", "up_proj")]
+RANKS, WEIGHTS = st.integers(1, 9), st.floats(-2, 2, allow_nan=False).map(lambda weight: round(weight, 3))
+
+
+def written(folder: Path, rank: int, alpha: float, stabilised: bool, seed: int) -> Path:
+    """An adapter in PEFT's format, drawn at random."""
+    draw = torch.Generator().manual_seed(seed)
+    tensors = {f"{module}.lora_A.weight": torch.randn(rank, 6, generator=draw) for module in MODULES}
+    tensors |= {f"{module}.lora_B.weight": torch.randn(5, rank, generator=draw) for module in MODULES}
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    config = {"r": rank, "lora_alpha": alpha, "use_rslora": stabilised, "peft_type": "LORA"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def changes(folder: Path) -> dict[str, torch.Tensor]:
+    """ΔW of each module, by PEFT's definition: B · A times α / r, or α / √r where it is rank-stabilised."""
+    from safetensors.torch import load_file
+
+    config, tensors = (
+        json.loads((folder / "adapter_config.json").read_text()),
+        load_file(folder / "adapter_model.safetensors"),
+    )
+    scale = config["lora_alpha"] / (math.sqrt(config["r"]) if config["use_rslora"] else config["r"])
+    return {
+        module: scale * tensors[f"{module}.lora_B.weight"] @ tensors[f"{module}.lora_A.weight"] for module in MODULES
+    }
+
+
+ADAPTERS = st.lists(st.tuples(RANKS, st.integers(1, 32), st.booleans(), WEIGHTS), min_size=1, max_size=4)
+
+
+@settings(max_examples=25)
+@given(ADAPTERS)
+def test_the_sum_of_files_is_the_sum_of_changes(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[int, int, bool, float]]
+) -> None:
+    folder = tmp_path_factory.mktemp("sum")
+    folders = [
+        written(folder / str(seed), rank, alpha, stable, seed) for seed, (rank, alpha, stable, _) in enumerate(parts)
+    ]
+    weights = [weight for *_, weight in parts]
+    write_adapter(
+        added([(weight, read_adapter(path)) for weight, path in zip(weights, folders, strict=True)]), folder / "whole"
+    )
+    whole, each = changes(folder / "whole"), [changes(path) for path in folders]
+    assert json.loads((folder / "whole" / "adapter_config.json").read_text())["r"] == sum(rank for rank, *_ in parts)
+    for module in MODULES:
+        wanted = sum((weight * part[module] for weight, part in zip(weights, each, strict=True)), torch.zeros(5, 6))
+        assert torch.allclose(whole[module], wanted, atol=1e-3, rtol=1e-5)
+
+
+@settings(max_examples=15)
+@given(RANKS, RANKS, st.booleans(), st.sets(st.integers(0, 2)))
+def test_layers_of_another_adapter_change_what_they_changed_there(
+    tmp_path_factory: pytest.TempPathFactory, rank: int, other_rank: int, stabilised: bool, layers: set[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("swap")
+    own, other = written(folder / "own", rank, 16, False, 1), written(folder / "other", other_rank, 7, stabilised, 2)
+    write_adapter(with_layers(read_adapter(own), {layer: read_adapter(other) for layer in layers}), folder / "whole")
+    whole, ours, theirs = changes(folder / "whole"), changes(own), changes(other)
+    for module in MODULES:
+        wanted = theirs if int(module.split(".layers.")[1][0]) in layers else ours
+        assert torch.allclose(whole[module], wanted[module], atol=1e-4)
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    own = read_adapter(written(tmp_path / "own", 2, 4, False, 0))
+    with pytest.raises(ValueError, match="no weight is of layer 7"):
+        with_layers(own, {7: own})
+    fewer = LowRank(dict(list(own.factors.items())[1:]), own.config)
+    with pytest.raises(ValueError, match=r"one adapter changes .*layers\.0\.q_proj, and another one does not"):
+        refuse_other_modules(own, fewer)
+    config = json.loads((tmp_path / "own" / "adapter_config.json").read_text())
+    (tmp_path / "own" / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True}))
+    with pytest.raises(ValueError, match="more than a plain LoRA adapter: use_dora"):
+        read_adapter(tmp_path / "own")
+
+
+def test_peft_computes_with_the_sum_what_both_change_together(tiny_model: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    def logits(model: torch.nn.Module) -> torch.Tensor:
+        with torch.inference_mode():
+            return model(torch.arange(5, 60)[None]).logits
+
+    base = AutoModelForCausalLM.from_pretrained(tiny_model)
+    plain = logits(base)
+    for name, rank, stable in (("one", 8, False), ("two", 4, True)):
+        shape: Any = {"r": rank, "lora_alpha": 16, "use_rslora": stable, "target_modules": "all-linear"}
+        config = LoraConfig(**shape, task_type="CAUSAL_LM", init_lora_weights=False)
+        made = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), config)
+        for weight in made.parameters():
+            weight.data *= 0.3 if weight.requires_grad else 1
+        made.save_pretrained(tmp_path / name)
+    write_adapter(
+        added([(1.0, read_adapter(tmp_path / "one")), (1.0, read_adapter(tmp_path / "two"))]), tmp_path / "sum"
+    )
+    whole = logits(PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), str(tmp_path / "sum")))
+    both = PeftModel.from_pretrained(base, str(tmp_path / "one"), adapter_name="one")
+    both.load_adapter(str(tmp_path / "two"), adapter_name="two")
+    both.base_model.set_adapter(["one", "two"])
+    together = logits(both)
+    assert float((together - plain).abs().max()) > 0.05
+    assert float((whole - together).abs().max()) < 1e-5
