@@ -111,12 +111,12 @@ def test_peft_computes_with_the_sum_what_both_change_together(tiny_model: Path, 
         made = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), config)
         for weight in made.parameters():
             weight.data *= 0.3 if weight.requires_grad else 1
-        made.save_pretrained(tmp_path / name)
+        made.save_pretrained(str(tmp_path / name))
     write_adapter(
         added([(1.0, read_adapter(tmp_path / "one")), (1.0, read_adapter(tmp_path / "two"))]), tmp_path / "sum"
     )
     whole = logits(PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), str(tmp_path / "sum")))
-    both = PeftModel.from_pretrained(base, str(tmp_path / "one"), adapter_name="one")
+    both: Any = PeftModel.from_pretrained(base, str(tmp_path / "one"), adapter_name="one")
     both.load_adapter(str(tmp_path / "two"), adapter_name="two")
     both.base_model.set_adapter(["one", "two"])
     together = logits(both)

@@ -192,7 +192,7 @@ def test_what_a_stack_is_evaluated_as_is_what_it_was_trained_as(composed: tuple[
 
     base = AutoModelForCausalLM.from_pretrained(tiny_model)
     plain = logits(base)
-    both = PeftModel.from_pretrained(base, str(study / "stage-on-fr" / "own"), adapter_name="own")
+    both: Any = PeftModel.from_pretrained(base, str(study / "stage-on-fr" / "own"), adapter_name="own")
     both.load_adapter(str(study / "stage-text-fr" / "adapter"), adapter_name="below")
     both.base_model.set_adapter(["own", "below"])
     together = logits(both)
