@@ -22,7 +22,7 @@ from eval.analysis.stats import estimate
 from eval.engines.engine import Completion
 from eval.generation.requests import ModelUnderTest, Prompted, Request
 from eval.predictions_and_scores import place_of, predictions_table
-from harness.reporting.notes import notes_on_clusters
+from harness.reporting.report import notes_on_clusters
 from tests.support import embedded
 
 
