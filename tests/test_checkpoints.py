@@ -26,6 +26,7 @@ from eval.analysis.dynamics import learning
 from eval.analysis.stats import bootstrap_means
 from harness.errors import UserError
 from harness.recipe.load import parse_recipe
+from harness.runs.record import write_json
 from tests.support import harness, run_here, small_recipe
 from tests.test_inside import texts, treebank
 
@@ -199,3 +200,14 @@ def test_a_recipe_that_no_longer_asks_for_them_leaves_them_out(study: Path) -> N
     again = harness("report", recipe, "--runs", study.parent)
     assert again.returncode == 0 and "other weights" not in again.stdout + again.stderr
     assert not (study / "learning.csv").exists() and 'id="checkpoints"' not in (study / "report.html").read_text()
+
+
+def test_cells_that_keep_no_such_steps_are_named(study: Path) -> None:
+    recipe = study.parents[1] / "others.yaml"
+    data = json.loads((study.parents[1] / "recipe.yaml").read_text())
+    del data["similarity"], data["probe"]
+    for path in study.glob("*/record.json"):
+        write_json(path, {name: entry for name, entry in json.loads(path.read_text()).items() if name != "kept_steps"})
+    recipe.write_text(json.dumps(data))
+    ended = harness("eval", recipe, "--runs", study.parent)
+    assert ended.returncode == 0 and "trained without steps kept, so none is evaluated" in ended.stderr

@@ -38,7 +38,7 @@ from harness.planning.study import CellPlan, Study
 from harness.recipe.grid import choose
 from harness.runs.folder import StudyFolder
 from harness.runs.locks import locked
-from harness.runs.steps import cell_of, evaluated_steps, step_name
+from harness.runs.steps import cell_of, evaluated_steps, own_step, step_name
 from harness.runs.weights import Weights
 
 NO_LOG_PROBABILITIES = "an endpoint gives completions, and no log-probabilities"
@@ -71,7 +71,7 @@ def generate_cells(study: Study, cells: str | None) -> tuple[dict[Base, Evaluati
         for plan in study.plans
         if plan.name in chosen and plan.cell.is_evaluated and plan not in trained
     ]
-    for told in in_groups(not_trained):
+    for told in in_groups(not_trained + without_steps(trained, study.recipe.evaluated_every)):
         say(told)
     everything = evaluations_of(study, trained)
     names = {*chosen, *(model.name for model in (*study.bases, *study.outside))}
@@ -95,6 +95,16 @@ def generate_cells(study: Study, cells: str | None) -> tuple[dict[Base, Evaluati
             for part in served:
                 generate(part, part.prompts(), answers, bar.advance, bar.say)
     return everything, answers
+
+
+def without_steps(trained: Sequence[CellPlan], every: int | None) -> list[tuple[str, str]]:
+    """Trained cells that keep none of the steps that are to be evaluated, and what to do."""
+    told = "trained without steps kept, so none is evaluated; to have some, delete its folder and train it again"
+    return [
+        (plan.name, told)
+        for plan in trained
+        if every and own_step(plan.run) > every and not evaluated_steps(plan.run, every)
+    ]
 
 
 def ask(evaluation: EndpointEvaluation, answers: Answers) -> None:
