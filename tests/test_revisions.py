@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eval.analysis.groups import LanguageGroups
 from harness.errors import UserError
 from harness.planning.design import design_of
 from harness.planning.revisions import load_study, with_suites
 from harness.recipe.grid import cells_of
+from harness.recipe.models_section import OutsideModel
 from harness.recipe.revisions_section import Revisions, step_of
+from harness.reporting.courses import courses_of
 from tests.hub import commit_of, hub_of
 
 Write = Callable[[dict[str, Any]], Path]
@@ -73,8 +77,15 @@ def test_an_axis_of_revisions_is_resolved_once_and_keeps_commits(
     cells = cells_of(parsed, raw)
     assert [cell.name for cell in cells][:2] == [f"amount-0_checkpoint-{name}" for name in wanted[:2]]
     assert cells[1].recipe.base_model.revision == commit_of(wanted[1]) and cells[1].place["checkpoint"] == 120_000
-    curves = [curve for curve in design_of(parsed, cells).curves if curve.axis == "checkpoint"]
+    design = design_of(parsed, cells)
+    curves = [curve for curve in design.curves if curve.axis == "checkpoint"]
     assert [curve.amounts for curve in curves] == [(40_000, 120_000, 320_000)] * 2
+    groups = LanguageGroups(("en", "fr"), ("ja",))
+    study: Any = SimpleNamespace(recipe=parsed, cells=cells, design=design, groups=groups, plans=[])
+    untuned, plain, more = courses_of(study, {})
+    assert untuned.models == {step_of(name): (f"base-{name}",) for name in wanted} and untuned.languages == ()
+    assert (plain.setting, more.setting) == ("amount 0", "amount 3") and more.languages == ("en", "fr")
+    assert more.models[120_000] == ("amount-3_checkpoint-stage1-step-120000",)
 
 
 def reach(address: str, patched: pytest.MonkeyPatch) -> None:
@@ -85,7 +96,7 @@ def reach(address: str, patched: pytest.MonkeyPatch) -> None:
     patched.setattr("huggingface_hub.list_repo_refs", HfApi(endpoint=address).list_repo_refs)
 
 
-def test_models_from_elsewhere_take_a_pattern_too(tmp_path: Path) -> None:
+def test_models_from_elsewhere_take_a_pattern_too() -> None:
     pattern = {"pattern": "step*"}
     known = {f"toy/suite {Revisions(pattern='step*').model_dump_json()}": {"step1": "a", "step2": "b"}}
     raw = with_suites({"models": {"toy": {"name": "toy/suite", "revision": pattern}, "other": {"name": "x"}}}, known)
@@ -93,6 +104,11 @@ def test_models_from_elsewhere_take_a_pattern_too(tmp_path: Path) -> None:
         "toy-step1": {"name": "toy/suite", "revision": "a"}, "toy-step2": {"name": "toy/suite", "revision": "b"},
         "other": {"name": "x"},
     }  # fmt: skip
+    models = {name: OutsideModel(**given) for name, given in raw["models"].items()}
+    study: Any = SimpleNamespace(recipe=SimpleNamespace(models=models, evaluated_every=None, grid={}),
+                                 plans=[], design=SimpleNamespace(settings={}))  # fmt: skip
+    (suite,) = courses_of(study, {})
+    assert (suite.setting, suite.models) == ("suite", {1: ("toy-step1",), 2: ("toy-step2",)})
 
 
 @pytest.mark.parametrize(
