@@ -79,6 +79,7 @@ def test_the_step_at_which_languages_are_learned_and_what_is_forgotten(tables: C
     assert learned["one", "en"]["kind"] == IN_LANGUAGE and learned["one", "en"]["items"] == ITEMS
     assert learned["one", "en"]["forgetting"] == pytest.approx(0.2, abs=0.05)
     assert learned["two", "fr"]["forgetting"] == 0 == learned["two", "fr"]["first"]
+    assert Course("suite", {}, ()).kind("en") == "untuned"
     for row in learned.values():
         assert row["low"] <= row["learn_step"] <= row["high"] <= 4
 

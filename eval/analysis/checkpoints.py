@@ -20,7 +20,7 @@ from eval.analysis.summary import main_panels
 from eval.scorers.main_metric import main_metrics
 from eval.scorers.metrics import metric_of
 
-IN_LANGUAGE, CROSS_LINGUAL = "in-language", "cross-lingual"
+IN_LANGUAGE, CROSS_LINGUAL, UNTUNED = "in-language", "cross-lingual", "untuned"
 FEWEST = 3
 """Checkpoints along which a learn step says anything."""
 MOST_EXACT, FLIPS = 12, 10_000
@@ -45,7 +45,9 @@ class Course:
         return tuple(name for models in self.models.values() for name in models)
 
     def kind(self, language: str) -> str:
-        """Whether a language is one that it is trained on."""
+        """Whether a language is one that it is trained on; of models that the study trains on nothing that."""
+        if not self.languages:
+            return UNTUNED
         return IN_LANGUAGE if language in self.languages else CROSS_LINGUAL
 
     def scored(self, panel: Panel) -> Course:

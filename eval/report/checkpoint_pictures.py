@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from eval.analysis.checkpoints import CROSS_LINGUAL, IN_LANGUAGE, CheckpointTables
+from eval.analysis.checkpoints import CROSS_LINGUAL, IN_LANGUAGE, UNTUNED, CheckpointTables
 from eval.analysis.groups import language_name
 from eval.report.grid import Picture
 from eval.report.pictures.checkpoints import along_picture, amounts_picture, learning_picture
@@ -43,7 +43,7 @@ def _of_task(
     learned = learning.filter(pl.col("learn_step").is_not_null())
     if learned.is_empty():
         return
-    kinds = [kind for kind in (IN_LANGUAGE, CROSS_LINGUAL) if kind in set(learned["kind"])]
+    kinds = [kind for kind in (IN_LANGUAGE, CROSS_LINGUAL, UNTUNED) if kind in set(learned["kind"])]
     of_cells = [cell for cell in cells if cell in set(learned["cell"])]
     yield learning_picture(task, of_cells, [*names], kinds, steps), learning_rows(learned)
     sources = learned.filter(pl.col("source").is_not_null())

@@ -45,9 +45,10 @@ def along_picture(
         layers.insert(0, band)
     facet = altair.Facet("group:N", title=None, sort=list(languages), header=headings(languages))
     name, bands = f"{task}-along", ", with 95 % intervals" if with_bands else ""
+    before = "" if min(steps) else "; step 0 is the model before training"
     return Picture(
         name,
-        f"{metric[:1].upper()}{metric[1:]} over the steps of training{bands}; step 0 is the untuned model",
+        f"{metric[:1].upper()}{metric[1:]} over the steps of training{bands}{before}",
         f"Scores in {task} over steps of training, a panel for each language.",
         faceted(altair.layer(*layers).properties(height=150), name, facet, len(languages), columns=4, narrowest=150),
         name,
