@@ -31,7 +31,7 @@ SLOW = {
     "test_interrupts", "test_judge_study", "test_lm_eval", "test_made_before", "test_matrix",
     "test_mothello",
     "test_noise", "test_odd_machines", "test_othello_model", "test_own_groups", "test_page", "test_planned",
-    "test_representations", "test_score_command", "test_selection", "test_sharding", "test_sources", "test_stats",
+    "test_representations", "test_score_command", "test_selection", "test_sharding", "test_stages", "test_sources", "test_stats",
     "test_study", "test_submit", "test_training", "test_transfer", "test_transfer_study", "test_workers",
     "test_kept_steps", "test_micro_batches", "test_outside", "test_checkpoints", "test_reinitialise",
 }  # fmt: skip

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from harness.recipe.grid import cells_of
 from harness.recipe.load import load_recipe
-from tests.support import harness, run_here, small_recipe, train_here
+from harness.recipe.settings import with_settings
+from harness.runs.checkpoints import last_whole_checkpoint
+from tests.support import REPOSITORY, harness, run_here, small_recipe, train_here
 
 Write = Callable[[dict[str, Any]], Path]
 EN, FR, ES = (f"order-up_stage-{language}" for language in ("en", "fr", "es"))
@@ -93,6 +99,30 @@ def test_the_report_has_the_matrix_of_both_orders(trained: tuple[Path, Path]) ->
     assert "After each stage" in (study / "report.html").read_text()
 
 
+def test_a_kill_in_the_second_stage_loses_no_stage(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    recipe, _ = trained
+    steps = ("--set", "training.steps=16", "--set", "training.checkpoint_every=2", "--set", "stages.start=stack")
+    command = [sys.executable, "-m", "harness.cli", "work", recipe, "--runs", tmp_path, "--phase", "train", *steps]
+    doomed = subprocess.Popen([*command, "--cells", FR], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    study = tmp_path / "continual"
+    while not last_whole_checkpoint(study / FR / "checkpoints"):
+        assert doomed.poll() is None
+        time.sleep(0.005)
+    for process in (*psutil.Process(doomed.pid).children(recursive=True), doomed):
+        process.kill()
+    doomed.wait()
+    first = (study / EN / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
+    assert train_here(with_settings(recipe, steps[1::2]), tmp_path, "--cells", FR).returncode == 0
+    assert record(study, FR)["resumed_at"] > 0 and record(study, EN)["resumed_at"] == 0
+    assert (study / EN / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns == first
+    again = tmp_path / "again"
+    assert train_here(with_settings(recipe, steps[1::2]), again, "--cells", FR).returncode == 0
+    for folder in ("adapter", "own"):
+        one, other = adapter(study, FR, folder), adapter(again / "continual", FR, folder)
+        assert one.keys() == other.keys() and all((one[name] - other[name]).abs().max() < 1e-5 for name in one)
+    assert {path.parent.name for path in study.glob("*/record.json")} == {EN, FR}
+
+
 def test_a_stage_begins_with_the_bytes_of_the_one_before(tiny_model: Path, tmp_path: Path) -> None:
     data = continual(tiny_model)
     del data["grid"]
@@ -130,12 +160,12 @@ def parts(tiny_model: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[Path, Path]:
-    """A recipe, and the study's folder after `harness run`."""
+    """A recipe, and the study's folder once it is trained and evaluated."""
     folder = tmp_path_factory.mktemp("parts")
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(parts(tiny_model)))
-    ended = run_here(recipe, "--runs", folder / "runs")
-    assert ended.returncode == 0, ended.stderr
+    assert train_here(recipe, folder / "runs").returncode == 0
+    assert harness("eval", recipe, "--runs", folder / "runs").returncode == 0
     return recipe, folder / "runs" / "parts"
 
 

@@ -23,6 +23,8 @@ def check_stages(recipe: Recipe) -> list[Problem]:
     if problems:
         return problems
     stages = recipe.stages.in_order
+    if problems := [problem for name in stages for problem in _order_problems(recipe, stages, name)]:
+        return problems
     problems = [problem for name in stages for problem in _link_problems(recipe, stages, name)]
     problems += [
         Problem(f"compose.{name}", f"a stage is called {name!r} too; call the cell otherwise")
@@ -61,18 +63,25 @@ def _form_problems(recipe: Recipe, given: Stages) -> Iterator[Problem]:
         yield Problem("stages.order", f"got {', '.join(given.order)}; each stage comes once")
 
 
-def _link_problems(recipe: Recipe, stages: dict[str, Stage], name: str) -> Iterator[Problem]:
-    """Why a stage cannot go on from another one."""
-    stage, earlier = stages[name], list(stages)[: list(stages).index(name)]
-    where = "stages" if recipe.stages and recipe.stages.each else f"stages.{name}"
-    before = predecessors(stages)[name]
+def _where(recipe: Recipe, name: str) -> str:
+    """The key of a stage."""
+    return "stages" if recipe.stages and recipe.stages.each else f"stages.{name}"
+
+
+def _order_problems(recipe: Recipe, stages: dict[str, Stage], name: str) -> Iterator[Problem]:
+    """Stages that a stage is to come after, and does not."""
+    stage, earlier, where = stages[name], list(stages)[: list(stages).index(name)], _where(recipe, name)
     if stage.after is not None and stage.start == "fresh":
         yield Problem(f"{where}.after", "a fresh stage begins with the base model; remove after, or start")
     elif stage.after is not None and stage.after not in earlier:
         yield Problem(f"{where}.after", f"no stage {stage.after!r} comes before; {suggestion(stage.after, earlier)}")
-        return
     if stage.replay and stage.start == "fresh":
         yield Problem(f"{where}.replay", "a fresh stage goes on from none whose rows could come again; remove the key")
+
+
+def _link_problems(recipe: Recipe, stages: dict[str, Stage], name: str) -> Iterator[Problem]:
+    """Why a stage cannot begin with the weights of the one before it."""
+    stage, where, before = stages[name], _where(recipe, name), predecessors(stages)[name]
     method = training_of(recipe, stage).method
     if stage.start == "stack" and method == "full":
         yield Problem(f"{where}.start", "stack puts an adapter on top of others, and method: full trains none")

@@ -94,6 +94,21 @@ def go_on_with(peft_model: Any, folder: Path) -> None:
 def put_below(peft_model: Any, folder: Path) -> None:
     """Puts an adapter beside the one that learns: what both change is added up, and this one stays as it is."""
     peft_model.load_adapter(str(folder), adapter_name=BELOW, is_trainable=False)
+    stack(peft_model)
+
+
+def stack_again(peft_model: Any, checkpoint: Path) -> None:
+    """Completes what transformers loads of a stack's checkpoint; leaves any other model as it is.
+
+    It loads the lower adapter, which has a folder of its own there, not the upper one, and lets one alone take part.
+    """
+    if BELOW in getattr(peft_model, "peft_config", {}):
+        go_on_with(peft_model, checkpoint)
+        stack(peft_model)
+
+
+def stack(peft_model: Any) -> None:
+    """Has both adapters of a stack take part, and the upper one learn."""
     peft_model.base_model.set_adapter(["default", BELOW])
     for name, weight in peft_model.named_parameters():
         weight.requires_grad_(".default." in name)

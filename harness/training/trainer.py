@@ -35,7 +35,7 @@ from harness.training.answers import validation_scores
 from harness.training.batches import micro_batch_of
 from harness.training.cell_log import CellLog
 from harness.training.full import let_learn, save_model
-from harness.training.lora import adapted, merged_state, save_adapter, with_adapter
+from harness.training.lora import adapted, merged_state, save_adapter, stack_again, with_adapter
 from harness.training.memory import rows_that_fit
 from harness.training.padding import collator, keeps_rows_apart
 from harness.training.preemption import stopping_at_sigterm
@@ -63,6 +63,11 @@ class SupervisedPositionsTrainer(SFTTrainer):
         shard_on_cpu_too()
         super().create_accelerator_and_postprocess()
         leave_losses_as_they_are(self.accelerator)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """As transformers does, with all adapters of a stack."""
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        stack_again(self.model, Path(resume_from_checkpoint))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
