@@ -26,6 +26,7 @@ from eval.analysis.dynamics import learning
 from eval.analysis.stats import bootstrap_means
 from harness.errors import UserError
 from harness.recipe.load import parse_recipe
+from harness.reporting.layers import current
 from harness.runs.record import write_json
 from tests.support import harness, run_here, small_recipe
 from tests.test_inside import texts, treebank
@@ -187,10 +188,10 @@ def test_layers_are_shown_over_depth_and_over_steps(study: Path) -> None:
     transfer, pairs = pl.read_csv(study / "transfer.csv"), pl.read_csv(study / "similarity_pairs.csv")
     of_pair = dict(transfer.filter(source="en").select("target", "mexa").iter_rows())
     assert of_pair["fr"] == pairs.filter(one="en", other="fr")["mean"].item() and of_pair["en"] is None
-    (study / "similarity.csv").write_text((study / "similarity.csv").read_text().replace("source-en,", "elsewhere,"))
-    harness("report", recipe, "--runs", study.parent)
-    page = (study / "report.html").read_text()
-    assert 'id="layers"' in page and "elsewhere" not in page, "what was measured of other models is not shown"
+    assert 'id="layers"' in (study / "report.html").read_text()
+    now = dict(pl.read_csv(study / "similarity.csv").select("model", "weights").unique().iter_rows())
+    assert {*current(study / "similarity.csv", now | {"source-en": "trained anew"})["model"]} == {*now} - {"source-en"}
+    assert current(study / "nothing.csv", now).is_empty()
 
 
 def test_a_recipe_that_no_longer_asks_for_them_leaves_them_out(study: Path) -> None:
