@@ -59,7 +59,8 @@ class Axis(Section):
     path: str | tuple[str, ...] | None = None
     """The key, or keys, of the recipe that the axis sets; none where each value names those that it sets."""
     values: tuple[Any, ...] | dict[str, Any] = Field(min_length=1)
-    """The values it takes, as a list or with a name for each."""
+    """The values it takes, as a list or with a name for each; of `model.revision` alone also a pattern for branches and
+    tags of a public suite of checkpoints, as in `{pattern: "stage1-step-*", take: 8, spacing: log}`."""
 
     @property
     def paths(self) -> tuple[str, ...]:
