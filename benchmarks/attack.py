@@ -135,8 +135,9 @@ def ended(count: Count, attempt: str, process: subprocess.Popen[str]) -> int:
     assert process.stderr is not None
     process.stderr.seek(0)
     said = process.stderr.read()
-    last = (said.splitlines() or [""])[-1]
-    count.note("traceback", f"{attempt} ({last})", "Traceback (most recent call last)" in said)
+    if "Traceback (most recent call last)" in said:
+        print(f"--- {attempt} said:\n{said}---", file=sys.stderr)
+        count.note("traceback", attempt)
     process.stderr.close()
     return status
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -47,12 +48,14 @@ def answering_interrupts() -> Generator[None]:
     os.set_blocking(writing, False)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     handler = signal.signal(signal.SIGTERM, raise_terminated)
+    hook, sys.unraisablehook = sys.unraisablehook, leave_interrupts_unsaid
     ended = threading.Event()
     threading.Thread(target=_answer, args=(reading, ended), daemon=True, name="answers Ctrl-C").start()
     try:
         yield
     finally:
         ended.set()
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, handler)
         signal.set_wakeup_fd(before)
         os.close(writing)
@@ -61,6 +64,15 @@ def answering_interrupts() -> Generator[None]:
 def raise_terminated(number: int, frame: object) -> NoReturn:
     """Ends what the program is doing, so that it gives back what it holds."""
     raise TerminatedError
+
+
+def leave_interrupts_unsaid(ignored: sys.UnraisableHookArgs) -> None:
+    """Prints what Python could not raise, as where a finalizer fails, unless it is an interrupt.
+
+    The interrupt was answered when it came, and ends the program after its grace.
+    """
+    if not isinstance(ignored.exc_value, KeyboardInterrupt | TerminatedError):
+        sys.__unraisablehook__(ignored)
 
 
 def is_quiet() -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.interrupts import answering_interrupts
 from tests.support import REPOSITORY, small_recipe, train_here
 
 # a step that no signal ends: it lets go of the interpreter's lock, as a product of matrices does
@@ -115,3 +116,22 @@ def test_a_training_step_that_hears_nothing(everyone: bool, tiny_model: Path, tm
     again = train_here(recipe, runs, "--cells", "amount-0")
     assert again.returncode == 0, again.stderr
     assert json.loads((runs / "small" / "amount-0" / "record.json").read_text())["state"] == "trained"
+
+
+def test_an_interrupt_that_python_cannot_raise_is_not_printed_as_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It reached a finalizer, which may not raise. What else fails there is printed as ever."""
+
+    class Finalized:
+        def __init__(self, raised: BaseException) -> None:
+            self.raised = raised
+
+        def __del__(self) -> None:
+            raise self.raised
+
+    with answering_interrupts():
+        Finalized(KeyboardInterrupt())
+        assert capsys.readouterr().err == ""
+        Finalized(ValueError("something else"))
+        assert "something else" in capsys.readouterr().err
