@@ -14,6 +14,7 @@ from harness.commands.options import (
     Card,
     Cells,
     Json,
+    OnDevices,
     Pilot,
     Processes,
     RecipeFile,
@@ -98,6 +99,7 @@ def plan(
     card: Card = False,
     cells: Cells = None,
     pilot: Pilot = None,
+    on: OnDevices = None,
     verbose: Verbose = False,
     show_rows: ShowRows = None,
     settings: Settings = None,
@@ -113,7 +115,7 @@ def plan(
 
         harness plan recipes/quickstart.yaml --card --cells amount-40
 
-        harness plan recipes/quickstart.yaml --show-rows 1
+        harness plan recipes/quickstart.yaml --show-rows 1 --on 8xH100
 
         harness plan recipes/quickstart.yaml --set training.epochs=2 --set study=longer
     """
@@ -121,7 +123,7 @@ def plan(
         from harness.commands.plan import plan_study
         from harness.recipe.settings import with_settings
 
-        plan_study(with_settings(recipe, settings), runs, cells, card, as_json, pilot, verbose, show_rows)
+        plan_study(with_settings(recipe, settings), runs, cells, card, as_json, pilot, verbose, show_rows, on)
 
 
 @app.command()

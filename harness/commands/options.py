@@ -69,6 +69,17 @@ Pilot = Annotated[
 ]
 
 
+OnDevices = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="N×GPU",
+        help="Also estimate memory, GPU-hours and layouts on such GPUs, as in 8xH100, from data sheets.",
+        show_default="none",
+    ),
+]
+
+
 PAIRS = typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, one pair of languages per row.")
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from harness.errors import Problem, UserError
 from harness.planning.detectable import detectable_of, pilot_study
 from harness.planning.kept_plan import just_planned, planned_study
+from harness.planning.layouts import asked_devices, on_devices
 from harness.planning.overview import show_cards, show_plan
+from harness.planning.plan import TimeLeft
 from harness.planning.rendered import rendered_rows, show_rows
 from harness.planning.study import Study
 from harness.recipe.grid import choose
@@ -25,10 +27,12 @@ def plan_study(
     pilot: Path | None,
     verbose: bool,
     rows: int | None,
+    on: str | None = None,
 ) -> None:
     """Prints the plan of the chosen cells, and their mixture cards if they are wanted; `pilot` is an earlier recipe.
 
-    If `rows` are wanted, it prints so many of each task and language instead. Raises UserError.
+    With `on`, the study is estimated for GPUs such as 8xH100, in place of its time on this machine. If `rows` are
+    wanted, it prints so many of each task and language instead. Raises UserError.
     """
     if is_mothello(recipe):
         from harness.othello.answers import plan_mothello
@@ -37,11 +41,14 @@ def plan_study(
             raise UserError([Problem("--card, --pilot, --show-rows", "a recipe of mothello has no mixtures to show")])
         plan_mothello(recipe, runs, cells, as_json)
         return
+    devices = asked_devices(on) if on else None
     with_rows = Study(recipe, runs) if rows else None
     study = just_planned(with_rows) if with_rows else planned_study(recipe, runs, here=True)
     chosen = {cell.name for cell in choose(study.cells, cells)}
     earlier = pilot_study(pilot, runs) if pilot else None
-    plan = study.overview(chosen, time_left(study, cells))
+    plan = study.overview(chosen, TimeLeft() if devices else time_left(study, cells))
+    if devices:
+        plan = plan.model_copy(update={"elsewhere": on_devices(study, *devices)})
     plan = plan.model_copy(update={"detectable": detectable_of(study, earlier)})
     cards = {cell.name: cell.card for cell in study.kept.cells if cell.name in chosen} if card else {}
     shown = tuple(rendered_rows(with_rows, chosen, rows)) if with_rows and rows else None

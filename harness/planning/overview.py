@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.console import counted, duration, in_groups, line, plain_table, say, show_table, size, some_of
 from harness.planning.detectable import show_detectable
+from harness.planning.layouts import OnDevices, in_words
 from harness.planning.plan import PlannedCell, PlannedDifference, StudyPlan, TimeLeft
 from harness.runs.folder import StudyFolder
 
@@ -82,7 +83,24 @@ def show_plan(plan: StudyPlan, verbose: bool = False) -> None:
         line(note)
     if plan.orphans:
         line(orphans_in_words(plan.orphans))
-    show_time(plan.time)
+    if plan.elsewhere:
+        show_elsewhere(plan.elsewhere, verbose)
+    else:
+        show_time(plan.time)
+
+
+def show_elsewhere(found: OnDevices, verbose: bool) -> None:
+    """What the study takes on GPUs that are not here; every layout if `verbose`."""
+    for told in in_words(found):
+        line(told)
+    if verbose:
+        table = plain_table("Layouts of a cell, estimated", ("model", "execution"), ("GB on each GPU", "fits"))
+        for model in found.models:
+            for layout in model.layouts:
+                table.add_row(
+                    model.model, layout.in_words, f"{layout.memory / 1e9:,.0f}", "yes" if layout.fits else "no"
+                )
+        show_table(table)
 
 
 def orphans_in_words(names: Sequence[str]) -> str:

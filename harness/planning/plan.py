@@ -14,6 +14,7 @@ from harness.planning.bases import overview_of_models
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount, sources_of
 from harness.planning.contrast import Compared, neighbours
+from harness.planning.layouts import OnDevices
 from harness.planning.rendered import RenderedRow
 from harness.planning.screening import Dropped
 from harness.planning.sharing import SharedItems, shared_items
@@ -245,11 +246,12 @@ class StudyPlan(Answer):
     lm_eval: tuple[TestedByLmEval, ...]
     detectable: tuple[PlannedDetectable, ...] = ()
     """By task, where `harness plan` reckons it."""
-    notes: tuple[str, ...] = ()
-    """Further notes on how examples are put to the model."""
+    notes: tuple[str, ...] = ()  # on how examples are put to the model
     orphans: tuple[str, ...] = ()
     """Folders with a run that is no cell of the recipe as it is now."""
     time: TimeLeft = TimeLeft()
+    elsewhere: OnDevices | None = None
+    """On GPUs that were asked for."""
     rendered: tuple[RenderedRow, ...] | None = None
     """Rows as the model sees them, where they were asked for."""
     cards: dict[str, tuple[CardRow, ...]] | None = None

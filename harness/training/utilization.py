@@ -10,14 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from harness.models.accelerators import ACCELERATORS
+
 LONG_ENOUGH = 0.2
 """Seconds of products from which on their rate is told."""
-
-PEAKS = {
-    "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "A100": 312e12,
-    "L40S": 362e12, "RTX 4090": 165e12,
-}  # fmt: skip
-"""Part of a device's name → dense bfloat16 FLOP per second by its maker's data sheet; the first that fits counts."""
 
 
 class Weights(NamedTuple):
@@ -54,7 +50,8 @@ def arithmetic(weights: Weights, tokens: int, supervised: int) -> float:
 
 def peak_rate(device: str, dtype: str) -> float | None:
     """FLOP per second of a device by its maker; None where that is not known, and for other formats than bfloat16."""
-    return next((peak for name, peak in PEAKS.items() if name in device), None) if dtype == "bfloat16" else None
+    fitting = (known.peak for name, known in ACCELERATORS.items() if name in device)
+    return next(fitting, None) if dtype == "bfloat16" else None
 
 
 @cache
