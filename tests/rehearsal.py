@@ -214,7 +214,8 @@ def tiny_models(folder: Path, count: int = 3) -> list[Path]:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(TOKENIZER)
-    config.max_position_embeddings = LONGEST
+    config.update({"max_position_embeddings": LONGEST, "hidden_size": 64, "head_dim": 32})  # vLLM wants 32 on CPUs
+    config.update({"num_attention_heads": 2, "num_key_value_heads": 2})
     for number in range(count):
         torch.manual_seed(number)
         model = AutoModelForCausalLM.from_config(config)

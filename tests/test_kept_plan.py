@@ -14,8 +14,8 @@ import pytest
 from harness.errors import UserError
 from harness.planning import kept_plan
 from harness.planning.kept_plan import planned_study
-from harness.planning.plan import TimeLeft
 from harness.planning.study import Study
+from harness.planning.time_left import TimeLeft
 from harness.training.forecast import time_left
 from tests.support import REPOSITORY
 from tests.test_made_before import made_before  # noqa: F401  # a fixture

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from data_mixes.storage import free_bytes, is_writable
 from harness.cli import app
 from harness.planning.overview import disk_in_words
-from harness.planning.plan import TimeLeft
+from harness.planning.time_left import TimeLeft
 from tests.attacks import no_hang, read_only, small_disk, train_in_this_process
 from tests.support import REPOSITORY, Ended, harness, small_recipe
 

@@ -10,9 +10,9 @@ from harness.planning.detectable import detectable_of, pilot_study
 from harness.planning.kept_plan import just_planned, planned_study
 from harness.planning.layouts import asked_devices, on_devices
 from harness.planning.overview import show_cards, show_plan
-from harness.planning.plan import TimeLeft
 from harness.planning.rendered import rendered_rows, show_rows
 from harness.planning.study import Study
+from harness.planning.time_left import TimeLeft
 from harness.recipe.grid import choose
 from harness.recipe.mothello import is_mothello
 from harness.training.forecast import time_left

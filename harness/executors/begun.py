@@ -9,9 +9,9 @@ from pathlib import Path
 from data_mixes.holds import kernel_locks_work, waiting_to_hold
 from harness.console import in_groups, say
 from harness.planning.kept_plan import PlannedStudy, just_planned
-from harness.planning.plan import TimeLeft
 from harness.planning.stages import with_parents
 from harness.planning.study import CellPlan, Study
+from harness.planning.time_left import TimeLeft
 from harness.recipe.grid import choose
 from harness.recipe.schema import Execution
 from harness.runs.folder import StudyFolder

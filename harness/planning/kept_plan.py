@@ -31,9 +31,10 @@ from harness.planning.cells import LanguageCount
 from harness.planning.design import design_of, groups_of
 from harness.planning.drawing import Drawing
 from harness.planning.outside import compared_with
-from harness.planning.plan import StudyPlan, TimeLeft, plan_of
+from harness.planning.plan import StudyPlan, plan_of
 from harness.planning.references import references_of
 from harness.planning.revisions import load_study
+from harness.planning.time_left import TimeLeft
 from harness.planning.work import StudyWork, work_of
 from harness.recipe.grid import Cell, base_names, cells_of, joined, only_evaluated
 from harness.recipe.models_section import Model

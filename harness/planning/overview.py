@@ -11,7 +11,8 @@ from typing import Any
 from harness.console import counted, duration, in_groups, line, plain_table, say, show_table, size, some_of
 from harness.planning.detectable import show_detectable
 from harness.planning.layouts import OnDevices, in_words
-from harness.planning.plan import PlannedCell, PlannedDifference, StudyPlan, TimeLeft
+from harness.planning.plan import PlannedCell, PlannedDifference, StudyPlan
+from harness.planning.time_left import TimeLeft
 from harness.runs.folder import StudyFolder
 
 MORE_SPACE = "free some, or choose a folder on another disk with --runs"

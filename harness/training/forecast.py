@@ -20,7 +20,7 @@ from harness.models.devices import this_device
 from harness.models.precision import Dtype, emulation_cost, precision_for
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.planning.overview import disk_in_words
-from harness.planning.plan import TimeLeft
+from harness.planning.time_left import TimeLeft
 from harness.planning.work import TrainingWork, together
 from harness.recipe.grid import choose
 from harness.recipe.schema import Recipe
