@@ -18,7 +18,7 @@ from harness.planning.design import design_of
 from harness.planning.revisions import load_study, with_suites
 from harness.recipe.grid import cells_of
 from harness.recipe.models_section import OutsideModel
-from harness.recipe.revisions_section import Revisions, step_of
+from harness.recipe.revisions_section import Revisions, step_of, tokens_of
 from harness.reporting.courses import courses_of
 from tests.hub import commit_of, hub_of
 
@@ -37,6 +37,11 @@ TAGS = ["stage1-step-160000", "stage1-step-320000", "stage1-step-120000"]
 )  # fmt: skip
 def test_the_step_that_a_name_tells(name: str, step: int | None) -> None:
     assert step_of(name) == step
+
+
+def test_the_tokens_that_a_name_tells() -> None:
+    assert tokens_of("step2627139-tokens15T") == 15_000 and tokens_of("stage2-ingredient1-step8000-tokens17.5B") == 17.5
+    assert tokens_of("stage1-step-40000") is None
 
 
 @given(st.sets(st.integers(0, 10**6), min_size=2, max_size=60), st.integers(2, 70), st.sampled_from(["linear", "log"]))
@@ -98,17 +103,19 @@ def reach(address: str, patched: pytest.MonkeyPatch) -> None:
 
 def test_models_from_elsewhere_take_a_pattern_too() -> None:
     pattern = {"pattern": "step*"}
-    known = {f"toy/suite {Revisions(pattern='step*').model_dump_json()}": {"step1": "a", "step2": "b"}}
+    known = {f"toy/suite {Revisions(pattern='step*').model_dump_json()}": {"step1-tokens4B": "a", "step2": "b"}}
     raw = with_suites({"models": {"toy": {"name": "toy/suite", "revision": pattern}, "other": {"name": "x"}}}, known)
     assert raw["models"] == {
-        "toy-step1": {"name": "toy/suite", "revision": "a"}, "toy-step2": {"name": "toy/suite", "revision": "b"},
+        "toy-step1-tokens4B": {"name": "toy/suite", "revision": "a"},
+        "toy-step2": {"name": "toy/suite", "revision": "b"},
         "other": {"name": "x"},
     }  # fmt: skip
     models = {name: OutsideModel(**given) for name, given in raw["models"].items()}
     study: Any = SimpleNamespace(recipe=SimpleNamespace(models=models, evaluated_every=None, grid={}),
                                  plans=[], design=SimpleNamespace(settings={}))  # fmt: skip
     (suite,) = courses_of(study, {})
-    assert (suite.setting, suite.models) == ("suite", {1: ("toy-step1",), 2: ("toy-step2",)})
+    assert (suite.setting, suite.models) == ("suite", {1: ("toy-step1-tokens4B",), 2: ("toy-step2",)})
+    assert suite.tokens == {1: 4.0, 2: None}
 
 
 @pytest.mark.parametrize(

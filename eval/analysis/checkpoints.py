@@ -6,7 +6,7 @@ Learn steps, forgetting and asymmetry as in arXiv 2205.11758.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -38,6 +38,8 @@ class Course:
     """Those that it is trained on."""
     source: str | None = None
     """The one language whose transfer it shows, if it is trained on one, or on one beside the pivot."""
+    tokens: Mapping[int, float | None] = field(default_factory=dict[int, float | None])
+    """Step → the tokens, in billions, that a suite of checkpoints says it has read by then."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ class Course:
     def scored(self, panel: Panel) -> Course:
         """The steps whose models all have scores."""
         there = {step: names for step, names in sorted(self.models.items()) if {*names} <= {*panel.runs}}
-        return Course(self.setting, there, self.languages, self.source)
+        return replace(self, models=there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ class CheckpointTables:
     """What scores along checkpoints say, as tables."""
 
     checkpoints: pl.DataFrame
-    """Every metric at every step in every language: cell, step, task, metric, main, language, kind, runs, mean, low,
-    high, scored."""
+    """Every metric at every step in every language: cell, step, tokens (billions, where a suite tells them), task,
+    metric, main, language, kind, runs, mean, low, high, scored."""
     learning: pl.DataFrame
     """By main metric: cell, source, task, metric, language, kind, runs, checkpoints, items, first, best, final, and
     `eval.analysis.dynamics.Learning`."""
@@ -72,9 +74,9 @@ class CheckpointTables:
 
 
 CHECKPOINTS = {
-    "cell": pl.String, "step": pl.Int64, "task": pl.String, "metric": pl.String, "main": pl.Boolean,
-    "language": pl.String, "kind": pl.String, "runs": pl.Int64, "mean": pl.Float64, "low": pl.Float64,
-    "high": pl.Float64, "scored": pl.Int64,
+    "cell": pl.String, "step": pl.Int64, "tokens": pl.Float64, "task": pl.String, "metric": pl.String,
+    "main": pl.Boolean, "language": pl.String, "kind": pl.String, "runs": pl.Int64, "mean": pl.Float64,
+    "low": pl.Float64, "high": pl.Float64, "scored": pl.Int64,
 }  # fmt: skip
 LEARNING = {
     "cell": pl.String, "source": pl.String, "task": pl.String, "metric": pl.String, "language": pl.String,
@@ -111,10 +113,10 @@ def _curve_rows(panel: Panel, courses: Sequence[Course], main: str) -> Iterator[
                 values = part.of(models, [language])
                 figure = estimate(values, sampled, ends, clusters=part.clusters, graded=panel.graded)
                 yield {
-                    "cell": course.setting, "step": step, "task": panel.task, "metric": panel.metric,
-                    "main": panel.metric == main, "language": language, "kind": course.kind(language),
-                    "runs": len(models), "mean": figure.mean, "low": figure.low, "high": figure.high,
-                    "scored": figure.n,
+                    "cell": course.setting, "step": step, "tokens": course.tokens.get(step), "task": panel.task,
+                    "metric": panel.metric, "main": panel.metric == main, "language": language,
+                    "kind": course.kind(language), "runs": len(models), "mean": figure.mean, "low": figure.low,
+                    "high": figure.high, "scored": figure.n,
                 }  # fmt: skip
 
 

@@ -116,17 +116,18 @@ def along_table(curves: pl.DataFrame, unit: Metric) -> TextTable:
     """Cell and step down, languages across: means with their intervals."""
     languages = curves["language"].unique(maintain_order=True).to_list()
     rows: list[tuple[str, ...]] = []
-    for (cell, step), part in curves.group_by("cell", "step", maintain_order=True):
+    for (cell, step, tokens), part in curves.group_by("cell", "step", "tokens", maintain_order=True):
         figures = {
             language: f"{shown(mean, unit)} ({ends(low, high, unit)})" if low is not None else shown(mean, unit)
             for language, mean, low, high in part.select("language", "mean", "low", "high").iter_rows()
         }
-        rows.append((str(cell), f"{step:,}", *(figures.get(language, "") for language in languages)))
+        told = f"{step:,}" if tokens is None else f"{step:,} ({tokens:,g} B tokens)"
+        rows.append((str(cell), told, *(figures.get(language, "") for language in languages)))
     return TextTable(("cell", "step", *languages), tuple(sorted(rows, key=_cell_and_step)))
 
 
 def _cell_and_step(row: Sequence[str]) -> tuple[str, int]:
-    return row[0], int(row[1].replace(",", ""))
+    return row[0], int(row[1].partition(" ")[0].replace(",", ""))
 
 
 def learning_table(learning: pl.DataFrame, unit: Metric) -> TextTable:

@@ -16,6 +16,10 @@ STEP = re.compile(r"(?:^|[-_])(?:step-?|global_step|iter_)0*(\d+)(?!\d)")
 """How suites name steps: stage1-step-40000, step1000-tokens4B, global_step1000, iter_0124800."""
 
 
+TOKENS = re.compile(r"tokens(\d+(?:\.\d+)?)([BT])")
+"""How some tell tokens beside: step2627139-tokens15T, step1000-tokens4B."""
+
+
 class Revisions(Section):
     """Branches and tags of a Hugging Face repository whose names match a pattern and tell a step."""
 
@@ -47,6 +51,12 @@ class Revisions(Section):
     def _position(self, step: int) -> float:
         """Where a step stands; on a logarithmic scale 0 stands beside 1."""
         return math.log(max(step, 0.5)) if self.spacing == "log" else float(step)
+
+
+def tokens_of(name: str) -> float | None:
+    """The tokens, in billions, that the name of a revision tells; None where it tells none."""
+    told = TOKENS.search(name)
+    return float(told[1]) * {"B": 1, "T": 1000}[told[2]] if told else None
 
 
 def step_of(name: str) -> int | None:

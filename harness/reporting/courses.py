@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from eval.analysis.checkpoints import Course
 from eval.analysis.transfer import Sources
 from harness.planning.design import is_scale, setting_places
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
-from harness.recipe.revisions_section import step_of
+from harness.recipe.grid import labelled
+from harness.recipe.revisions_section import step_of, tokens_of
 from harness.runs.steps import evaluated_steps, own_step, step_name
 
 REVISION = ("model.revision",)
@@ -48,11 +50,15 @@ def along_revisions(study: PlannedStudy, sources: Sources) -> Iterator[Course]:
     if not axes:
         return
     places = setting_places(study.recipe, study.cells)
+    tokens = {
+        step: tokens_of(label) for label, _ in labelled(grid[axes[0]].values) if (step := step_of(label)) is not None
+    }
     untuned = {int(place[axes[0]]): (design.base_of(name),) for name, place in places.items()}
-    yield Course("untuned", dict(sorted(untuned.items())), ())
+    yield Course("untuned", dict(sorted(untuned.items())), (), tokens=tokens)
     for curve in (curve for curve in design.curves if curve.axis == axes[0]):
         models = dict(zip(map(int, curve.amounts), (design.runs(name) for name in curve.settings), strict=True))
-        yield course(study, sources, curve.name or study.recipe.study, models, curve.settings[0])
+        along = course(study, sources, curve.name or study.recipe.study, models, curve.settings[0])
+        yield replace(along, tokens=tokens)
 
 
 def along_suites(study: PlannedStudy) -> Iterator[Course]:
@@ -62,7 +68,10 @@ def along_suites(study: PlannedStudy) -> Iterator[Course]:
         if given.name and given.commit and (step := step_of(name)) is not None:
             suites.setdefault(given.name, {})[step] = name
     for repository, models in suites.items():
-        yield Course(repository.rpartition("/")[2], {step: (models[step],) for step in sorted(models)}, ())
+        tokens = {step: tokens_of(name) for step, name in models.items()}
+        yield Course(
+            repository.rpartition("/")[2], {step: (models[step],) for step in sorted(models)}, (), tokens=tokens
+        )
 
 
 def course(
