@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from data_mixes.example import Example
 from eval.scorers.dictated import dictated_by
@@ -12,6 +13,8 @@ from eval.scorers.score import Score
 from eval.scorers.thoughts import answer_text
 
 NO_LANGUAGE = "the target carries no language"
+THINKING, IN_ENGLISH = "thinking_pass", "thinking_in_english"
+NO_THOUGHTS = "no thoughts"
 
 
 class AnswerLanguages:
@@ -39,6 +42,15 @@ class AnswerLanguages:
         scores = score_language(answer, example.language, self.candidates, self.identifier, dictated)
         if (example.task, example.item_id) in self._without:
             return [Score(score.metric, None, score.version, reason=NO_LANGUAGE) for score in scores]
+        return scores
+
+    def score_thoughts(self, example: Example, thoughts: str) -> list[Score]:
+        """Whether thoughts are in the language of the answer, and whether they are in English."""
+        dictated = self._dictated[example.task, example.language, example.id]
+        scores: list[Score] = []
+        for metric, language in ((THINKING, example.language), (IN_ENGLISH, "en")):
+            score, _ = score_language(thoughts, language, self.candidates, self.identifier, dictated)
+            scores.append(replace(score, metric=metric, reason=score.reason if thoughts else NO_THOUGHTS))
         return scores
 
 

@@ -16,7 +16,7 @@ from eval.generation.requests import Evaluation, Put, Scored, candidates_of
 from eval.scorers.samples import SAMPLE, over_samples
 from eval.scorers.score import Score
 from eval.scorers.split import split_scores
-from eval.scorers.thoughts import answer_text
+from eval.scorers.thoughts import answer_text, thoughts_of
 
 PROMPT_SCHEMA = {
     **dict.fromkeys(("task", "language", "item", "id", "rendered", "messages"), pl.String), "shortened": pl.Int64,
@@ -108,22 +108,24 @@ def scores_table(evaluation: Scored, prompts: Sequence[Put], completions: dict[s
     """One row per model, example and metric; `value` is null where there is no score, and `reason` says why.
 
     A task's own metrics come first, then whether a completion is in the language of its example, and the
-    task's main metric split by that. Thoughts and code are set apart before all of them. Of several completions of an
-    example the value is their mean; see `over_samples`.
+    task's main metric split by that. Thoughts and code are set apart before all of them; where some completion has
+    thoughts, their language is scored too. Of several completions of an example the value is their mean; see
+    `over_samples`.
     """
     rows: list[dict[str, Any]] = []
     sampled = any(prompt.sample for prompt in prompts)
     candidates = candidates_of(evaluation.evaluation_sets)
     languages = AnswerLanguages((prompt.example for prompt in prompts), candidates, evaluation.identifier)
+    thinking = any(thoughts_of(completion.text, evaluation.thoughts) for completion in completions.values())
     for prompt in prompts:
         task = evaluation.tasks[prompt.example.task]
         scores: Sequence[Score] = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
         if prompt.key in completions:
-            answer = answer_text(completions[prompt.key].text, evaluation.thoughts)
-            scores = [
-                *task.score(prompt.example, answer),
-                *languages.score(prompt.example, answer),
-            ]
+            text = completions[prompt.key].text
+            answer = answer_text(text, evaluation.thoughts)
+            scores = [*task.score(prompt.example, answer), *languages.score(prompt.example, answer)]
+            if thinking:
+                scores += languages.score_thoughts(prompt.example, thoughts_of(text, evaluation.thoughts))
         rows += [place_of(prompt, sampled) | asdict(score) for score in scores]
     texts = dict.fromkeys(("weights", "cluster", "answer", "reason"), pl.String)
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})

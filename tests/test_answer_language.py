@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
 import pytest
 
 from data_mixes.example import Example
 from data_mixes.sources import SOURCES
 from eval.answer_language import AnswerLanguages, dictated_texts
+from eval.engines.engine import Completion
+from eval.generation.requests import EvaluationSet, ModelUnderTest
+from eval.predictions_and_scores import scores_table
 from eval.scorers.language import ANOTHER, score_language
 from eval.scorers.score import Score
+from eval.scorers.thoughts import THOUGHTS
+from eval.tasks import TASKS
 
 STUDY = ("en", "es", "fr", "pt", "ja", "zh", "ar", "ko")
 CANDIDATES = (*STUDY, ANOTHER)
@@ -78,3 +88,29 @@ def test_a_phrase_is_dictated_as_a_whole_word() -> None:
 
 def test_an_item_without_a_target_is_scored() -> None:
     assert scored(item("", "fr"), "Le chat dort sur la table de la cuisine.")[0].value == 1.0
+
+
+def test_thoughts_have_a_language_of_their_own() -> None:
+    languages = AnswerLanguages([item("31")], CANDIDATES, "py3langid")
+    for thoughts, passed, english in ((JAPANESE, 1.0, 0.0), (ENGLISH, 0.0, 1.0), ("", None, None)):
+        scores = languages.score_thoughts(item("31"), thoughts)
+        assert [(score.metric, score.value) for score in scores] == [
+            ("thinking_pass", passed), ("thinking_in_english", english)
+        ]  # fmt: skip
+        assert scores[0].reason == (None if thoughts else "no thoughts"), "though the target carries no language"
+
+
+def test_a_table_of_scores_has_them_where_some_completion_thinks() -> None:
+    english = item(ENGLISH, "en")
+    task = replace(TASKS["instructions"], score=lambda example, answer: [Score("right", 1.0, "1")])
+    evaluation: Any = SimpleNamespace(
+        tasks={"instructions": task},
+        evaluation_sets=[EvaluationSet("instructions", "en", (english,), 9)], identifier="py3langid", thoughts=THOUGHTS,
+    )  # fmt: skip
+    model = ModelUnderTest("base")
+    put: Any = [SimpleNamespace(model=model, example=english, key=key, sample=0) for key in ("a", "b")]
+    thinks, silent = Completion(f"<think>{JAPANESE}</think>{ENGLISH}", 9, "stop"), Completion(ENGLISH, 9, "stop")
+    table = scores_table(evaluation, put, {"a": thinks, "b": silent})
+    scores = table.filter(pl.col("metric").is_in(["language_pass", "thinking_pass"]))
+    assert scores["value"].to_list() == [1.0, 0.0, 1.0, None] and scores["reason"][3] == "no thoughts"
+    assert "thinking_pass" not in set(scores_table(evaluation, put, {"a": silent, "b": silent})["metric"])

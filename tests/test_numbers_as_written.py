@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 
 import pytest
 from babel import Locale
 from babel.localedata import locale_identifiers
 from babel.numbers import format_decimal
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eval.scorers.alternatives import BETWEEN, OR
 from eval.scorers.answers import MARKERS, final_answer, find_answer, score_answer
 from eval.scorers.number_words import MINUS, SCALES
-from eval.scorers.thoughts import THOUGHTS, answer_text, without_thoughts
+from eval.scorers.thoughts import THOUGHTS, answer_text, thoughts_of, without_thoughts
 
 READ: list[tuple[str, str, int | str]] = [
     # units that multiply one another
@@ -147,6 +150,24 @@ def test_thoughts_are_set_apart_by_every_model_s_markers() -> None:
             assert answer_text(text).strip() == "7" and final_answer(text, "en") == 7, opening
         assert without_thoughts(f"{opening}The answer is 5") == "", "thoughts that never end hold no answer"
     assert without_thoughts("<a>5</a>7", [("<a>", "</a>")]) == "7"
+
+
+def test_thoughts_are_what_the_answer_is_without() -> None:
+    for opening, closing in THOUGHTS:
+        for text in (f"{opening}The answer is 5.{closing}7", f"The answer is 5.{closing}\n7"):
+            assert thoughts_of(text) == "The answer is 5.", opening
+        assert thoughts_of(f"So: {opening}The answer is 5") == "The answer is 5", "thoughts that never end"
+    assert thoughts_of("<think>one</think>2<thinking>three</thinking>4") == "one\nthree"
+    assert thoughts_of("no thoughts here") == thoughts_of("<think></think>7") == ""
+
+
+@given(st.lists(st.sampled_from(["<think>", "</think>", "<thought>", "</thought>", "a", "b "]), max_size=8))
+def test_no_letter_is_lost_between_thoughts_and_answer(parts: list[str]) -> None:
+    text = "".join(parts)
+    letters = Counter(text.replace("<think>", "").replace("</think>", "").replace("<thought>", "").replace(
+        "</thought>", ""))  # fmt: skip
+    both = Counter(thoughts_of(text) + without_thoughts(text))
+    assert {letter: both[letter] for letter in "ab"} == {letter: letters[letter] for letter in "ab"}
 
 
 def test_code_is_set_apart_unless_nothing_else_is_there() -> None:

@@ -47,6 +47,8 @@ MEANINGS = {
     "copy_rate": "the share of word triples that are copied from the text",
     "language_pass": "every line that can be judged is in the language asked for",
     "word_pass": "no English word is among the words of another script",
+    "thinking_pass": "every line of its thoughts that can be judged is in the language asked for",
+    "thinking_in_english": "every line of its thoughts that can be judged is in English",
     "judge_rating": "a model's rating from 1 to 5",
     "win_rate": "1 if a judge prefers the response to an opponent's, 0.5 for a tie",
 }

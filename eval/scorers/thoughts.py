@@ -34,25 +34,42 @@ def without_thoughts(text: str, markers: Markers = THOUGHTS) -> str:
 
     A closing marker without an opening one ends thoughts too: chat templates put the opening one into the prompt.
     """
+    return _parted(text, markers)[1]
+
+
+def thoughts_of(text: str, markers: Markers = THOUGHTS) -> str:
+    """What stands between the markers, and after an opening one that is never closed; empty without thoughts."""
+    return "\n".join(filter(None, map(str.strip, _parted(text, markers)[0])))
+
+
+def _parted(text: str, markers: Markers) -> tuple[list[str], str]:
+    """The thoughts of a text, and the text without them."""
+    thoughts: list[str] = []
     for opening, closing in markers:
         folded = text.lower()
         if closing.lower() in folded:
-            text = _after(text, opening.lower(), closing.lower())
+            more, text = _closed(text, opening.lower(), closing.lower())
+            thoughts += more
             folded = text.lower()
         if opening.lower() in folded:
-            text = text[: folded.index(opening.lower())]
-    return text
+            start = folded.index(opening.lower())
+            thoughts.append(text[start + len(opening) :])
+            text = text[:start]
+    return thoughts, text
 
 
-def _after(text: str, opening: str, closing: str) -> str:
-    """The text without what stands between the markers, and without what precedes a closing one with no opening."""
+def _closed(text: str, opening: str, closing: str) -> tuple[list[str], str]:
+    """What stands between the markers, or precedes a closing one with no opening, and the text without it."""
+    thoughts: list[str] = []
     kept, folded = "", text.lower()
     while (end := folded.find(closing)) >= 0:
         start = folded.find(opening)
-        kept = kept + text[:start] if 0 <= start < end else ""
+        opened = 0 <= start < end
+        thoughts.append(text[start + len(opening) : end] if opened else kept + text[:end])
+        kept = kept + text[:start] if opened else ""
         text = text[end + len(closing) :]
         folded = text.lower()
-    return (kept + text).strip()
+    return thoughts, (kept + text).strip()
 
 
 def without_code(text: str) -> str:
