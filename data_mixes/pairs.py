@@ -73,15 +73,7 @@ class PairPool(Pool):
             yield to_table(map(self._pair, prompts, targets))
 
     def _pair(self, prompt: Example, target: Example) -> Example:
-        paired = dataclasses.replace(
-            target,
-            id=f"{target.item_id}@{self.variant}",
-            prompt=prompt.prompt,
-            prompt_language=prompt.language,
-            history=prompt.history,
-            conversation=prompt.conversation,
-            system=prompt.system,
-        )
+        paired = crossed(prompt, target, self.variant)
         if not self._variant.translates:
             return paired
         return dataclasses.replace(
@@ -94,3 +86,16 @@ class PairPool(Pool):
             conversation=False,
             system=None,
         )
+
+
+def crossed(prompt: Example, target: Example, variant: str) -> Example:
+    """The prompt of one example with the target of another, which is its translation."""
+    return dataclasses.replace(
+        target,
+        id=f"{target.item_id}@{variant}",
+        prompt=prompt.prompt,
+        prompt_language=prompt.language,
+        history=prompt.history,
+        conversation=prompt.conversation,
+        system=prompt.system,
+    )

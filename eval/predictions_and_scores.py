@@ -12,6 +12,7 @@ import polars as pl
 from eval.answer_language import AnswerLanguages
 from eval.engines.engine import END_OF_TURN, LENGTH, STOP_TEXT, Completion
 from eval.finite import finite_scores
+from eval.generation.conditions import task_of
 from eval.generation.requests import Evaluation, Put, Scored, candidates_of
 from eval.scorers.samples import SAMPLE, over_samples
 from eval.scorers.score import Score
@@ -59,7 +60,7 @@ def prompts_table(evaluation: Evaluation) -> pl.DataFrame:
         for example, (ids, shortened) in zip(tested.examples, evaluation.rendered(tested), strict=True):
             put = renderer.fitted([example])[0] if shortened and renderer.template else example
             messages = json.dumps(renderer.turns(put), ensure_ascii=False) if renderer.template else None
-            place = {"task": tested.task, "language": tested.language, "item": example.item_id, "id": example.id}
+            place = {"task": tested.name, "language": tested.language, "item": example.item_id, "id": example.id}
             rows.append(place | {"rendered": renderer.text(ids), "messages": messages, "shortened": shortened})
     return pl.DataFrame(rows, schema=PROMPT_SCHEMA)
 
@@ -89,7 +90,7 @@ def cut_off_notes(predictions: pl.DataFrame) -> list[str]:
     )
     return [
         f"{task}: {most_cut_off(part)} were cut off at max_tokens; "
-        f"raise evaluation.decoding.{task}.max_tokens if they should have gone on"
+        f"raise evaluation.decoding.{task_of(str(task))}.max_tokens if they should have gone on"
         for (task,), part in by_task.group_by("task", maintain_order=True)
     ]
 
@@ -129,12 +130,12 @@ def scores_table(evaluation: Scored, prompts: Sequence[Put], completions: dict[s
         rows += [place_of(prompt, sampled) | asdict(score) for score in scores]
     texts = dict.fromkeys(("weights", "cluster", "answer", "reason"), pl.String)
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, **texts})
-    mains = {tested.task: evaluation.tasks[tested.task].metric for tested in evaluation.evaluation_sets}
+    mains = {tested.name: evaluation.tasks[tested.task].metric for tested in evaluation.evaluation_sets}
     split = [split_scores(table.filter(pl.col("task") == name), metric) for name, metric in mains.items()]
     table = finite_scores(pl.concat([table, *split]))
     if not sampled:
         return table
-    several = pl.col("task").is_in([tested.task for tested in evaluation.evaluation_sets if tested.samples > 1])
+    several = pl.col("task").is_in([tested.name for tested in evaluation.evaluation_sets if tested.samples > 1])
     parts = table.filter(~several).drop(SAMPLE), over_samples(table.filter(several), mains)
     return pl.concat(parts)
 
@@ -151,14 +152,14 @@ def repeats_table(evaluation: Evaluation, completions: dict[str, Completion]) ->
     that all other tables are of.
     """
     repeated = evaluation.repeated()
-    tasks = {prompt.example.task for prompts in repeated for prompt in prompts}
-    first = [prompt for prompt in evaluation.prompts() if prompt.example.task in tasks]
+    tasks = {prompt.tested.name: prompt.tested.task for prompts in repeated for prompt in prompts}
+    first = [prompt for prompt in evaluation.prompts() if prompt.tested.name in tasks]
     tables: list[pl.DataFrame] = []
     for repeat, prompts in enumerate([first, *repeated]):
         there = [prompt for prompt in prompts if prompt.key in completions]
         if there:
             scores = scores_table(evaluation, there, completions)
-            main = pl.col("task").replace_strict({name: evaluation.tasks[name].metric for name in tasks})
+            main = pl.col("task").replace_strict({name: evaluation.tasks[task].metric for name, task in tasks.items()})
             written = predictions_table(there, completions).select(*KEY, "completion")
             scored = scores.filter(pl.col("metric") == main).select(*place_of(there[0]), "metric", "value")
             joined = scored.join(written, on=KEY, validate="1:1", maintain_order="left")
@@ -185,8 +186,8 @@ def place_of(prompt: Put, sampled: bool = False) -> dict[str, Any]:
     return ({SAMPLE: prompt.sample} if sampled else {}) | {
         "cell": prompt.model.name,
         "weights": prompt.model.weights,
-        "task": prompt.example.task,
-        "language": prompt.example.language,
+        "task": prompt.tested.name,
+        "language": prompt.tested.language,
         "item": prompt.example.item_id,
         "id": prompt.example.id,
         "cluster": prompt.example.cluster,

@@ -12,8 +12,8 @@ import pytest
 from data_mixes.example import Example
 from data_mixes.sources import SOURCES
 from eval.answer_language import AnswerLanguages, dictated_texts
-from eval.engines.engine import Completion
-from eval.generation.requests import EvaluationSet, ModelUnderTest
+from eval.engines.engine import Completion, Request
+from eval.generation.requests import EvaluationSet, ModelUnderTest, Prompted
 from eval.predictions_and_scores import scores_table
 from eval.scorers.language import ANOTHER, score_language
 from eval.scorers.score import Score
@@ -108,7 +108,8 @@ def test_a_table_of_scores_has_them_where_some_completion_thinks() -> None:
         evaluation_sets=[EvaluationSet("instructions", "en", (english,), 9)], identifier="py3langid", thoughts=THOUGHTS,
     )  # fmt: skip
     model = ModelUnderTest("base")
-    put: Any = [SimpleNamespace(model=model, example=english, key=key, sample=0) for key in ("a", "b")]
+    tested = evaluation.evaluation_sets[0]
+    put: Any = [Prompted(model, tested, english, Request((1,), 9, (), None), key) for key in ("a", "b")]
     thinks, silent = Completion(f"<think>{JAPANESE}</think>{ENGLISH}", 9, "stop"), Completion(ENGLISH, 9, "stop")
     table = scores_table(evaluation, put, {"a": thinks, "b": silent})
     scores = table.filter(pl.col("metric").is_in(["language_pass", "thinking_pass"]))

@@ -19,8 +19,8 @@ from eval.analysis.design import Design
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import panels_of
 from eval.analysis.stats import estimate
-from eval.engines.engine import Completion
-from eval.generation.requests import ModelUnderTest, Prompted, Request
+from eval.engines.engine import Completion, Request
+from eval.generation.requests import EvaluationSet, ModelUnderTest, Prompted
 from eval.predictions_and_scores import place_of, predictions_table
 from harness.reporting.report import notes_on_clusters
 from tests.support import embedded
@@ -69,8 +69,9 @@ def test_rows_kept_before_there_were_clusters_are_read(tmp_path: Path, monkeypat
 
 def test_predictions_carry_clusters_and_the_report_counts_them() -> None:
     source, model = embedded()[0], ModelUnderTest("cell", None)
-    prompts = [Prompted(model, example, Request((1,), 5, (), None), example.id)
-               for example in source.render(source.item_ids("test")[:60], "fr")]  # fmt: skip
+    examples = tuple(source.render(source.item_ids("test")[:60], "fr"))
+    tested = EvaluationSet(source.task, "fr", examples, 5)
+    prompts = [Prompted(model, tested, example, Request((1,), 5, (), None), example.id) for example in examples]
     written = predictions_table(prompts, {each.key: Completion("x", 1, "length") for each in prompts})
     assert written["cluster"].to_list() == [each.example.cluster for each in prompts]
     rng = np.random.default_rng(0)

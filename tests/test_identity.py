@@ -109,6 +109,8 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "evaluation.max_tokens": ({"math": 9}, RESUMED),
     "evaluation.decoding": ({"math": {"stop": ["###"]}}, RESUMED),
     "evaluation.repeats": (2, RESUMED),
+    "evaluation.prompts_in": (["own", "en"], RESUMED),
+    "evaluation.answers_in": (["own", "en"], RESUMED),
     "evaluation.identifier": ("fasttext", RESUMED),
     "evaluation.thoughts": ([["<plan>", "</plan>"]], RESUMED),
     "evaluation.base": (False, RESUMED),

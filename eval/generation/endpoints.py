@@ -31,6 +31,7 @@ class EndpointPrompt:
     """An example put to a model behind an endpoint, and the key that its completion is kept by."""
 
     model: ModelUnderTest
+    tested: EvaluationSet
     example: Example
     ask: Ask
     stops: tuple[str, ...]
@@ -85,7 +86,7 @@ class EndpointEvaluation:
             decoding["seed"] = seed_of([*json.dumps(put).encode()], sample)
         decided_by = json.dumps([self.endpoint.identity, put, decoding, list(stops)])
         key = hashlib.sha256(decided_by.encode()).hexdigest()[:32]
-        return EndpointPrompt(self.model, example, Ask(put, decoding), stops, key, sample)
+        return EndpointPrompt(self.model, tested, example, Ask(put, decoding), stops, key, sample)
 
 
 def ask_endpoint(

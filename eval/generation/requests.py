@@ -54,6 +54,13 @@ class EvaluationSet:
     """What logits are divided by before a token is drawn; 0: greedy decoding."""
     samples: int = 1
     """How many completions there are of each prompt."""
+    condition: str = ""
+    """What follows the task in its name, where prompts or answers are not in the set's own language."""
+
+    @property
+    def name(self) -> str:
+        """What tables call the task."""
+        return self.task + self.condition
 
     def stops(self, task: Task, chat: bool) -> tuple[str, ...]:
         """The texts that end a completion of the task, of a model that is prompted as chat or with plain text."""
@@ -67,6 +74,7 @@ class Prompted:
     """An example put to a model."""
 
     model: ModelUnderTest
+    tested: EvaluationSet
     example: Example
     request: Request
     key: str
@@ -90,6 +98,11 @@ class Put(Protocol):
     @property
     def model(self) -> ModelUnderTest:
         """The model."""
+        ...
+
+    @property
+    def tested(self) -> EvaluationSet:
+        """What it is an example of."""
         ...
 
     @property
@@ -192,8 +205,7 @@ class Evaluation:
 
         The first generation is no part of this, and is none the wiser: its keys are the same without repeats.
         """
-        once = {(tested.task, tested.language) for tested in self.evaluation_sets if tested.samples == 1}
-        first = [prompt for prompt in self.prompts() if (prompt.example.task, prompt.example.language) in once]
+        first = [prompt for prompt in self.prompts() if prompt.tested.samples == 1]
         again = [
             [replace(prompt, repeat=repeat, key=self.key(prompt.model, prompt.request, repeat)) for prompt in first]
             for repeat in range(1, self.repeats)
@@ -207,7 +219,7 @@ class Evaluation:
         temperature = evaluation_set.temperature
         seed = seed_of(ids, sample) if temperature else None
         request = Request(ids, evaluation_set.max_tokens, stops, model.adapter, temperature, seed)
-        return Prompted(model, example, request, self.key(model, request), sample)
+        return Prompted(model, evaluation_set, example, request, self.key(model, request), sample)
 
     def served_together(self) -> dict[ModelFiles, list[ModelUnderTest]]:
         """The models by the whole model that an engine has to load for them, the base with all adapters first."""
@@ -257,7 +269,8 @@ class Evaluation:
 
 def candidates_of(evaluation_sets: Sequence[EvaluationSet]) -> tuple[str, ...]:
     """What a completion's language may be: one of those tested, English, or another."""
-    return tuple(dict.fromkeys((*(tested.language for tested in evaluation_sets), "en", ANOTHER)))
+    answers = (example.language for tested in evaluation_sets for example in tested.examples[:1])
+    return tuple(dict.fromkeys((*(tested.language for tested in evaluation_sets), *answers, "en", ANOTHER)))
 
 
 def seed_of(prompt_ids: Sequence[int], sample: int) -> int:

@@ -28,6 +28,7 @@ from eval.report.stage_tables import stage_tables
 from eval.report.tables import Best, TaskTable, TextTable, best_cells
 from eval.report.text_tables import (
     comparison_tables,
+    conditions_table,
     confusion_table,
     cost_table,
     endings_table,
@@ -122,6 +123,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         behind=tables_behind(page, gallery),
         comparisons={} if page.comparisons is None else comparison_tables(page.comparisons, page.groups),
         transfer=transfer_tables(page.transfer, page.groups.all) if page.transfer else {},
+        conditions=conditions_table(page.conditions),
         planes=gallery.consistency,
         consistency=consistency_table(page),
         consistency_pairs=pair_tables(page),

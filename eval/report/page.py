@@ -108,6 +108,8 @@ class Page:
         default_factory=dict[str, Sequence[Mapping[str, float | str]]]
     )
     """Setting → other values on the axes that come out as the same training, as 0 of one language is 0 of another."""
+    conditions: pl.DataFrame | None = None
+    """What asking or answering in another language changes, as `eval.analysis.condition_effects` makes it."""
     few_shot: Sequence[FewShotLaw] = ()
     """What scores are as a function of the amount, for each curve, task and language or group."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -52,6 +52,19 @@ def examples(amount: float | None) -> str:
     return f"{amount:,.0f}" if amount is not None and amount < 1e6 else "over a million"
 
 
+def conditions_table(effects: pl.DataFrame | None) -> TextTable:
+    """Per condition and cell: the plain task's mean, and how far asking or answering in another language is from it."""
+    rows: list[tuple[str, ...]] = []
+    for row in () if effects is None else effects.iter_rows(named=True):
+        metric = metric_of(row["metric"])
+        interval = " to ".join(filter(None, (difference(row[end], 0.0, metric) for end in ("low", "high"))))
+        figures = (shown(row["plain"], metric), difference(row["difference"], 0.0, metric), interval)
+        rows.append((row["condition"], metric_name(row["metric"]), row["cell"], *figures, p_value(row["p"]),
+                     f"{row['items']:,}", row["languages"]))  # fmt: skip
+    return TextTable(("condition", "metric", "cell", "plain task", "difference", "95 %", "p", "n", "languages"),
+                     tuple(rows))  # fmt: skip
+
+
 def confusion_table(rows: pl.DataFrame) -> TextTable:
     """Cell and language: how many predictions are in the right language, in another, and cannot be told."""
     verdicts = [RIGHT, WRONG, UNTOLD]

@@ -299,13 +299,14 @@ def prompts_of(evaluations: Mapping[Base, Evaluation]) -> pl.DataFrame:
 def main_metrics_of(study: Study) -> dict[str, str]:
     """Task → the metric that it is judged by: its own, lm_eval's first, or a judge's rating (arXiv 2504.16677)."""
     mains = {
-        evaluation_set.task: study.recipe.known_tasks[evaluation_set.task].metric
+        evaluation_set.name: study.recipe.known_tasks[evaluation_set.task].metric
         for evaluation_set in study.evaluation_sets
     }
     for asked in study.lm_eval_sets:
         mains.setdefault(asked.named.task, asked.metric)
     judge = study.recipe.evaluation.judge
-    return mains | (dict.fromkeys(judge.tasks, RATING + SWITCH_AWARE) if judge else {})
+    judged = [tested.name for tested in study.evaluation_sets if judge and tested.task in judge.tasks]
+    return mains | dict.fromkeys(judged, RATING + SWITCH_AWARE)
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:

@@ -82,7 +82,7 @@ class Base:
 
     def prompts(self, tested: EvaluationSet) -> list[tuple[list[int], int]]:
         """The token ids of each prompt of an evaluation set, and how many tokens its text was shortened by."""
-        place = (tested.task, tested.language)
+        place = (tested.name, tested.language)
         if place not in self._prompts:
             with as_problems(self.recipe):
                 self._prompts[place] = self.renderer.prompts(tested.examples)

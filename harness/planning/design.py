@@ -9,6 +9,7 @@ from typing import TypeAlias
 from eval.analysis.design import BASE, Curve, Design
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.transfer import Source
+from eval.generation.conditions import conditions
 from harness.planning.contrast import SEEDS
 from harness.recipe.grid import Cell, base_names, is_number, labelled, place_on
 from harness.recipe.schema import Axis, Recipe
@@ -19,7 +20,9 @@ Place: TypeAlias = Mapping[str, float | str]
 def groups_of(recipe: Recipe, trained: Mapping[str, Sequence[str]], design: Design) -> LanguageGroups:
     """The recipe's languages and their groups; `trained` are the languages that each cell is trained on."""
     languages = recipe.languages
-    named, primary = dict(languages.groups), dict(recipe.evaluation.primary)
+    named = dict(languages.groups)
+    given, crossed = recipe.evaluation.primary, conditions(recipe.evaluation.prompts_in, recipe.evaluation.answers_in)
+    primary = {task + condition.suffix: group for task, group in given.items() for condition in crossed}
     of_settings = {
         setting: tuple(dict.fromkeys(language for run in runs for language in trained[run]))
         for setting, runs in design.settings.items()

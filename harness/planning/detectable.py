@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eval.analysis.planned import SEEDS, SETTINGS, SHARE, WITHIN, Variances, assumed, detectable, observed, of_clusters
 from eval.analysis.summary import main_panels
+from eval.generation.conditions import task_of
 from eval.scorers.metrics import metric_of
 from harness.console import line
 from harness.errors import Problem, UserError
@@ -32,7 +33,7 @@ def detectable_of(study: PlannedStudy, pilot: PlannedStudy | None) -> tuple[Plan
 def _figure(
     study: PlannedStudy, pilot: PlannedStudy | None, task: str, tested: list[TestedSet]
 ) -> PlannedDetectable | None:
-    metric = metric_of(study.recipe.known_tasks[task].metric)
+    metric = metric_of(study.recipe.known_tasks[task_of(task)].metric)
     group = study.groups.primary_of(task)
     languages = study.groups.means().get(group, ())
     there = [tested_set for tested_set in tested if tested_set.language in languages]
@@ -43,7 +44,7 @@ def _figure(
     earlier = _observed(pilot, task, [tested_set.language for tested_set in there], span) if pilot else None
     variances = earlier or of_clusters(assumed(len(there), span), items, clusters)
     runs = {name: len(members) for name, members in study.design.settings.items()}
-    if len(runs) == 1 and not study.recipe.evaluation.base:
+    if len(runs) + study.recipe.evaluation.base < 2:
         return None  # there is nothing to compare
     smallest = detectable(runs, study.design.references, study.recipe.evaluation.base, clusters, variances)
     return PlannedDetectable(

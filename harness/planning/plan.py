@@ -277,11 +277,11 @@ def tested_sets(study: Study) -> list[TestedSet]:
     """The test items of each task and language."""
     return [
         TestedSet(
-            task=tested.task,
+            task=tested.name,
             language=tested.language,
             source=tested_source(study.recipe, tested.task).name,
             items=len(tested.examples),
-            shortened=study.shortened_tests[tested.task, tested.language],
+            shortened=study.shortened_tests[tested.name, tested.language],
             max_tokens=tested.max_tokens,
             samples=tested.samples,
             temperature=tested.temperature,

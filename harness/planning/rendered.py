@@ -68,7 +68,7 @@ def rows_for(study: Study, base: Base, plans: Sequence[CellPlan], count: int) ->
         prompts = base.prompts(tested)
         for example, (ids, shortened) in zip(tested.examples[:count], prompts, strict=False):
             yield RenderedRow(
-                kind="test", task=tested.task, language=tested.language,
+                kind="test", task=tested.name, language=tested.language,
                 source=tested_source(study.recipe, tested.task).name, id=example.id, tokens=len(ids),
                 shortened=shortened, parts=(Part(text=base.renderer.text(ids), supervised=False),),
             )  # fmt: skip

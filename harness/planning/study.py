@@ -198,7 +198,7 @@ class Study:
     def shortened_tests(self) -> dict[tuple[str, str], int]:
         """Task and language → how many test prompts were shortened to prompts.max_tokens, for the model with most."""
         return {
-            (tested.task, tested.language): max(
+            (tested.name, tested.language): max(
                 (sum(cut > 0 for _, cut in host.prompts(tested)) for host in self.hosts), default=0
             )
             for tested in self.evaluation_sets

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from data_mixes.example import Example, Exchange, Split
 from data_mixes.leakage import Holdout
 from data_mixes.order import seeded_order
+from data_mixes.pairs import Variant, crossed
 from data_mixes.source import Source, SourceError, common
 from data_mixes.templates.embedded import EmbeddedSource
+from eval.generation.conditions import OWN, conditions
 from eval.generation.requests import EvaluationSet
 from eval.scorers.answers import reference_value
 from eval.scorers.constraints import constraints_problem
@@ -34,21 +36,33 @@ def evaluation_sets(recipe: Recipe) -> list[EvaluationSet]:
         shown = exemplars(recipe, source, tested, recipe.prompts.few_shot.get(task))
         decoding = recipe.evaluation.decoded(task)
         max_tokens = decoding.max_tokens or recipe.known_tasks[task].max_tokens
-        for language, examples in tested.items():
-            prompted = tuple(
-                replace(
-                    example,
-                    history=(*shown[language], *example.history),
-                    system=example.system or decoding.system,
-                )
-                for example in examples
-            )
-            sets.append(
-                EvaluationSet(
-                    task, language, prompted, max_tokens, decoding.stop, decoding.temperature, decoding.samples
-                )
-            )
+        for condition in conditions(recipe.evaluation.prompts_in, recipe.evaluation.answers_in):
+            for language in tested:
+                of_prompts, of_answers = condition.languages(language)
+                examples = in_languages(tested, shown, of_prompts, of_answers)
+                prompted = tuple(replace(example, system=example.system or decoding.system) for example in examples)
+                sets.append(
+                    EvaluationSet(
+                        task, language, prompted, max_tokens, decoding.stop, decoding.temperature, decoding.samples,
+                        condition.suffix,
+                    )
+                )  # fmt: skip
     return sets
+
+
+def in_languages(
+    tested: Mapping[str, Sequence[Example]], shown: Mapping[str, Sequence[Exchange]], prompts: str, answers: str
+) -> list[Example]:
+    """The test examples with prompts in one language and answers in another, and exemplars likewise before them."""
+    history = tuple(
+        Exchange(prompt.prompt, target.target) for prompt, target in zip(shown[prompts], shown[answers], strict=True)
+    )
+    examples = tested[answers]
+    if prompts != answers:
+        asked = {example.item_id: example for example in tested[prompts]}
+        variant = Variant(answers, prompts).name
+        examples = [crossed(asked[example.item_id], example, variant) for example in examples]
+    return [replace(example, history=(*history, *example.history)) for example in examples]
 
 
 def tested_examples(recipe: Recipe, source: Source) -> dict[str, list[Example]]:
@@ -157,6 +171,11 @@ def _problems_of(recipe: Recipe, task: str, source: Source) -> list[Problem]:
                 f"rows aside, as in sources.{source.name}.hold_out: {{{evaluation.split}: {evaluation.items_of(task)}}}"
             )
         return [Problem(f"evaluation.sources.{task}", message)]
+    wanted = [*evaluation.prompts_in, *evaluation.answers_in]
+    lacking = [name for name in dict.fromkeys(wanted) if name not in (OWN, *languages)]
+    if lacking:
+        message = f"{source.name} has no {evaluation.split} rows in {', '.join(lacking)}, as evaluation.prompts_in and "
+        return [Problem(f"evaluation.sources.{task}", f"{message}answers_in need; it has {', '.join(languages)}")]
     problems: list[Problem] = []
     available = {language: len(tested_places(recipe, source, language)) for language in languages}
     fewest = min(available, key=lambda language: available[language])

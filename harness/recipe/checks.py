@@ -10,6 +10,7 @@ from data_mixes.prompt_words import PROMPTS
 from data_mixes.sources import SOURCES
 from eval.analysis.design import BASE
 from eval.analysis.groups import GAP, HELD_OUT, PERFORMANCE, STUDY_SEEN, LanguageGroups
+from eval.generation.conditions import conditions
 from harness.errors import Problem, suggestion
 from harness.recipe.evaluation_checks import check_evaluation, check_judge
 from harness.recipe.mixture_section import Ingredient
@@ -70,7 +71,9 @@ def cross_check(recipe: Recipe) -> list[Problem]:
 def _check_labels(recipe: Recipe) -> list[Problem]:
     """Labels are of axes and tasks that there are."""
     asked = [named.task for _, read in named_tasks(recipe).values() for named in read]
-    known = [*recipe.axes, *recipe.evaluation.tasks, *asked]
+    tested = conditions(recipe.evaluation.prompts_in, recipe.evaluation.answers_in)
+    tasks = [task + condition.suffix for task in recipe.evaluation.tasks for condition in tested]
+    known = [*recipe.axes, *recipe.evaluation.tasks, *tasks, *asked]
     return [
         Problem(
             f"report.labels.{name}", f"no axis of the grid and no tested task of this name; {suggestion(name, known)}"

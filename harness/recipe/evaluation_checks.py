@@ -10,6 +10,7 @@ from eval.analysis.design import BASE
 from eval.scorers.identifiers import IDENTIFIERS, available
 from eval.tasks import TASKS
 from harness.errors import Problem, suggestion
+from harness.recipe.condition_checks import condition_problems
 from harness.recipe.evaluation_section import Judge
 from harness.recipe.named_tasks import naming_problems
 from harness.recipe.schema import Recipe
@@ -53,7 +54,7 @@ def check_evaluation(recipe: Recipe) -> list[Problem]:
         if key not in evaluation.tasks and not (key in items and key in evaluation.lm_eval):
             message = f"{key!r} is not in evaluation.tasks; {suggestion(key, evaluation.tasks)}"
             problems.append(Problem("evaluation", message))
-    return problems + decoding_problems(recipe) + few_shot_problems(recipe)
+    return problems + decoding_problems(recipe) + few_shot_problems(recipe) + condition_problems(recipe)
 
 
 def decoding_problems(recipe: Recipe) -> list[Problem]:

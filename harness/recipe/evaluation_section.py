@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
+from eval.generation.conditions import OWN
 from eval.scorers.identifiers import Identifier
 from eval.scorers.thoughts import THOUGHTS, Markers
 from harness.recipe.section import PositiveInt, Section, Written
@@ -124,6 +125,10 @@ class Evaluation(Section):
     """The longest completion in tokens, by task; the same as `decoding.TASK.max_tokens`."""
     decoding: dict[str, Decoding] = {}
     """How completions are written, by task."""
+    prompts_in: tuple[str, ...] = Field(default=(OWN,), min_length=1)
+    """Languages that test prompts are in: `own`, each language's own, and one for all, such as en."""
+    answers_in: tuple[str, ...] = Field(default=(OWN,), min_length=1)
+    """Languages that answers are asked for in: `own`, each language's own, and one for all, such as en."""
     repeats: PositiveInt = 1
     """How often completions are generated, each time in other batches: more than once measures generation noise."""
     batch_invariant: bool = False

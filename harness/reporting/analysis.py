@@ -11,6 +11,7 @@ import polars as pl
 from eval.analysis.blocks import block_effects
 from eval.analysis.checkpoints import CheckpointTables, checkpoint_tables
 from eval.analysis.comparisons import compare
+from eval.analysis.condition_effects import condition_effects
 from eval.analysis.consistency import Consistency, consistency
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.few_shot import FewShotLaw, few_shot_laws, law_row
@@ -51,6 +52,8 @@ class Analysis:
     blocks: pl.DataFrame
     """What new weights in blocks change, where settings began with them."""
     few_shot: Sequence[FewShotLaw]
+    conditions: pl.DataFrame
+    """What prompts or answers in another language than an item's own change."""
     instances: pl.DataFrame
     """Trained runs by languages."""
 
@@ -64,7 +67,7 @@ class Analysis:
         for part, kind in ((self.transfer, Transfer), (self.along, CheckpointTables)):
             tables |= {field.name: getattr(part, field.name, pl.DataFrame()) for field in fields(kind)}
         tables["few_shot"] = pl.DataFrame([law_row(law) for law in self.few_shot], infer_schema_length=None)
-        tables["instances"] = self.instances
+        tables |= {"instances": self.instances, "conditions": self.conditions}
         return {name: finite_table(table) for name, table in tables.items()}
 
 
@@ -89,6 +92,7 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame, with_steps: pl.DataFrame
         blocks=finite_table(block_effects(panels, blocks_of(study), groups, design)),
         along=checkpoint_tables(with_steps, courses) if courses else None,
         few_shot=few_shot_laws(panels, groups, design),
+        conditions=finite_table(condition_effects(scores, design, tuple(study.recipe.evaluation.tasks))),
         instances=instances_of(study, panels),
     )
 

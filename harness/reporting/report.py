@@ -151,6 +151,7 @@ def study_page(
         few_shot=analysis.few_shot,
         stages=analysis.stages,
         continual=analysis.continual,
+        conditions=analysis.conditions,
         reference=study.references if len(study.references) else None,
     )
 
