@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data_mixes.holds import Holder, holder_of, holding
+from harness.executors import local
 from harness.recipe.grid import cells_of
 from harness.recipe.load import load_recipe
 from harness.recipe.settings import with_settings
 from harness.runs.checkpoints import last_whole_checkpoint
+from harness.training import loop
+from harness.training.loop import start_process, train_jobs
 from tests.support import REPOSITORY, harness, run_here, small_recipe, train_here
 
 Write = Callable[[dict[str, Any]], Path]
@@ -231,3 +236,75 @@ def test_what_a_stack_is_evaluated_as_is_what_it_was_trained_as(composed: tuple[
     )
     assert float((together - plain).abs().max()) > 1e-2
     assert float((logits(served) - together).abs().max()) < 1e-5
+
+
+def test_fully_tuned_stages_go_on_and_are_composed(tiny_model: Path, tmp_path: Path) -> None:
+    data = continual(tiny_model)
+    del data["grid"]
+    data["training"] |= {"method": "full", "learning_rate": 1e-3}
+    data["stages"]["order"] = ["en", "fr"]
+    data["compose"] = {
+        "less": {"sum": {"en": 1.5, "fr": -1}},
+        "swap": {"take": "en", "layers": {"fr": [[0, 1]]}},
+    }
+    (tmp_path / "recipe.yaml").write_text(json.dumps(data))
+    assert train_here(tmp_path / "recipe.yaml", tmp_path / "runs").returncode == 0
+    study = tmp_path / "runs" / "continual"
+    base = load_file(tiny_model / "model.safetensors")
+    en, fr, less, swap = (load_file(study / f"stage-{name}" / "model" / "model.safetensors")
+                          for name in ("en", "fr", "less", "swap"))  # fmt: skip
+    assert base.keys() == en.keys() == fr.keys() == less.keys() == swap.keys()
+    assert record(study, "stage-fr")["parents"] == {"stage-en": record(study, "stage-en")["weights"]}
+    for name, weight in base.items():
+        assert torch.allclose(less[name], weight + 1.5 * (en[name] - weight) - (fr[name] - weight), atol=1e-6)
+        assert torch.equal(swap[name], (fr if ".layers.0." in name else en)[name])
+    farther = [float((fr[name] - base[name]).norm()) > float((en[name] - base[name]).norm()) for name in base]
+    assert sum(farther) > len(farther) / 2, "French went on from English"
+
+
+def test_a_stage_is_not_trained_where_the_one_before_could_not_be(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = continual(tiny_model)
+    del data["grid"]
+    (tmp_path / "recipe.yaml").write_text(json.dumps(data))
+    train = loop.train
+
+    def fail(model: Any, tokenizer: Any, job: Any, *rest: Any) -> Any:
+        if job.name == "stage-fr":
+            raise ValueError("a matrix is singular")
+        return train(model, tokenizer, job, *rest)
+
+    monkeypatch.setattr(loop, "train", fail)
+    ended = train_here(tmp_path / "recipe.yaml", tmp_path / "runs")
+    assert ended.returncode == 1 and "stage-es: not trained: it begins with stage-fr, which failed" in ended.stderr
+    states = {name: record(tmp_path / "runs" / "continual", f"stage-{name}")["state"] for name in ("en", "fr", "es")}
+    assert states == {"en": "trained", "fr": "failed", "es": "failed"}
+    monkeypatch.undo()
+    assert train_here(tmp_path / "recipe.yaml", tmp_path / "runs").returncode == 0, "both are tried again"
+
+
+def test_a_worker_waits_for_a_stage_that_another_trains(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = continual(tiny_model)
+    del data["grid"]
+    data["stages"]["order"] = ["en", "fr"]
+    (tmp_path / "recipe.yaml").write_text(json.dumps(data))
+    monkeypatch.setattr(local, "launch_training", lambda *_: 3)
+    assert harness("train", tmp_path / "recipe.yaml", "--runs", tmp_path).returncode == 3  # its jobs are on disk
+    study, held = tmp_path / "continual", ExitStack()
+    held.enter_context(holding(study / "stage-en" / ".lock"))
+    asked: list[Path] = []
+
+    def holder_until_asked(path: Path) -> Holder | None:
+        asked.append(path)
+        holder = holder_of(path)
+        held.close()
+        return holder
+
+    monkeypatch.setattr(loop, "holder_of", holder_until_asked)
+    monkeypatch.setattr(loop, "POLLED", 0.0)
+    train_jobs(study, ["stage-en", "stage-fr"], start_process())
+    assert asked[0] == study / "stage-en" / ".lock"
+    assert [record(study, f"stage-{name}")["state"] for name in ("en", "fr")] == ["trained", "trained"]

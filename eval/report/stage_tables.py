@@ -11,14 +11,8 @@ from eval.report.tables import TextTable
 from eval.report.units import metric_title, shown
 from eval.scorers.metrics import metric_of
 
-MEASURES = {
-    "final": "mean over languages after the last stage",
-    "forgetting": "lost of earlier stages' languages since their best",
-    "backward": "change of earlier stages' languages since their own stage",
-    "forward": "languages still to come, against the model before the first stage",
-    "transfer": "a language after its own stage, against training on it alone",
-}
-"""What the continual metrics are (arXiv 2205.11152)."""
+MEASURES = {"final": "final", "forgetting": "forgetting", "backward": "backward", "forward": "zero-shot forward"}
+"""The continual metrics that are shown, and what the page calls them."""
 
 
 def stage_tables(stages: pl.DataFrame, continual: pl.DataFrame, languages: Sequence[str]) -> dict[str, TextTable]:
@@ -26,16 +20,24 @@ def stage_tables(stages: pl.DataFrame, continual: pl.DataFrame, languages: Seque
     tables: dict[str, TextTable] = {}
     for (chain, task, metric), part in stages.group_by(["chain", "task", "metric"], maintain_order=True):
         named = ", ".join(filter(None, (str(chain), str(task))))
-        tables[f"{named}: {metric_title(str(metric))}"] = matrix_table(part, str(metric), languages)
-    if continual.height:
-        rows = tuple(
-            (str(row["chain"] or row["task"]), str(row["task"]), MEASURES[row["measure"]],
-             figure(row, "estimate", row["metric"]), f"{row['n']:,}")
-            for row in continual.iter_rows(named=True)
-            if row["measure"] in MEASURES
-        )  # fmt: skip
-        tables["What was kept, lost and gained"] = TextTable(("chain", "task", "measure", "figure", "n"), rows)
+        counts = sorted({part["scored"].min(), part["scored"].max()})
+        of = f"n {'–'.join(map(str, counts))} per figure"
+        tables[f"{named}: {metric_title(str(metric))}, {of}"] = matrix_table(part, str(metric), languages)
+    for (task, metric), part in continual.group_by(["task", "metric"], maintain_order=True):
+        tables[f"What was kept, lost and gained: {task}, {metric_title(str(metric))}"] = kept_table(part, str(metric))
     return tables
+
+
+def kept_table(part: pl.DataFrame, metric: str) -> TextTable:
+    """Chains down, the continual metrics across."""
+    measures = [name for name in MEASURES if name in set(part["measure"])]
+    rows: list[tuple[str, ...]] = []
+    for (chain,), of_chain in part.group_by(["chain"], maintain_order=True):
+        found = {row["measure"]: row for row in of_chain.iter_rows(named=True)}
+        figures = (f"{figure(found[name], 'estimate', metric)}, n {found[name]['n']:,}" if name in found else ""
+                   for name in measures)  # fmt: skip
+        rows.append((str(chain) or "all stages", *figures))
+    return TextTable(("chain", *(MEASURES[name] for name in measures)), tuple(rows))
 
 
 def matrix_table(part: pl.DataFrame, metric: str, languages: Sequence[str]) -> TextTable:

@@ -97,7 +97,7 @@ def watch_status(recipe: Path, runs: Path) -> None:
         while True:
             status = status_of(planned_study(recipe, runs))
             screen.update(table_of(status), refresh=True)
-            if all(cell.state in NEVER_SCORED or cell.scored for cell in status.cells):
+            if all(cell.state in NEVER_SCORED or cell.scored or not cell.wanted for cell in status.cells):
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
@@ -127,7 +127,7 @@ def status_of(study: PlannedStudy) -> StudyStatus:
     damaged = {damage.cell for damage in study.damage}
     cells = [
         cell_status(plan, plan.name in damaged).model_copy(
-            update={"scored": scored.get(plan.name, 0), "wanted": wanted}
+            update={"scored": scored.get(plan.name, 0), "wanted": wanted if plan.name in study.evaluated else 0}
         )
         for plan in study.plans
     ]

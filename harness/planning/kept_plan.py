@@ -142,6 +142,11 @@ class PlannedStudy:
         return base_names(self.recipe, self.cells)
 
     @cached_property
+    def evaluated(self) -> frozenset[str]:
+        """The cells that are evaluated, and not steps on the way to others alone."""
+        return frozenset(cell.name for cell in only_evaluated(self.cells))
+
+    @cached_property
     def trained_once(self) -> frozenset[str]:
         """The cells that began with the base model, so that they have learned from their own rows alone."""
         return frozenset(cell.name for cell in self.cells if not cell.parents)

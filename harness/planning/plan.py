@@ -16,6 +16,7 @@ from harness.planning.layouts import OnDevices
 from harness.planning.rendered import RenderedRow
 from harness.planning.screening import Dropped
 from harness.planning.sharing import SharedItems, shared_items
+from harness.planning.stages import stage_notes
 from harness.planning.testsets import tested_source
 from harness.planning.time_left import TimeLeft
 from harness.recipe.grid import labelled
@@ -269,7 +270,7 @@ def plan_of(study: Study) -> StudyPlan:
             )
             for lm_eval_set in study.lm_eval_sets
         ),
-        notes=(*code_notes(study), *conversation_notes(study)),
+        notes=(*code_notes(study), *conversation_notes(study), *stage_notes(study.cells)),
     )
 
 

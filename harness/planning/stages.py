@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -64,6 +65,22 @@ def learned_languages(plans: Sequence[CellPlan], grid: Sequence[Cell]) -> dict[s
         languages = {*plan.trained_languages, *before}
         learned[plan.name] = tuple(name for name in plan.cell.recipe.languages.seen if name in languages)
     return learned
+
+
+def stage_notes(cells: Sequence[Cell]) -> list[str]:
+    """What cells begin with, where that is not the base model, and what composed ones are made of."""
+    begun = Counter(cell.stage.start for cell in cells if cell.stage and cell.parents and not cell.is_made)
+    words = {"continue": "go on with the weights of the stage before", "stack": "put a new adapter on top of it"}
+    told = ", ".join(f"{count} {words[start]} ({start})" for start, count in begun.items() if start in words)
+    notes = [f"Of {len(cells)} cells {told}; optimizer and schedule begin anew in each stage"] if told else []
+    for cell in cells:
+        if cell.stage and (made := cell.stage.made_of):
+            sums = " + ".join(f"{weight:g} × {part}" for part, weight in (made.sum or {}).items())
+            spans = {part: ", ".join(f"{first}–{end - 1}" for first, end in layers)
+                     for part, layers in (made.layers or {}).items()}  # fmt: skip
+            taken = "; ".join(f"layers {layers} of {part}" for part, layers in spans.items())
+            notes.append(f"{cell.name} is made of {sums or f'{made.take} with {taken}'}")
+    return notes
 
 
 def with_parents(cells: Sequence[Cell], chosen: Collection[str]) -> frozenset[str]:

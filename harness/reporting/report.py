@@ -109,7 +109,6 @@ def study_page(
     """All that the report shows."""
     groups, design, comparisons = study.groups, study.design, analysis.comparisons
     seconds = training_seconds(study)
-    names = {cell.name for cell in only_evaluated(study.cells)}
     cards = headlines(scores, analysis.summary, comparisons, groups, design)
     told = sentences(
         analysis.summary, comparisons, analysis.curves, groups, design, seconds, analysis.transfer, analysis.highest
@@ -120,7 +119,7 @@ def study_page(
         base=BASE if BASE in set(scores["cell"]) else None,
         bases={name: base for name, base in design.bases.items() if base in set(scores["cell"])},
         groups=groups,
-        cells=[cell_facts(plan, design) for plan in study.plans if plan.name in names],
+        cells=[cell_facts(plan, design) for plan in study.plans if plan.name in study.evaluated],
         settings=setting_places(study.recipe, only_evaluated(study.cells)) or {name: {} for name in design.settings},
         outside=list(study.outside),
         axis=axis_of_numbers(study.recipe),
@@ -205,7 +204,10 @@ def notes_on_cells(study: PlannedStudy, scores: pl.DataFrame, stale: list[str]) 
     shared = [" = ".join(cell.names) for cell in study.cells if cell.also]
     if shared:
         notes.append(f"the same training on the same rows, run once: {'; '.join(shared)}")
-    scored, wanted = set(scores["cell"]), [*(cell.name for cell in only_evaluated(study.cells)), *study.outside]
+    scored, wanted = (
+        set(scores["cell"]),
+        [*(plan.name for plan in study.plans if plan.name in study.evaluated), *study.outside],
+    )
     missing = [name for name in wanted if name not in {*scored, *stale, *diverged}]
     if missing:
         notes.append(f"not evaluated: {', '.join(missing)}")

@@ -160,7 +160,8 @@ def models_left(study: PlannedStudy, plans: Sequence[PlannedCell]) -> dict[str, 
                 there.update({(cell, weights): count for cell, weights, count in counts.iter_rows()})
     models = study.untuned if study.recipe.evaluation.base else {}
     wanted = [(name, name, weights) for name, weights in models.items()]
-    wanted += [(study.base_names[plan.name], plan.name, plan.run.weights_hash) for plan in plans]
+    wanted += [(study.base_names[plan.name], plan.name, plan.run.weights_hash) for plan in plans
+               if plan.name in study.evaluated]  # fmt: skip
     wanted += [
         (study.base_names[plan.name], step_name(plan.name, step), weights)
         for plan in plans
