@@ -169,6 +169,8 @@ def test_steps_are_rows_of_the_evaluation_and_not_of_the_tables(study: Path) -> 
 
 
 def test_the_report_shows_them(study: Path) -> None:
+    plan = harness("plan", study.parents[1] / "recipe.yaml", "--runs", study.parent)
+    assert "Checkpoints: of each cell those after every 1 step, 4 models more" in plan.stdout
     page = (study / "report.html").read_text()
     assert 'id="checkpoints"' in page and "math-along" in page and "source-en@1" not in page
     assert "scores of other weights" not in page

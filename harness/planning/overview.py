@@ -194,6 +194,11 @@ def show_evaluation(plan: StudyPlan) -> None:
     in_languages = " ".join(dict.fromkeys(tested_set.language for tested_set in plan.evaluation))
     if tested:
         line(f"Evaluation: {tested}, each in {in_languages}")
+        if every := plan.evaluated_every:
+            steps = sum(len(range(every, cell.steps, every)) for cell in plan.cells)
+            line(
+                f"Checkpoints: of each cell those after every {counted(every, 'step')}, {counted(steps, 'model')} more"
+            )
         for tested_set in {tested_set.task: tested_set for tested_set in plan.evaluation}.values():
             drawn = (
                 f"{tested_set.samples} sampled at temperature {tested_set.temperature:g}"

@@ -206,6 +206,8 @@ class StudyPlan(Answer):
     lm_eval: tuple[TestedByLmEval, ...]
     detectable: tuple[PlannedDetectable, ...] = ()
     """By task, where `harness plan` reckons it."""
+    evaluated_every: int | None = None
+    """Steps from one that is evaluated as a model of its own to the next, where some are."""
     notes: tuple[str, ...] = ()  # on how examples are put to the model
     orphans: tuple[str, ...] = ()
     """Folders with a run that is no cell of the recipe as it is now."""
@@ -222,6 +224,7 @@ def plan_of(study: Study) -> StudyPlan:
     """The plan of a study as if none of it were done, without its cards and the time it takes."""
     return StudyPlan(
         study=study.recipe.study,
+        evaluated_every=study.recipe.evaluated_every,
         model=overview_of_models([(base.name, base.files.identity) for base in study.bases]),
         outside={model.name: model.under_test().weights or "" for model in study.outside},
         precision=study.precision,
