@@ -143,7 +143,7 @@ def size_rows(answers: Answers) -> Iterator[dict[str, Any]]:
             **named("consistency", figure),
             **named("where_wrong", where_wrong),
             "chance": chance(answers, size),
-            **named("ac3", ac3(share_right, equal, answers.clusters)),
+            **named("ac3", ac3(share_right, equal, answers.clusters, languages)),
             "items": figure.n,
             "items_wrong": where_wrong.n,
             "unscored": read.size - figure.n,
@@ -197,8 +197,11 @@ def chance(answers: Answers, size: int) -> float | None:
     return sum(of_runs) / len(of_runs) if of_runs else None
 
 
-def ac3(right: Floats, equal: Floats, clusters: Codes | None) -> Estimate:
-    """The harmonic mean 2 · Acc · C_s / (Acc + C_s), 0 where both are, with the interval of its linearisation."""
+def ac3(right: Floats, equal: Floats, clusters: Codes | None, parts: int) -> Estimate:
+    """The harmonic mean 2 · Acc · C_s / (Acc + C_s), 0 where both are, with the interval of its linearisation.
+
+    `parts` as for `over_items`.
+    """
     accuracy, consistent = (over_items(values, None) for values in (right, equal))
     if accuracy.mean is None or consistent.mean is None:
         return Estimate(0, None, None, None)
@@ -208,7 +211,7 @@ def ac3(right: Floats, equal: Floats, clusters: Codes | None) -> Estimate:
     mean = 2 * accuracy.mean * consistent.mean / total
     slopes = 2 * (consistent.mean / total) ** 2, 2 * (accuracy.mean / total) ** 2
     linear = mean + slopes[0] * (right - accuracy.mean) + slopes[1] * (equal - consistent.mean)
-    return over_items(linear, clusters)
+    return over_items(linear, clusters, parts)
 
 
 def over_items(values: Floats, clusters: Codes | None, parts: int = 1) -> Estimate:

@@ -72,7 +72,7 @@ def show_wins(data: SettingWins) -> None:
     kinds = " and ".join(data.cluster_columns)
     table = plain_table(
         f"{', '.join(data.of)} over {data.over}",
-        ("of",),
+        ("group",),
         ("configurations", "wins", "ties", "losses", "win rate", f"95 % by {kinds}", "Wilson"),
     )
     for part in data.analyses:
