@@ -15,9 +15,10 @@ from data_mixes.mixture import batches_by_length
 from harness.errors import UserError
 from harness.planning.jobs import place_rows, write_jobs
 from harness.planning.study import Study
+from harness.recipe.schema import Execution
 from harness.runs.job import IGNORED, read_job
 from harness.training.trainer import SupervisedPositionsTrainer, rows_of
-from tests.support import REPOSITORY, train_here
+from tests.support import REPOSITORY, harness, train_here
 
 
 @pytest.fixture
@@ -88,6 +89,21 @@ def test_a_job_says_all_that_decides_training(study: Study) -> None:
         job.location == study.bases[0].files.location
         and job.recorded["prompts"] == study.bases[0].renderer.template_hash
     )
+
+
+def test_a_worker_of_a_planned_folder_spreads_work_as_the_recipe_says(
+    recipe_data: dict[str, Any],
+    write_recipe: Callable[[dict[str, Any]], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe_data["execution"] = {"gpus_per_cell": 4, "sharding": "fsdp2", "workers": 2}
+    planned = Study(write_recipe(recipe_data), tmp_path / "runs")
+    write_jobs(planned, planned.plans)
+    asked: list[Execution] = []
+    monkeypatch.setattr("harness.commands.work.launch_training", lambda *given: asked.append(given[-1]) or 0)
+    assert harness("work", planned.folder).returncode == 0
+    assert asked == [Execution(gpus_per_cell=4, sharding="fsdp2", workers=1)], "as one worker"
 
 
 def test_what_is_not_planned_is_said(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from harness.executors.begun import begin
 from harness.executors.local import launch_training, train_pending
 from harness.recipe.grid import choose
 from harness.recipe.mothello import is_mothello
-from harness.recipe.schema import Execution
 from harness.runs.folder import StudyFolder
+from harness.runs.job import read_job
 from harness.training.forecast import check_disk, training_in_words
 
 Phase = Literal["train", "evaluate"]
@@ -55,5 +55,6 @@ def train_planned(study: Path, cells: str | None) -> None:
         message = "has no planned cell that is left to train; plan and train from a recipe: harness work RECIPE"
         raise UserError([Problem(str(study), message)])
     names = [cell.path.name for cell in choose(planned, cells)]
-    if status := launch_training(study, names, None, Execution(workers=1)):
+    execution = read_job(study, names[0]).execution.model_copy(update={"workers": 1})
+    if status := launch_training(study, names, None, execution):
         raise typer.Exit(status)

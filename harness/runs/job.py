@@ -21,6 +21,7 @@ from harness.recipe.models_section import Reinitialise
 from harness.recipe.schema import Adapter, Training
 from harness.recipe.selection_section import Selection
 from harness.recipe.stages_section import Composition, Start
+from harness.recipe.training_section import Execution
 from harness.runs.folder import StudyFolder
 
 ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
@@ -52,6 +53,8 @@ class CellJob(BaseModel):
     dtype: Literal["bfloat16", "float32"]
     adapter: Adapter
     training: Training
+    execution: Execution = Execution()
+    """How the recipe spreads work, as it was planned."""
     reinitialise: Reinitialise | None = None
     """The blocks that begin with new random weights."""
     rows: str
