@@ -124,7 +124,7 @@ def by_harness(folder: Path, job: CellJob) -> tuple[TimedSteps, Clock, Weights]:
     from harness.training import loop
 
     steps, run = TimedSteps(), CellRun(StudyFolder(folder / "quickstart").cell(job.name).path, job.identity)
-    loaded = Loaded()
+    loaded = Loaded(folder / "quickstart")
     model, _ = loaded.for_job(job)
     run.begin()
     setattr(loop, "ShowProgress", lambda bar: steps)  # noqa: B010  # in the place of the bar
@@ -138,7 +138,7 @@ def by_harness(folder: Path, job: CellJob) -> tuple[TimedSteps, Clock, Weights]:
 
 def by_trl(folder: Path, job: CellJob) -> tuple[TimedSteps, Clock]:
     """TRL's trainer with its defaults: the same rows, batches, adapter and optimizer."""
-    model, steps, training = load_base_model(job), TimedSteps(), job.training
+    model, steps, training = load_base_model(job, job.location, job.revision), TimedSteps(), job.training
     model.set_attn_implementation("sdpa")
     started = Clock()
     trainer = SFTTrainer(

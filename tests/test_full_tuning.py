@@ -217,12 +217,12 @@ def test_a_model_that_finds_no_memory_fails_its_cell_and_none_is_held_while_the_
     data["grid"]["amount"]["values"] = [0, 2, 3]
     load, loaded = loop.load_base_model, list[Any]()
 
-    def short_of_memory(job: Any) -> Any:
+    def short_of_memory(job: Any, *location: Any) -> Any:
         if job.name == "amount-0":
             raise MemoryError
         gc.collect()
         assert not any(model() for model in loaded)
-        model = load(job)
+        model = load(job, *location)
         loaded.append(weakref.ref(model))
         return model
 

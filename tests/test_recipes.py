@@ -11,6 +11,7 @@ import pytest
 from harness.errors import UserError
 from harness.planning.contrast import neighbours
 from harness.planning.design import design_of, groups_of, setting_places, sources_of_transfer
+from harness.planning.stages import chains_of
 from harness.recipe.grid import cells_of
 from harness.recipe.load import load_recipe, parse_recipe
 from harness.recipe.mothello import is_mothello
@@ -144,3 +145,26 @@ def test_a_mix_of_ones_own(recipe_data: dict[str, Any], tmp_path: Path) -> None:
     path.write_text(json.dumps(recipe_data), encoding="utf-8")
     with pytest.raises(UserError, match="mixture: no mix 'guide-maths'; did you mean 'guide-math'"):
         load_recipe(path)
+
+
+def test_continual_learning_trains_what_orders_begin_with_once() -> None:
+    recipe, raw = load_recipe(REPOSITORY / "recipes" / "continual.yaml")
+    cells = cells_of(recipe, raw)
+    chains = {chain.name: chain for chain in chains_of(recipe, cells)}
+    assert len(chains) == 3 * 4 * 3 and all(len(chain.cells) == 4 for chain in chains.values())
+    one, other, reverse = (
+        chains[f"order {order}, method naive, seed 42"] for order in ("high-low", "english-first", "low-high")
+    )
+    assert one.cells[0] == other.cells[0] and not {*one.cells[1:]} & {*other.cells[1:]}
+    assert reverse.stages == one.stages[::-1] and not {*reverse.cells} & {*one.cells}
+    made = {chain.group for chain in chains.values()}
+    assert made == {f"method {name}" for name in ("naive", "replay", "own", "joint")}
+
+
+def test_combined_adapters_are_compared_with_english_alone() -> None:
+    recipe, raw = load_recipe(REPOSITORY / "recipes" / "language-and-task-adapters.yaml")
+    cells = cells_of(recipe, raw)
+    design = design_of(recipe, cells)
+    assert {*design.references.values()} == {"stage-task-en"} and len(design.settings) == 11
+    mad_x = next(cell for cell in cells if cell.name == "seed-1_stage-mad-x")
+    assert mad_x.parents == ("seed-1_stage-on-en", "seed-1_stage-language-es")

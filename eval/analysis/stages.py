@@ -30,6 +30,8 @@ class Chain:
     """What its order is called, where there are several."""
     group: str = ""
     """Its values on the axes but those of orders and seeds."""
+    alone: tuple[str, ...] = ()
+    """The cells that were trained on each of the languages alone, in the order of the stages; empty where one lacks."""
 
 
 STAGE_SCHEMA = {
@@ -69,7 +71,8 @@ def continual_table(panels: Sequence[Panel], chains: Sequence[Chain]) -> pl.Data
     """The metrics of continual training (see `eval.analysis.dynamics.continual`) of chains with a stage per language.
 
     Of each chain, and of those together that differ in order or seed alone. Zero-shot forward transfer is from the base
-    model's own scores, where the authors take an untrained model's.
+    model's own scores, where the authors take an untrained model's. Transfer is from cells that were trained on a
+    language alone, where the study has them.
     """
     by_language = [chain for chain in chains if chain.by_language]
     named = {chain.name: [chain] for chain in by_language}
@@ -83,13 +86,17 @@ def continual_table(panels: Sequence[Panel], chains: Sequence[Chain]) -> pl.Data
         for panel in panels
         for name, together in named.items()
         if all({*chain.cells} <= {*panel.runs} and {*chain.stages} <= {*panel.languages} for chain in together)
-        for measure, found in over_courses(panel, [_course(panel, chain) for chain in together]).items()
+        for with_alone in [all(chain.alone and {*chain.alone} <= {*panel.runs} for chain in together)]
+        for measure, found in over_courses(panel, [_course(panel, chain, with_alone) for chain in together]).items()
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=CONTINUAL_SCHEMA)
 
 
-def _course(panel: Panel, chain: Chain) -> Course:
-    return Course(chain.order, chain.cells, chain.stages, {"random": _scores_of(panel, chain.base, chain.stages)})
+def _course(panel: Panel, chain: Chain, with_alone: bool) -> Course:
+    baselines: dict[str, Sequence[float] | None] = {"random": _scores_of(panel, chain.base, chain.stages)}
+    if with_alone:
+        baselines["alone"] = means_of(panel.of(chain.alone, chain.stages).transpose(1, 0, 2)).diagonal().tolist()
+    return Course(chain.order, chain.cells, chain.stages, baselines)
 
 
 def _scores_of(panel: Panel, cell: str | None, languages: Sequence[str]) -> list[float] | None:

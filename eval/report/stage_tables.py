@@ -11,7 +11,8 @@ from eval.report.tables import TextTable
 from eval.report.units import metric_title, shown
 from eval.scorers.metrics import metric_of
 
-MEASURES = {"final": "final", "forgetting": "forgetting", "backward": "backward", "forward": "zero-shot forward"}
+MEASURES = {"final": "final", "forgetting": "forgetting", "backward": "backward", "forward": "zero-shot forward",
+            "transfer": "transfer"}  # fmt: skip
 """The continual metrics that are shown, and what the page calls them."""
 
 
@@ -20,8 +21,8 @@ def stage_tables(stages: pl.DataFrame, continual: pl.DataFrame, languages: Seque
     tables: dict[str, TextTable] = {}
     for (chain, task, metric), part in stages.group_by(["chain", "task", "metric"], maintain_order=True):
         named = ", ".join(filter(None, (str(chain), str(task))))
-        counts = sorted({part["scored"].min(), part["scored"].max()})
-        of = f"n {'–'.join(map(str, counts))} per figure"
+        counts: list[int] = part["scored"].unique().sort().to_list()
+        of = f"n {'–'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} per figure"
         tables[f"{named}: {metric_title(str(metric))}, {of}"] = matrix_table(part, str(metric), languages)
     for (task, metric), part in continual.group_by(["task", "metric"], maintain_order=True):
         tables[f"What was kept, lost and gained: {task}, {metric_title(str(metric))}"] = kept_table(part, str(metric))

@@ -19,6 +19,9 @@ from harness.recipe.stages import Staged
 from harness.recipe.stages_section import OWN
 from harness.runs.record import fingerprint
 
+REGIME = {"stages.order", "stages.start", "stages.replay", "stages.joint"}
+"""Keys that say how stages follow one another, and not what each of them is."""
+
 
 def linked(plans: Sequence[CellPlan], grid: Sequence[Cell]) -> list[CellPlan]:
     """The plans, whose identities now hold the fingerprints of the cells that they begin with.
@@ -101,6 +104,9 @@ def chains_of(recipe: Recipe, cells: Sequence[Cell]) -> list[Chain]:
     bases = base_names(recipe, cells) if recipe.evaluation.base else {}
     orders = [name for name, axis in recipe.grid.items() if axis.paths == ("stages.order",)]
     apart = {*orders, *(name for name, axis in recipe.grid.items() if is_seed(axis))}
+    regime = {name for name, axis in recipe.grid.items() if {*axis.paths} <= REGIME}
+    alone = {(in_words(placed.place, {STAGE, *regime}), placed.stage.name): cell.name
+             for cell in cells for placed in (cell, *cell.also) if placed.stage and is_alone(placed)}  # fmt: skip
     trained: dict[str, dict[str, tuple[Staged, str]]] = {}
     places: dict[str, Mapping[str, float | str]] = {}
     for cell in cells:
@@ -119,8 +125,16 @@ def chains_of(recipe: Recipe, cells: Sequence[Cell]) -> list[Chain]:
             named = tuple(stages[name][1] for name in order)
             of_order = ", ".join(str(place[axis]) for axis in orders)
             group = in_words(place, {STAGE, *apart})
-            chains.append(Chain(others, tuple(order), named, bases.get(named[0]), first.by_language, of_order, group))
+            own = [alone.get((in_words(place, {STAGE, *regime}), name)) for name in order]
+            chain = Chain(others, tuple(order), named, bases.get(named[0]), first.by_language, of_order, group)
+            chains.append(replace(chain, alone=tuple(filter(None, own)) if all(own) else ()))
     return chains
+
+
+def is_alone(cell: Cell) -> bool:
+    """Whether a stage for a language is trained on this alone, with nothing before it."""
+    languages = {name for part in cell.recipe.ingredients.values() for name in part.all_languages}
+    return cell.stage is not None and cell.stage.by_language and not cell.parents and languages == {cell.stage.name}
 
 
 def in_words(place: Mapping[str, float | str], without: Collection[str]) -> str:

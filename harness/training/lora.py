@@ -25,7 +25,7 @@ BELOW = "below"
 def adapted(model: Any, adapter: Adapter, seed: int, before: Path | None = None, stacked: bool = False) -> Any:
     """The model with an adapter that learns, as `with_adapter` puts it on; afterwards as it was before."""
     names = {id(parameter) for parameter in model.parameters()}
-    peft_model = with_adapter(model, adapter, seed, before, stacked)
+    peft_model = with_adapter(model, adapter, seed, before=before, stacked=stacked)
     try:
         yield peft_model
     finally:
@@ -41,9 +41,9 @@ def with_adapter(
     model: Any,
     adapter: Adapter,
     seed: int,
+    whole: Sequence[str] = (),
     before: Path | None = None,
     stacked: bool = False,
-    whole: Sequence[str] = (),
 ) -> Any:
     """The model with an adapter for good: a new one, initialised from the seed alone, or one that goes on.
 

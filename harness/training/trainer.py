@@ -246,8 +246,10 @@ def tuned(model: Any, job: CellJob, study: Path) -> AbstractContextManager[Any]:
         whole = modules_of_blocks(model, job.reinitialise.layers)
         return nullcontext(with_adapter(model, job.adapter, job.training.seed, whole=whole))
     before = begins_with(study, job)
-    put_on = (model, job.adapter, job.training.seed, before and before.folder, job.start == "stack")
-    return nullcontext(with_adapter(*put_on)) if is_sharded() else adapted(*put_on)
+    begun: Any = {"before": before and before.folder, "stacked": job.start == "stack"}
+    if is_sharded():
+        return nullcontext(with_adapter(model, job.adapter, job.training.seed, **begun))
+    return adapted(model, job.adapter, job.training.seed, **begun)
 
 
 def save(model: Any, state: dict[str, Any], tokenizer: Any, job: CellJob, folder: Path, study: Path) -> None:
