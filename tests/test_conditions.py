@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from data_mixes.prompt_words import task_prompt
 from eval.analysis.condition_effects import condition_effects
 from eval.analysis.design import Design
 from eval.generation.conditions import Condition, conditions, task_of
@@ -21,8 +22,9 @@ from tests.support import harness, small_recipe
 
 
 def crossed_recipe(tiny_model: Path, **evaluation: Any) -> dict[str, Any]:
-    """A recipe that trains nothing, with math and instructions in three languages."""
+    """A recipe that trains nothing, with math in three languages."""
     kept = {key: value for key, value in small_recipe(tiny_model).items() if key in ("study", "model", "evaluation")}
+    kept["evaluation"] |= {"tasks": ["math"], "max_tokens": {}, "decoding": {"math": {"max_tokens": 4}}}
     kept["evaluation"] |= {"prompts_in": ["own", "en"], "answers_in": ["own", "fr"]} | evaluation
     return kept | {"languages": ["en", "fr", "ja"]}
 
@@ -51,7 +53,7 @@ def test_one_of_both_is_always_ones_own() -> None:
 def test_prompts_and_answers_are_in_the_languages_of_their_condition(study: tuple[Path, Path]) -> None:
     recipe, runs = study
     sets = {(each.name, each.language): each.examples[0] for each in Study(recipe, runs).evaluation_sets}
-    assert len(sets) == 2 * 3 * 3
+    assert len(sets) == 3 * 3
     own, asked, answered = (sets[f"math{condition}", "ja"] for condition in ("", "-asked-in-en", "-answered-in-fr"))
     assert own.item_id == asked.item_id == answered.item_id == sets["math", "en"].item_id
     assert (own.language, asked.language, answered.language) == ("ja", "ja", "fr")
@@ -62,8 +64,15 @@ def test_prompts_and_answers_are_in_the_languages_of_their_condition(study: tupl
     text = dict(prompts.group_by("task", maintain_order=True).agg(pl.col("rendered").first()).iter_rows())
     assert "Problem:" in text["math-asked-in-en"] and "答え" in text["math-asked-in-en"], "the marker is of the answer"
     assert "問題" in text["math-answered-in-fr"] and "答え" not in text["math-answered-in-fr"]
-    assert "Language of the response: Japanese" in text["instructions-asked-in-en"]
-    assert "回答の言語：フランス語" in text["instructions-answered-in-fr"]
+
+
+def test_prompts_without_a_place_for_it_ask_for_the_language(tiny_model: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(crossed_recipe(tiny_model, tasks=["instructions"], decoding={})))
+    sets = {each.name: each.examples[0] for each in Study(recipe, tmp_path).evaluation_sets if each.language == "ja"}
+    assert "Language of the response: Japanese" in task_prompt(sets["instructions-asked-in-en"])
+    assert "回答の言語：フランス語" in task_prompt(sets["instructions-answered-in-fr"])
+    assert "言語" not in task_prompt(sets["instructions"])
 
 
 def test_conditions_are_tasks_in_the_tables(study: tuple[Path, Path]) -> None:
@@ -71,14 +80,13 @@ def test_conditions_are_tasks_in_the_tables(study: tuple[Path, Path]) -> None:
     scores = pl.read_parquet(runs / "small" / "scores.parquet").filter("main")
     counts = dict(scores.group_by("task").len().iter_rows())
     assert counts == dict.fromkeys(
-        [f"{task}{condition}" for task in ("math", "instructions")
-         for condition in ("", "-asked-in-en", "-answered-in-fr")], 6)  # fmt: skip
+        [f"math{condition}" for condition in ("", "-asked-in-en", "-answered-in-fr")], 6)  # fmt: skip
     same = scores.filter(pl.col("task").is_in(["math", "math-asked-in-en"]), language="en")
     assert same.group_by("item").agg(pl.col("answer").n_unique())["answer"].to_list() == [1, 1]
     plan = json.loads(harness("plan", recipe, "--runs", runs, "--json").stdout)
     assert {part["task"] for part in plan["evaluation"]} == set(counts)
     status = json.loads(harness("status", recipe, "--runs", runs, "--json").stdout)
-    assert [(cell["scored"], cell["wanted"]) for cell in status["cells"]] in ([], [(36, 36)])
+    assert [(cell["scored"], cell["wanted"]) for cell in status["cells"]] in ([], [(18, 18)])
     groups = planned_study(recipe, runs).groups
     assert groups.primary_of("math-asked-in-en") == groups.primary_of("math") == "all"
     page = (runs / "small" / "report.html").read_text()
