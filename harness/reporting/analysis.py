@@ -21,6 +21,7 @@ from eval.analysis.stages import continual_table, stage_matrix
 from eval.analysis.summary import main_panels, summarize
 from eval.analysis.transfer import Sources, Transfer
 from eval.finite import finite_table
+from eval.generation.conditions import task_of
 from harness.planning.design import setting_places, sources_of_transfer
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.planning.stages import chains_of
@@ -77,7 +78,9 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame, with_steps: pl.DataFrame
     trained = {plan.name: trained_on(plan) for plan in study.plans if plan.name in study.trained_once}
     sources = sources_of_transfer(trained, design, setting_places(study.recipe, study.cells), groups.pivot)
     chains, summary = chains_of(study.recipe, study.cells), finite_table(summarize(scores, groups, design))
-    transfer = Transfer.by_base(panels, sources, design) if are_several(sources) else None
+    # a condition of a task is not another task: its scores are no transfer between tasks
+    plain = [panel for panel in panels if panel.task == task_of(panel.task)]
+    transfer = Transfer.by_base(plain, sources, design) if are_several(sources) else None
     courses = [*courses_of(study, sources)]
     return Analysis(
         summary=summary,
