@@ -24,6 +24,7 @@ from eval.analysis.checkpoints import (
 )
 from eval.analysis.dynamics import learning
 from eval.analysis.stats import bootstrap_means
+from eval.report.checkpoint_pictures import learned_at
 from harness.errors import UserError
 from harness.recipe.load import parse_recipe
 from harness.reporting.layers import current
@@ -108,6 +109,12 @@ def test_the_interval_of_a_learn_step_holds_the_true_one_where_scores_stay_level
         assert learned.low is not None and learned.high is not None
         held += learned.low <= 2 <= learned.high
     assert held >= 90
+
+
+def test_a_learn_step_of_hardly_anything_right_has_no_interval_and_is_marked() -> None:
+    scores = scores_of({"one": {"en": [0.0, 0.02, 0.0, 0.02]}})
+    (row,) = checkpoint_tables(scores, courses_of({"one": "en"}, 4)).learning.iter_rows(named=True)
+    assert row["learn_step"] is not None and row["low"] is None and learned_at(row).endswith(" ?")
 
 
 def test_clusters_widen_the_interval_of_a_learn_step() -> None:

@@ -81,7 +81,7 @@ def _source_by_target(task: str, learned: pl.DataFrame, targets: Sequence[str], 
     ):  # fmt: skip
         rows = [
             {"row": row[by], "column": row["language"], "value": row[of],
-             "shown": f"{row[of]:,.0f}" if of == "learn_step" else shown(row[of], unit),
+             "shown": f"{row[of]:,.0f}{unsure(row)}" if of == "learn_step" else shown(row[of], unit),
              "told": learned_at(row) if of == "learn_step" else f"{shown(row[of], unit)} of {shown(row['best'], unit)}"}
             for row in learned.iter_rows(named=True)
             if row[of] is not None
@@ -94,7 +94,12 @@ def _source_by_target(task: str, learned: pl.DataFrame, targets: Sequence[str], 
 def learned_at(row: Mapping[str, Any]) -> str:
     """A learn step with its interval."""
     around = "" if row["low"] is None else f" ({row['low']:,.0f} to {row['high']:,.0f})"
-    return f"{row['learn_step']:,.0f}{around}"
+    return f"{row['learn_step']:,.0f}{unsure(row)}{around}"
+
+
+def unsure(row: Mapping[str, Any]) -> str:
+    """The mark of a learn step that has no interval."""
+    return " ?" if row["low"] is None else ""
 
 
 def ends(low: float | None, high: float | None, unit: Metric) -> str:

@@ -73,7 +73,8 @@ def learning_picture(
     )
     tooltip = ["cell:N", "language:N", altair.Tooltip("shown:N", title="learn step"),
                altair.Tooltip("before:Q", title="not yet at"), altair.Tooltip("items:Q", title="items")]  # fmt: skip
-    points = base.mark_point().encode(x=step, tooltip=tooltip, **vertical, **told_apart)
+    sure = altair.condition("isValid(datum.low)", altair.value(1.0), altair.value(0.35))
+    points = base.mark_point().encode(x=step, opacity=sure, tooltip=tooltip, **vertical, **told_apart)
     height = altair.Step(11, **{"for": "offset"}) if len(cells) > 1 else altair.Step(18)
     chart = altair.layer(spans, points).properties(height=height)
     facet = altair.Facet("kind:N", title=None, sort=list(kinds))
