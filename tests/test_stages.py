@@ -185,6 +185,14 @@ def test_composed_cells_are_gated_scored_and_reported(composed: tuple[Path, Path
     assert done["parents"] == {
         name: record(study, name)["weights"] for name in ("stage-task", "stage-text-fr", "stage-text-en")
     }
+    cards = {
+        "stage-away": "Made of the weights of stage-task, stage-text-fr, stage-text-en, and not trained",
+        "stage-on-fr": "Begun with the weights of stage-text-fr (`start: stack`). LoRA of rank 8",
+    }
+    for cell, told in cards.items():
+        ended = harness("export", recipe, "--runs", study.parent, "--to", "hf", "--cells", cell)
+        assert ended.returncode == 0, ended.stderr
+        assert told in (study / "exports" / "hf" / cell / "README.md").read_text()
     again = harness("run", recipe, "--runs", study.parent)
     assert "every cell is already trained" in again.stderr and "all there already" in again.stderr
 

@@ -109,11 +109,16 @@ def mixture_row(row: CardRow) -> tuple[str, ...]:
 def training_line(plan: PlannedCell, recipe: Recipe) -> str:
     """Steps, settings and where."""
     training, record = recipe.training, plan.run.record
-    adapter = f"LoRA of rank {recipe.adapter.rank} and alpha {recipe.adapter.alpha:g}, "
+    parents = ", ".join(record.get("parents", {}))
+    if "loss" not in record:
+        return f"Made of the weights of {parents}, and not trained: see `compose` below."
+    begun = f"Begun with the weights of {parents} (`start: {record['start']}`). " if parents else ""
+    lora = f"LoRA of rank {recipe.adapter.rank} and alpha {recipe.adapter.alpha:g}, "
+    adapter = lora if training.method == "lora" else ""
     chosen = f"; the weights are those of step {record['selection']['step']}" if "selection" in record else ""
     loss = f"; loss {record['loss'][0]:.3f} at the first step, {record['loss'][-1]:.3f} at the last"
     return (
-        f"{adapter if training.method == 'lora' else ''}{record['steps']:,} steps of {training.global_batch} rows, "
+        f"{begun}{adapter}{record['steps']:,} steps of {training.global_batch} rows, "
         f"learning rate {training.learning_rate:g} ({training.schedule}), seed {training.seed}{loss}{chosen}. "
         f"Trained on {record['device']} with {packages(record)}."
     )
