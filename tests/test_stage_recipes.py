@@ -167,3 +167,18 @@ def test_the_last_stage_alone_is_tested_unless_all_are(tiny_model: Path, write_r
     del data["evaluation"]["after"]
     cells = cells_of(*load_recipe(write_recipe(data)))
     assert [cell.name for cell in cells if cell.is_evaluated] == ["order-up_stage-es", "order-down_stage-fr"]
+
+
+def test_parts_that_are_one_and_the_same_training_count_as_often_as_they_stand(
+    tiny_model: Path, write_recipe: Write, tmp_path: Path
+) -> None:
+    data = continual(tiny_model)
+    rows = {"rows": {"sources": ["word-problems"], "languages": ["en"], "amount": 3}}
+    data["stages"] = {"one": {"mixture": rows}, "again": {"start": "fresh", "mixture": rows}}
+    data["compose"] = {"once": {"sum": {"one": 1}}, "twice": {"sum": {"one": 1, "again": 1}},
+                       "doubled": {"sum": {"again": 2}}}  # fmt: skip
+    del data["grid"]
+    study = Study(write_recipe(data), tmp_path)
+    prints = {name: fingerprint(plan.run.identity) for plan in study.plans for name in plan.cell.names}
+    assert prints["stage-one"] == prints["stage-again"], "trained once"
+    assert prints["stage-once"] != prints["stage-twice"] == prints["stage-doubled"]

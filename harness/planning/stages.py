@@ -48,13 +48,12 @@ def _identity(plan: CellPlan, known: Mapping[str, CellPlan], grid: Sequence[Cell
         name = part.removesuffix(OWN)
         return prints[name] + part[len(name) :]
 
-    made = stage.made_of
-    parts: dict[str, Any] = (
-        {"sum": {hashed_part(part): weight for part, weight in made.sum.items()}} if made.sum else {}
-    )
-    if made.take and made.layers:
-        layers = {hashed_part(part): sorted(map(list, spans)) for part, spans in made.layers.items()}
-        parts = {"take": hashed_part(made.take), "layers": layers}
+    made, sums, layers = stage.made_of, dict[str, float](), dict[str, list[list[int]]]()
+    for part, weight in (made.sum or {}).items():  # parts that are one and the same cell count as often as they stand
+        sums[hashed_part(part)] = sums.get(hashed_part(part), 0.0) + weight
+    for part, spans in (made.layers or {}).items():
+        layers[hashed_part(part)] = sorted([*layers.get(hashed_part(part), []), *map(list, spans)])
+    parts = {"take": hashed_part(made.take), "layers": layers} if made.take else {"sum": sums}
     method = next(iter(first.values()))["training"].get("method")
     kept = {key: plan.run.identity[key] for key in ("version", "model", "mixture")}
     return {**kept, "training": {"method": method} if method else {}, "made_of": parts}
