@@ -275,7 +275,7 @@ def as_file(folder: Path, name: str, data: dict[str, Any]) -> Path:
 
 
 def test_a_recipe_builds_on_files_that_it_includes(recipe_data: dict[str, Any], tmp_path: Path) -> None:
-    rows = {"task": "math", "languages": ["en"], "files": "rows.jsonl"}
+    rows = {"task": "math", "languages": ["en"], "files": "../parts/rows.jsonl"}
     as_file(tmp_path, "parts/data.yaml", {"include": "training.yaml", "sources": {"mine": rows}})
     as_file(tmp_path, "parts/training.yaml", {"training": {"learning_rate": 1e-5, "epochs": 1}, "adapter": {"rank": 4}})
     own = recipe_data | {"include": ["parts/training.yaml", "parts/data.yaml"], "training": {"learning_rate": 1e-4}}

@@ -325,6 +325,35 @@ def test_any_repository_is_loaded_by_configuration(tmp_path: Path) -> None:
         configured(tmp_path, names={"en": "german"}).pool("train", "en")
 
 
+def test_a_hub_that_cannot_be_reached_is_asked_once_and_its_cache_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "1" * 40
+    cached = tmp_path / "datasets--someone--something" / "snapshots" / commit
+    write(cached / "en.jsonl", [{"text": "Hello", "short": "Hi"}])
+    asked: list[str] = []
+
+    def unreachable(name: str, **options: Any) -> None:
+        asked.append(name)
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("huggingface_hub.dataset_info", unreachable)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    options = {"revision": commit, "files": {"train": "{language}.jsonl"}}
+    made = HubSource(
+        "any",
+        "summarization",
+        ("en",),
+        repository="someone/something",
+        columns=Columns(prompt="text", target="short"),
+        revision=commit,
+        files={"train": "{language}.jsonl"},
+    )
+    assert [example.prompt for example in examples(made, "en")] == ["Hello"] and asked == ["someone/something"]
+    with pytest.raises(SourceError, match=r"cannot get someone/other at .*ConnectionError"):
+        configured(Path("someone/other"), **options).pool("train", "en")
+
+
 @pytest.mark.parametrize("revision", ["main", "0" * 40])
 def test_offline_is_said_with_what_helps(revision: str) -> None:
     for options in ({}, {"files": {"train": "{language}.jsonl"}}):

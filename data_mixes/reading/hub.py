@@ -139,15 +139,27 @@ class HubSource(TableSource):
                     yield language, places, table
 
     def _fetched(self, patterns: list[str]) -> Path:
-        """The repository's files of these patterns at the commit, from the hub or its cache."""
-        from huggingface_hub import snapshot_download
+        """The repository's files of these patterns at the commit, from the hub, or from its cache if that is not there.
 
+        The hub is asked once whether it can be reached: a download is tried anew for half a minute.
+        """
+        from huggingface_hub import dataset_info, snapshot_download
+
+        refused: Exception | None = None
+        try:
+            dataset_info(self.repository, revision=self._commit, timeout=20)
+        except Exception as error:  # the hub's client raises many kinds: offline, not found, gated
+            refused = error
         try:
             folder = snapshot_download(
-                self.repository, repo_type="dataset", revision=self._commit, allow_patterns=patterns
+                self.repository,
+                repo_type="dataset",
+                revision=self._commit,
+                allow_patterns=patterns,
+                local_files_only=refused is not None,
             )
-        except Exception as error:  # the hub's client raises many kinds: offline, not found, gated
-            raise SourceError(self.name, self._unreachable(error)) from None
+        except Exception as error:
+            raise SourceError(self.name, self._unreachable(refused or error)) from None
         return Path(folder)
 
     def _load(self, split: Split, languages: Sequence[str]) -> Iterator[tuple[str | None, str, pa.Table]]:

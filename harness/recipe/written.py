@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Paths of files made absolute, and a chat template's file read: they are meant from where they are written."""
 
     def absolute(path: Any) -> Any:
-        return str((folder / expanded(path)).absolute()) if isinstance(path, str) else path
+        return normpath((folder / expanded(path)).absolute()) if isinstance(path, str) else path
 
     sources = raw.get("sources")
     for settings in sources.values() if isinstance(sources, dict) else ():
