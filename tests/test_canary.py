@@ -32,6 +32,17 @@ def test_an_adapter_too_weak_to_tell_passes_but_is_called_inconclusive() -> None
     assert verdict.passed and not verdict.conclusive
 
 
+def test_rounding_may_be_larger_where_tokens_are_surprising() -> None:
+    """As measured with short answers that are far from likely: 0.145 nats apart, and yet the same model."""
+    surprising = [[-7.0, -5.0], [-9.0]]
+    assert judge(surprising, TUNED, nudged(surprising, 0.145), nudged(TUNED, 0.01)).passed
+    likely = [[-1.0, -0.5], [-0.2]]
+    verdict = judge(likely, TUNED, nudged(likely, 0.145), nudged(TUNED, 0.01))
+    assert not verdict.passed and str(verdict) == "the base model is 0.145 nats a token apart, and 0.100 pass"
+    ignored = judge(BASE, TUNED, BASE, BASE)
+    assert not ignored.passed and str(ignored).startswith("with the adapter it is 1.433 nats a token apart, and 0.35")
+
+
 def test_distances_want_equal_shapes() -> None:
     with pytest.raises(ValueError):
         mean_distance([[1.0]], [[1.0, 2.0]])

@@ -262,7 +262,8 @@ class CanaryGate:
         if failed:
             raise CanaryError(
                 f"{engine.version} does not compute these models as transformers and PEFT do: {'; '.join(failed)}. "
-                "No scores were made. Evaluate with engine: transformers, or report the model's architecture"
+                "No scores were made. Set evaluation.engine to transformers, which is slower, or report the model's "
+                "architecture"
             )
 
     @property
