@@ -106,4 +106,4 @@ import contextlib, harness.commands.run, harness.evaluation.cells, harness.repor
 with contextlib.suppress(ImportError):
     from vllm import LLM
 ") >>"$log" 2>&1 || fail "the harness does not start"
-say "done"
+say "done: source $VENV/bin/activate puts harness on the path"

@@ -230,7 +230,7 @@ def test_sentences_name_the_selection_the_margin_and_the_biased_figures() -> Non
     )
     (told,) = sentences(summary, pl.DataFrame(), curves, GROUPS, design, {})
     assert "shown to be within a tenth (4." in told
-    assert "to the best, chosen on one half of the items and seeds and measured on the other (95 % CI" in told
+    assert "to its own best, chosen on one half of the items and seeds and measured on the other (95 % CI" in told
     assert "for a flat curve), and by +" in told and "by the published definition, which is biased upwards" in told
     assert "of different halves of the items and seeds correlate at ρ = " in told
     one, of_one = panel_of_curve(study[:, :1])

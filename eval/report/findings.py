@@ -183,7 +183,9 @@ def _gap_closed(curve: CurveFinding, groups: LanguageGroups) -> Iterator[str]:
         return
     models = "" if curve.runs > 1 else "of these trained models: "
     interval = f"95 % CI {100 * closed.low:+.1f} to {100 * closed.high:+.1f}"
-    told = f"{groups.label(PERFORMANCE)} rises by {100 * closed.mean:+.1f} points from the first point to the best, "
+    told = (
+        f"{groups.label(PERFORMANCE)} rises by {100 * closed.mean:+.1f} points from the first point to its own best, "
+    )
     told += f"{_on_halves(curve.runs)} ({interval}; {models}{p_value(p)} for a flat curve)"
     published = 100 * (curve.gap_closed_published or 0)
     yield f"{told}, and by {published:+.1f} by the published definition, which is biased upwards"
@@ -231,8 +233,7 @@ def _costs(seconds: Mapping[str, float]) -> Iterator[str]:
     """The shortest and the longest training."""
     if len(seconds) > 1:
         shortest, longest = min(seconds, key=lambda name: seconds[name]), max(seconds, key=lambda name: seconds[name])
-        times = seconds[longest] / seconds[shortest]
         yield (
             f"cost: training took from {duration(seconds[shortest])} ({shortest}) to {duration(seconds[longest])} "
-            f"({longest}), {times:.1f} times as long."
+            f"({longest}) as the machine was, with what else ran on it."
         )

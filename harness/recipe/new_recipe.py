@@ -88,7 +88,7 @@ def recipe_text(choices: Choices) -> str:
     """The recipe: the first language alone, then with growing amounts of the others, each mixture under some seeds."""
     tasks = f"{{{choices.task}: {{code: {choices.task}.py}}}}" if choices.own_task else flow([choices.task])
     lines = [
-        "# Written by harness init. Every key: docs/recipes.md and docs/reference.md.",
+        "# Written by harness init. Every key: docs/recipes.md and harness schema recipe.",
         f"study: {choices.study} # results go to runs/{choices.study}/",
         "",
         "# a packaged name, a folder with safetensors, or a Hugging Face id",
