@@ -67,7 +67,7 @@ def test_the_documented_task_is_planned_trained_on_and_scored(tmp_path: Path, ti
     assert "brevity.py" in metric
     (evaluation_set, *_) = made.evaluation_sets
     example = next(one for one in evaluation_set.examples if one.target == "good")
-    assert made.bases[0].renderer.prompt_text(example) == f"Review: {example.prompt}\nIs it good or bad? It is"
+    assert made.bases[0].renderer.prompt_text(example) == f"Review: {example.prompt}\nIs it good or bad?\n"
     assert evaluation_set.max_tokens == 8
     (evaluation,) = evaluations_of(made, []).values()
     prompts = evaluation.prompts()
