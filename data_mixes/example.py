@@ -21,6 +21,16 @@ class Exchange(NamedTuple):
     target: str
 
 
+class Span(NamedTuple):
+    """A stretch of a row that is no prompt and answer."""
+
+    text: str
+    learned: bool = True
+    """Whether its tokens carry a loss."""
+    instead: str | None = None
+    """What is learned where it begins, in its place: the first token of this text."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """A prompt and the target that should follow it.
@@ -50,6 +60,8 @@ class Example:
     """What the system says before a conversation."""
     cluster: str | None = None
     """What items have in common: a template, an article, a conversation. They are no independent evidence."""
+    spans: tuple[Span, ...] = ()
+    """The row as it is learned, where that is not a prompt and its answer: neither words nor a template are put in."""
 
 
 SCHEMA = pa.schema(
@@ -100,7 +112,9 @@ def from_table(table: pa.Table) -> Iterator[Example]:
 
 
 def history_text(example: Example) -> str | None:
-    """What was said before the prompt, as JSON: a list of turns two by two, or of a conversation an object."""
+    """What was said before the prompt, as JSON: a list of turns two by two; of a conversation, or spans, an object."""
+    if example.spans:
+        return json.dumps({"spans": example.spans}, ensure_ascii=False)
     if example.conversation:
         return json.dumps({"system": example.system, "turns": example.history}, ensure_ascii=False)
     return json.dumps(example.history, ensure_ascii=False) if example.history else None
@@ -109,6 +123,8 @@ def history_text(example: Example) -> str | None:
 def history_of(text: str | None) -> dict[str, Any]:
     """The fields of an example that `history_text` writes."""
     held = json.loads(text) if text else []
+    if isinstance(held, dict) and "spans" in held:
+        return {"spans": tuple(Span(*span) for span in held["spans"])}
     if isinstance(held, dict):
         turns = tuple(Exchange(*turn) for turn in held["turns"])
         return {"history": turns, "conversation": True, "system": held["system"]}

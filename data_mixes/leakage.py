@@ -103,7 +103,9 @@ class Holdout:
         same_item = np.isin(pool.items[rows], keys) & ("item" in kinds)
         for start in range(0, len(rows), BATCH):
             chosen = rows[start : start + BATCH]
-            for row, same, example in zip(chosen, same_item[start : start + BATCH], pool.examples(chosen), strict=True):
+            for row, same, example in zip(
+                chosen, same_item[start : start + BATCH], pool.originals.examples(chosen), strict=True
+            ):
                 if same:
                     yield Leak("item", int(row), example, self._items[int(pool.items[row])])
                 elif match := self._by_text(example, kinds):

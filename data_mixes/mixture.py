@@ -129,7 +129,7 @@ class Orders:
         key = (source.name, variant, policy)
         if key not in self._made:
             available = self._available(source, variant, policy)
-            own = f" {variant.name}" if policy == "independent" else ""
+            own = f" {variant.plain_name}" if policy == "independent" else ""
             items = variant.pool(source, "train").items[available]
             self._made[key] = available[seeded_order(items, f"{self.seed}{own}")].astype(np.uint32)
         return self._made[key]
@@ -181,7 +181,7 @@ def common_items(source: Source, variants: tuple[Variant, ...]) -> Keys:
 
 def owners(items: Keys, variants: Sequence[Variant], seed: int) -> NDArray[np.int64]:
     """The index of the one variant that owns each item when variants share no items."""
-    return np.argmin([mixed(items, f"owner {seed} {variant.name}") for variant in variants], axis=0)
+    return np.argmin([mixed(items, f"owner {seed} {variant.plain_name}") for variant in variants], axis=0)
 
 
 def allot(components: Sequence[Component], orders: Orders, costs: Costs | None = None) -> list[Allotment]:
@@ -226,7 +226,8 @@ def budgets(component: Component, sizes: Mapping[str, int]) -> dict[str, int]:
         return dict.fromkeys(names, component.amount)
     assert component.total is not None
     if component.shares is not None:
-        return apportion(component.total, {name: component.shares[name] for name in names})
+        shares = {variant.name: component.shares[variant.plain_name] for variant in component.variants}
+        return apportion(component.total, shares)
     exponent = 1 / component.temperature
     largest = max(*sizes.values(), 1)
     return apportion(

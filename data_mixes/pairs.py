@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data_mixes.example import Example, Split, to_table
+from data_mixes.makers.maker import MadePool, Maker, PairMaker
 from data_mixes.source import Pool, Source
 
 TRANSLATION = "translation"
@@ -31,18 +32,36 @@ class Variant:
     language: str
     prompt_language: str | None = None
     translates: bool = False
+    maker: Maker | None = None
+    """What makes rows of another form of its examples, if anything does."""
 
     @property
     def name(self) -> str:
-        """E.g. "fr", "en>fr", "en>fr translation"."""
+        """E.g. "fr", "en>fr", "en>fr translation", "fr as text"."""
+        return f"{self.plain_name} as {self.maker.name}" if self.maker else self.plain_name
+
+    @property
+    def plain_name(self) -> str:
+        """Its name, whatever is made of its examples."""
         pair = f"{self.prompt_language}>{self.language}" if self.prompt_language else self.language
         return f"{pair} {TRANSLATION}" if self.translates else pair
 
     def pool(self, source: Source, split: Split) -> Pool:
         """The rows of a source in this variant. Raises SourceError."""
+        if self.maker is not None:
+            return made_pool(source, split, self)
         if self.prompt_language is None:
             return source.pool(split, self.language)
         return pair_pool(source, split, self)
+
+
+@lru_cache(maxsize=256)
+def made_pool(source: Source, split: Split, variant: Variant) -> MadePool:
+    """The rows that the variant's maker makes of a source's, prepared once. Pairs of texts are made of translations."""
+    assert variant.maker
+    translates = variant.translates or isinstance(variant.maker, PairMaker)
+    examples = dataclasses.replace(variant, maker=None, translates=translates)
+    return MadePool(examples.pool(source, split), variant.maker, variant.name)
 
 
 @lru_cache(maxsize=256)

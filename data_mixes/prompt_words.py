@@ -15,9 +15,11 @@ from data_mixes.languages import nearest
 
 TEXT = (files("data_mixes") / "prompts.yaml").read_text(encoding="utf-8")
 """The file of all words, as it is."""
-_WORDS = YAML(typ="safe", pure=True).load(TEXT)
+RESTORE_TEXT = (files("data_mixes") / "makers" / "restore.yaml").read_text(encoding="utf-8")
+"""The words of rows whose language is to be restored: in a file of its own, as those of all tasks are hashed."""
+_WORDS, _RESTORE = (YAML(typ="safe", pure=True).load(text) for text in (TEXT, RESTORE_TEXT))
 
-PROMPTS: dict[str, dict[str, str]] = _WORDS["prompts"]
+PROMPTS: dict[str, dict[str, str]] = _WORDS["prompts"] | _RESTORE
 """Task → language → prompt with the field {prompt}; the file describes the other fields."""
 ANSWERS: dict[str, str] = _WORDS["answers"]
 """Language → the sentence that the solution of a math problem ends with, with the field {answer}."""

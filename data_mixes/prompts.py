@@ -73,6 +73,20 @@ class Rendering:
     """How many tokens of the example's text were left out, so that the prompt is no longer than allowed."""
     between: tuple[tuple[int, int], ...] = ()
     """Where completion ids lie between two supervised turns: what the user says, and no loss is on."""
+    instead: tuple[tuple[int, int], ...] = ()
+    """Places of completion ids where another token is learned than the one there, with that token."""
+
+    @staticmethod
+    def labelled(ids: Sequence[int], labels: Sequence[int]) -> Rendering:
+        """A row of token ids that are learned where the label is not IGNORED; at its first place none can be."""
+        begin = next(place for place in range(1, len(ids)) if labels[place] != IGNORED)
+        completion, learned = ids[begin:], labels[begin:]
+        borders = [place for place in range(1, len(learned))
+                   if (learned[place] == IGNORED) != (learned[place - 1] == IGNORED)]  # fmt: skip
+        between = zip(borders[::2], [*borders[1::2], len(learned)], strict=False)
+        instead = [(place, label) for place, (token, label) in enumerate(zip(completion, learned, strict=True))
+                   if label not in (token, IGNORED)]  # fmt: skip
+        return Rendering([*ids[:begin]], [*completion], between=tuple(between), instead=tuple(instead))
 
     @property
     def labels(self) -> list[int]:
@@ -81,6 +95,8 @@ class Rendering:
         for start, end in self.between:
             begin = len(self.prompt_ids)
             labels[begin + start : begin + end] = [IGNORED] * (end - start)
+        for place, token in self.instead:
+            labels[len(self.prompt_ids) + place] = token
         return labels
 
     @property
@@ -193,16 +209,33 @@ class Renderer:
 
     def render_all(self, examples: Sequence[Example]) -> list[Rendering]:
         """Training rows, tokenized together."""
-        several = [self.supervise == "every" and bool(example.history) for example in examples]
-        single = [example for example, more in zip(examples, several, strict=True) if not more]
+        forms = [self._form(example) for example in examples]
+        single = [example for example, form in zip(examples, forms, strict=True) if form is None]
         completions = self.ids([self.completion_text(example) for example in single])
         rows = (
             Rendering(prompt, completion, cut)
             for (prompt, cut), completion in zip(self.prompts(single), completions, strict=True)
         )
-        return [
-            self._every_turn(example) if more else next(rows) for example, more in zip(examples, several, strict=True)
-        ]
+        return [form(example) if form else next(rows) for example, form in zip(examples, forms, strict=True)]
+
+    def _form(self, example: Example) -> Callable[[Example], Rendering] | None:
+        """What renders an example that is not one prompt and its answer."""
+        if example.spans:
+            return self._spans
+        return self._every_turn if self.supervise == "every" and example.history else None
+
+    def _spans(self, example: Example) -> Rendering:
+        """The texts of a row's spans one after another, and the end of the text, which is learned as the last is."""
+        parts = self.ids([span.text for span in example.spans])
+        first = iter(self.ids([span.instead for span in example.spans if span.instead]))
+        ids = self.begun([])
+        labels = [IGNORED] * len(ids)
+        for span, part in zip(example.spans, parts, strict=True):
+            ids, own = ids + part, part if span.learned else [IGNORED] * len(part)
+            labels += [next(first)[0], *own[1:]] if span.instead else own
+        end = self.tokenizer.eos_token_id
+        assert end is not None
+        return Rendering.labelled([*ids, end], [*labels, end])
 
     def _every_turn(self, example: Example) -> Rendering:
         """A conversation with a loss on every turn of the assistant, without the earliest turns if it is too long."""

@@ -65,6 +65,11 @@ class Pool(ABC):
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def originals(self) -> Pool:
+        """The rows as their source has them, at the same places: before words are replaced in them."""
+        return self
+
     @abstractmethod
     def tables(self, places: NDArray[np.int64]) -> Iterator[pa.Table]:
         """The rows at ascending places (a place may come twice), as Arrow in SCHEMA, some at a time."""

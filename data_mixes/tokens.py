@@ -20,8 +20,10 @@ import xxhash
 from numpy.typing import NDArray
 
 from data_mixes.example import Example
+from data_mixes.makers.maker import RESTORE
 from data_mixes.mixture import Unit
 from data_mixes.order import Keys, key_of
+from data_mixes.prompt_words import RESTORE_TEXT
 from data_mixes.prompts import Renderer, Rendering
 from data_mixes.rows import Rows
 from data_mixes.source import Pool
@@ -30,6 +32,8 @@ BATCH = 2048
 TABLE = "CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, prompt BLOB, completion BLOB, cut INT)"
 BETWEEN = "CREATE TABLE IF NOT EXISTS between_turns (key BLOB PRIMARY KEY, spans BLOB)"
 """Of rows with several supervised turns: the starts and ends of what lies between them."""
+INSTEAD = "CREATE TABLE IF NOT EXISTS instead (key BLOB PRIMARY KEY, labels BLOB)"
+"""Of rows in which other tokens are learned than are read: their places and these tokens."""
 PATIENCE = 120.0
 """Seconds to wait while another process writes."""
 
@@ -66,6 +70,7 @@ class TokenStore:
         with closing(sqlite3.connect(self.path, timeout=PATIENCE)) as store:
             store.execute(TABLE)
             store.execute(BETWEEN)
+            store.execute(INSTEAD)
             store.execute("PRAGMA synchronous = OFF")
             known = dict(stored(store, keys))
             missing = {key: example for key, example in zip(keys, examples, strict=True) if key not in known}
@@ -73,9 +78,10 @@ class TokenStore:
                 made = dict(zip(missing, self.renderer.render_all(list(missing.values())), strict=True))
                 with store:
                     store.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?)", map(packed, made.items()))
-                    spans = [(key, array("i", chain(*row.between)).tobytes())
-                             for key, row in made.items() if row.between]  # fmt: skip
-                    store.executemany("INSERT OR IGNORE INTO between_turns VALUES (?, ?)", spans)
+                    for table, name in (("between_turns", "between"), ("instead", "instead")):
+                        pairs = [(key, array("i", chain(*getattr(row, name))).tobytes())
+                                 for key, row in made.items() if getattr(row, name)]  # fmt: skip
+                        store.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", pairs)
                 self.made += len(made)
                 known |= made
         return [known[key] for key in keys]
@@ -88,18 +94,29 @@ def content_key(example: Example) -> bytes:
     )  # fmt: skip
     if example.conversation or example.system:
         content = (*content, "conversation", example.system)
+    if example.spans:
+        content = (*content, "spans", example.spans)
+    if example.task == RESTORE:
+        content = (*content, RESTORE_TEXT)
     return xxhash.xxh3_128_digest(json.dumps(content).encode())
 
 
 def stored(store: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Rendering]]:
     """The renderings there are."""
     marks = ",".join("?" * len(keys))
-    spans = {key: array("i", ends) for key, ends in
-             store.execute(f"SELECT * FROM between_turns WHERE key IN ({marks})", keys)}  # fmt: skip
+    between, instead = (
+        {key: in_twos(array("i", held)) for key, held in
+         store.execute(f"SELECT * FROM {table} WHERE key IN ({marks})", keys)}
+        for table in ("between_turns", "instead")
+    )  # fmt: skip
     for key, prompt, completion, cut in store.execute(f"SELECT * FROM rows WHERE key IN ({marks})", keys):
-        ends = spans.get(key, ())
-        between = tuple(zip(ends[::2], ends[1::2], strict=True))
-        yield key, Rendering(array("i", prompt).tolist(), array("i", completion).tolist(), cut, between)
+        ids = array("i", prompt).tolist(), array("i", completion).tolist()
+        yield key, Rendering(*ids, cut, between.get(key, ()), instead.get(key, ()))
+
+
+def in_twos(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Numbers that follow one another, in pairs."""
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def packed(entry: tuple[bytes, Rendering]) -> tuple[bytes, bytes, bytes, int]:
@@ -153,7 +170,7 @@ class Measures:
                 known.tokens[place] = row.tokens
                 known.supervised_tokens[place] = row.supervised_tokens
                 known.cut[place] = row.cut
-                known.content[place] = key_of(repr((row.prompt_ids, row.completion_ids, *row.between)))
+                known.content[place] = key_of(repr((row.prompt_ids, row.completion_ids, *row.between, *row.instead)))
         return known
 
     def costs(self, pool: Pool, places: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:

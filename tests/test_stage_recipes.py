@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
+from harness.planning.contrast import neighbours
 from harness.planning.stages import chains_of, with_parents
 from harness.planning.study import Study
 from harness.recipe.grid import cells_of
@@ -160,6 +161,23 @@ def test_cells_that_others_begin_with_are_chosen_with_them(tiny_model: Path, wri
     cells = cells_of(*load_recipe(write_recipe(parts(tiny_model))))
     chosen = with_parents(cells, ["stage-mad-x"])
     assert chosen == {"stage-mad-x", "stage-on-fr", "stage-text-fr", "stage-text-en"}
+
+
+def test_a_stage_that_is_not_gone_on_from_is_no_difference(tiny_model: Path, write_recipe: Write) -> None:
+    data = continual(tiny_model)
+    rows = {"sources": ["word-problems"], "languages": ["en"], "amount": 3}
+    data["stages"] = {"first": {"mixture": {"rows": rows}}, "task": {"mixture": {"rows": rows | {"amount": 2}}}}
+    key = "stages.first.mixture.rows"
+    data["grid"] = {"first": {"values": {
+        "one": {"stages.task.start": "continue", key: rows | {"as": "text"}},
+        "other": {"stages.task.start": "continue", key: rows | {"languages": ["fr"]}},
+        "nothing": {"stages.task.start": "fresh"},
+    }}}  # fmt: skip
+    recipe, raw = load_recipe(write_recipe(data))
+    pairs = {(each.before, each.after): each for each in neighbours(compared(recipe, raw), recipe.axes)}
+    assert all(each.one_factor for each in pairs.values())
+    last = pairs["first-other_stage-task", "first-nothing_stage-task"]
+    assert [str(change) for change in last.changes] == ["stages.task.start continue → fresh"]
 
 
 def test_the_last_stage_alone_is_tested_unless_all_are(tiny_model: Path, write_recipe: Write) -> None:

@@ -6,16 +6,13 @@ what cannot be seen, such as joiners and marks of direction, so that no joiner c
 
 from __future__ import annotations
 
-import logging
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
-from typing import Any
 
 import regex
 
+from data_mixes.segmenters import NAMES, SEGMENTERS
 from eval.scorers.locales import base_of
 
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Myanmar}\p{Khmer}\p{Tibetan}"
@@ -85,45 +82,6 @@ def segments(text: str, language: str) -> Iterable[str]:
 def tokenizer_name(language: str) -> str:
     """What `words` splits a language by, with its version."""
     return NAMES.get(base_of(language), f"unicode-words-{unicodedata.unidata_version}")
-
-
-def _chinese(text: str) -> Iterable[str]:
-    return _jieba().cut(text)
-
-
-def _japanese(text: str) -> Iterable[str]:
-    return _fugashi().parse(text.replace("\n", " ").replace("\0", " ")).split(" ")
-
-
-def _thai(text: str) -> Iterable[str]:
-    from pythainlp.tokenize import word_tokenize
-
-    return word_tokenize(text, engine="newmm", keep_whitespace=False)
-
-
-@lru_cache(maxsize=1)
-def _jieba() -> Any:
-    import jieba
-
-    jieba.setLogLevel(logging.WARNING)
-    return jieba.Tokenizer()
-
-
-@lru_cache(maxsize=1)
-def _fugashi() -> Any:
-    from fugashi import GenericTagger  # pyright: ignore[reportAttributeAccessIssue]
-    from unidic_lite import DICDIR
-
-    # a Tagger would take the package unidic if it is there, whose dictionary has to be downloaded
-    return GenericTagger(f'-Owakati -r "{DICDIR}/mecabrc" -d "{DICDIR}"')
-
-
-SEGMENTERS: dict[str, Callable[[str], Iterable[str]]] = {"zh": _chinese, "ja": _japanese, "th": _thai}
-NAMES = {
-    "zh": f"jieba-{version('jieba')}",
-    "ja": f"fugashi-{version('fugashi')}+unidic-lite-{version('unidic-lite')}",
-    "th": f"newmm-{version('pythainlp')}",
-}
 
 
 UNSEGMENTED = frozenset(("bo", "dz", "km", "lo", "mnw", "my", "shn", "wuu", "yue"))

@@ -15,6 +15,7 @@ from data_mixes.order import Keys, mixed
 from data_mixes.rows import Rows
 from harness.recipe.grid import Cell
 from harness.recipe.schema import Axis
+from harness.recipe.stages_section import Stages
 
 SEEDS = ("training.seed", "mixture.seed")
 ALIKE = {
@@ -146,12 +147,28 @@ def coded(cells: Sequence[Cell], grid: Mapping[str, Axis]) -> NDArray[np.int32]:
 
 
 def changes_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Change, ...]:
-    """The keys in which two flat recipes differ."""
+    """The keys in which two flat recipes differ; of a stage that one cell alone comes after, none.
+
+    Such a stage is there or not by the `start` of a later one.
+    """
+    of_one, of_other = named_stages(one), named_stages(other)
     return tuple(
         Change(path, one.get(path), other.get(path))
         for path in sorted({*one, *other})
-        if one.get(path) != other.get(path)
+        if one.get(path) != other.get(path) and not {stage_named(path)} & (of_one ^ of_other)
     )
+
+
+def named_stages(flat: Mapping[str, Any]) -> set[str | None]:
+    """The stages whose keys a flat recipe has."""
+    return {*map(stage_named, flat)} - {None}
+
+
+def stage_named(path: str) -> str | None:
+    """The stage that a key is of; None of those that say how stages follow one another."""
+    section, _, inner = path.partition(".")
+    name, _, key = inner.partition(".")
+    return name if section == "stages" and key and name not in Stages.model_fields else None
 
 
 def difference(before: Compared, after: Compared, changes: tuple[Change, ...], axes: Mapping[str, Axis]) -> Difference:

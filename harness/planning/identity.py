@@ -56,9 +56,23 @@ def cell_identity(
         "training": deciding(recipe.training, FIRST_KEYS["training"]),
         **({"selection": selection} if selection else {}),
         "mixture": drawn | examples_by_source(allotments),
+        **({"lexicons": lexicons} if (lexicons := lexicons_of(recipe, allotments)) else {}),
         "sources": {name: recipe.known_sources[name].version for name in sorted(sources_of(allotments))},
         "rows": hashlib.sha256(lengths.content.tobytes()).hexdigest()[:16],
     }
+
+
+def lexicons_of(recipe: Recipe, allotments: Sequence[Allotment]) -> dict[str, str]:
+    """The versions of the lexicons that words of the rows are switched with."""
+    filled = {(allotment.component, allotment.variant) for allotment in allotments if allotment.examples}
+    used = [
+        lexicon
+        for part in recipe.components
+        for variant in part.variants
+        if (part.name, variant.name) in filled and variant.maker and (switching := variant.maker.switches)
+        for lexicon in switching.lexicons_of(variant.language)
+    ]
+    return {lexicon.name: lexicon.version for lexicon in sorted(used, key=lambda each: each.name)}
 
 
 def alike(runs: Mapping[str, CellRun]) -> dict[str, str]:

@@ -339,7 +339,7 @@ def stated_models(recipe: Recipe, cells: Sequence[Cell]) -> str | None:
 
 
 def inputs_of(recipe: Recipe) -> Iterator[Path]:
-    """The files on this machine that a recipe names beside its model: sources, tables, tasks."""
+    """The files on this machine that a recipe names beside its model: sources, lexicons, tables, tasks."""
     folders = [recipe.evaluation.lm_eval_folder, *(settings.hub for settings in recipe.sources.values())]
     for name in filter(None, folders):
         folder = expanded(name)
@@ -348,5 +348,7 @@ def inputs_of(recipe: Recipe) -> Iterator[Path]:
     patterns = [path for settings in recipe.sources.values() for path in (settings.files or {}).values()]
     for pattern in patterns:
         yield from sorted(map(Path, glob(pattern.replace("{language}", "*"))))  # noqa: PTH207  # it may be absolute
+    lexicons = [Path(settings.file) for settings in recipe.lexicons.values() if settings.file]
+    yield from filter(is_file, lexicons)
     yield from (Path(reference.file) for reference in recipe.reference if is_file(Path(reference.file)))
     yield from map(Path, recipe.evaluation.code_files.values())

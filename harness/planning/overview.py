@@ -69,8 +69,8 @@ def show_plan(plan: StudyPlan, verbose: bool = False) -> None:
         line("Every cell and every pair of neighbours: harness plan RECIPE -v")
     if plan.cells:
         show_seeds(plan)
-    for shared in plan.items:
-        line(str(shared))
+    for told in (*plan.items, *plan.lexicons, *plan.switched):
+        line(str(told))
     show_left_out(plan)
     base = f"Base model {plan.model}, in" if plan.model else "In"
     line(f"{base} {plan.precision.dtype}: {plan.precision.reason}")

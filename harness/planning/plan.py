@@ -13,6 +13,7 @@ from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount, sources_of
 from harness.planning.contrast import Compared, neighbours
 from harness.planning.layouts import OnDevices
+from harness.planning.made_rows import PlannedLexicon, SwitchedWords, planned_lexicons, switched_words
 from harness.planning.rendered import RenderedRow
 from harness.planning.screening import Dropped
 from harness.planning.sharing import SharedItems, shared_items
@@ -200,6 +201,9 @@ class StudyPlan(Answer):
     items: tuple[SharedItems, ...]
     """What the languages of each source share."""
     sources: tuple[SourceUsed, ...]
+    lexicons: tuple[PlannedLexicon, ...] = ()
+    switched: tuple[SwitchedWords, ...] = ()
+    """Words of other languages in rows, where some are to be put there."""
     dropped: tuple[Dropped, ...]
     """Rows that no cell trains on, being too long or tested on."""
     evaluation: tuple[TestedSet, ...]
@@ -258,6 +262,8 @@ def plan_of(study: Study) -> StudyPlan:
         rows_drawn_under="training.seed" if study.drawing.as_before else "mixture.seed",
         items=tuple(shared_items(study.recipe, study.plans)),
         sources=tuple(sources_used(study)),
+        lexicons=tuple(planned_lexicons(study.plans)),
+        switched=tuple(switched_words(study.plans)),
         dropped=tuple(study.dropped),
         evaluation=tuple(tested_sets(study)),
         lm_eval=tuple(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from data_mixes.makers.lexicons import Lexicon, LexiconError
 from data_mixes.mixture import TOKEN_UNITS, BudgetError, allot
 from data_mixes.prompt_words import PromptError
 from data_mixes.source import Source, SourceError
@@ -28,6 +29,8 @@ def as_problems(recipe: Recipe) -> Generator[None]:
         raise UserError(budget_problems(error, recipe)) from None
     except SourceError as error:
         raise UserError([Problem(f"sources.{error.source}", str(error))]) from None
+    except LexiconError as error:
+        raise UserError([Problem(f"lexicons.{error.name}", str(error))]) from None
     except PromptError as error:
         raise UserError([Problem("prompts", str(error))]) from None
 
@@ -71,7 +74,23 @@ def opening_problems(cells: Sequence[Cell]) -> list[Problem]:
                 source.pool("train", language)
         except SourceError as error:
             problems.append(Problem(f"sources.{name}", str(error)))
-    return problems
+    return problems or [problem for lexicon in lexicons_used(cells) for problem in lexicon_problems(lexicon)]
+
+
+def lexicons_used(cells: Sequence[Cell]) -> list[Lexicon]:
+    """The lexicons that rows of some cell are made with."""
+    switched = [(variant.language, variant.maker.switches) for cell in cells for part in cell.recipe.components
+                for variant in part.variants if variant.maker and variant.maker.switches]  # fmt: skip
+    return list(dict.fromkeys(each for language, switching in switched for each in switching.lexicons_of(language)))
+
+
+def lexicon_problems(lexicon: Lexicon) -> list[Problem]:
+    """Why a lexicon cannot be had, if it cannot."""
+    try:
+        _ = lexicon.pairs
+    except LexiconError as error:
+        return [Problem(f"lexicons.{lexicon.name}", str(error))]
+    return []
 
 
 def shortfalls(cell: Cell, drawing: Drawing) -> list[Problem]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OPEN, CLOSE = "⟦", "⟧"
 """Around what is supervised."""
+INSTEAD, OTHER = "→", "other"
+"""Before what is supervised in place of what is read, and the kind of such parts."""
 
 
 class Part(Result):
@@ -25,6 +27,8 @@ class Part(Result):
     text: str
     supervised: bool
     """Whether it carries a loss."""
+    learned: str | None = None
+    """What is learned in its place, where that is another token."""
 
 
 class RenderedRow(Result):
@@ -77,11 +81,14 @@ def rows_for(study: Study, base: Base, plans: Sequence[CellPlan], count: int) ->
 def parts_of(row: Rendering, renderer: Renderer) -> Iterator[Part]:
     """The stretches of a row with and without a loss, each as what it adds to the text before it."""
     ids, labels = row.prompt_ids + row.completion_ids, row.labels
-    starts = [place for place in range(1, len(ids)) if (labels[place] == IGNORED) != (labels[place - 1] == IGNORED)]
+    kinds = [OTHER if label not in (token, IGNORED) else label != IGNORED
+             for token, label in zip(ids, labels, strict=True)]  # fmt: skip
+    starts = [place for place in range(1, len(ids)) if kinds[place] != kinds[place - 1] or kinds[place] == OTHER]
     before = ""
     for start, end in zip([0, *starts], [*starts, len(ids)], strict=True):
         text = renderer.text(ids[:end])
-        yield Part(text=text.removeprefix(before), supervised=labels[start] != IGNORED)
+        learned = renderer.text([labels[start]]) if kinds[start] == OTHER else None
+        yield Part(text=text.removeprefix(before), supervised=labels[start] != IGNORED, learned=learned)
         before = text
 
 
@@ -93,7 +100,8 @@ def show_rows(rows: Sequence[RenderedRow]) -> None:
         cut = f", {row.shortened} tokens left out" if row.shortened else ""
         line(f"\n{what}: {row.task}, {row.language}, {row.source} {row.id} ({row.tokens} tokens{cut})")
         for part in row.parts:
-            text = f"{OPEN}{part.text}{CLOSE}" if part.supervised else part.text
+            learned = "" if part.learned is None else f"{INSTEAD}{part.learned}"
+            text = f"{OPEN}{part.text}{learned}{CLOSE}" if part.supervised else part.text
             style = "green" if part.supervised else None
             output.print(text, style=style, markup=False, highlight=False, soft_wrap=True, end="")
         line("")

@@ -16,6 +16,7 @@ from harness.recipe.evaluation_checks import check_evaluation, check_judge
 from harness.recipe.mixture_section import Ingredient
 from harness.recipe.models_checks import check_models, check_phases
 from harness.recipe.named_tasks import named_tasks
+from harness.recipe.row_makers_checks import check_lexicons, check_row_makers
 from harness.recipe.schema import Recipe
 from harness.recipe.source_settings import SourceSettings, is_ready_made
 from harness.recipe.stages_checks import check_stages
@@ -63,7 +64,8 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     if not broken:
         problems += _check_languages(recipe) + check_evaluation(recipe)
         alone = "mixture" in recipe.model_fields_set and recipe.stages is None
-        problems += _check_amounts(recipe) + _check_mixture(recipe) if alone else []
+        problems += check_lexicons(recipe)
+        problems += _check_amounts(recipe) + _check_mixture(recipe) + check_row_makers(recipe) if alone else []
     problems += check_judge(recipe) + _check_labels(recipe) + check_training(recipe) + check_stages(recipe)
     return problems
 
@@ -315,7 +317,7 @@ def _check_amounts(recipe: Recipe) -> list[Problem]:
             message = "unit: items divides a total of different items among languages, so it needs items: disjoint"
             problems.append(Problem(f"{where}.unit", message))
         problems += _check_pairs(where, part)
-        names = [variant.name for variant in part.variants]
+        names = [variant.plain_name for variant in part.variants]
         if part.shares is not None and set(part.shares) != set(names):
             problems.append(Problem(f"{where}.shares", f"name each of its languages once: {', '.join(names)}"))
     parts = list(recipe.ingredients.items())

@@ -141,7 +141,7 @@ def staged(cell: Cell) -> list[Cell]:
         evaluated = recipe.evaluation.after == "every-stage" or made_of is not None or is_last(recipe, stage)
         start = recipe.stages.in_order[stage].start if made_of is None else "made"
         order, by_language = tuple(recipe.stages.in_order), recipe.stages.each is not None
-        of_recipe = Staged(stage, start, parents, order, by_language, stated(recipe), made_of)
+        of_recipe = Staged(stage, start, parents, order, by_language, stated(recipe, stage), made_of)
         place, labels = {**cell.place, STAGE: stage}, (*cell.labels, stage)
         cells.append(Cell(name, own, place, labels, stage=of_recipe, evaluated=evaluated))
     if problems:

@@ -94,9 +94,10 @@ def _keys_at(location: Sequence[str | int], recipe: type[Section]) -> list[str]:
         if kind is Mixture and part not in Mixture.model_fields:
             kind = Ingredient
         elif isinstance(kind, type) and issubclass(kind, Section):
-            kind = kind.model_fields[str(part)].annotation
+            known = {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
+            kind = known[str(part)]
         else:
             kind = get_args(kind)[-1]
         sections = [section for section in get_args(kind) if isinstance(section, type) and issubclass(section, Section)]
         kind = sections[0] if sections and type(None) in get_args(kind) else kind
-    return list(getattr(kind, "model_fields", {}))
+    return [field.alias or name for name, field in getattr(kind, "model_fields", {}).items()]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from data_mixes.mixture import ItemPolicy, Unit
 from data_mixes.pairs import Variant
+from harness.recipe.row_makers_section import RowMaker
 from harness.recipe.section import Amount, PositiveInt, Section, Seed
 
 
@@ -42,18 +43,26 @@ class Ingredient(Section):
     """Which items the languages take: the same ones, different ones, or each its own."""
     max_repeats: PositiveInt = 1
     """How often a row may be used to fill a budget."""
+    made_as: RowMaker | None = Field(default=None, alias="as")
+    """What rows are made of the examples, where that is not their task: `text`, or one of text, pair, restore and
+    switch with its own keys."""
+
+    @field_validator("made_as", mode="before")
+    @classmethod
+    def _by_name_alone(cls, given: Any) -> Any:
+        """The name of a maker alone is one with its defaults."""
+        return {given: {}} if isinstance(given, str) else given
 
     @property
     def variants(self) -> tuple[Variant, ...]:
         """The languages, or pairs of languages, that rows are made in."""
         if self.languages is not None:
             return tuple(map(Variant, self.languages))
-        return tuple(
-            Variant(answers, prompts, self.translate)
-            for prompts in self.prompts_in or ()
-            for answers in self.answers_in or ()
-            if prompts != answers
-        )
+        pairs = [(answers, prompts) for prompts in self.prompts_in or () for answers in self.answers_in or ()
+                 if prompts != answers]  # fmt: skip
+        if self.made_as and self.made_as.pair and self.made_as.pair.order == "both":
+            pairs += [(prompts, answers) for answers, prompts in pairs]
+        return tuple(dict.fromkeys(Variant(answers, prompts, self.translate) for answers, prompts in pairs))
 
     @property
     def all_languages(self) -> tuple[str, ...]:

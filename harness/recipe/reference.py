@@ -19,8 +19,9 @@ Made from the models that read recipes (`harness/recipe/schema.py`). Where a key
 """
 
 
-SHORTHAND = {"Recipe": ("mixture", "leakage"), "SourceSettings": ("files",), "Evaluation": ("lm_eval",)}
-"""Keys that may also be a text alone: the name of a mixture, a policy, a path, a task."""
+SHORTHAND = {"Recipe": ("mixture", "leakage"), "SourceSettings": ("files",), "Evaluation": ("lm_eval",),
+             "Ingredient": ("as",)}  # fmt: skip
+"""Keys that may also be a text alone: the name of a mixture, a policy, a path, a task, a form of rows."""
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -54,7 +55,7 @@ def table(path: str, section: type[Section]) -> str:
     types = section.model_json_schema()["properties"]
     rows = [
         f"| `{name}` | {kind(types[name])} | {default(field)} | {meaning(field)} |"
-        for name, field in section.model_fields.items()
+        for name, field in keys_of(section).items()
     ]
     title = f"## `{path}`" if path else "## A recipe"
     purpose = " ".join((section.__doc__ or "").split())
@@ -70,12 +71,17 @@ def sections(
         return
     known.add(section)
     yield path, section
-    keys = [(name, field.annotation) for name, field in section.model_fields.items()]
+    keys = [(name, field.annotation) for name, field in keys_of(section).items()]
     if section.model_config.get("extra") == "allow":
         keys.append(("", get_type_hints(section)["__pydantic_extra__"]))
     for name, annotation in keys:
         for inner, own_name in nested(annotation):
             yield from sections(".".join(filter(None, (path, name, "*" if own_name else ""))), inner, known)
+
+
+def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
+    """The keys of a section, as a recipe has them."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def nested(annotation: Any, own_name: bool = False) -> Iterator[tuple[type[Section], bool]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from data_mixes.leakage import Kind
+from data_mixes.makers.lexicons import Lexicon
 from data_mixes.mixture import Component
+from data_mixes.pairs import Variant
 from data_mixes.prompts import Supervised
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
@@ -20,6 +23,7 @@ from harness.recipe.mixture_section import Ingredient, Mixture
 from harness.recipe.models_section import Model, OutsideModel, Reinitialise
 from harness.recipe.own_code import own_metric, own_task, with_metrics
 from harness.recipe.representations_section import Probes, Similarity
+from harness.recipe.row_makers_section import LexiconSettings, languages_of
 from harness.recipe.section import PositiveInt, Section, Seed
 from harness.recipe.selection_section import Selection
 from harness.recipe.source_settings import SourceSettings
@@ -196,6 +200,8 @@ class Recipe(Section):
     """The languages of the study."""
     sources: dict[str, SourceSettings] = {}
     """Sources of your own, by name."""
+    lexicons: dict[str, LexiconSettings] = {}
+    """Translations of words, by the two languages that they are of, as en-es: for rows whose words are switched."""
     mixture: Mixture = Mixture.model_validate({})
     """What cells train on: components by name, or the name of a mixture."""
     stages: Stages | None = None
@@ -228,6 +234,13 @@ class Recipe(Section):
     def known_sources(self) -> dict[str, Source]:
         """All sources that the recipe may name: its own, and the ready-made ones."""
         return SOURCES | {name: settings.made(name) for name, settings in self.sources.items()}
+
+    @cached_property
+    def known_lexicons(self) -> list[Lexicon]:
+        """The lexicons, as `data_mixes` reads them."""
+        named = {name: languages_of(name, self.all_languages) for name in self.lexicons}
+        return [self.lexicons[name].made(name, languages, self.known_sources)
+                for name, languages in named.items() if languages]  # fmt: skip
 
     @cached_property
     def known_tasks(self) -> dict[str, Task]:
@@ -281,7 +294,7 @@ class Recipe(Section):
             Component(
                 name=name,
                 sources=[self.known_sources[source] for source in part.sources],
-                variants=part.variants,
+                variants=self._variants(part),
                 amount=part.amount,
                 total=part.total,
                 temperature=part.temperature or 1.0,
@@ -292,6 +305,13 @@ class Recipe(Section):
             )
             for name, part in self.ingredients.items()
         ]
+
+    def _variants(self, part: Ingredient) -> tuple[Variant, ...]:
+        """The languages of a component's rows, with what makes them."""
+        if part.made_as is None:
+            return part.variants
+        maker = part.made_as.maker(self.mixture.seed, self.known_lexicons)
+        return tuple(replace(variant, maker=maker) for variant in part.variants)
 
     @property
     def all_languages(self) -> tuple[str, ...]:

@@ -30,5 +30,10 @@ class Section(BaseModel):
     """A part of a recipe: no unknown keys, no changes, no guessing of types."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        serialize_by_alias=True,  # a key that is a word of Python's own is written as in the recipe
     )

@@ -26,7 +26,7 @@ class Staged:
     by_language: bool
     """Whether these are called by the languages that they train on."""
     given: Mapping[str, Any]
-    """The recipe's `stages` and `compose`, for what cells differ in."""
+    """Of the recipe's `stages` and `compose` what it depends on, for what cells differ in."""
     made_of: Composition | None = None
 
 
@@ -108,6 +108,16 @@ def is_last(recipe: Recipe, name: str) -> bool:
     return list(recipe.stages.in_order)[-1] == name
 
 
-def stated(recipe: Recipe) -> dict[str, Any]:
-    """What a recipe says of stages, as keys that cells may differ in."""
-    return recipe.model_dump(mode="json", include={"stages", "compose"}, exclude_unset=True)
+def stated(recipe: Recipe, name: str) -> dict[str, Any]:
+    """What a recipe says of stages that a cell depends on: its own, and those before it; keys that cells may differ in.
+
+    `name` is a stage, or a composed cell.
+    """
+    assert recipe.stages is not None
+    stages = recipe.stages.in_order
+    own = recipe.compose[name].stages if name in recipe.compose else (name,)
+    needed = {*own, *(earlier for stage in own for earlier in ancestors(stages, stage))}
+    given = recipe.model_dump(mode="json", include={"stages", "compose"}, exclude_unset=True)
+    compose = {cell: made for cell, made in given.get("compose", {}).items() if cell == name}
+    kept = {key: told for key, told in given["stages"].items() if key not in stages or key in needed}
+    return {"stages": kept, **({"compose": compose} if compose else {})}

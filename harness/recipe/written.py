@@ -107,6 +107,10 @@ def with_files(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         hub = settings.get("hub") if isinstance(settings, dict) else None
         if isinstance(hub, str) and hub and (hub.startswith((".", "/", "~")) or is_folder(folder / hub)):
             settings["hub"] = absolute(hub)
+    lexicons = raw.get("lexicons")
+    for settings in lexicons.values() if isinstance(lexicons, dict) else ():
+        if isinstance(settings, dict) and "file" in settings:
+            settings["file"] = absolute(settings["file"])
     references = raw.get("reference")
     for reference in references if isinstance(references, list) else ():
         if isinstance(reference, dict) and "file" in reference:
