@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.support import embedded, small_recipe
+from tests.support import embedded, leave_modules_out_of_collections, small_recipe
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes test: their threads would wait for one another
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -44,6 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.stem not in SLOW)
+
+
+def pytest_runtest_setup() -> None:
+    leave_modules_out_of_collections()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -18,7 +18,7 @@ SlurmctldHost=localhost
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=20
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -40,6 +40,7 @@ MinJobAge=300
 NodeName=localhost CPUs={cores} RealMemory=8000 State=UNKNOWN
 PartitionName=main Nodes=localhost Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
 """
+"""A requeued job waits for as long as credentials are valid before it starts again: 120 seconds by default."""
 PROGRAMS = ("sbatch", "srun", "slurmctld", "slurmd", "munged")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +103,24 @@ def train_here(recipe: Path, runs: Path, *options: str) -> Ended:
     return _run_here(script, recipe, "--runs", runs, *options)
 
 
+def leave_modules_out_of_collections() -> None:
+    """Has garbage collections pass over what is imported by now: each takes a second, and training makes several."""
+    _freeze(len(sys.modules) // 200)
+
+
+@cache
+def _freeze(_: int) -> None:
+    gc.collect()
+    gc.freeze()
+
+
 def train_in_this_process(patched: pytest.MonkeyPatch) -> None:
     """Has `run` train here, as its child would: a process of its own takes most of its time to start."""
     from harness.errors import MachineError
     from harness.exits import reason_in_words
     from harness.training.loop import start_process, train_jobs
+
+    leave_modules_out_of_collections()
 
     def launch(study: Path, names: Sequence[str], processes: int | None, execution: Execution) -> int:
         try:

@@ -47,8 +47,8 @@ def test_a_language_of_empty_answers_leaves_no_nan_in_the_summary() -> None:
     summary = summarize(scores(en=[1.0, 1.2, 0.9], fr=[0.0, 0.0, 0.0], ja=[0.0, 0.5, 0.0]), GROUPS)
     for name in ("mean", "low", "high"):
         assert summary[name].drop_nulls().is_finite().all(), name
-    rows = tuple(SummaryRow(**row) for row in summary.to_dicts())
-    assert not NOT_FINITE.search(ReportSummary(study="s", summary=rows).as_json())
+    rows = tuple(SummaryRow(**row, of="setting") for row in summary.to_dicts())
+    assert not NOT_FINITE.search(ReportSummary(study="s", findings=(), notes=(), summary=rows).as_json())
 
 
 def test_scores_that_are_no_numbers_are_unscored_and_said_to_be() -> None:

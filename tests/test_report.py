@@ -285,7 +285,7 @@ def test_a_report_says_what_is_not_there_and_what_it_is_of(
     study.folder.mkdir(exist_ok=True)
     predictions.write_parquet(study.folder / "predictions.parquet")
     scores.write_parquet(study.folder / "scores.parquet")
-    summary = report_study(study, None)
+    summary = report_study(study, None).summary
     assert set(summary["cell"]) == {"base"}
     text = (study.folder / "report.html").read_text(encoding="utf-8")
     for part in ("not evaluated: amount-0, amount-3", "<dd>not trained</dd>", "path: mixture.others.amount"):

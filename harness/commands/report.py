@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from eval.analysis.groups import Kind
 from harness.console import output
@@ -11,11 +12,15 @@ from harness.recipe.mothello import is_mothello
 from harness.reporting.report import report_study
 from harness.results import Answer, Result
 
+Of = Literal["model", "run", "setting"]
+
 
 class SummaryRow(Result):
     """A figure: of a run or a setting, by one metric, in one language or group of them."""
 
     cell: str
+    of: Of
+    """A model that the study did not train, one of a setting's runs, or a setting: the mean of its runs."""
     runs: int
     """How many runs it is over."""
     task: str
@@ -43,6 +48,9 @@ class ReportSummary(Answer):
     """All figures of a report."""
 
     study: str
+    findings: tuple[str, ...]
+    notes: tuple[str, ...]
+    """What to know before the figures are read: cells without scores, completions cut off, and so on."""
     summary: tuple[SummaryRow, ...]
 
 
@@ -54,7 +62,14 @@ def write_report(recipe: Path, runs: Path, as_json: bool) -> None:
         report_mothello(recipe, runs, as_json)
         return
     study = planned_study(recipe, runs)
-    summary = report_study(study, None if as_json else output)
+    page = report_study(study, None if as_json else output)
     if as_json:
-        rows = tuple(SummaryRow(**row) for row in summary.to_dicts())
-        print(ReportSummary(study=study.recipe.study, summary=rows).as_json())
+        settings = study.design.settings if study.design.trains else {}
+        cells = {plan.name for plan in study.plans}
+
+        def of(name: str) -> Of:
+            return "setting" if name in settings else "run" if name in cells else "model"
+
+        rows = tuple(SummaryRow(**row, of=of(row["cell"])) for row in page.summary.to_dicts())
+        findings, notes = tuple(page.sentences), tuple(page.notes)
+        print(ReportSummary(study=study.recipe.study, findings=findings, notes=notes, summary=rows).as_json())

@@ -70,24 +70,23 @@ def similarity_of(recipe: Path, runs: Path, cells: str | None) -> StudySimilarit
 
 def show_similarity(answer: StudySimilarity, runs: Path) -> None:
     """The layer in which each measure is highest, by language, and what became of it in the cells."""
-    table = pl.DataFrame([row.model_dump() for row in answer.similarity])
+    table = pl.DataFrame([row.model_dump() for row in answer.similarity], infer_schema_length=None)
+    order = {model: place for place, model in enumerate(table["model"].unique(maintain_order=True))}
     highest = (
         table.drop_nulls("value").sort("value", descending=True)
         .group_by("measure", "language", "model", maintain_order=True).first()
+        .sort(pl.col("model").replace_strict(order))
     )  # fmt: skip
     pivot, sentences, layers = table["pivot"][0], table["sentences"][0], table["layer"].max()
     line(f"similarity to {pivot}, of {sentences} sentences; layers 0 (embeddings) to {layers}")
     for (measure,), part in table.group_by("measure", maintain_order=True):
-        models = part["model"].unique(maintain_order=True).to_list()
-        shown = plain_table(str(measure), ("language",), (*models, "by chance"))
-        for language in part["language"].unique(maintain_order=True):
-            cells = highest.filter(measure=measure, language=language)
-            by_model = {row["model"]: row for row in cells.iter_rows(named=True)}
-            said = [
-                f"{by_model[model]['value']:.2f} in {by_model[model]['layer']}" if model in by_model else ""
-                for model in models
-            ]
-            shown.add_row(language, *said, f"< {max(row['by_chance'] for row in by_model.values()):.2f}")
+        languages = part["language"].unique(maintain_order=True).to_list()
+        shown = plain_table(str(measure), ("model",), tuple(languages))
+        for (model,), of_model in highest.filter(measure=measure).group_by("model", maintain_order=True):
+            by_language = {row["language"]: f"{row['value']:.2f} in {row['layer']}" for row in of_model.to_dicts()}
+            shown.add_row(str(model), *(by_language.get(language, "") for language in languages))
+        chance = dict(part.group_by("language").agg(pl.col("by_chance").max()).iter_rows())
+        shown.add_row("by chance", *(f"< {chance[language]:.2f}" for language in languages))
         show_table(shown)
     line("each the highest of all layers, and that layer; by chance: 95 % of random orders stay below")
     if answer.lens:

@@ -17,6 +17,7 @@ from eval.analysis.noise import generation_noise, noise_notes
 from eval.analysis.panel import CLUSTER
 from eval.finite import finite_table
 from eval.generation.generate import CANARY, kept_verdicts
+from eval.labels import label_notes
 from eval.predictions_and_scores import cut_off_notes, endings, first_samples
 from eval.report.files import gallery_of, write_report
 from eval.report.findings import sentences
@@ -39,8 +40,8 @@ from harness.runs.provenance import provenance
 from harness.runs.record import read_json
 
 
-def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
-    """Writes the report (see eval.report.files), prints the tables, and returns the summary.
+def report_study(study: PlannedStudy, console: Console | None) -> Page:
+    """Writes the report (see eval.report.files), prints the tables, and returns all of it.
 
     Where the study's folder can only be read, nothing is written. Raises UserError if nothing was scored yet, or only
     weights that are gone.
@@ -68,7 +69,7 @@ def report_study(study: PlannedStudy, console: Console | None) -> pl.DataFrame:
         tell_where(StudyFolder(study.folder), kept)
         for note in page.notes:
             say(note)
-    return page.summary
+    return page
 
 
 def make_way(study: PlannedStudy) -> None:
@@ -134,7 +135,7 @@ def study_page(
         notes=notes_on_cells(study, scores, stale)
         + notes_on_clusters(scores)
         + notes_on_embedded(study.recipe)
-        + ([] if predictions is None else cut_off_notes(predictions)),
+        + ([] if predictions is None else [*cut_off_notes(predictions), *label_notes(predictions)]),
         headlines=cards,
         sentences=told,
         labels=study.recipe.report.labels,
