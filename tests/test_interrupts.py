@@ -14,8 +14,11 @@ import pytest
 from harness.interrupts import answering_interrupts
 from tests.support import REPOSITORY, small_recipe, train_here
 
-# a step that no signal ends: it lets go of the interpreter's lock, as a product of matrices does
-SLOW = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
+# a step that no signal ends: a lock taken twice; it lets go of the interpreter's own, as a product of matrices does
+SLOW = (
+    "import ctypes; libc, lock = ctypes.CDLL(None), ctypes.create_string_buffer(128); "
+    "libc.pthread_mutex_init(lock, None); [libc.pthread_mutex_lock(lock) for _ in range(2)]"
+)
 ANY_COMMAND = f"""
 import sys, threading
 from harness import interrupts

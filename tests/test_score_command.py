@@ -216,7 +216,7 @@ def test_lm_evals_way_of_scoring(
 
 
 def test_nothing_that_can_be_written_breaks_a_scorer_or_leaves_its_range() -> None:
-    """100,000 random strings through the answers; one in twenty through summaries and languages as well."""
+    """30,000 random strings through the answers; one in twenty through summaries and languages as well."""
     chosen = random.Random(1)
     pieces = ["\\boxed{", "}", "####", "Answer:", "答案", "1", "٣", "२", ".", ",", "/", "½", "万", "만", "-", "$", "e",
               "×10^", " ", "\n", "\u00a0", "'", "%", "\\frac{", "=", "\u200f", "٫", "٬", "，", "〇"]  # fmt: skip
@@ -225,7 +225,7 @@ def test_nothing_that_can_be_written_breaks_a_scorer_or_leaves_its_range() -> No
         code = chosen.choice((chosen.randrange(0x20, 0x3000), chosen.randrange(0x110000)))
         return chosen.choice(pieces) if chosen.random() < 0.5 or 0xD800 <= code < 0xE000 else chr(code)
 
-    for number in range(100_000):
+    for number in range(30_000):
         text = "".join(character() for _ in range(chosen.randrange(24)))
         language = LANGUAGES[number % len(LANGUAGES)]
         score = score_answer(text, "18", language)

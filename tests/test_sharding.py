@@ -18,55 +18,40 @@ from tests.support import small_recipe, train_here
 from tests.test_training import SCRIPT, distance, record, train
 
 
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    """Two cells, one tuned whole, one with an adapter, to be sharded where there are several processes."""
+def test_shards_killed_in_the_middle_train_as_the_whole_and_are_saved_as_it(tmp_path: Path, tiny_model: Path) -> None:
+    """Two cells, one tuned whole, which is killed, one with an adapter, which is not."""
     data = small_recipe(tiny_model)
-    data["training"] |= {"learning_rate": 1e-3, "checkpoint_every": 3}
+    data["training"] |= {"learning_rate": 1e-3, "epochs": 12, "checkpoint_every": 8}
     data["grid"] = {"method": {"path": "training.method", "values": ["full", "lora"]}}
-    data["selection"] = {"languages": ["fr"], "every": 2, "items": 3}
+    data["selection"] = {"languages": ["fr"], "every": 8, "items": 3}
     data["execution"] = {"sharding": "fsdp2"}
-    path = tmp_path_factory.mktemp("sharded") / "recipe.yaml"
-    path.write_text(json.dumps(data))
-    return path
-
-
-def test_shards_train_as_the_whole_and_are_saved_as_it(recipe: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(data))
     assert train_here(recipe, tmp_path / "whole").returncode == 0
+    kill_after_a_checkpoint(recipe, tmp_path / "sharded", "method-full")
     train(recipe, tmp_path / "sharded", processes=2)
-    for cell in ("method-full", "method-lora"):
+    for cell, noise in (("method-full", 2e-3), ("method-lora", 1e-3)):
         whole, sharded = record(tmp_path / "whole", cell), record(tmp_path / "sharded", cell)
         assert sharded["processes"] == 2 and sharded["sharded"] and not whole["sharded"]
-        assert sharded["loss"] == pytest.approx(whole["loss"], abs=1e-4)
+        assert sharded["loss"][:8] == pytest.approx(whole["loss"][:8], abs=1e-4)
+        assert sharded["loss"] == pytest.approx(whole["loss"], abs=noise)
         assert sharded["fingerprint"] == whole["fingerprint"]
         for point, same in zip(whole["selection"]["curve"], sharded["selection"]["curve"], strict=True):
-            assert point == pytest.approx(same, abs=1e-4)
+            assert point == pytest.approx(same, abs=noise)
         files = [next((tmp_path / runs / "small" / cell).glob("*/*.safetensors")) for runs in ("whole", "sharded")]
-        assert distance(*map(load_file, files)) < 1e-4
+        assert distance(*map(load_file, files)) < noise
         names = [sorted(path.name for path in file.parent.iterdir()) for file in files]
         assert names[0] == names[1]
+    done = record(tmp_path / "sharded", "method-full")
+    assert 8 <= done["resumed_at"] < done["steps"]
 
 
-def test_shards_killed_in_the_middle_go_on_and_end_the_same(recipe: Path, tmp_path: Path) -> None:
-    data = json.loads(recipe.read_text())
-    data["training"] |= {"epochs": 30, "checkpoint_every": 20}
-    del data["selection"]
-    longer, cell = tmp_path / "recipe.yaml", "method-full"
-    longer.write_text(json.dumps(data))
-    assert train_here(longer, tmp_path / "whole", "--cells", cell).returncode == 0
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", SCRIPT, longer]
-    with subprocess.Popen(
-        [*command, "--runs", tmp_path / "sharded", "--cells", cell], stderr=subprocess.DEVNULL
-    ) as run:
-        checkpoints = tmp_path / "sharded" / "small" / cell / "checkpoints"
-        while last_whole_checkpoint(checkpoints) is None:
+def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str) -> None:
+    """Trains a cell in two processes, which are killed when it has a checkpoint."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", SCRIPT, recipe]
+    with subprocess.Popen([*command, "--runs", runs, "--cells", cell], stderr=subprocess.DEVNULL) as run:
+        while last_whole_checkpoint(runs / "small" / cell / "checkpoints") is None:
             assert run.poll() is None
             time.sleep(0.005)
         for process in (*psutil.Process(run.pid).children(recursive=True), run):
             process.send_signal(signal.SIGKILL)
-    train(longer, tmp_path / "sharded", "--cells", cell, processes=2)
-    done, undisturbed = record(tmp_path / "sharded", cell), record(tmp_path / "whole", cell)
-    assert 20 <= done["resumed_at"] < done["steps"] == undisturbed["steps"]
-    assert done["loss"] == pytest.approx(undisturbed["loss"], abs=2e-3)
-    files = [tmp_path / runs / "small" / cell / "model" / "model.safetensors" for runs in ("whole", "sharded")]
-    assert distance(*map(load_file, files)) < 1e-3
