@@ -48,6 +48,8 @@ class Component:
     unit: Unit = "examples"
     items: ItemPolicy | None = None
     max_repeats: int = 1
+    only_for: str | None = None
+    """What alone sees the rows, where that is not the likelihood."""
 
     def policy(self, source: Source) -> ItemPolicy:
         """How the variants of this source's rows choose their items."""

@@ -146,6 +146,24 @@ CHANGED_ELSEWHERE = {
             "switch.of",
         )
     },
+    f"{MIXTURE}.only_for": "tests/test_objectives.py; it says which rows are not the likelihood's",
+    "training.objectives": "as above: those of weight 0 are in no identity, the others with their rows",
+    **{
+        f"training.objectives.{key}": "as above"
+        for key in (
+            "align",
+            "distil",
+            "ewc",
+            "keep",
+            "distil.to",
+            "distil.weight",
+            "distil.temperature",
+            "ewc.weight",
+            "ewc.rows",
+            *(f"keep.{key}" for key in ("on", "layer", "to", "batch", "weight")),
+            *(f"align.{key}" for key in ("on", "layer", "temperature", "batch", "schedule", "weight")),
+        )
+    },
     "languages.tested": "of a recipe that trains nothing: tests/test_outside.py",
     "stages": "tests/test_stages.py; what a stage begins with is in its identity",
     "compose": "as above: what a cell is made of is in its identity",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_mixes.mixture import Allotment, epochs_of
-from data_mixes.rows import Rows
+from data_mixes.rows import NO_ROWS, Rows
 from data_mixes.tokens import Lengths
 from harness.errors import Problem, UserError
 from harness.recipe.grid import Cell
@@ -36,12 +36,29 @@ class LanguageCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """The rows of one term."""
+
+    allotments: tuple[Allotment, ...]
+    rows: Rows
+    held_out: Rows = NO_ROWS
+    """Rows that no step sees, to measure what the term comes to: the next ones of the same sources."""
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A cell's mixture before it is known how long to train on it."""
 
     cell: Cell
     allotments: tuple[Allotment, ...]
     mixture: Rows
+    asides: Mapping[str, Aside] = field(default_factory=dict[str, Aside])
+    """Rows of terms beside the likelihood, by term."""
+
+    @property
+    def all_rows(self) -> list[Rows]:
+        """All that anything of it is learned from or measured on."""
+        return [self.mixture, *(rows for aside in self.asides.values() for rows in (aside.rows, aside.held_out))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +76,8 @@ class CellPlan:
     counts: tuple[LanguageCount, ...]
     steps: int
     run: CellRun
+    asides: Mapping[str, Aside] = field(default_factory=dict[str, Aside])
+    """Rows of terms beside the likelihood, by term."""
 
     @property
     def name(self) -> str:

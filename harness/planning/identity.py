@@ -40,11 +40,13 @@ def cell_identity(
     allotments: Sequence[Allotment],
     lengths: Lengths,
     selection: Mapping[str, Any] | None = None,
+    asides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The identity of a cell: `model` identifies the base model, `lengths` are those of its rows in training order.
 
     `drawn_under` is the `mixture.seed`; None in a study begun before there was one, whose identities do not state it.
-    `selection` is what chooses the step, where it is not the last one.
+    `selection` is what chooses the step, where it is not the last one; `asides` are the rows of terms beside the
+    likelihood.
     """
     drawn = {} if drawn_under is None else {"seed": drawn_under}
     begun = recipe.reinitialised and recipe.reinitialised.model_dump(mode="json")
@@ -53,8 +55,9 @@ def cell_identity(
         "version": VERSION,
         "model": {"identity": model, "dtype": dtype, **({"reinitialise": begun} if begun else {})},
         **adapter,
-        "training": deciding(recipe.training, FIRST_KEYS["training"]),
+        "training": deciding(recipe.training.effective, FIRST_KEYS["training"]),
         **({"selection": selection} if selection else {}),
+        **({"objectives": dict(asides)} if asides else {}),
         "mixture": drawn | examples_by_source(allotments),
         **({"lexicons": lexicons} if (lexicons := lexicons_of(recipe, allotments)) else {}),
         "sources": {name: recipe.known_sources[name].version for name in sorted(sources_of(allotments))},

@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.feather as feather
 from numpy.typing import NDArray
 
@@ -18,18 +15,18 @@ from data_mixes.example import from_table, to_table
 from data_mixes.holds import holding
 from data_mixes.mixture import batches_by_length
 from data_mixes.prompts import Rendering
-from data_mixes.storage import DamagedError, sealed_file, verify
+from data_mixes.storage import sealed_file
+from harness.planning.aside_files import write_asides
 from harness.planning.cells import CellPlan
+from harness.planning.row_files import is_whole, write_rows
 from harness.planning.validation import how_answered
 from harness.recipe.grid import name_of
 from harness.runs.folder import StudyFolder
-from harness.runs.job import IGNORED, ROW_SCHEMA, CellJob, Questions
+from harness.runs.job import CellJob, Questions
 
 if TYPE_CHECKING:
     from harness.planning.bases import Base
     from harness.planning.study import Study
-
-CHUNK = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,9 @@ def write_jobs(study: Study, plans: Sequence[CellPlan]) -> None:
         with holding(plan.run.files.lock) as other:
             if other is None and not plan.run.finished:
                 plan.run.forget_failure()
-                job_of(study, plan, name, *validation[study.base_of(plan.cell).name]).write(study.folder, taken.order)
+                job = job_of(study, plan, name, *validation[study.base_of(plan.cell).name])
+                asides = write_asides(study, study.base_of(plan.cell), plan)
+                job.model_copy(update={"asides": asides}).write(study.folder, taken.order)
 
 
 def write_validation(study: Study, base: Base) -> dict[str, str]:
@@ -118,28 +117,6 @@ def fresh_rows(study: Study, plan: CellPlan, placed: Placed) -> Iterator[tuple[R
         yield tokens.render([plan.rows[placed.filler]])[0], False
 
 
-def write_rows(path: Path, rows: Iterator[tuple[Rendering, bool]]) -> None:
-    """Token ids with labels on the completion, as Arrow, whole or not at all."""
-    with (
-        sealed_file(path) as unfinished,
-        pa.OSFile(str(unfinished), "wb") as sink,
-        pa.ipc.new_stream(sink, ROW_SCHEMA) as writer,
-    ):
-        while chunk := list(islice(rows, CHUNK)):
-            ids = [row.prompt_ids + row.completion_ids for row, _ in chunk]
-            labels = [row.labels if supervised else [IGNORED] * row.tokens for row, supervised in chunk]
-            writer.write_table(pa.table([ids, labels], schema=ROW_SCHEMA))
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a file exists and is unchanged since it was written."""
-    try:
-        verify(path)
-    except (FileNotFoundError, DamagedError):
-        return False
-    return True
-
-
 def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str], questions: Questions | None) -> CellJob:
     """Everything that a process needs to train a cell."""
     recipe, base, stage = plan.cell.recipe, study.base_of(plan.cell), plan.cell.stage
@@ -151,7 +128,7 @@ def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str], 
         trust_remote_code=recipe.base_model.trust_remote_code,
         dtype=study.precision.dtype,
         adapter=recipe.adapter,
-        training=recipe.training,
+        training=recipe.training.effective,
         execution=recipe.execution,
         reinitialise=recipe.reinitialised,
         rows=rows,

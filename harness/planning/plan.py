@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.models.engines import EngineChoice
 from harness.models.precision import Precision
+from harness.planning.asides import objective_notes
 from harness.planning.bases import overview_of_models
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount, sources_of
@@ -279,8 +280,14 @@ def plan_of(study: Study) -> StudyPlan:
             )
             for lm_eval_set in study.lm_eval_sets
         ),
-        notes=(*code_notes(study), *conversation_notes(study), *stage_notes(study.cells)),
+        notes=notes_on(study),
     )
+
+
+def notes_on(study: Study) -> tuple[str, ...]:
+    """What else there is to know: code that is run, conversations, stages, terms beside the likelihood."""
+    notes = (code_notes(study), conversation_notes(study), stage_notes(study.cells), objective_notes(study))
+    return tuple(note for of_kind in notes for note in of_kind)
 
 
 def tested_sets(study: Study) -> list[TestedSet]:

@@ -11,6 +11,7 @@ from data_mixes.mixture import TOKEN_UNITS, BudgetError, allot
 from data_mixes.prompt_words import PromptError
 from data_mixes.source import Source, SourceError
 from harness.errors import Problem, UserError
+from harness.planning.asides import asides_for, learned
 from harness.planning.drawing import Drawing
 from harness.recipe.grid import Cell
 from harness.recipe.schema import Recipe
@@ -98,12 +99,13 @@ def shortfalls(cell: Cell, drawing: Drawing) -> list[Problem]:
     components = cell.recipe.components
     if cell.is_made:
         return []
-    if not any(component.amount or component.total for component in components):
+    if not any(component.amount or component.total for component in learned(components)):
         return [Problem("mixture", f"cell {cell.name!r} has no training rows; give some component an amount above 0")]
     if any(component.unit in TOKEN_UNITS for component in components):
         return []
     try:
-        allot(components, drawing.orders(cell))
+        allot(learned(components), drawing.orders(cell))
+        asides_for(cell, drawing.orders(cell), None)
     except BudgetError as error:
         return budget_problems(error, cell.recipe)
     return []

@@ -17,6 +17,7 @@ from harness.models.devices import this_device
 from harness.models.engines import EngineChoice, engine_for
 from harness.models.judge import in_recipe, judge_study_problems, local_renderer
 from harness.models.precision import Precision, begin_in, note_in_study, study_precision
+from harness.planning.asides import aside_identity, asides_for, learned
 from harness.planning.bases import Base, base_problems, bases_of
 from harness.planning.blocks import block_problems
 from harness.planning.card import Cards
@@ -235,7 +236,11 @@ class Study:
             before = self._screening.count
             with as_problems(self.recipe):
                 self._screening.screen(
-                    [(draft.cell.recipe, draft.mixture, self.base_of(draft.cell).measures) for draft in drafts]
+                    [
+                        (draft.cell.recipe, rows, self.base_of(draft.cell).measures)
+                        for draft in drafts
+                        for rows in draft.all_rows
+                    ]
                 )
             if self._screening.count == before:
                 return drafts
@@ -245,11 +250,14 @@ class Study:
         if cell.is_made:
             return Draft(cell, (), NO_ROWS)
         with as_problems(cell.recipe):
-            allotments = allot(components, orders, self.base_of(cell).measures.costs)
+            costs = self.base_of(cell).measures.costs
+            allotments = allot(learned(components), orders, costs)
+            asides = asides_for(cell, orders, costs)
         if not any(allotment.examples for allotment in allotments):
             message = f"cell {cell.name!r} has no training rows: every budget is smaller than one row"
             raise UserError([Problem("mixture", message)])
-        return Draft(cell, tuple(allotments), materialise(allotments, components, orders, cell.recipe.training.seed))
+        mixture = materialise(allotments, components, orders, cell.recipe.training.seed)
+        return Draft(cell, tuple(allotments), mixture, asides)
 
     def _plan(self, draft: Draft) -> CellPlan:
         training, base = draft.cell.recipe.training, self.base_of(draft.cell)
@@ -270,6 +278,7 @@ class Study:
             selection_identity(self.recipe, base.validation, base.renderer.template is not None)
             if self.recipe.selection
             else None,
+            aside_identity(draft.asides, base.measures),
         )
         return CellPlan(
             cell=draft.cell,
@@ -280,6 +289,7 @@ class Study:
             counts=count_by_language(draft.mixture, one_epoch),
             steps=math.ceil(len(order) / training.global_batch),
             run=CellRun(StudyFolder(self.folder).cell(draft.cell.name).path, identity),
+            asides=draft.asides,
         )
 
     @cached_property

@@ -24,7 +24,8 @@ SEED = "validation"
 
 def validation_examples(cells: Sequence[Cell], selection: Selection) -> dict[str, list[Example]]:
     """Language → the first validation rows of each of the mixtures' sources. Raises UserError where there are none."""
-    names = dict.fromkeys(name for cell in cells for part in cell.recipe.ingredients.values() for name in part.sources)
+    names = dict.fromkeys(name for cell in cells for part in cell.recipe.ingredients.values()
+                          if part.only_for is None for name in part.sources)  # fmt: skip
     sources = [cells[0].recipe.known_sources[name] for name in names]
     chosen: dict[str, list[Example]] = {}
     problems: list[Problem] = []

@@ -16,6 +16,7 @@ from harness.recipe.evaluation_checks import check_evaluation, check_judge
 from harness.recipe.mixture_section import Ingredient
 from harness.recipe.models_checks import check_models, check_phases
 from harness.recipe.named_tasks import named_tasks
+from harness.recipe.objectives_checks import check_objectives
 from harness.recipe.row_makers_checks import check_lexicons, check_row_makers
 from harness.recipe.schema import Recipe
 from harness.recipe.source_settings import SourceSettings, is_ready_made
@@ -66,6 +67,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
         alone = "mixture" in recipe.model_fields_set and recipe.stages is None
         problems += check_lexicons(recipe)
         problems += _check_amounts(recipe) + _check_mixture(recipe) + check_row_makers(recipe) if alone else []
+        problems += check_objectives(recipe) if alone else []
     problems += check_judge(recipe) + _check_labels(recipe) + check_training(recipe) + check_stages(recipe)
     return problems
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from harness.errors import Problem, UserError, suggestion
 from harness.recipe.checks import cross_check
 from harness.recipe.mixture_section import Ingredient, Mixture
+from harness.recipe.objectives_checks import check_terms_of_before
 from harness.recipe.schema import Recipe
 from harness.recipe.section import Section
 from harness.recipe.written import read_recipe, with_own_sources, written_out
@@ -38,7 +39,7 @@ def load_recipe(path: Path) -> tuple[Recipe, dict[str, Any]]:
 def parse_recipe(raw: Mapping[str, Any]) -> Recipe:
     """The recipe in `raw`. Raises UserError with every mistake found."""
     recipe = read_as(Recipe, raw)
-    problems = cross_check(recipe)
+    problems = cross_check(recipe) + check_terms_of_before(recipe)
     if problems:
         raise UserError(problems, NAMED)
     return recipe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -46,6 +46,9 @@ class Ingredient(Section):
     made_as: RowMaker | None = Field(default=None, alias="as")
     """What rows are made of the examples, where that is not their task: `text`, or one of text, pair, restore and
     switch with its own keys."""
+
+    only_for: Literal["align", "keep", "ewc"] | None = None
+    """The term of `training.objectives` that alone sees the rows; without that term there are none."""
 
     @field_validator("made_as", mode="before")
     @classmethod

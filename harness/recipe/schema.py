@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from data_mixes.leakage import Kind
 from data_mixes.makers.lexicons import Lexicon
+from data_mixes.makers.maker import Maker, PairMaker, TextMaker
 from data_mixes.mixture import Component
 from data_mixes.pairs import Variant
 from data_mixes.prompts import Supervised
@@ -302,15 +303,19 @@ class Recipe(Section):
                 unit=part.unit,
                 items=part.items,
                 max_repeats=part.max_repeats,
+                only_for=part.only_for,
             )
             for name, part in self.ingredients.items()
+            if part.only_for is None or part.only_for in self.training.objectives.names
         ]
 
     def _variants(self, part: Ingredient) -> tuple[Variant, ...]:
         """The languages of a component's rows, with what makes them."""
-        if part.made_as is None:
+        maker: Maker | None = {"align": PairMaker(), "keep": TextMaker()}.get(part.only_for or "")
+        if part.made_as is not None:
+            maker = part.made_as.maker(self.mixture.seed, self.known_lexicons)
+        if maker is None:
             return part.variants
-        maker = part.made_as.maker(self.mixture.seed, self.known_lexicons)
         return tuple(replace(variant, maker=maker) for variant in part.variants)
 
     @property

@@ -35,10 +35,14 @@ def one_stage(recipe: Recipe, name: str) -> Recipe:
     assert recipe.stages is not None
     stages = recipe.stages.in_order
     stage = stages[name]
-    mixture = replayed(stages, name)
+    training = training_of(recipe, stage)
+    if not ancestors(stages, name):  # nothing came before
+        objectives = training.objectives.without(training.objectives.of_before)
+        training = training.model_copy(update={"objectives": objectives})
+    mixture = replayed(stages, name, training)
     if "seed" not in mixture.model_fields_set and "seed" in recipe.mixture.model_fields_set:
         mixture = mixture.model_copy(update={"seed": recipe.mixture.seed})
-    own = {"mixture": mixture, "training": training_of(recipe, stage), "adapter": adapter_of(recipe, stage)}
+    own = {"mixture": mixture, "training": training, "adapter": adapter_of(recipe, stage)}
     return without_stages(recipe, own)
 
 
@@ -71,19 +75,25 @@ def merged(common: Training | Adapter, own: Training | Adapter | None) -> dict[s
     return given | changed
 
 
-def replayed(stages: Mapping[str, Stage], name: str) -> Mixture:
+def replayed(stages: Mapping[str, Stage], name: str, training: Training) -> Mixture:
     """A stage's mixture, with the first rows of the components of the stages that it goes on from.
 
-    They stand first, so that they take the rows that come first in their sources, as they did in their own stage.
+    They stand first, so that they take the rows that come first in their sources, as they did in their own stage. So do
+    those that are only there to say which weights matter to them.
     """
-    stage = stages[name]
-    if not stage.replay:
+    stage, ewc = stages[name], training.objectives.active.ewc
+    if not stage.replay and not ewc:
         return stage.mixture
-    again = {
-        f"replay-{earlier}-{component}": replayed_part(part, stage.replay)
-        for earlier in ancestors(stages, name)
-        for component, part in stages[earlier].mixture.ingredients.items()
+    earlier = {
+        f"{before}-{component}": part
+        for before in ancestors(stages, name)
+        for component, part in stages[before].mixture.ingredients.items()
+        if part.only_for is None
     }
+    again = {f"replay-{key}": replayed_part(part, stage.replay) for key, part in earlier.items() if stage.replay}
+    if ewc:
+        again |= {f"ewc-{key}": replayed_part(part, ewc.rows).model_copy(update={"only_for": "ewc"})
+                  for key, part in earlier.items()}  # fmt: skip
     whole = stage.mixture.model_dump(exclude_unset=True, exclude={*stage.mixture.ingredients})
     return Mixture.model_validate(whole | again | stage.mixture.ingredients)
 

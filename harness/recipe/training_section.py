@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from harness.recipe.objectives_section import Objectives
 from harness.recipe.section import Amount, Batch, PositiveInt, Section, Seed
 
 
@@ -68,6 +69,8 @@ class Training(Section):
     """The longest row in tokens. Longer rows are refused or dropped, never cut."""
     long_rows: Literal["refuse", "drop"] = "refuse"
     """What happens to rows longer than `max_length`: an error, or the next row instead."""
+    objectives: Objectives = Objectives()
+    """Terms beside the likelihood of the supervised tokens."""
     seed: Seed = 0
     """The seed of the order in which rows are trained on, of the adapter's initial weights and of dropout. Which rows
     there are is drawn under `mixture.seed`."""
@@ -81,6 +84,11 @@ class Training(Section):
     `{every: 20}` says. Not part of the fingerprint."""
     report_to: tuple[Literal["tensorboard", "trackio", "wandb", "mlflow"], ...] = ()
     """Programs that losses are reported to while cells train, besides the record. Not part of the fingerprint."""
+
+    @property
+    def effective(self) -> Training:
+        """The same without terms of weight 0, which are as if they were not there."""
+        return self.model_copy(update={"objectives": self.objectives.active})
 
     @property
     def kept_every(self) -> int | None:

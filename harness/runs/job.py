@@ -26,6 +26,12 @@ from harness.runs.folder import StudyFolder
 
 ROW_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
 
+TEXTS_SCHEMA = pa.schema(
+    [("first", pa.list_(pa.int32())), ("second", pa.list_(pa.int32())), ("item", pa.string()),
+     ("languages", pa.string()), ("held_out", pa.bool_())]
+)  # fmt: skip
+"""Texts, or pairs of them, that a term beside the likelihood sees; the second of a text alone is empty."""
+
 
 class Questions(BaseModel):
     """Validation prompts to be answered, and how: the prompts of the validation rows, in their order."""
@@ -64,6 +70,8 @@ class CellJob(BaseModel):
     """Language → the file of its validation rows in the study's `plan/`."""
     questions: Questions | None = None
     """What the model answers on the way, where a task's metric chooses the step."""
+    asides: dict[str, str] = {}
+    """Term beside the likelihood → the file of its rows in the study's `plan/`."""
     steps: int
     tokens: int
     supervised_tokens: int

@@ -34,6 +34,7 @@ from harness.runs.record import CellRun
 from harness.training.attention import attend_to_joined_rows
 from harness.training.batches import divisors_of
 from harness.training.cell_log import write_error
+from harness.training.objectives import retrieval_in_words
 from harness.training.selection import best_step
 from harness.training.sharding import check_precision, is_sharded
 from harness.training.stages import compose, model_location, parents_of
@@ -228,6 +229,12 @@ def refuse_uneven_batches(jobs: Sequence[CellJob], processes: int) -> None:
         for batch in sorted({job.training.global_batch for job in jobs})
         if batch % processes
     ]
+    problems += [
+        Problem("training.objectives", f"{job.name} has terms beside the likelihood, which are computed in one process "
+                f"and not in {processes}; launch one process for each cell")
+        for job in jobs
+        if processes > 1 and job.training.objectives.names
+    ]  # fmt: skip
     if problems:
         raise UserError(problems)
 
@@ -271,6 +278,8 @@ def train_cell(loaded: Loaded, job: CellJob, run: CellRun, label: str, state: Pa
     if state.is_main_process:
         run.update(**record_of(job, run, outcome, weights_of(model), state.num_processes), weights=run.weights.hash)
         clean_up(run)
+        if "align" in outcome.objectives:
+            say(f"{job.name}: {retrieval_in_words(outcome.objectives)}")
     return True
 
 
@@ -304,6 +313,7 @@ def record_of(job: CellJob, run: CellRun, outcome: Outcome, weights: Weights, pr
         **outcome.history,
         "seconds": round(outcome.seconds, 1),
         "resumed_at": outcome.resumed_at,
+        **({"objectives": outcome.objectives} if outcome.objectives else {}),
         **({"selection": chosen_step(outcome, job.selection)} if job.selection else {}),
         **({"kept_steps": kept_steps} if (kept_steps := hashes_of_steps(run)) else {}),
         **speed_of(job, outcome, weights, processes),

@@ -41,18 +41,32 @@ def supervised_forward(
     """The forward of a causal model that projects to the vocabulary only where a label stands."""
     if not supervised_positions_only:
         return type(self).forward(self, *args, labels=labels, **inputs)
-    hidden = self.base_model(*args, **inputs).last_hidden_state[:, :-1]
-    targets = labels[:, 1:]
-    supervised = targets != IGNORED
-    hidden, targets = hidden[supervised], targets[supervised]
-    config, head = self.config.get_text_config(), self.get_output_embeddings()
-    shaping = Shaping(logit_scale(config), getattr(config, "final_logit_softcapping", None))
+    hidden, targets = states_to_score(self, *args, labels=labels, **inputs)
+    head, shaping = self.get_output_embeddings(), shaping_of(self)
     if has_its_weights_here(head):
         weight = head.weight
         learning = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
         return SupervisedLoss(loss_sum=SummedLoss.apply(hidden, weight, targets, shaping, learning))
-    logits = shaped(head(hidden).float(), shaping)
-    return SupervisedLoss(loss_sum=functional.cross_entropy(logits, targets, reduction="sum"))
+    return SupervisedLoss(loss_sum=functional.cross_entropy(logits_of(self, hidden), targets, reduction="sum"))
+
+
+def states_to_score(model: Any, *args: Any, labels: Any, **inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """The states from which a causal model's supervised tokens are to be told, positions × width, and these tokens."""
+    hidden = model.base_model(*args, **inputs).last_hidden_state[:, :-1]
+    targets = labels[:, 1:]
+    supervised = targets != IGNORED
+    return hidden[supervised], targets[supervised]
+
+
+def logits_of(model: Any, states: torch.Tensor) -> torch.Tensor:
+    """The logits of states, as the model's own forward returns them, in float32."""
+    return shaped(model.get_output_embeddings()(states).float(), shaping_of(model))
+
+
+def shaping_of(model: Any) -> Shaping:
+    """What a causal model does to its logits."""
+    config = model.config.get_text_config()
+    return Shaping(logit_scale(config), getattr(config, "final_logit_softcapping", None))
 
 
 def has_its_weights_here(head: Any) -> bool:

@@ -37,12 +37,13 @@ from harness.training.cell_log import CellLog
 from harness.training.full import let_learn, save_model
 from harness.training.lora import adapted, merged_state, save_adapter, stack_again, with_adapter
 from harness.training.memory import rows_that_fit
+from harness.training.objectives import LOGGED_AS, StepsOfTheirOwn, Terms
 from harness.training.padding import collator, keeps_rows_apart
 from harness.training.preemption import stopping_at_sigterm
 from harness.training.selection import KeepBest, KeepSteps, Losses, curve_of
 from harness.training.sharding import is_sharded, leave_losses_as_they_are, shard_on_cpu_too
 from harness.training.stages import begins_with, own_adapter, write_stack
-from harness.training.supervised import with_supervised_forward
+from harness.training.supervised import SupervisedLoss, with_supervised_forward
 from harness.training.tracking import ending_reports, reporting_settings
 
 
@@ -52,6 +53,9 @@ class SupervisedPositionsTrainer(SFTTrainer):
     TRL's fused head does so with Triton alone and elsewhere scores each position of the batch: with
     a vocabulary of 262k words and prompts longer than completions, that is most of a step.
     """
+
+    terms: Terms | None = None
+    """What is learned beside the likelihood."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,14 +77,31 @@ class SupervisedPositionsTrainer(SFTTrainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Mean over the supervised tokens of the global batch; see `Trainer.compute_loss` for the scaling."""
-        outputs = model(**inputs, supervised_positions_only=True, use_cache=False)
+        if self.terms and self.terms.distilled:
+            outputs = SupervisedLoss(loss_sum=self.terms.distilled.loss_sum(inputs))
+        else:
+            outputs = model(**inputs, supervised_positions_only=True, use_cache=False)
         tokens = num_items_in_batch
         if tokens is None:
             tokens = (inputs["labels"][:, 1:] != IGNORED).sum().clamp(min=1)
+        self.step_tokens = float(tokens)
         loss = outputs.loss_sum / tokens
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # DDP averages gradients over processes
         return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """As transformers does; at the last micro-batch of a step with the gradients of the terms beside it."""
+        loss = super().training_step(*args, **kwargs)
+        if self.terms and self.accelerator.sync_gradients:
+            with self.compute_loss_context_manager():
+                self.terms.add_gradients(self.state.global_step)
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As transformers does, with what the terms came to at this step."""
+        of_terms = self.terms.logged(self.step_tokens) if self.terms and "loss" in logs else {}
+        super().log({**logs, **of_terms}, start_time)
 
 
 class DivergedError(RuntimeError):
@@ -142,6 +163,8 @@ class Outcome:
     padding_free: bool
     """Whether rows of a micro-batch were joined rather than padded."""
     micro_batch: int
+    objectives: dict[str, Any]
+    """What is measured of the terms beside the likelihood, by term."""
 
 
 def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: TrainerCallback) -> Outcome:
@@ -165,6 +188,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
             callbacks=[callback, StopAtDivergence(), SealCheckpoints(), CellLog(run.files, job)],
         )
         trainer.remove_callback(PrinterCallback)
+        add_terms(trainer, tuned_model, model, job, study)
 
         def keep_in(folder: Path) -> None:
             whole = trainer.accelerator.get_state_dict(trainer.model)  # every process gives its part
@@ -192,9 +216,18 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
             keep(steps)
         state.wait_for_everyone()
         history = history_of(trainer.state.log_history)
+        objectives = trainer.terms.measured() if trainer.terms else {}
         trainer.accelerator.free_memory()
         curve = curve_of(trainer.state.log_history)
-    return Outcome(steps, history, seconds, resumed_at, curve, apart, micro_batch)
+    return Outcome(steps, history, seconds, resumed_at, curve, apart, micro_batch, objectives)
+
+
+def add_terms(trainer: SupervisedPositionsTrainer, learning: Any, model: Any, job: CellJob, study: Path) -> None:
+    """Gives a trainer the terms beside the likelihood of its cell, if there are any, on what learns."""
+    if job.training.objectives.names:
+        tokenizer: Any = trainer.processing_class
+        trainer.terms = Terms(learning, model, job, study, first=0 if tokenizer.bos_token_id is None else 1)
+        trainer.add_callback(StepsOfTheirOwn(trainer.terms, trainer.compute_loss_context_manager))
 
 
 def room_for(model: Any, rows: Dataset, job: CellJob, run: CellRun, state: PartialState) -> int | None:
@@ -275,9 +308,10 @@ LOGGED = {"loss": "loss", "learning_rate": "learning_rate", "gradient_norm": "gr
 def history_of(log: Sequence[Mapping[str, float]]) -> History:
     """What the trainer logged at each step; None for what is no finite number, which a record cannot hold."""
     steps = [entry for entry in log if "loss" in entry]
+    terms = {name: name for entry in steps for name in entry if name.startswith(LOGGED_AS)}
     return {
         name: [float(value) if math.isfinite(value := entry.get(logged, math.nan)) else None for entry in steps]
-        for name, logged in LOGGED.items()
+        for name, logged in {**LOGGED, **terms}.items()
     }
 
 
