@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import polars as pl
@@ -22,11 +22,13 @@ from eval.scorers.thoughts import answer_text, thoughts_of
 PROMPT_SCHEMA = {
     **dict.fromkeys(("task", "language", "item", "id", "rendered", "messages"), pl.String), "shortened": pl.Int64,
 }  # fmt: skip
+SCORED = "scored"
+"""What a table of scores says of itself: model → what names its weights, and how many of its items have a score."""
 NOT_GENERATED = "not generated"
 Table = TypeVar("Table", pl.DataFrame, pl.LazyFrame)
 
 
-def predictions_table(prompts: Sequence[Put], completions: dict[str, Completion]) -> pl.DataFrame:
+def predictions_table(prompts: Sequence[Put], completions: Mapping[str, Completion]) -> pl.DataFrame:
     """One row per model and example generated: what it was asked, what it wrote, how the writing ended.
 
     Where there are several completions of an example, each has a row, with its number in the column `sample`.
@@ -80,11 +82,13 @@ def endings(predictions: pl.DataFrame) -> pl.DataFrame:
     return generated.group_by("cell", "task", "language", maintain_order=True).agg(completions=pl.len(), **counts)
 
 
-def cut_off_notes(predictions: pl.DataFrame) -> list[str]:
-    """A line for each task of which more than `CUT_OFF` of some cell's completions reached `max_tokens`."""
+def cut_off_notes(ended: pl.DataFrame) -> list[str]:
+    """A line for each task of which more than `CUT_OFF` of some cell's completions reached `max_tokens`.
+
+    `ended` is what `endings` counts.
+    """
     by_task = (
-        endings(predictions)
-        .group_by("cell", "task", maintain_order=True)
+        ended.group_by("cell", "task", maintain_order=True)
         .agg(pl.col("completions", "max_tokens").sum())
         .filter(pl.col("max_tokens") > CUT_OFF * pl.col("completions"))
     )
@@ -105,19 +109,42 @@ def most_cut_off(part: pl.DataFrame) -> str:
     return ", ".join(told) + (f", and some of {others} other models" if others else "")
 
 
-def scores_table(evaluation: Scored, prompts: Sequence[Put], completions: dict[str, Completion]) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What decides how a model is scored, and is told from all models of a study together."""
+
+    languages: AnswerLanguages
+    sampled: bool
+    """Whether there are several completions of some prompt."""
+    thinking: bool
+    """Whether some completion has thoughts."""
+
+    @classmethod
+    def of(cls, evaluation: Scored, prompts: Iterable[Put], thinking: bool) -> Together:
+        """Of what all models are asked: the prompts of one of them at least."""
+        prompts, candidates = list(prompts), candidates_of(evaluation.evaluation_sets)
+        languages = AnswerLanguages((prompt.example for prompt in prompts), candidates, evaluation.identifier)
+        return cls(languages, any(prompt.sample for prompt in prompts), thinking)
+
+
+def some_think(evaluation: Scored, completions: Iterable[Completion]) -> bool:
+    """Whether some completion has thoughts."""
+    return any(thoughts_of(completion.text, evaluation.thoughts) for completion in completions)
+
+
+def scores_table(
+    evaluation: Scored, prompts: Sequence[Put], completions: Mapping[str, Completion], together: Together | None = None
+) -> pl.DataFrame:
     """One row per model, example and metric; `value` is null where there is no score, and `reason` says why.
 
     A task's own metrics come first, then whether a completion is in the language of its example, and the
     task's main metric split by that. Thoughts and code are set apart before all of them; where some completion has
     thoughts, their language is scored too. Of several completions of an example the value is their mean; see
-    `over_samples`.
+    `over_samples`. `together` is told where these prompts are of one model of several.
     """
     rows: list[dict[str, Any]] = []
-    sampled = any(prompt.sample for prompt in prompts)
-    candidates = candidates_of(evaluation.evaluation_sets)
-    languages = AnswerLanguages((prompt.example for prompt in prompts), candidates, evaluation.identifier)
-    thinking = any(thoughts_of(completion.text, evaluation.thoughts) for completion in completions.values())
+    together = together or Together.of(evaluation, prompts, some_think(evaluation, completions.values()))
+    languages, sampled, thinking = together.languages, together.sampled, together.thinking
     for prompt in prompts:
         task = evaluation.tasks[prompt.example.task]
         scores: Sequence[Score] = [Score(task.metric, None, task.scorer_version, reason=NOT_GENERATED)]
@@ -145,7 +172,7 @@ def with_weights(table: Table) -> Table:
     return table.rename({"adapter": "weights"}, strict=False)
 
 
-def repeats_table(evaluation: Evaluation, completions: dict[str, Completion]) -> pl.DataFrame:
+def repeats_table(evaluation: Evaluation, completions: Mapping[str, Completion]) -> pl.DataFrame:
     """What was written each time, of prompts that were put repeatedly: a row per model, example and `repeat`.
 
     `completion` is the text, and `value` its score by the task's own main metric. Repeats begin at 0, the generation

@@ -14,6 +14,7 @@ from harness.commands.options import (
     Card,
     Cells,
     Json,
+    Measure,
     OnDevices,
     Pilot,
     Processes,
@@ -100,6 +101,7 @@ def plan(
     cells: Cells = None,
     pilot: Pilot = None,
     on: OnDevices = None,
+    measure: Measure = False,
     verbose: Verbose = False,
     show_rows: ShowRows = None,
     settings: Settings = None,
@@ -107,11 +109,11 @@ def plan(
 ) -> None:
     """Show every cell: exact examples, tokens and steps, in what cells differ, and what differences will be detected.
 
-    Loads no model.
+    Loads no model, unless it is to be measured.
 
     Examples:
 
-        harness plan recipes/quickstart.yaml
+        harness plan recipes/quickstart.yaml --measure
 
         harness plan recipes/quickstart.yaml --card --cells amount-40
 
@@ -123,7 +125,8 @@ def plan(
         from harness.commands.plan import plan_study
         from harness.recipe.settings import with_settings
 
-        plan_study(with_settings(recipe, settings), runs, cells, card, as_json, pilot, verbose, show_rows, on)
+        recipe = with_settings(recipe, settings)
+        plan_study(recipe, runs, cells, card, as_json, pilot, verbose, show_rows, on, measure)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
@@ -34,6 +35,10 @@ class UserError(Exception):
         """`unchecked` says what could not be looked at because of these problems."""
         self.problems, self.unchecked = tuple(problems), unchecked
         super().__init__("\n".join(map(str, problems)))
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[Any, ...]]:
+        """What another process makes it of."""
+        return UserError, (self.problems, self.unchecked)
 
 
 def suggestion(got: str, allowed: Iterable[str]) -> str:

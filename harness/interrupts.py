@@ -8,6 +8,7 @@ some 30 seconds before they take a machine back: training writes a checkpoint me
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -106,3 +107,9 @@ def _end(ending: signal.Signals) -> None:
     if not is_quiet():
         say(STOPPED)
     os._exit(STATUSES[ending])
+
+
+def end_with_parent() -> None:
+    """Has the kernel end this process when its parent is killed, where it can (Linux: PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)

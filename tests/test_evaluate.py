@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from eval.engines.engine import (
 from eval.generation.canary import CanaryError
 from eval.generation.generate import canary_rows, generate
 from eval.generation.kept import Answers, stored_completions, stored_likelihoods
-from eval.generation.requests import Evaluation, EvaluationSet, ModelUnderTest, Prompted, pending_chunks
+from eval.generation.requests import Evaluation, EvaluationSet, ModelUnderTest, Prompted, fixed_chunks
 from eval.predictions_and_scores import cut_off_notes, endings, scores_table
 from tests.support import embedded
 
@@ -79,7 +79,7 @@ def evaluation(tmp_path: Path, tokenizer: Any) -> Evaluation:
 
 
 def main_scores(
-    evaluation: Evaluation, prompts: Sequence[Prompted], completions: dict[str, Completion]
+    evaluation: Evaluation, prompts: Sequence[Prompted], completions: Mapping[str, Completion]
 ) -> pl.DataFrame:
     return scores_table(evaluation, prompts, completions).filter(pl.col("metric") == "accuracy")
 
@@ -91,21 +91,21 @@ def ignore(*_: object) -> None:
 def test_all_is_generated_once(evaluation: Evaluation) -> None:
     prompts = evaluation.prompts()
     assert len(prompts) == len({each.key for each in prompts}) == 16
-    completions = generate(evaluation, prompts, Answers.read(evaluation), ignore, ignore)
+    completions = generate(evaluation, Answers.read(evaluation), ignore, ignore)
     assert dict(stored_completions(evaluation.generations)) == completions
 
     def refuse(settings: EngineSettings) -> StandIn:
         raise AssertionError("nothing is left to generate")
 
     again = replace(evaluation, start_engine=refuse, start_reference=refuse)
-    assert generate(again, prompts, Answers.read(again), ignore, ignore) == completions
+    assert generate(again, Answers.read(again), ignore, ignore) == completions
     assert main_scores(evaluation, prompts, completions).height == 16
 
 
 def test_an_engine_that_ignores_adapters_makes_no_scores(evaluation: Evaluation) -> None:
     deaf = replace(evaluation, start_engine=lambda settings: StandIn(False))
     with pytest.raises(CanaryError, match="cell"):
-        generate(deaf, deaf.prompts(), Answers.read(deaf), ignore, ignore)
+        generate(deaf, Answers.read(deaf), ignore, ignore)
     assert not list(stored_completions(deaf.generations))
 
 
@@ -127,10 +127,10 @@ def test_a_completion_is_never_taken_for_anothers(evaluation: Evaluation) -> Non
 
 def test_a_resumed_chunk_holds_the_same_requests(evaluation: Evaluation) -> None:
     prompts = evaluation.prompts()
-    whole = pending_chunks(prompts, {}, 5)
+    whole = [chunk.left(()) for chunk in fixed_chunks(prompts, 5)]
     assert [len(chunk) for chunk in whole] == [5, 5, 5, 1]
-    done = {each.key: Completion("", 1, "stop") for each in whole[1]}
-    assert pending_chunks(prompts, done, 5) == [whole[0], whole[2], whole[3]]
+    done = {each.key for each in whole[1]}
+    assert [chunk.left(done) for chunk in fixed_chunks(prompts, 5)] == [whole[0], [], whole[2], whole[3]]
 
 
 def test_what_lm_eval_asks_is_answered_by_the_same_engine_once(evaluation: Evaluation) -> None:
@@ -144,8 +144,7 @@ def test_what_lm_eval_asks_is_answered_by_the_same_engine_once(evaluation: Evalu
     rows = [ScoredRow((1, 2, place), (3,), None) for place in range(6)]
     questions = [Request((1,) * 300, 8, ("\n",), None), *rows, rows[0]]
     asking = replace(evaluation, questions=questions, start_engine=start)
-    prompts = asking.prompts()
-    completions = generate(asking, prompts, Answers.read(asking), ignore, ignore)
+    completions = generate(asking, Answers.read(asking), ignore, ignore)
     assert sum(engines[0].asked) == len(completions) == 16 + 2
     likelihoods = dict(stored_likelihoods(asking.likelihoods))
     assert likelihoods == {
@@ -154,9 +153,9 @@ def test_what_lm_eval_asks_is_answered_by_the_same_engine_once(evaluation: Evalu
     assert len(likelihoods) == 2 * 6
     (lost, *_) = sorted(asking.likelihoods.glob("*.jsonl"))
     lost.unlink()
-    assert generate(asking, prompts, Answers.read(asking), ignore, ignore) == completions
+    assert generate(asking, Answers.read(asking), ignore, ignore) == completions
     assert engines[1].asked == [] and dict(stored_likelihoods(asking.likelihoods)) == likelihoods
-    generate(asking, prompts, Answers.read(asking), ignore, ignore)
+    generate(asking, Answers.read(asking), ignore, ignore)
     assert len(engines) == 2, "nothing was left to ask"
 
 
@@ -167,12 +166,11 @@ def test_a_study_of_lm_evals_tasks_alone_passes_the_gate(evaluation: Evaluation)
         ScoredRow((1, 2, 3), (4, 5, 6), None), ScoredRow((1, 2), (3, 4), None), ScoredRow((7,), (8,), None)
     ]  # fmt: skip
     assert (
-        generate(alone, alone.prompts(), Answers.read(alone), ignore, ignore)
-        and len(dict(stored_likelihoods(alone.likelihoods))) == 4
+        generate(alone, Answers.read(alone), ignore, ignore) and len(dict(stored_likelihoods(alone.likelihoods))) == 4
     )
     deaf = replace(alone, folder=alone.folder / "deaf", start_engine=lambda settings: StandIn(False))
     with pytest.raises(CanaryError, match="cell"):
-        generate(deaf, [], Answers.read(deaf), ignore, ignore)
+        generate(deaf, Answers.read(deaf), ignore, ignore)
 
 
 def test_stop_texts_cut_where_the_first_stands() -> None:
@@ -182,7 +180,7 @@ def test_stop_texts_cut_where_the_first_stands() -> None:
 
 def test_what_was_not_generated_is_unscored_and_counted(evaluation: Evaluation) -> None:
     prompts = evaluation.prompts()
-    completions = generate(evaluation, prompts, Answers.read(evaluation), ignore, ignore)
+    completions = dict(generate(evaluation, Answers.read(evaluation), ignore, ignore))
     del completions[prompts[0].key]
     scores = main_scores(evaluation, prompts, completions)
     assert scores.height == 16 and scores["value"].null_count() == 1
@@ -208,9 +206,9 @@ def test_how_completions_ended_is_counted_and_said() -> None:
         {"cell": "a", "task": "math", "language": "en", "completions": 20, "end_of_turn": 17, "stop_text": 1,
          "max_tokens": 2}
     ]  # fmt: skip
-    assert cut_off_notes(table) == [
+    assert cut_off_notes(endings(table)) == [
         "math: 2 of 20 completions of a were cut off at max_tokens; "
         "raise evaluation.decoding.math.max_tokens if they should have gone on"
     ]
     rarely = pl.DataFrame({"finish": ["stop"] * 19 + ["length"], "cell": "a", "task": "math", "language": "en"})
-    assert cut_off_notes(rarely) == []
+    assert cut_off_notes(endings(rarely)) == []

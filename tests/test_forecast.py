@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,18 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from harness.planning.kept_plan import PlannedStudy, just_planned
 from harness.planning.study import Study
+from harness.planning.time_left import by_workers
 from harness.planning.work import TrainingWork, together, training_work
 from harness.training import batches as batches_of_training
 from harness.training import forecast as forecasts
-from harness.training.forecast import STARTS, kept_paces, mean_shape, models_left, time_left
+from harness.training.forecast import STARTS, UNMEASURED_STARTS, kept_paces, mean_shape, models_left, time_left
 from harness.training.pace import Pace
+from tests.support import harness
 
 
 @pytest.fixture
@@ -119,6 +124,50 @@ def test_a_probe_that_fails_stops_no_study(study: PlannedStudy, monkeypatch: pyt
     monkeypatch.setattr("harness.training.pace.measure", fail)
     found = time_left(study, None)
     assert found.problem == "RuntimeError: out of memory" and found.total == 0
+
+
+def test_a_whole_model_that_was_measured_is_not_measured_again(
+    study: PlannedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pace = Pace(training=2.0, reading=0.5, writing=3.0, adapter=800, model=5000)
+    monkeypatch.setattr("harness.training.pace.measure", lambda *_: pace)
+    monkeypatch.setattr(
+        "harness.training.pace.measure_whole",
+        lambda pace, settings, *_: replace(pace, training=4.0, start=7.0) if settings.max_length > 32 else None,
+    )
+    layers, whole = time_left(study, None), time_left(study, None, whole=True)
+    assert not layers.whole and not layers.by_workers and whole.whole
+    assert whole.training == pytest.approx(2 * layers.training) and whole.starts == 7 + UNMEASURED_STARTS
+    assert time_left(study, None) == time_left(study, None, measure_again=True) == whole
+    assert [of.workers for of in whole.by_workers] == [1, 2], "as there are two cells"
+    assert whole.by_workers[0].seconds == pytest.approx(whole.total)
+    assert whole.by_workers[1].device_hours * 1800 == pytest.approx(whole.by_workers[1].seconds)
+
+
+@given(some.lists(some.floats(0, 1e4), max_size=40), some.floats(0, 1e4), some.floats(0, 100))
+def test_more_workers_are_sooner_done_and_take_no_less_in_all(
+    training: list[float], generation: float, starts: float
+) -> None:
+    found = list(by_workers(training, generation, starts))
+    assert [of.workers for of in found] == [1 << place for place in range(max(1, len(training)).bit_length())]
+    assert found[0].seconds == pytest.approx(sum(training) + generation + starts)
+    for of in found:
+        least = max(sum(training) / of.workers, max(training, default=0)) + generation / of.workers + starts
+        assert of.seconds >= least * (1 - 1e-9)
+        assert of.seconds <= least + max(training, default=0) + 1e-6, "by any order of work (Graham 1966)"
+        assert of.device_hours * 3600 == pytest.approx(of.workers * of.seconds)
+
+
+def test_the_whole_model_and_its_engine_are_measured_in_little_time(
+    recipe_data: dict[str, Any], write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    ended = harness("plan", write_recipe(recipe_data), "--runs", tmp_path / "runs", "--measure")
+    assert ended.returncode == 0 and ", the whole model, in " in ended.stdout, ended.stderr
+    assert re.search(
+        r"by workers.*\n.*workers +time +hours of such a machine\n.*\n? *1 +0:\d\d:\d\d +0\.\d\d", ended.stdout
+    )
+    refused = harness("plan", tmp_path / "recipe.yaml", "--measure", "--on", "8xH100")
+    assert refused.returncode == 2 and "--on asks about others" in refused.stderr
 
 
 def test_the_real_probe_measures_within_its_time(study: PlannedStudy) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,14 +53,14 @@ def test_a_study_gains_repeats_without_generating_anew(evaluation: Evaluation) -
     first, second = Noisy(), Noisy()
     prompts = evaluation.prompts()
     once = with_engine(evaluation, first)
-    generate(once, prompts, Answers.read(once), ignore, ignore)
+    generate(once, Answers.read(once), ignore, ignore)
     thrice = with_engine(evaluation, second, repeats=3)
     assert [prompt.key for prompt in thrice.prompts()] == [prompt.key for prompt in prompts]
-    generate(thrice, prompts, Answers.read(thrice), ignore, ignore)
+    generate(thrice, Answers.read(thrice), ignore, ignore)
     assert sum(first.asked) == 16 and sum(second.asked) == 2 * 16
     fourth = Noisy()
     again = with_engine(thrice, fourth, repeats=4)
-    generate(again, prompts, Answers.read(again), ignore, ignore)
+    generate(again, Answers.read(again), ignore, ignore)
     assert sum(fourth.asked) == 16, "those that there are count"
     assert repeats_table(again, Answers.read(again).completions)["repeat"].value_counts().sort("repeat").rows() == [
         (0, 16), (1, 16), (2, 16), (3, 16)
@@ -71,19 +71,19 @@ def test_a_repeat_is_in_other_batches_though_all_fits_into_one(evaluation: Evalu
     engine = Noisy()
     engine.chunk = 100
     twice = with_engine(evaluation, engine, repeats=2)
-    generate(twice, twice.prompts(), Answers.read(twice), ignore, ignore)
+    generate(twice, Answers.read(twice), ignore, ignore)
     assert engine.asked == [16, 8, 8]
     (again,) = twice.repeated()
     assert [prompt.example for prompt in again] != [prompt.example for prompt in twice.prompts()]
 
 
 def test_repeats_that_were_broken_off_go_on_with_the_same_batches(evaluation: Evaluation) -> None:
-    def completions(*batches: int) -> dict[str, Completion]:
+    def completions(*batches: int) -> Mapping[str, Completion]:
         folder = evaluation.folder / "-".join(map(str, batches))
         for engine in map(Noisy, batches):
             here = with_engine(evaluation, engine, repeats=2, folder=folder)
             try:
-                generate(here, here.prompts(), Answers.read(here), ignore, ignore)
+                generate(here, Answers.read(here), ignore, ignore)
             except KeyboardInterrupt:
                 continue
         return Answers.read(replace(evaluation, folder=folder)).completions
@@ -95,7 +95,7 @@ def test_other_tables_are_of_the_first_generation(evaluation: Evaluation) -> Non
     engine = Noisy()
     twice = with_engine(evaluation, engine, repeats=2)
     prompts = twice.prompts()
-    completions = generate(twice, prompts, Answers.read(twice), ignore, ignore)
+    completions = generate(twice, Answers.read(twice), ignore, ignore)
     assert predictions_table(prompts, completions).height == 16
     scores, repeats = scores_table(twice, prompts, completions), repeats_table(twice, completions)
     main = scores.filter(metric="accuracy").select("cell", "id", "value")

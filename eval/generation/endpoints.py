@@ -7,14 +7,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from data_mixes.example import Example
 from data_mixes.prompts import as_text, turns_of
 from eval.engines.endpoint import Ask, Endpoint, Reply
 from eval.engines.engine import END_OF_TURN, LENGTH, Completion, Progress, cut_at
-from eval.generation.kept import Answers, store_chunk
+from eval.generation.kept import Answers
 from eval.generation.requests import EvaluationSet, ModelUnderTest, seed_of
 from eval.scorers.identifiers import Identifier
 from eval.scorers.thoughts import Markers
@@ -43,8 +42,6 @@ class EndpointPrompt:
 class EndpointEvaluation:
     """What is put to one model behind an endpoint."""
 
-    folder: Path
-    """Where finished chunks of completions are kept."""
     name: str
     """What the model is called in the study."""
     endpoint: Endpoint
@@ -98,8 +95,7 @@ def ask_endpoint(
 
     def keep() -> None:
         if pending:
-            store_chunk(evaluation.folder, pending)
-            answers.completions.update(pending)
+            answers.completions.keep(pending)
             pending.clear()
 
     def arrived(replies: Any) -> None:

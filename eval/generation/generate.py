@@ -28,15 +28,16 @@ from eval.engines.engine import (
     ScoredRow,
 )
 from eval.generation.canary import CanaryError, CanaryVerdict, judge, judge_whole
-from eval.generation.kept import Answers, chunk_file, rows_of, store_chunk
+from eval.generation.kept import Answers, AnyAnswer, Kept, chunk_file
 from eval.generation.requests import (
     AnyKeyed,
     Asked,
+    Chunk,
     Evaluation,
     ModelUnderTest,
     Prompted,
+    fixed_chunks,
     length,
-    pending_chunks,
     token_ids,
 )
 
@@ -48,43 +49,33 @@ GATE_LOCK = ".canary.lock"
 WHOLE = ModelUnderTest("")
 """The whole model that an engine serves, without an adapter."""
 Entry = TypeVar("Entry")
-AnyAnswer = TypeVar("AnyAnswer", Completion, Likelihood)
 
 
 def generate(
-    evaluation: Evaluation,
-    prompts: Sequence[Prompted],
-    answers: Answers,
-    progress: Progress,
-    say: Callable[[str], None],
-) -> dict[str, Completion]:
+    evaluation: Evaluation, answers: Answers, progress: Progress, say: Callable[[str], None]
+) -> Mapping[str, Completion]:
     """The completion of every prompt by its key: those there are, and new ones, chunk by chunk, then the repeats.
 
     What lm_eval asks is answered and kept as well; `answers` is added to. One engine after another serves the base with
     all adapters, and each whole model. Raises CanaryError before an engine's first completion if it fails the gate.
     """
     for whole, models in evaluation.served_together().items():
-        served = replace(evaluation, models=models)
-        with_engine(served, whole, [prompt for prompt in prompts if prompt.model in models], answers, progress, say)
+        with_engine(replace(evaluation, models=models), whole, answers, progress, say)
     return answers.completions
 
 
 def with_engine(
-    evaluation: Evaluation,
-    whole: ModelFiles,
-    prompts: Sequence[Prompted],
-    answers: Answers,
-    progress: Progress,
-    say: Callable[[str], None],
+    evaluation: Evaluation, whole: ModelFiles, answers: Answers, progress: Progress, say: Callable[[str], None]
 ) -> None:
     """Answers what is missing of the models that one engine serves: adapters on a whole model, and that itself."""
     done, known = answers.completions, answers.likelihoods
-    wanted: list[Sequence[Prompted | Asked[Request]]] = [[*prompts, *evaluation.asked(Request)], *evaluation.repeated()]
-    rows = evaluation.asked(ScoredRow)
+    prompts, questions, rows = evaluation.prompts(), evaluation.asked(Request), evaluation.asked(ScoredRow)
+    first: Sequence[Prompted | Asked[Request]] = [*prompts, *questions] if questions else prompts
+    wanted = [first, *evaluation.repeated()]
     generated = all(question.key in done for part in wanted for question in part)
     if generated and all(row.key in known for row in rows) and is_gated(evaluation):
         return
-    engine = gated_engine(evaluation, engine_settings(evaluation, whole, prompts), whole, say)
+    engine = gated_engine(evaluation, engine_settings(evaluation, whole, prompts.longest), whole, say)
 
     def complete(chunk: Sequence[Prompted | Asked[Request]]) -> dict[str, Completion]:
         completions = engine.generate([question.request for question in chunk], progress)
@@ -97,10 +88,8 @@ def with_engine(
 
     try:
         say("generating")
-        done.update(answered(evaluation.generations, chunks_of(wanted, done, engine.chunk), complete, Completion.of,
-                             progress, say))  # fmt: skip
-        known.update(answered(evaluation.likelihoods, pending_chunks(rows, known, engine.chunk), rate, Likelihood.of,
-                              progress, say))  # fmt: skip
+        answer_chunks(chunks_of(wanted, engine.chunk), complete, done, progress, say)
+        answer_chunks(fixed_chunks(rows, engine.chunk), rate, known, progress, say)
     finally:
         engine.close()
 
@@ -140,60 +129,71 @@ def started_engine(evaluation: Evaluation, settings: EngineSettings, of: str, sa
     return engine
 
 
-def answered(
-    folder: Path,
-    chunks: Iterable[Sequence[AnyKeyed]],
-    answer: Callable[[Sequence[AnyKeyed]], Mapping[str, AnyAnswer]],
-    read: Callable[[Mapping[str, Any]], AnyAnswer],
+def answer_chunks(
+    chunks: Iterable[Chunk[AnyKeyed]],
+    answer: Callable[[Sequence[AnyKeyed]], Mapping[str, Completion | Likelihood]],
+    kept: Kept[AnyAnswer],
     progress: Progress,
     say: Callable[[str], None],
-) -> dict[str, AnyAnswer]:
-    """The answers to all chunks, each written as soon as it is there; other processes may do the same beside this one.
+) -> None:
+    """Answers what is left of all chunks, each kept as soon as it is there; other processes may do the same.
 
     A chunk is answered by one process, and read by the others.
     """
-    answers: dict[str, AnyAnswer] = {}
-    left, told = list(chunks), False
-    while left:
-        passed: list[Sequence[AnyKeyed]] = []
-        for chunk in left:
-            file = chunk_file(folder, [question.key for question in chunk])
-            with holding(file.with_suffix(".lock")) as other:
-                if (rows := rows_of(file)) is not None:
-                    answers |= {key: read(row) for key, row in rows}
-                    progress(len(chunk))
-                elif other is None:
-                    written = answer(chunk)
-                    store_chunk(folder, written)
-                    answers |= written
-                else:
-                    passed.append(chunk)
-                    continue
-                file.with_suffix(".lock").unlink(missing_ok=True)  # nobody answers what is there
-        if len(passed) == len(left):
+    before, passed = kept.before_now(), list[tuple[Chunk[AnyKeyed], Path]]()
+    for chunk in chunks:
+        if keys := [question.key for question in chunk.left(before)]:
+            file = chunk_file(kept.folder, keys)
+            if not answer_chunk(chunk, before, file, answer, kept, progress):
+                passed.append((chunk, file))
+    told = False
+    while passed:
+        left = [
+            (chunk, file) for chunk, file in passed if not answer_chunk(chunk, before, file, answer, kept, progress)
+        ]
+        if len(left) == len(passed):
             if not told:
-                say(f"{len(passed)} chunk{'s are' if len(passed) > 1 else ' is'} being answered elsewhere; waiting")
+                say(f"{len(left)} chunk{'s are' if len(left) > 1 else ' is'} being answered elsewhere; waiting")
             told = True
             time.sleep(POLLED)
-        left = passed
-    return answers
+        passed = left
+
+
+def answer_chunk(
+    chunk: Chunk[AnyKeyed],
+    before: Container[str],
+    file: Path,
+    answer: Callable[[Sequence[AnyKeyed]], Mapping[str, Completion | Likelihood]],
+    kept: Kept[AnyAnswer],
+    progress: Progress,
+) -> bool:
+    """Answers what was left of a chunk, or reads what another process answered; False while one does so."""
+    lock = file.with_suffix(".lock")
+    with holding(lock) as other:
+        if count := kept.add(file):
+            progress(count)
+        elif other is None:
+            kept.keep(answer(chunk.left(before)))
+        else:
+            return False
+        lock.unlink(missing_ok=True)  # nobody answers what is there
+    return True
 
 
 def chunks_of(
-    wanted: Sequence[Sequence[Prompted | Asked[Request]]], done: Container[str], size: int
-) -> Iterator[list[Prompted | Asked[Request]]]:
-    """What is left of the first generation and of each repeat, chunk by chunk.
+    wanted: Sequence[Sequence[Prompted | Asked[Request]]], size: int
+) -> Iterator[Chunk[Prompted | Asked[Request]]]:
+    """The first generation and each repeat, chunk by chunk.
 
     A repeat is cut into two chunks at least, so that a study that fits into one batch is generated in others too.
     """
     for repeat, part in enumerate(wanted):
-        yield from pending_chunks(part, done, min(size, -(-len(part) // 2)) if repeat and part else size)
+        yield from fixed_chunks(part, min(size, -(-len(part) // 2)) if repeat and part else size)
 
 
-def engine_settings(evaluation: Evaluation, whole: ModelFiles, prompts: Sequence[Prompted]) -> EngineSettings:
-    """Settings that hold every adapter and the longest prompt with its completion."""
-    canaries = canary_rows(evaluation, [WHOLE])
-    longest = max(map(length, [*(prompt.request for prompt in prompts), *evaluation.questions, *canaries]))
+def engine_settings(evaluation: Evaluation, whole: ModelFiles, longest: int) -> EngineSettings:
+    """Settings that hold every adapter, and the longest prompt with its completion, of as many tokens as is said."""
+    longest = max(longest, *map(length, [*evaluation.questions, *canary_rows(evaluation, [WHOLE])]))
     adapters = tuple({m.adapter.name: m.adapter for m in evaluation.models if m.adapter}.values())
     return EngineSettings(
         model=whole.location,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, overload
 
 from data_mixes.example import Example
 from data_mixes.prompts import Renderer
@@ -186,40 +186,38 @@ class Evaluation:
     repeats: int = 1
     """How often completions are generated, to measure what batches change."""
 
-    def prompts(self) -> list[Prompted]:
+    def prompts(self) -> Prompts:
         """Every example for every model."""
-        rendered = [
-            (evaluation_set, example, tuple(ids))
-            for evaluation_set in self.evaluation_sets
-            for example, (ids, _) in zip(evaluation_set.examples, self.rendered(evaluation_set), strict=True)
-        ]
-        return [
-            self._prompted(model, evaluation_set, example, ids, sample)
-            for model in self.models
-            for evaluation_set, example, ids in rendered
-            for sample in range(evaluation_set.samples)
-        ]
+        return Prompts(self)
 
     def repeated(self) -> list[list[Prompted]]:
         """The prompts once more for each repeat, in an order of its own: of tasks of one completion per prompt.
 
         The first generation is no part of this, and is none the wiser: its keys are the same without repeats.
         """
-        first = [prompt for prompt in self.prompts() if prompt.tested.samples == 1]
         again = [
-            [replace(prompt, repeat=repeat, key=self.key(prompt.model, prompt.request, repeat)) for prompt in first]
+            [
+                replace(prompt, repeat=repeat, key=self.key(prompt.model, prompt.request, repeat))
+                for prompt in self.prompts()
+                if prompt.tested.samples == 1
+            ]
             for repeat in range(1, self.repeats)
         ]
         return [sorted(prompts, key=lambda prompt: prompt.key) for prompts in again]
 
-    def _prompted(
-        self, model: ModelUnderTest, evaluation_set: EvaluationSet, example: Example, ids: tuple[int, ...], sample: int
-    ) -> Prompted:
-        stops = evaluation_set.stops(self.tasks[evaluation_set.task], chat=self.renderer.template is not None)
-        temperature = evaluation_set.temperature
-        seed = seed_of(ids, sample) if temperature else None
-        request = Request(ids, evaluation_set.max_tokens, stops, model.adapter, temperature, seed)
-        return Prompted(model, evaluation_set, example, request, self.key(model, request), sample)
+    def requests(self) -> Iterator[tuple[EvaluationSet, Example, Request, int]]:
+        """What is put to every model, without an adapter: the request for each example and sample."""
+        for tested in self.evaluation_sets:
+            stops = tested.stops(self.tasks[tested.task], chat=self.renderer.template is not None)
+            for example, (ids, _) in zip(tested.examples, self.rendered(tested), strict=True):
+                for sample in range(tested.samples):
+                    seed = seed_of(ids, sample) if tested.temperature else None
+                    yield (
+                        tested,
+                        example,
+                        Request(tuple(ids), tested.max_tokens, stops, None, tested.temperature, seed),
+                        sample,
+                    )
 
     def served_together(self) -> dict[ModelFiles, list[ModelUnderTest]]:
         """The models by the whole model that an engine has to load for them, the base with all adapters first."""
@@ -235,16 +233,7 @@ class Evaluation:
 
     def key(self, model: ModelUnderTest, question: Question, repeat: int = 0) -> str:
         """A hash of all that decides a model's answer to a question, which is put anew for each repeat."""
-        decided_by: list[Any] = self.computed_by(model)
-        if isinstance(question, Request):
-            decided_by += [question.prompt_ids, question.max_tokens, question.stop]
-            if question.temperature:
-                decided_by += [question.temperature, question.seed]
-        else:
-            decided_by += [question.prompt_ids, question.completion_ids]
-        if repeat:
-            decided_by += ["repeat", repeat]
-        return hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:32]
+        return key_of(json.dumps(self.computed_by(model)), json.dumps(decided_by(question, repeat)))
 
     def asked(self, kind: type[AnyQuestion]) -> list[Asked[AnyQuestion]]:
         """The questions of one kind, for every model, each once."""
@@ -267,6 +256,61 @@ class Evaluation:
         return self.folder / "likelihoods"
 
 
+class Prompts(Sequence[Prompted]):
+    """Every example for every model, each made when it is asked for: a grid has more of them than memory holds."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.models = evaluation.models
+        self._deciding = [json.dumps(evaluation.computed_by(model)) for model in self.models]
+        self._of_each = [(*put, json.dumps(decided_by(put[2]))) for put in evaluation.requests()]
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that a model is to read and write for one of them; 0 if there are none."""
+        return max((length(request) for _, _, request, _, _ in self._of_each), default=0)
+
+    def by_model(self) -> Iterator[tuple[ModelUnderTest, list[Prompted]]]:
+        """The prompts of one model after another."""
+        each = len(self._of_each)
+        for place, model in enumerate(self.models):
+            yield model, self[place * each : (place + 1) * each]
+
+    def __len__(self) -> int:
+        return len(self.models) * len(self._of_each)
+
+    @overload
+    def __getitem__(self, index: int) -> Prompted: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Prompted]: ...
+    def __getitem__(self, index: int | slice) -> Prompted | list[Prompted]:
+        numbers = range(len(self))[index]
+        return self._made(numbers) if isinstance(numbers, int) else [self._made(number) for number in numbers]
+
+    def __iter__(self) -> Iterator[Prompted]:
+        return map(self._made, range(len(self)))
+
+    def _made(self, number: int) -> Prompted:
+        of_model, place = divmod(number, len(self._of_each))
+        model, (tested, example, request, sample, decided) = self.models[of_model], self._of_each[place]
+        if model.adapter:
+            request = replace(request, adapter=model.adapter)
+        return Prompted(model, tested, example, request, key_of(self._deciding[of_model], decided), sample)
+
+
+def decided_by(question: Question, repeat: int = 0) -> list[Any]:
+    """What decides the answer to a question beside the model."""
+    if isinstance(question, ScoredRow):
+        return [question.prompt_ids, question.completion_ids]
+    drawn = [question.temperature, question.seed] if question.temperature else []
+    again = ["repeat", repeat] if repeat else []
+    return [question.prompt_ids, question.max_tokens, question.stop, *drawn, *again]
+
+
+def key_of(model: str, question: str) -> str:
+    """The key of an answer, from what decides it as two lists in JSON: that of the model, and that of the question."""
+    return hashlib.sha256(f"{model[:-1]}, {question[1:]}".encode()).hexdigest()[:32]
+
+
 def candidates_of(evaluation_sets: Sequence[EvaluationSet]) -> tuple[str, ...]:
     """What a completion's language may be: one of those tested, English, or another."""
     answers = (example.language for tested in evaluation_sets for example in tested.examples[:1])
@@ -279,11 +323,21 @@ def seed_of(prompt_ids: Sequence[int], sample: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def pending_chunks(asked: Sequence[AnyKeyed], done: Container[str], size: int) -> list[list[AnyKeyed]]:
-    """The fixed chunks of all that is asked, less what is done."""
-    chunks = (asked[start : start + size] for start in range(0, len(asked), size))
-    unfinished = ([question for question in chunk if question.key not in done] for chunk in chunks)
-    return [chunk for chunk in unfinished if chunk]
+@dataclass(frozen=True, slots=True)
+class Chunk(Generic[AnyKeyed]):
+    """A part of all that is asked, by its place: what is in it is made when it is asked for."""
+
+    of: Sequence[AnyKeyed]
+    place: slice
+
+    def left(self, done: Container[str]) -> list[AnyKeyed]:
+        """The questions of the chunk that are not done."""
+        return [question for question in self.of[self.place] if question.key not in done]
+
+
+def fixed_chunks(asked: Sequence[AnyKeyed], size: int) -> Iterator[Chunk[AnyKeyed]]:
+    """All that is asked, cut at the same places whatever of it is done."""
+    return (Chunk(asked, slice(start, start + size)) for start in range(0, len(asked), size))
 
 
 def token_ids(question: Question) -> tuple[int, ...]:

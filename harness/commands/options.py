@@ -80,6 +80,15 @@ OnDevices = Annotated[
 ]
 
 
+Measure = Annotated[
+    bool,
+    typer.Option(
+        "--measure",
+        help="Measure the time on this machine by some steps of the whole model and some tokens of the engine.",
+    ),
+]
+
+
 PAIRS = typer.Argument(metavar="PAIRS", help="CSV, TSV, Parquet or JSON lines, one pair of languages per row.")
 
 

@@ -28,25 +28,30 @@ def plan_study(
     verbose: bool,
     rows: int | None,
     on: str | None = None,
+    measure: bool = False,
 ) -> None:
     """Prints the plan of the chosen cells, and their mixture cards if they are wanted; `pilot` is an earlier recipe.
 
     With `on`, the study is estimated for GPUs such as 8xH100, in place of its time on this machine. If `rows` are
-    wanted, it prints so many of each task and language instead. Raises UserError.
+    wanted, it prints so many of each task and language instead. With `measure`, whole models are measured on this
+    machine. Raises UserError.
     """
     if is_mothello(recipe):
         from harness.othello.answers import plan_mothello
 
-        if card or pilot or rows:
-            raise UserError([Problem("--card, --pilot, --show-rows", "a recipe of mothello has no mixtures to show")])
+        if card or pilot or rows or measure:
+            options = "--card, --pilot, --show-rows, --measure"
+            raise UserError([Problem(options, "a recipe of mothello has no mixtures to show, and is not measured so")])
         plan_mothello(recipe, runs, cells, as_json)
         return
+    if on and measure:
+        raise UserError([Problem("--measure", "measures this machine, and --on asks about others; give one of them")])
     devices = asked_devices(on) if on else None
     with_rows = Study(recipe, runs) if rows else None
     study = just_planned(with_rows) if with_rows else planned_study(recipe, runs, here=True)
     chosen = {cell.name for cell in choose(study.cells, cells)}
     earlier = pilot_study(pilot, runs) if pilot else None
-    plan = study.overview(chosen, TimeLeft() if devices else time_left(study, cells))
+    plan = study.overview(chosen, TimeLeft() if devices else time_left(study, cells, whole=measure))
     if devices:
         plan = plan.model_copy(update={"elsewhere": on_devices(study, *devices)})
     plan = plan.model_copy(update={"detectable": detectable_of(study, earlier)})

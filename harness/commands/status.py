@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import polars as pl
 from rich.live import Live
 from rich.table import Table
 
@@ -18,10 +17,9 @@ from harness.errors import Problem, UserError
 from harness.planning.kept_plan import PlannedCell, PlannedStudy, planned_study
 from harness.planning.overview import orphans_in_words
 from harness.recipe.mothello import is_mothello
-from harness.reporting.current import current_scores
+from harness.reporting.current import scored_items
 from harness.results import Answer, Result
 from harness.runs.checkpoints import last_whole_checkpoint, steps_of
-from harness.runs.folder import StudyFolder
 from harness.runs.progress import progress_of
 from harness.runs.record import CellRun
 
@@ -117,11 +115,8 @@ def table_of(status: StudyStatus) -> Table:
 def status_of(study: PlannedStudy) -> StudyStatus:
     """State, steps done and items scored of every cell, and of the base model where it is evaluated."""
     scored: dict[str, int] = {}
-    if StudyFolder(study.folder).scores.is_file():
-        with suppress(DamagedError):  # it was already reported
-            scores, _ = current_scores(study)
-            examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
-            scored = dict(examples.group_by("cell").len().iter_rows())
+    with suppress(DamagedError):  # it was already reported
+        scored = scored_items(study)
     wanted = study.kept.items
 
     damaged = {damage.cell for damage in study.damage}

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import chain
 
-import polars as pl
-
-from data_mixes.storage import read_sealed, sealed_file
+from data_mixes.storage import read_sealed
 from eval.engines.endpoint import EndpointError
 from eval.engines.engine import Adapter, ModelFiles, Request, ScoredRow
 from eval.engines.transformers_engine import TransformersEngine
 from eval.generation.endpoints import EndpointEvaluation, ask_endpoint
 from eval.generation.generate import generate, is_gated
 from eval.generation.kept import Answers
-from eval.generation.requests import Evaluation, ModelUnderTest, Put
-from eval.judges.wording import RATING
-from eval.predictions_and_scores import (
-    PROMPT_SCHEMA,
-    cut_off_notes,
-    predictions_table,
-    prompts_table,
-    repeats_table,
-    scores_table,
-)
-from eval.scorers.main_metric import with_main
-from eval.scorers.metrics import SWITCH_AWARE
-from eval.scorers.split import split_scores
+from eval.generation.requests import Evaluation, ModelUnderTest
 from harness.console import in_groups, progress, say
 from harness.errors import Problem, UserError
-from harness.evaluation.judged import judge_study
+from harness.evaluation.tables import write_tables
 from harness.models.precision import note_in_study
 from harness.planning.bases import Base
 from harness.planning.study import CellPlan, Study
@@ -40,8 +26,6 @@ from harness.runs.folder import StudyFolder
 from harness.runs.locks import locked
 from harness.runs.steps import cell_of, evaluated_steps, own_step, step_name
 from harness.runs.weights import Weights
-
-NO_LOG_PROBABILITIES = "an endpoint gives completions, and no log-probabilities"
 
 
 def evaluate_cells(study: Study, cells: str | None) -> None:
@@ -93,7 +77,7 @@ def generate_cells(study: Study, cells: str | None) -> tuple[dict[Base, Evaluati
         note_in_study(study.folder, engine=study.engine.version)
         with progress("generating", to_make) as bar:
             for part in served:
-                generate(part, part.prompts(), answers, bar.advance, bar.say)
+                generate(part, answers, bar.advance, bar.say)
     return everything, answers
 
 
@@ -124,12 +108,12 @@ def ask(evaluation: EndpointEvaluation, answers: Answers) -> None:
 
 def told_missing(wanted: Sequence[Evaluation], answers: Answers) -> int:
     """Says how much there is to generate, and returns how much of it is missing."""
-    prompts = [prompt for part in wanted for prompt in part.prompts()]
+    prompts = [part.prompts() for part in wanted]
     asked = [question for part in wanted for question in (*part.asked(Request), *part.asked(ScoredRow))]
     repeated = [prompt for part in wanted for repeat in part.repeated() for prompt in repeat]
-    missing, unanswered, unrepeated = map(answers.missing, (prompts, asked, repeated))
-    if prompts:
-        say(f"{len(prompts)} predictions wanted, {f'{missing} to generate' if missing else 'all there already'}")
+    missing, unanswered, unrepeated = map(answers.missing, (chain.from_iterable(prompts), asked, repeated))
+    if count := sum(map(len, prompts)):
+        say(f"{count} predictions wanted, {f'{missing} to generate' if missing else 'all there already'}")
     if asked:
         left = f"{unanswered} to answer" if unanswered else "all answered already"
         say(f"{len(asked)} questions of lm_eval's, {left}")
@@ -163,8 +147,10 @@ def is_answered(evaluations: Sequence[Evaluation], name: str, answers: Answers) 
     """Whether a model, and the steps of a cell, have answered all that they are asked."""
     for part in evaluations:
         alone = replace(part, models=[model for model in part.models if cell_of(model.name) == name])
-        again = [prompt for repeat in alone.repeated() for prompt in repeat]
-        if answers.missing([*alone.prompts(), *again, *alone.asked(Request), *alone.asked(ScoredRow)]):
+        again = chain.from_iterable(alone.repeated())
+        if alone.models and answers.missing(
+            chain(alone.prompts(), again, alone.asked(Request), alone.asked(ScoredRow))
+        ):
             return False
     return True
 
@@ -213,7 +199,6 @@ def endpoints_of(study: Study) -> list[EndpointEvaluation]:
     """What is to be asked of models behind endpoints."""
     return [
         EndpointEvaluation(
-            folder=StudyFolder(study.folder).generations,
             name=model.name,
             endpoint=model.endpoint,
             chat=model.settings.chat,
@@ -251,79 +236,3 @@ def trained_model(plan: CellPlan, called: str, weights: Weights, name: str) -> M
         return ModelUnderTest(called, whole=ModelFiles(str(folder), None, name))
     rank = plan.cell.recipe.adapter.rank if plan.run.weights_removed else json.loads(read_sealed(weights.config))["r"]
     return ModelUnderTest(called, Adapter(name, folder, rank))
-
-
-def write_tables(
-    study: Study, evaluations: Mapping[Base, Evaluation], endpoints: Sequence[EndpointEvaluation], answers: Answers
-) -> None:
-    """Scores every prediction there is; rescoring needs no generation.
-
-    A judge's scores are added to those that are written already: it may fail, or take long. Its rating, switch-aware,
-    is then the metric that its tasks are judged by (see `main_metrics_of`), and stands first.
-    """
-    completions, parts = answers.completions, [*evaluations.values(), *endpoints]
-    prompts: list[Put] = [prompt for part in parts for prompt in part.prompts()]
-    predictions, scores = predictions_table(prompts, completions), scores_table(parts[0], prompts, completions)
-    if study.lm_eval_sets:
-        more = lm_eval_tables(evaluations, endpoints, answers)
-        predictions, scores = (
-            pl.concat(pair, how="diagonal_relaxed") for pair in zip((predictions, scores), more, strict=True)
-        )
-    files = StudyFolder(study.folder)
-    write_table(files.prompts, prompts_of(evaluations))
-    write_table(files.predictions, predictions)
-    for note in cut_off_notes(predictions):
-        say(note)
-    if study.recipe.evaluation.repeats > 1:
-        again = [repeats_table(part, completions) for part in evaluations.values()]
-        write_table(files.repeats, pl.concat(again, how="vertical_relaxed"))
-    mains = main_metrics_of(study)
-    write_table(files.scores, with_main(scores, mains))
-    if study.recipe.evaluation.judge:
-        judged, judgements = judge_study(study, [prompt for prompt in prompts if not prompt.sample], completions)
-        write_table(files.judgements, judgements)
-        split = split_scores(pl.concat([scores, judged]), RATING)
-        main = pl.col("metric") == RATING + SWITCH_AWARE
-        together = pl.concat([split.filter(main), scores, judged, split.filter(~main)])
-        write_table(files.scores, with_main(together, mains))
-
-
-def prompts_of(evaluations: Mapping[Base, Evaluation]) -> pl.DataFrame:
-    """The test prompts as the models got them; of several whole models with a column that says for which."""
-    tables = {base.name: prompts_table(part) for base, part in evaluations.items()}
-    if len(tables) < 2:
-        return next(iter(tables.values()), pl.DataFrame(schema=PROMPT_SCHEMA))
-    return pl.concat([table.with_columns(base=pl.lit(name)) for name, table in tables.items()])
-
-
-def main_metrics_of(study: Study) -> dict[str, str]:
-    """Task → the metric that it is judged by: its own, lm_eval's first, or a judge's rating (arXiv 2504.16677)."""
-    mains = {
-        evaluation_set.name: study.recipe.known_tasks[evaluation_set.task].metric
-        for evaluation_set in study.evaluation_sets
-    }
-    for asked in study.lm_eval_sets:
-        mains.setdefault(asked.named.task, asked.metric)
-    judge = study.recipe.evaluation.judge
-    judged = [tested.name for tested in study.evaluation_sets if judge and tested.task in judge.tasks]
-    return mains | dict.fromkeys(judged, RATING + SWITCH_AWARE)
-
-
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Writes one of the study's tables, whole or not at all, with a checksum beside it."""
-    with sealed_file(path) as unfinished, unfinished.open("wb") as file:
-        table.write_parquet(file)
-
-
-def lm_eval_tables(
-    evaluations: Mapping[Base, Evaluation], endpoints: Sequence[EndpointEvaluation], answers: Answers
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The predictions and scores of lm_eval's tasks; those of models behind endpoints are blank."""
-    from eval.interop.lm_eval_results import no_tables, tables
-
-    known = answers.completions | answers.likelihoods
-    parts = [tables(part, base.lm_eval_sets, known) for base, part in evaluations.items()]
-    first = next(iter(evaluations)).lm_eval_sets
-    parts += [no_tables(part.model, first, NO_LOG_PROBABILITIES) for part in endpoints]
-    predictions, scores = (pl.concat(tables, how="diagonal_relaxed") for tables in zip(*parts, strict=True))
-    return predictions, scores

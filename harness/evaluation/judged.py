@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -126,7 +126,7 @@ Key: TypeAlias = tuple[str, str, str]
 
 
 def judge_study(
-    study: Study, prompts: Sequence[Put], completions: Mapping[str, Completion]
+    study: Study, prompts: Iterable[Put], completions: Mapping[str, Completion]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The judge's scores of a study's predictions, in the columns of `scores_table`; its judgements.
 

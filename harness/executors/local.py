@@ -5,7 +5,6 @@ A small LoRA step keeps no GPU busy, so that cells side by side, a GPU each, are
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 from data_mixes.holds import holder_of
 from harness.console import counted, in_groups, say
 from harness.errors import INTERRUPTED, TERMINATED, TerminatedError, not_trained
-from harness.interrupts import GRACE, LAST_SECONDS, QUIET
+from harness.interrupts import GRACE, LAST_SECONDS, QUIET, end_with_parent
 from harness.models.devices import gpu_count
 from harness.planning.jobs import write_jobs
 from harness.recipe.schema import Execution
@@ -185,9 +184,3 @@ def end_all(workers: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
             worker.wait(max(0.0, until - time.monotonic()))
             continue
         worker.kill()
-
-
-def end_with_parent() -> None:
-    """Has the kernel end this process when its parent is killed, where it can (Linux: PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -222,8 +222,10 @@ def show_time(left: TimeLeft) -> None:
         line(
             f"Time on this machine: about {duration(left.total)}, of which training {duration(left.training)}, "
             f"generation {duration(left.generation)} at most, starts and report {duration(left.starts)} "
-            f"(measured on {left.device} in {left.probe:.0f} s)"
+            f"(measured on {left.device}{', the whole model,' if left.whole else ''} in {left.probe:.0f} s)"
         )
+        if left.by_workers:
+            show_workers(left)
         if left.disk:
             line(f"Disk: {disk_in_words(left)}")
         if left.emulation:
@@ -233,6 +235,15 @@ def show_time(left: TimeLeft) -> None:
             )
     else:
         line("Time: nothing is left to train or to generate")
+
+
+def show_workers(left: TimeLeft) -> None:
+    """What each number of workers makes of the time."""
+    unit = "GPU-hours" if left.on_gpu else "hours of such a machine"
+    table = plain_table("by workers, each with a device of its own", ("workers",), ("time", unit))
+    for of in left.by_workers:
+        table.add_row(str(of.workers), duration(of.seconds), f"{of.device_hours:.2f}")
+    show_table(table)
 
 
 def disk_in_words(left: TimeLeft) -> str:

@@ -18,8 +18,10 @@ from typing import Any, TypeAlias
 from data_mixes.example import Example
 from eval.scorers.metrics import metric_of
 from eval.scorers.score import Score
+from eval.tasks import TASKS
 from eval.tasks.task import Task
 from harness.errors import Problem, UserError
+from harness.recipe.evaluation_section import Evaluation
 
 Scorer: TypeAlias = Callable[[Example, str], Sequence[Score]]
 TASK, SOURCE, SCORE = "TASK", "SOURCE", "score"
@@ -149,6 +151,17 @@ def own_source(name: str, path: str) -> tuple[str, dict[str, Any]] | None:
     if not isinstance(settings, dict):
         raise UserError([Problem(f"evaluation.tasks.{name}.code", f"{SOURCE} in {path} is no mapping of settings")])
     return task.source, {"task": task.name} | copy.deepcopy(settings)
+
+
+def tasks_of(evaluation: Evaluation) -> dict[str, Task]:
+    """All tasks that a recipe may name: its own, and those of the harness; with its own metrics. Raises UserError."""
+    named = evaluation.tasks if isinstance(evaluation.tasks, dict) else {}
+    own = {name: own_task(name, task.code) for name, task in named.items() if task}
+    return {
+        name: with_metrics(task, {key: own_metric(key, metric.code) for key, metric in evaluation.metrics.items()
+                                  if name in metric.tasks})
+        for name, task in (TASKS | own).items()
+    }  # fmt: skip
 
 
 def files_named(raw: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -16,13 +16,12 @@ from data_mixes.pairs import Variant
 from data_mixes.prompts import Supervised
 from data_mixes.source import Source
 from data_mixes.sources import SOURCES
-from eval.tasks import TASKS
 from eval.tasks.task import Task
 from harness.recipe.checkpoints_section import Checkpoints
 from harness.recipe.evaluation_section import Evaluation
 from harness.recipe.mixture_section import Ingredient, Mixture
 from harness.recipe.models_section import Model, OutsideModel, Reinitialise
-from harness.recipe.own_code import own_metric, own_task, with_metrics
+from harness.recipe.own_code import tasks_of
 from harness.recipe.representations_section import Probes, Similarity
 from harness.recipe.row_makers_section import LexiconSettings, languages_of
 from harness.recipe.section import PositiveInt, Section, Seed
@@ -249,16 +248,7 @@ class Recipe(Section):
 
         Raises UserError for a file of code that cannot be run.
         """
-        given = self.evaluation.tasks
-        own = (
-            {name: own_task(name, task.code) for name, task in given.items() if task} if isinstance(given, dict) else {}
-        )
-        metrics = self.evaluation.metrics
-        return {
-            name: with_metrics(task, {key: own_metric(key, metric.code) for key, metric in metrics.items()
-                                      if name in metric.tasks})
-            for name, task in (TASKS | own).items()
-        }  # fmt: skip
+        return tasks_of(self.evaluation)
 
     @property
     def words(self) -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import BytesIO
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import polars as pl
 
 from data_mixes.storage import DamagedError, read_sealed
 from eval.finite import finite_scores
-from eval.predictions_and_scores import with_weights
+from eval.predictions_and_scores import SCORED, with_weights
 from harness.errors import Problem, UserError
 from harness.planning.kept_plan import PlannedStudy
 from harness.runs.folder import StudyFolder
@@ -36,6 +37,28 @@ def scores_with_steps(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
     stale = [cell for cell, weights in stored if cell not in now or now[cell] != weights]
     current = scores.filter(~pl.col("cell").is_in(stale))
     return current, [cell for cell in stale if cell_of(cell) == cell]
+
+
+def scored_items(study: PlannedStudy) -> dict[str, int]:
+    """Model → how many items its current weights have a score of; none where nothing was scored yet.
+
+    The table says so itself; those of earlier studies are read. Raises DamagedError.
+    """
+    path = StudyFolder(study.folder).scores
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file:
+            said = pl.read_parquet_metadata(file).get(SCORED)
+    except (OSError, pl.exceptions.PolarsError):
+        raise DamagedError(path, "it is not Parquet") from None
+    if said is None:
+        scores, _ = current_scores(study)
+        examples = scores.filter(pl.col("value").is_not_null()).unique(["cell", "task", "id"])
+        return dict(examples.group_by("cell").len().iter_rows())
+    now = weights_now(study)
+    return {model: items for model, (weights, items) in json.loads(said).items()
+            if model in now and now[model] == weights}  # fmt: skip
 
 
 def weights_now(study: PlannedStudy) -> dict[str, str | None]:

@@ -135,7 +135,7 @@ def study_page(
         notes=notes_on_cells(study, scores, stale)
         + notes_on_clusters(scores)
         + notes_on_embedded(study.recipe)
-        + ([] if predictions is None else [*cut_off_notes(predictions), *label_notes(predictions)]),
+        + ([] if predictions is None else [*cut_off_notes(endings(predictions)), *label_notes(predictions)]),
         headlines=cards,
         sentences=told,
         labels=study.recipe.report.labels,

@@ -99,7 +99,7 @@ def study_damage(folder: StudyFolder) -> Iterator[tuple[Path, str]]:
     wrong = list(wrong_kinds(tuple(files), folder.written_folders))
     if folder.evaluation.is_dir():
         wrong += wrong_kinds(
-            (folder.evaluation_lock, folder.evaluation / CANARY), (folder.generations, folder.likelihoods)
+            (folder.evaluation_lock, folder.evaluation / CANARY), (folder.generations, folder.likelihoods, folder.parts)
         )
     yield from wrong
     known = {path for path, _ in wrong}

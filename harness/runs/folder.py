@@ -121,6 +121,11 @@ class StudyFolder:
         return self.evaluation / "likelihoods"
 
     @property
+    def parts(self) -> Path:
+        """The folder of each model's own tables, which those of the study are put together from."""
+        return self.evaluation / "tables"
+
+    @property
     def evaluation_lock(self) -> Path:
         """Held by the process that generates."""
         return self.evaluation / ".lock"

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 from pydantic import ValidationError
 
 from data_mixes.storage import DamagedError, free_bytes, read_sealed, write_sealed
+from eval.engines.engine import Engine, EngineSettings
 from eval.predictions_and_scores import with_weights
 from harness.console import duration
 from harness.errors import MachineError
 from harness.models.base import find_model
-from harness.models.devices import this_device
+from harness.models.devices import gpu_count, this_device
 from harness.models.precision import Dtype, emulation_cost, precision_for
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.planning.overview import disk_in_words
-from harness.planning.time_left import TimeLeft
+from harness.planning.time_left import TimeLeft, by_workers
 from harness.planning.work import TrainingWork, together
 from harness.recipe.grid import choose
 from harness.recipe.schema import Recipe
@@ -36,6 +37,13 @@ KEPT_CHECKPOINTS = 3
 """Two are kept, and a third is there while it is written."""
 STARTS = 120.0
 """Seconds set aside, unmeasured, for what no probe can tell: loading programs, the engine's start, the report."""
+
+
+StartEngine: TypeAlias = Callable[[EngineSettings], Engine]
+WRITTEN = 32
+"""Tokens of the completions by which a whole model is measured."""
+UNMEASURED_STARTS = 30.0
+"""The same where the models' loading and the engine's start were measured."""
 
 
 class KeptPace(Result):
@@ -56,6 +64,8 @@ class KeptPace(Result):
     device: str
     probe: float
     """Seconds that measuring took."""
+    start: float | None = None
+    """To load the model for training and to start the engine, where the whole model was measured in both."""
 
 
 class KeptPaces(Result):
@@ -67,27 +77,40 @@ class KeptPaces(Result):
     """By base model."""
 
 
-def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = False) -> TimeLeft:
-    """The forecast of the chosen cells and the base; why there is none, if the probe fails: no study stops for it."""
+def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = False, whole: bool = False) -> TimeLeft:
+    """The forecast of the chosen cells and the base; why there is none, if the probe fails: no study stops for it.
+
+    With `whole`, models are measured with all of their layers and in the engine. That is kept, and not measured again
+    unless it is asked for.
+    """
     chosen = {cell.name for cell in choose(study.cells, cells)}
     plans = [plan for plan in study.plans if plan.name in chosen]
     models = models_left(study, plans)
     if not study.kept.hosts or (all(plan.run.finished for plan in plans) and not any(models.values())):
         return TimeLeft()
     try:
-        paces = {} if measure_again else kept_paces(study)
+        paces = {} if whole else kept_paces(study)
+        paces = {name: pace for name, pace in paces.items() if not measure_again or pace.start is not None}
         missing = [name for name in study.kept.hosts if name not in paces]
-        paces |= {name: measured_pace(study, name) for name in missing}
+        paces |= {name: measured_pace(study, name, whole) for name in missing}
     except Exception as error:  # whatever torch or a model's code raises
         return TimeLeft(problem=f"{type(error).__name__}: {error}".splitlines()[0])
     keep_paces(study, paces)
-    parts = [part_left(study, name, pace, plans, models[name]) for name, pace in paces.items()]
+    training = [seconds for name, pace in paces.items() for seconds in training_left(study, name, pace, plans)]
+    generation = sum(generation_left(study, name, pace, models[name]) for name, pace in paces.items())
+    measured = [pace.start for pace in paces.values() if pace.start is not None]
+    wholly = len(measured) == len(paces)
+    starts = sum(measured) + UNMEASURED_STARTS if wholly else STARTS
+    first = next(iter(paces.values()))
     return TimeLeft(
-        training=sum(training for training, _ in parts),
-        generation=sum(generation for _, generation in parts),
-        starts=STARTS,
-        device=next(iter(paces.values())).device,
-        emulation=next(iter(paces.values())).emulation,
+        training=sum(training),
+        generation=generation,
+        starts=starts,
+        whole=wholly,
+        by_workers=tuple(by_workers(training, generation, starts)) if wholly else (),
+        device=first.device,
+        on_gpu=gpu_count() > 0,
+        emulation=first.emulation,
         probe=sum(pace.probe for pace in paces.values()),
         disk=disk_left(study, paces, plans),
         free=free_bytes(study.folder),
@@ -95,18 +118,18 @@ def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = Fals
     )
 
 
-def part_left(
-    study: PlannedStudy, base: str, pace: KeptPace, plans: Sequence[PlannedCell], models: float
-) -> tuple[float, float]:
-    """Seconds of training and of generation that are left of the models of one base model."""
-    work, generation = study.kept.work, study.kept.work.generation[base]
-    mean = together([work.training[cell] for cell, name in study.base_names.items() if name == base])
-    left = [work.training[plan.name] for plan in plans
-            if study.base_names[plan.name] == base and not plan.run.finished]  # fmt: skip
-    return (
-        together(left).tokens / mean.tokens * mean.micro_batches * pace.micro_batch if left else 0.0,
-        models * (generation.tokens * pace.reading + generation.new_tokens * pace.writing),
-    )
+def training_left(study: PlannedStudy, base: str, pace: KeptPace, plans: Sequence[PlannedCell]) -> list[float]:
+    """Seconds of training that are left of each cell of one base model."""
+    work = study.kept.work.training
+    mean = together([work[cell] for cell, name in study.base_names.items() if name == base])
+    left = [work[plan.name] for plan in plans if study.base_names[plan.name] == base and not plan.run.finished]
+    return [cell.tokens / mean.tokens * mean.micro_batches * pace.micro_batch for cell in left]
+
+
+def generation_left(study: PlannedStudy, base: str, pace: KeptPace, models: float) -> float:
+    """Seconds of generation by so many models of one base model."""
+    generation = study.kept.work.generation[base]
+    return models * (generation.tokens * pace.reading + generation.new_tokens * pace.writing)
 
 
 def check_disk(left: TimeLeft) -> None:
@@ -198,14 +221,14 @@ def keep_paces(study: PlannedStudy, paces: dict[str, KeptPace]) -> None:
         write_sealed(StudyFolder(study.folder).pace, kept.model_dump_json(indent=1) + "\n")
 
 
-def measured_pace(study: PlannedStudy, host: str) -> KeptPace:
+def measured_pace(study: PlannedStudy, host: str, whole: bool) -> KeptPace:
     """The pace of a whole model on this machine, of its cells' mean micro-batch, measured now.
 
     Raises what the probe does.
     """
     from transformers import AutoConfig
 
-    from harness.training.pace import Shape, measure
+    from harness.training.pace import Shape, measure, measure_whole
 
     started = time.monotonic()
     device, precision = this_device(), study.kept.overview.precision
@@ -218,13 +241,23 @@ def measured_pace(study: PlannedStudy, host: str) -> KeptPace:
         files.location, revision=files.revision, trust_remote_code=model.trust_remote_code
     )
     prompts = work.generation[host]
-    shape = Shape(*(mean_shape(together([work.training[cell.name] for cell in cells])) if cells
-                    else (1, max(1, prompts.tokens // max(1, prompts.prompts)), 1)))  # fmt: skip
+    prompt = max(1, prompts.tokens // max(1, prompts.prompts))
+    shape = Shape(*(mean_shape(together([work.training[cell.name] for cell in cells])) if cells else (1, prompt, 1)))
     others = sum(outside.host == host for outside in study.kept.outside)
     completions = prompts.prompts * (len(cells) + others + study.recipe.evaluation.base)
     sequences = min(SEQUENCES[study.kept.overview.engine.name], max(1, completions))
     dtype = "float32" if emulated else precision.dtype
     pace = measure(config, dtype, device.kind, first.adapter, shape, sequences, first.trains_whole_model)
+    if whole:
+        settings = EngineSettings(
+            model=files.location,
+            revision=files.revision,
+            dtype=dtype,
+            trust_remote_code=model.trust_remote_code,
+            adapters=(),
+            max_length=prompt + WRITTEN + 1,
+        )
+        pace = measure_whole(pace, settings, engine_of(study), first, device.kind, shape, prompt, sequences)
     return KeptPace(
         micro_batch=slower * pace.training,
         reading=slower * pace.reading,
@@ -234,12 +267,20 @@ def measured_pace(study: PlannedStudy, host: str) -> KeptPace:
         emulation=slower if emulated else None,
         device=device.name,
         probe=time.monotonic() - started,
+        start=pace.start,
     )
 
 
 def pace_key(study: PlannedStudy) -> str:
     """What a pace holds for."""
     return f"{study.kept.key} {study.kept.machine}"
+
+
+def engine_of(study: PlannedStudy) -> StartEngine:
+    """What starts the engine that the study generates with."""
+    from harness.models.engines import engine_for
+
+    return engine_for(study.recipe.evaluation.engine, study.recipe.evaluation.batch_invariant).start
 
 
 def mean_shape(work: TrainingWork) -> tuple[int, int, int]:

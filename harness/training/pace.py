@@ -1,20 +1,26 @@
-"""How long a step of training or generation takes on this machine: measured on a few of the model's layers.
+"""How long a step of training or generation takes on this machine: measured on a few of the model's layers, or whole.
 
 Every layer takes as long as those few do; what else there is (the vocabulary, the loss) is measured beside them.
+`harness plan --measure` measures the model with all of its layers, and the engine that the study generates with.
 """
 
 from __future__ import annotations
 
 import copy
+import gc
+import random
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
 
-from harness.recipe.schema import Adapter
+from eval.engines.engine import Engine, EngineSettings, Request
+from harness.recipe.schema import Adapter, Recipe
 from harness.runs.job import IGNORED
 from harness.training.lora import adapted
 from harness.training.supervised import with_supervised_forward
@@ -23,6 +29,8 @@ from harness.training.utilization import timed
 DEPTH = 4
 LONG_ENOUGH = 0.15
 """Seconds from which on a call tells what one with more rows would take."""
+STEPS = 3
+"""Of training, by which a whole model is measured; the fastest counts, as the first is slower."""
 FILL = 0.01
 """The value of every weight: the time of a product does not depend on it."""
 
@@ -52,6 +60,8 @@ class Pace:
     """Weights of the adapter in all layers."""
     model: int
     """Weights of the model."""
+    start: float | None = None
+    """To load the model and to start the engine, where both were measured."""
 
 
 def measure(
@@ -81,6 +91,81 @@ def measure(
         adapter=weights * layers // depth,
         model=weights_in_all(config),
     )
+
+
+def measure_whole(
+    pace: Pace,
+    settings: EngineSettings,
+    start: Callable[[EngineSettings], Engine],
+    recipe: Recipe,
+    device: str,
+    shape: Shape,
+    prompt: int,
+    sequences: int,
+) -> Pace:
+    """The pace of some steps of training of the whole model, and of some tokens from the engine.
+
+    `pace` is what its layers came to, `prompt` how many tokens prompts have. Takes as long as a model's loading and an
+    engine's start, and a few steps; raises what these do.
+    """
+    started = time.monotonic()
+    model = loaded_whole(settings, device, recipe.trains_whole_model)
+    loading = time.monotonic() - started
+    training = whole_training(model, recipe, settings.dtype, device, shape)
+    del model
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    started = time.monotonic()
+    engine = start(settings)
+    starting = time.monotonic() - started
+    try:
+        reading, writing = whole_generation(engine, prompt, settings.max_length - prompt - 1, sequences)
+    finally:
+        engine.close()
+    return replace(pace, training=training, reading=reading, writing=writing, start=loading + starting)
+
+
+def loaded_whole(settings: EngineSettings, device: str, full: bool) -> Any:
+    """The model as it is trained."""
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        settings.model,
+        revision=settings.revision,
+        dtype=torch.float32 if full else getattr(torch, settings.dtype),
+        trust_remote_code=settings.trust_remote_code,
+    )
+    return model.to(device).requires_grad_(full)
+
+
+def whole_training(model: Any, recipe: Recipe, dtype: str, device: str, shape: Shape) -> float:
+    """Seconds of a micro-batch, with its share of the optimizer's step."""
+    with_supervised_forward(model)
+    full = recipe.trains_whole_model
+    with nullcontext(model) if full else adapted(model, recipe.adapter, seed=0) as tuned:
+        learning = [parameter for parameter in tuned.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(learning, lr=0.0)
+        with torch.autocast(device, getattr(torch, dtype), enabled=full and dtype != "float32"):
+            seconds = [timed(lambda: train_step(tuned, shape.rows, shape)) for _ in range(STEPS)]
+        updates = [timed(optimizer.step) for _ in range(STEPS)]
+    micro_batches = max(1, recipe.training.global_batch // shape.rows)
+    return min(seconds) + min(updates) / micro_batches
+
+
+def whole_generation(engine: Engine, prompt: int, written: int, sequences: int) -> tuple[float, float]:
+    """Seconds of a token of a prompt, and of one token for each of as many sequences as are written at once."""
+    drawn = random.Random(0)
+
+    def generated(count: int, tokens: int) -> tuple[float, int]:
+        ids = [tuple(drawn.randrange(10, 250) for _ in range(prompt)) for _ in range(count)]
+        requests = [Request(one, tokens, (), None) for one in ids]
+        started = time.monotonic()
+        completions = engine.generate(requests, lambda _: None)
+        return time.monotonic() - started, sum(completion.tokens or 0 for completion in completions)
+
+    generated(1, written)  # the first call is slower
+    read, _ = generated(sequences, 1)
+    both, tokens = generated(sequences, written)
+    return read / (sequences * prompt), max(0.0, both - read) / max(1, tokens - sequences) * sequences
 
 
 def pace_of_training(model: Any, tuned: Any, shape: Shape, deeper: float) -> float:
