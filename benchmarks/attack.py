@@ -1,6 +1,6 @@
 """Attacks on the harness, counted: damaged files, full disks, kills, runs that meet in one folder, mutated recipes.
 
-    python benchmarks/attack.py [--parts damage,checkpoints,recipes,kills,pairs,workers,disks] [--seed 0] [--tries 12]
+    python benchmarks/attack.py [--parts damage,checkpoints,recipes,kills,pairs,workers,disks,full-disks] [--seed 0] [--tries 12]
 
 Each try ends in one of the ways that a column counts: a traceback; a hang; scores that are not those of an undisturbed
 study; work done again though nothing was wrong with it. A small study of the tests is attacked, of two cells on a
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from harness.runs.checkpoints import checkpoints_in
 from tests import attacks
 from tests.support import REPOSITORY, harness, small_recipe
 
-PARTS = ("damage", "checkpoints", "recipes", "kills", "pairs", "workers", "disks")
+PARTS = ("damage", "checkpoints", "recipes", "kills", "pairs", "workers", "disks", "full-disks")
 PATIENCE = 300
 """Seconds after which a try counts as a hang."""
 
@@ -342,6 +343,55 @@ def disks(whole: Undisturbed, folder: Path, drawn: random.Random, tries: int) ->
     yield count
 
 
+def full_disks(whole: Undisturbed, folder: Path, drawn: random.Random, tries: int) -> Iterator[Count]:
+    """A disk of 60 MB that something else fills while two workers train, or generate; two more once there is room."""
+    for phase in ("train", "evaluate"):
+        count = Count(f"two workers whose disk of 60 MB is filled while they {phase}, two more with room, then a run")
+        try:
+            with attacks.small_disk(folder / "full", 61_440) as disk:
+                runs, filler = disk / "runs", disk / "filler"
+                both = [started("work", whole.recipe, "--runs", runs) for _ in range(2)]
+                if phase == "train":
+                    until_training(both[0], runs)
+                else:
+                    until_generating(both[0], runs)
+                fill(filler)
+                count.tries += 1
+                said = [saying(process) for process in both]
+                filler.unlink()
+                clear = all(not status or "no space left on the disk" in told for status, told in said)
+                count.note("traceback", f"{phase}: {said}", not clear or any("Traceback" in told for _, told in said))
+                count.note("other scores", f"{phase}: neither worker met the full disk", not any(dict(said)))
+                for process in [started("work", whole.recipe, "--runs", runs) for _ in range(2)]:
+                    ended(count, f"{phase}, with room", process)
+                ended(count, f"{phase}, a run", started("run", whole.recipe, "--runs", runs))
+                whole.check(count, phase, runs)
+        except pytest.skip.Exception as reason:
+            count.name += f" ({reason})"
+        yield count
+
+
+def until_generating(process: subprocess.Popen[str], runs: Path) -> None:
+    """Waits until the canary gate has passed, after which completions are written, or until the process ended."""
+    while process.poll() is None and not (runs / "small" / "evaluation" / "canary.json").is_file():
+        time.sleep(0.005)
+
+
+def fill(path: Path) -> None:
+    """Writes a file until the disk is full."""
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def saying(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """The exit status of a process, and what it said."""
+    status = process.wait(PATIENCE)
+    assert process.stderr is not None
+    process.stderr.seek(0)
+    return status, process.stderr.read()
+
+
 PART = {
     "damage": damage,
     "checkpoints": checkpoints,
@@ -350,6 +400,7 @@ PART = {
     "pairs": pairs,
     "workers": workers,
     "disks": disks,
+    "full-disks": full_disks,
 }
 
 

@@ -15,6 +15,8 @@ from eval.engines.engine import STOP_TEXT, Adapter, Completion, EngineSettings, 
 from eval.engines.vllm_cpu_lora import group_adapter_rows_on_cpu
 
 ADAPTERS_AT_ONCE = 8
+ADAPTERS_IN_MEMORY = 64
+"""Of a grid's adapters, as many as wait beside the device; those of 3,000 cells would fill any memory."""
 SEQUENCES_AT_ONCE_ON_CPU = 256
 CHUNK_ON_CPU, CHUNK_ON_GPU = 768, 8192
 
@@ -78,7 +80,7 @@ class VllmEngine:
             extra |= {
                 "enable_lora": True,
                 "max_loras": min(len(settings.adapters), ADAPTERS_AT_ONCE),
-                "max_cpu_loras": max(len(settings.adapters), ADAPTERS_AT_ONCE),
+                "max_cpu_loras": max(min(len(settings.adapters), ADAPTERS_IN_MEMORY), ADAPTERS_AT_ONCE),
                 "max_lora_rank": _served_rank(max(adapter.rank for adapter in settings.adapters)),
             }
         self.version = vllm_version()
