@@ -1,6 +1,6 @@
 """Attacks on the harness, counted: damaged files, full disks, kills, runs that meet in one folder, mutated recipes.
 
-    python benchmarks/attack.py [--parts damage,checkpoints,recipes,kills,pairs,workers,disks,full-disks] [--seed 0] [--tries 12]
+    python benchmarks/attack.py [--parts workers,full-disks] [--seed 0] [--tries 12]
 
 Each try ends in one of the ways that a column counts: a traceback; a hang; scores that are not those of an undisturbed
 study; work done again though nothing was wrong with it. A small study of the tests is attacked, of two cells on a
@@ -84,7 +84,7 @@ class Undisturbed:
 def main() -> None:
     """Prints a table of counts, and each try that went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--parts", default=",".join(PARTS), help="of " + ", ".join(PARTS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tries", type=int, default=12, help="of kills, and of pairs half as many; of recipes × 100")
     given = parser.parse_args()

@@ -24,7 +24,7 @@ from eval.engines.engine import (
 )
 from eval.generation.canary import CanaryError
 from eval.generation.generate import canary_rows, generate
-from eval.generation.kept import Answers, stored_completions, stored_likelihoods
+from eval.generation.kept import Answers, Kept
 from eval.generation.requests import Evaluation, EvaluationSet, ModelUnderTest, Prompted, fixed_chunks
 from eval.predictions_and_scores import cut_off_notes, endings, scores_table
 from tests.support import embedded
@@ -92,7 +92,7 @@ def test_all_is_generated_once(evaluation: Evaluation) -> None:
     prompts = evaluation.prompts()
     assert len(prompts) == len({each.key for each in prompts}) == 16
     completions = generate(evaluation, Answers.read(evaluation), ignore, ignore)
-    assert dict(stored_completions(evaluation.generations)) == completions
+    assert dict(Kept(evaluation.generations, Completion.of)) == completions
 
     def refuse(settings: EngineSettings) -> StandIn:
         raise AssertionError("nothing is left to generate")
@@ -106,7 +106,7 @@ def test_an_engine_that_ignores_adapters_makes_no_scores(evaluation: Evaluation)
     deaf = replace(evaluation, start_engine=lambda settings: StandIn(False))
     with pytest.raises(CanaryError, match="cell"):
         generate(deaf, Answers.read(deaf), ignore, ignore)
-    assert not list(stored_completions(deaf.generations))
+    assert not list(Kept(deaf.generations, Completion.of))
 
 
 def test_a_completion_is_never_taken_for_anothers(evaluation: Evaluation) -> None:
@@ -146,7 +146,7 @@ def test_what_lm_eval_asks_is_answered_by_the_same_engine_once(evaluation: Evalu
     asking = replace(evaluation, questions=questions, start_engine=start)
     completions = generate(asking, Answers.read(asking), ignore, ignore)
     assert sum(engines[0].asked) == len(completions) == 16 + 2
-    likelihoods = dict(stored_likelihoods(asking.likelihoods))
+    likelihoods = dict(Kept(asking.likelihoods, Likelihood.of))
     assert likelihoods == {
         each.key: Likelihood((-0.5 if each.request.adapter else -2.0,), False) for each in asking.asked(ScoredRow)
     }
@@ -154,7 +154,7 @@ def test_what_lm_eval_asks_is_answered_by_the_same_engine_once(evaluation: Evalu
     (lost, *_) = sorted(asking.likelihoods.glob("*.jsonl"))
     lost.unlink()
     assert generate(asking, Answers.read(asking), ignore, ignore) == completions
-    assert engines[1].asked == [] and dict(stored_likelihoods(asking.likelihoods)) == likelihoods
+    assert engines[1].asked == [] and dict(Kept(asking.likelihoods, Likelihood.of)) == likelihoods
     generate(asking, Answers.read(asking), ignore, ignore)
     assert len(engines) == 2, "nothing was left to ask"
 
@@ -166,7 +166,7 @@ def test_a_study_of_lm_evals_tasks_alone_passes_the_gate(evaluation: Evaluation)
         ScoredRow((1, 2, 3), (4, 5, 6), None), ScoredRow((1, 2), (3, 4), None), ScoredRow((7,), (8,), None)
     ]  # fmt: skip
     assert (
-        generate(alone, Answers.read(alone), ignore, ignore) and len(dict(stored_likelihoods(alone.likelihoods))) == 4
+        generate(alone, Answers.read(alone), ignore, ignore) and len(dict(Kept(alone.likelihoods, Likelihood.of))) == 4
     )
     deaf = replace(alone, folder=alone.folder / "deaf", start_engine=lambda settings: StandIn(False))
     with pytest.raises(CanaryError, match="cell"):

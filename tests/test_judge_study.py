@@ -14,7 +14,8 @@ import pytest
 
 from data_mixes.example import Example, Exchange
 from data_mixes.prompts import Renderer
-from eval.generation.kept import stored_completions
+from eval.engines.engine import Completion
+from eval.generation.kept import Kept
 from eval.prediction_files.file import BadRow, PredictionFile
 from eval.prediction_files.rows import CaseRow, ScoredRow, cases_of
 from eval.prediction_files.score import output_rows
@@ -145,7 +146,7 @@ def test_what_was_not_generated_is_unscored_and_compared_with_nothing(study: tup
     folder, _, _ = study
     opened = Study(folder / "recipe.yaml", folder / "runs")
     (evaluation,) = evaluations_of(opened, opened.plans).values()
-    prompts, completions = evaluation.prompts(), dict(stored_completions(evaluation.generations))
+    prompts, completions = evaluation.prompts(), dict(Kept(evaluation.generations, Completion.of))
     asked = [each for each in prompts if each.example.task == "instructions"]
     of_base, of_cell = (next(each for each in asked if each.model.name == name) for name in ("base", "amount-0"))
     other = next(each for each in asked if each.model.name == "amount-3" and each.example.id != of_base.example.id)

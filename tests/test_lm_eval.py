@@ -510,12 +510,12 @@ def test_answers_are_read_and_prompts_rendered_once_a_command(
     from harness.planning.study import Study
 
     recipe, runs, _ = study
-    folders: list[str] = []
+    chunks: list[Path] = []
     rendered: list[int] = []
-    read, prompts = kept.stored_rows, Renderer.prompts
-    monkeypatch.setattr(kept, "stored_rows", lambda folder: (folders.append(folder.name), read(folder))[1])
+    read, prompts = kept.rows_of, Renderer.prompts
+    monkeypatch.setattr(kept, "rows_of", lambda file: (chunks.append(file), read(file))[1])
     monkeypatch.setattr(Renderer, "prompts", lambda self, each: (rendered.append(len(each)), prompts(self, each))[1])
     again = Study(recipe, runs)
     evaluate_cells(again, None)
-    assert sorted(folders) == ["generations", "likelihoods"]
+    assert chunks and sorted(chunks) == sorted((runs / "small" / "evaluation").glob("*/*.jsonl"))
     assert len(rendered) == len(again.evaluation_sets)

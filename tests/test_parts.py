@@ -88,7 +88,7 @@ def test_a_changed_scorer_scores_all_again_and_generates_nothing(
     monkeypatch.setattr("harness.evaluation.tables.read_part", counted)
     monkeypatch.setattr(parts, "WORTH_PROCESSES", 10**9)
     monkeypatch.setattr(parts, "code_of_scores", lambda: "changed")
-    monkeypatch.setattr("eval.generation.generate.gated_engine", lambda *_: pytest.fail("nothing is to be generated"))
+    monkeypatch.setattr("eval.generation.generate.gated_engine", lambda *_: pytest.fail("nothing is generated"))
     evaluate(recipe, folder.path.parent)
     assert len(held) == 3 * (CELLS + 1), "predictions to score, then both tables to join"
     assert all(before[path] != when for path, when in times(folder, "scores").items())

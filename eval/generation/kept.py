@@ -131,24 +131,6 @@ def chunk_file(folder: Path, keys: Iterable[str]) -> Path:
     return folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}.jsonl"
 
 
-def stored_completions(folder: Path) -> Iterator[tuple[str, Completion]]:
-    """Key and completion of every chunk in the folder."""
-    for key, row in stored_rows(folder):
-        yield key, Completion.of(row)
-
-
-def stored_likelihoods(folder: Path) -> Iterator[tuple[str, Likelihood]]:
-    """Key and log-probabilities of every chunk in the folder."""
-    for key, row in stored_rows(folder):
-        yield key, Likelihood.of(row)
-
-
-def stored_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Key and answer of every chunk in the folder; a damaged chunk has none, and so is generated again."""
-    for file in sorted(folder.glob("*.jsonl")):
-        yield from rows_of(file) or ()
-
-
 def rows_of(file: Path) -> list[tuple[str, dict[str, Any]]] | None:
     """As `chunk_rows`; None for a chunk that is not there, or damaged."""
     try:
