@@ -155,12 +155,17 @@ CHANGED_ELSEWHERE = {
             "distil",
             "ewc",
             "keep",
+            "label_similarity",
             "distil.to",
             "distil.weight",
             "distil.temperature",
             "ewc.weight",
             "ewc.rows",
-            *(f"keep.{key}" for key in ("on", "layer", "to", "batch", "weight")),
+            *(
+                f"{term}.{key}"
+                for term in ("keep", "label_similarity")
+                for key in ("on", "layer", "to", "batch", "weight")
+            ),
             *(f"align.{key}" for key in ("on", "layer", "temperature", "batch", "schedule", "weight")),
         )
     },

@@ -22,7 +22,7 @@ from harness.recipe.objectives_section import Distil, Reference
 from harness.recipe.training_section import Adapter
 from harness.training.loop import ShowProgress
 from harness.training.lora import with_adapter
-from harness.training.objectives import Beginning, Distilled, fisher, info_nce, retrieval_in_words
+from harness.training.objectives import Beginning, Distilled, fisher, info_nce, like_targets, retrieval_in_words
 from harness.training.pooled import best_layer, layer_number, pooled_states, states_after
 from harness.training.supervised import with_supervised_forward
 from tests.support import harness, small_recipe, train_here
@@ -230,10 +230,11 @@ def staged(tiny_model: Path, terms: dict[str, Any]) -> dict[str, Any]:
     data = small_recipe(tiny_model) | {"study": "staged"}
     del data["mixture"]
     texts = {"sources": ["instructions"], "languages": ["fr"], "amount": 6, "only_for": "keep"}
-    data["stages"] = {
-        "en": {"mixture": {"rows": {"sources": ["word-problems"], "languages": ["en"], "amount": 8}}},
-        "fr": {"mixture": {"rows": {"sources": ["word-problems"], "languages": ["fr"], "amount": 8}, "texts": texts}},
-    }
+    labels = {"sources": ["instructions"], "languages": ["en", "fr"], "amount": 6, "only_for": "label_similarity"}
+    rows = {"sources": ["word-problems"], "amount": 8}
+    asides = {"texts": texts, "labels": labels}
+    data["stages"] = {"en": {"mixture": {"rows": rows | {"languages": ["en"]}}},
+                      "fr": {"mixture": {"rows": rows | {"languages": ["fr"]}, **asides}}}  # fmt: skip
     data["grid"] = {"terms": {"path": "training.objectives", "values": terms}}
     return data
 
@@ -245,6 +246,7 @@ TERMS: dict[str, Any] = {
     "previous": {"distil": {"weight": 0.9}},
     "base": {"distil": {"to": "base", "weight": 0.5}},
     "keep": {"keep": {"on": "texts", "layer": 1, "to": "previous", "weight": 1000, "batch": 4}},
+    "labels": {"label_similarity": {"on": "labels", "layer": 1, "to": "previous", "weight": 10, "batch": 12}},
 }
 
 
@@ -286,6 +288,25 @@ def test_terms_hold_the_model_near_to_where_the_stage_began(continued: tuple[Pat
     assert record(runs, "terms-keep_stage-fr", "staged")["objective_keep"][0] == 0.0
     assert record(runs, "terms-previous_stage-fr", "staged")["objective_distil"][0] == pytest.approx(0, abs=1e-5)
     assert record(runs, "terms-base_stage-fr", "staged")["objective_distil"][0] > 1e-3
+
+
+def test_prompts_are_compared_as_their_targets_are(continued: tuple[Path, Path]) -> None:
+    _, runs = continued
+    values = record(runs, "terms-labels_stage-fr", "staged")["objective_label_similarity"]
+    assert len(values) == 2 and all(0 < value < 1 for value in values)
+    assert abs(moved(runs, "labels") - moved(runs, "naive")) > 1e-3
+
+
+def test_the_similarity_of_labels_is_the_formula() -> None:
+    torch.manual_seed(0)
+    prompts, targets = torch.randn(4, 6), torch.randn(4, 6)
+    items, languages = ["a", "a", "b", "c"], ["en", "fr", "fr", "en"]
+    pairs = [(0, 1), (0, 2), (1, 3), (2, 3)]
+    wanted = {(0, 1): 1.0} | {pair: float(functional.cosine_similarity(*targets[[*pair]], dim=0)) for pair in pairs[1:]}
+    alike = {pair: float(functional.cosine_similarity(*prompts[[*pair]], dim=0)) for pair in pairs}
+    expected = sum((alike[pair] - wanted[pair]) ** 2 for pair in pairs) / 4
+    assert float(like_targets(prompts, targets, items, languages)) == pytest.approx(expected, rel=1e-5)
+    assert float(like_targets(prompts, targets, items, ["en"] * 4)) == 0.0, "nothing to compare"
 
 
 def test_distilling_is_the_formula(model: Any) -> None:
@@ -341,6 +362,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("training.objectives.ewc", {"weight": 1}, "training.objectives.ewc: needs a stage before; add stages"),
     ("training.objectives.distil", {}, "training.objectives.distil: needs a stage before"),
     ("training.objectives.distill", {}, "training.objectives.distill: unknown key; did you mean 'distil'?"),
+    ("mixture.pairs.only_for", "label_similarity", "mixture.pairs: rows for label_similarity are in one language each"),
     ("training.objectives.align.layer", 0, "training.objectives.align.layer"),
     ("training.method", "full", "training.objectives.distil: needs the earlier model beside the one that is tuned"),
 ]  # fmt: skip

@@ -98,6 +98,24 @@ class PairMaker(Maker):
 
 
 @dataclass(frozen=True)
+class LabelledMaker(Maker):
+    """A prompt and its target as two texts, both learned: what the one is like is compared with what the other is."""
+
+    @property
+    def name(self) -> str:
+        """What it makes."""
+        return "prompt and target"
+
+    def task(self, task: str) -> str:
+        """A task of its own."""
+        return PAIR
+
+    def made(self, example: Example) -> Example:
+        """The two texts."""
+        return PairMaker().made(example)
+
+
+@dataclass(frozen=True)
 class RestoreMaker(Maker):
     """A prompt with some words in other languages, to be written again in its own (arXiv 2204.07834)."""
 

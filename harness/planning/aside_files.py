@@ -50,7 +50,7 @@ def texts_of(rows: Rows, base: Base, held_out: bool) -> Iterator[tuple[list[int]
     examples: list[Example] = list(rows)
     renderer = base.renderer
     for example in examples:
-        texts = [example.prompt, example.target] if example.prompt_language else [example.target, ""]
+        texts = [example.prompt, example.target] if example.prompt else [example.target, ""]
         first, second = (renderer.begun(ids) if ids else [] for ids in renderer.ids(texts))
         languages = f"{example.prompt_language}>{example.language}" if example.prompt_language else example.language
         yield first, second, example.item_id, languages, held_out

@@ -8,7 +8,7 @@ from harness.errors import Problem, suggestion
 from harness.recipe.mixture_section import Ingredient
 from harness.recipe.schema import Recipe
 
-WITH_ROWS = ("align", "keep")
+WITH_ROWS = ("align", "keep", "label_similarity")
 """Terms whose rows are a component of the mixture."""
 
 
@@ -49,8 +49,10 @@ def _form_problems(where: str, term: str, part: Ingredient) -> Iterator[Problem]
     """Rows that a term cannot use."""
     if term == "align" and (part.languages is not None or part.translate):
         yield Problem(where, "pairs to align are of two languages: give prompts_in and answers_in, without translate")
-    if term == "keep" and part.languages is None:
-        yield Problem(where, "texts to keep are in one language each: give languages")
+    if term in ("keep", "label_similarity") and part.languages is None:
+        yield Problem(where, f"rows for {term} are in one language each: give languages")
+    elif term == "label_similarity" and len(part.languages or ()) < 2:
+        yield Problem(f"{where}.languages", "names one language, and prompts in different ones are compared; add some")
     if term in WITH_ROWS and part.made_as is not None:
         yield Problem(f"{where}.as", f"a component that is only for {term} is of texts as they are; remove the key")
 
@@ -70,6 +72,9 @@ def _machine_problems(recipe: Recipe, where: str) -> Iterator[Problem]:
         if objectives.distil:
             message = "needs the earlier model beside the one that is tuned; use method: lora"
             yield Problem(f"{where}.distil", message)
-        if objectives.keep and objectives.keep.to == "base":
-            message = "got base, which full tuning does not keep beside what it tunes; use previous, or method: lora"
-            yield Problem(f"{where}.keep.to", message)
+        message = "got base, which full tuning does not keep beside what it tunes; use previous, or method: lora"
+        yield from (
+            Problem(f"{where}.{name}.to", message)
+            for name in ("keep", "label_similarity")
+            if (term := getattr(objectives, name)) and term.to == "base"
+        )

@@ -78,7 +78,26 @@ class Keep(Section):
     """What the term is multiplied by; with 0 it is left out."""
 
 
-TERMS = ("align", "distil", "ewc", "keep")
+class LabelSimilarity(Section):
+    """Has the model represent prompts in different languages as alike as their targets are (after arXiv 2009.14510).
+
+    Mean (cos(h_i, h_j) − s_ij)² over the pairs of a batch in different languages; s is 1 for translations of one item,
+    else the cosine of the targets' states in an earlier model. The prompts need not be translations.
+    """
+
+    on: str
+    """The component with the examples, which is `only_for: label_similarity`."""
+    layer: Layer
+    """The block whose output is compared, as a number from 1 or a share of all."""
+    to: Reference = "base"
+    """The model whose states of the targets say how alike these are: the base, or what the stage began with."""
+    batch: Annotated[int, Field(ge=2, le=4096)] = 16
+    """Examples in each step."""
+    weight: Weight = 1.0
+    """What the term is multiplied by; with 0 it is left out."""
+
+
+TERMS = ("align", "distil", "ewc", "keep", "label_similarity")
 
 
 class Objectives(Section):
@@ -92,6 +111,8 @@ class Objectives(Section):
     """Weights near their beginning."""
     keep: Keep | None = None
     """States of texts near those of an earlier model."""
+    label_similarity: LabelSimilarity | None = None
+    """Prompts in different languages as alike as their targets."""
 
     @property
     def active(self) -> Objectives:
@@ -107,9 +128,9 @@ class Objectives(Section):
     @property
     def of_before(self) -> tuple[str, ...]:
         """Those that need a stage before."""
-        to_previous = {name: term for name in ("distil", "keep") if (term := getattr(self.active, name))}
-        return (*(("ewc",) if self.active.ewc else ()),
-                *(name for name, term in to_previous.items() if term.to == "previous"))  # fmt: skip
+        terms = {name: getattr(self.active, name) for name in self.names}
+        return tuple(name for name, term in terms.items()
+                     if name == "ewc" or getattr(term, "to", None) == "previous")  # fmt: skip
 
     def without(self, names: tuple[str, ...]) -> Objectives:
         """The same without some terms."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from data_mixes.leakage import Kind
 from data_mixes.makers.lexicons import Lexicon
-from data_mixes.makers.maker import Maker, PairMaker, TextMaker
+from data_mixes.makers.maker import LabelledMaker, Maker, PairMaker, TextMaker
 from data_mixes.mixture import Component
 from data_mixes.pairs import Variant
 from data_mixes.prompts import Supervised
@@ -32,6 +32,8 @@ from harness.recipe.training_section import Adapter, Execution, Training
 
 STAGE = "stage"
 """What the axis of stages is called; it comes after those of the grid."""
+ONLY_FOR: dict[str, Maker] = {"align": PairMaker(), "keep": TextMaker(), "label_similarity": LabelledMaker()}
+"""What rows are made of that only such a term sees."""
 LeakagePolicy: TypeAlias = Literal["refuse", "drop", "allow"]
 
 
@@ -301,7 +303,7 @@ class Recipe(Section):
 
     def _variants(self, part: Ingredient) -> tuple[Variant, ...]:
         """The languages of a component's rows, with what makes them."""
-        maker: Maker | None = {"align": PairMaker(), "keep": TextMaker()}.get(part.only_for or "")
+        maker: Maker | None = ONLY_FOR.get(part.only_for or "")
         if part.made_as is not None:
             maker = part.made_as.maker(self.mixture.seed, self.known_lexicons)
         if maker is None:

@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 
 from data_mixes.order import seeded_order
 from harness.models.reinitialise import blocks_of
-from harness.recipe.objectives_section import Align, Distil, Ewc, Keep, Reference
+from harness.recipe.objectives_section import Align, Distil, Ewc, Keep, LabelSimilarity, Reference
 from harness.runs.folder import StudyFolder
 from harness.runs.job import IGNORED, CellJob
 from harness.training.padding import padded
@@ -141,6 +141,42 @@ class Kept:
         return {"layer": self.layer}
 
 
+class LikeTargets:
+    """Prompts in different languages as alike as their targets (after arXiv 2009.14510)."""
+
+    def __init__(self, model: Any, texts: Texts, settings: LabelSimilarity, beginning: Beginning) -> None:
+        self.model, self.texts, self.settings, self.beginning = model, texts, settings, beginning
+        self.layer = layer_number(settings.layer, len(blocks_of(model)))
+
+    def loss(self, step: int) -> torch.Tensor:
+        """The loss of a step's batch; 0 where all its rows are in one language."""
+        rows, first = self.texts.batch(self.settings.batch, step), self.texts.first
+        with torch.no_grad(), self.beginning.as_it_was(self.settings.to):
+            targets = pooled_states(self.model, [row["second"] for row in rows], self.layer, first)
+        prompts = pooled_states(self.model, [row["first"] for row in rows], self.layer, first)
+        return like_targets(prompts, targets, [row["item"] for row in rows], [row["languages"] for row in rows])
+
+    def measured(self) -> dict[str, Any]:
+        """The layer."""
+        return {"layer": self.layer}
+
+
+def like_targets(
+    prompts: torch.Tensor, targets: torch.Tensor, items: Sequence[str], languages: Sequence[str]
+) -> torch.Tensor:
+    """Mean (cos(p_i, p_j) − s_ij)² over pairs in different languages; s is 1 within an item, else cos(t_i, t_j)."""
+    alike, wanted = (
+        functional.cosine_similarity(side[:, None], side[None], dim=-1) for side in (prompts, targets.detach())
+    )
+    same_item, same_language = (
+        torch.tensor([[one == other for other in names] for one in names], device=prompts.device)
+        for names in (items, languages)
+    )
+    squares = (alike - wanted.masked_fill(same_item, 1.0)) ** 2
+    pairs = (~same_language).triu(1)
+    return squares[pairs].mean() if pairs.any() else squares.sum() * 0
+
+
 class Consolidated:
     """Elastic weight consolidation (Kirkpatrick et al. 2017): λ/2 · Σ F (θ − θ₀)² over the weights that learn.
 
@@ -217,7 +253,7 @@ class Terms:
         """`model` is what learns, `causal` the causal model in it; `first` is how many tokens begin a text."""
         settings, self.weights = job.training.objectives, dict[str, float]()
         beginning, files = Beginning(model), StudyFolder(study).rows
-        self.apart: dict[str, Aligned | Kept | Consolidated] = {}
+        self.apart: dict[str, Aligned | Kept | LikeTargets | Consolidated] = {}
         if settings.ewc:
             rows: list[Any] = list(Dataset.from_file(str(files / job.asides["ewc"])))
             self.apart["ewc"] = Consolidated(causal, rows, settings.ewc, beginning)
@@ -227,6 +263,9 @@ class Terms:
         if settings.keep:
             texts = Texts(files / job.asides["keep"], first, job.training.seed)
             self.apart["keep"] = Kept(causal, texts, settings.keep, beginning)
+        if settings.label_similarity:
+            texts = Texts(files / job.asides["label_similarity"], first, job.training.seed)
+            self.apart["label_similarity"] = LikeTargets(causal, texts, settings.label_similarity, beginning)
         self.distilled = Distilled(causal, settings.distil, beginning) if settings.distil else None
         alternating = settings.align is not None and settings.align.schedule == "alternate"
         self.steps_of_its_own = ("align",) if alternating else ()
