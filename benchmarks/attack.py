@@ -321,6 +321,7 @@ def workers(whole: Undisturbed, folder: Path, drawn: random.Random, tries: int) 
             ended(count, f"{attempt}, a run", started("run", whole.recipe, "--runs", runs))
             whole.check(count, attempt, runs)
             count.note("done twice", attempt, bool(attacks.made_again(finished, runs / "small", ["nothing"])))
+            print(f"so far: {count.row()}", file=sys.stderr, flush=True)
         yield count
 
 

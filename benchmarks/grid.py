@@ -1,8 +1,8 @@
 """A grid of LoRA cells by the harness, and by a `trl sft` command and a plain vLLM script for each cell, in one run.
 
-    python benchmarks/grid.py [--by-hand 8] [--items 4] [--folder DIR]
+    python benchmarks/grid.py [--model gemma-3-270m] [--by-hand 8] [--items 4] [--folder DIR]
 
-Eight cells of Gemma 3 270M, three tasks, four languages. `--by-hand` is how many of the cells are done by commands of
+Eight cells, three tasks, four languages. `--by-hand` is how many of the cells are done by commands of
 their own as well: what one takes does not depend on the others. Beside cells an hour it prints the harness's own share
 of the time, which is all but steps of training and generation, and tokens a second of its evaluation over those of one
 call of vLLM's `LLM.generate` with the same requests, adapters and kernels. Needs vLLM.
@@ -54,9 +54,9 @@ BY_HAND = """
 import json, sys
 from vllm import LLM, SamplingParams, TokensPrompt
 from vllm.lora.request import LoRARequest
-model, adapter, prompts, out = sys.argv[1:]
+model, dtype, adapter, prompts, out = sys.argv[1:]
 asked = [json.loads(line) for line in open(prompts)]
-llm = LLM(model=model, dtype="bfloat16", enable_lora=True, max_lora_rank=8, max_model_len=1024, enforce_eager=True)
+llm = LLM(model=model, dtype=dtype, enable_lora=True, max_lora_rank=8, max_model_len=1024, enforce_eager=True)
 outputs = llm.generate([TokensPrompt(prompt_token_ids=one["ids"]) for one in asked],
                        [SamplingParams(temperature=0, max_tokens=one["max_tokens"], stop=one["stop"]) for one in asked],
                        lora_request=LoRARequest("cell", 1, adapter))
@@ -67,6 +67,7 @@ json.dump([output.outputs[0].text for output in outputs], open(out, "w"))
 def main() -> None:
     """Prints what came of both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=RECIPE["model"]["name"], help="a name, or the folder of a model")
     parser.add_argument("--by-hand", type=int, default=CELLS)
     parser.add_argument("--items", type=int, default=4)
     parser.add_argument("--folder", type=Path)
@@ -78,7 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        RECIPE["evaluation"]["items"] = given.items
+        RECIPE["evaluation"]["items"], RECIPE["model"]["name"] = given.items, given.model
         (folder / "recipe.yaml").write_text(json.dumps(RECIPE), encoding="utf-8")
         here = [sys.executable, __file__, "--folder", str(folder), "--inside"]
         total = seconds_of([*here, "run"])
@@ -167,10 +168,12 @@ def cell_by_hand(study: Study, plan: CellPlan, folder: Path) -> tuple[float, flo
         "all-linear",
     ]
     sft += ["--per_device_train_batch_size", str(training.global_batch), "--num_train_epochs", "1"]
-    sft += ["--learning_rate", str(training.learning_rate), "--output_dir", str(adapter), "--use_cpu", "--bf16"]
+    sft += ["--learning_rate", str(training.learning_rate), "--output_dir", str(adapter), "--use_cpu"]
+    sft += ["--bf16", str(study.precision.dtype == "bfloat16")]
     sft += ["--save_strategy", "no", "--report_to", "none", "--gradient_checkpointing", "false"]
     train = seconds_of(sft)
-    script = [sys.executable, "-c", BY_HAND, base.files.location, str(adapter), str(here / "prompts.jsonl")]
+    script = [sys.executable, "-c", BY_HAND, base.files.location, study.precision.dtype, str(adapter)]
+    script += [str(here / "prompts.jsonl")]
     return train, seconds_of([*script, str(here / "said.json")], env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": "2"})
 
 

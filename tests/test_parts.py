@@ -22,6 +22,7 @@ from eval.generation import places
 from eval.generation.places import Places
 from eval.generation.requests import Evaluation
 from harness.evaluation import cells, parts
+from harness.reporting import current
 from harness.runs.folder import StudyFolder
 from tests.support import REPOSITORY, harness
 from tests.test_evaluate import evaluation
@@ -102,6 +103,25 @@ def test_status_counts_without_reading_the_table(
     monkeypatch.setattr("harness.reporting.current.read_table", lambda *_: pytest.fail("the whole table is read"))
     status = json.loads(harness("status", recipe, "--runs", folder.path.parent, "--json").stdout)
     assert {(cell["scored"], cell["wanted"]) for cell in status["cells"]} == {(16, 16)}
+
+
+def test_two_cells_are_compared_without_the_other_cells_rows(
+    study: tuple[Path, StudyFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, folder = study
+    read, held = current.read_table, list[pl.DataFrame]()
+    for module in ("harness.reporting.current", "harness.commands.compare"):
+        monkeypatch.setattr(f"{module}.read_table", lambda *of: (held.append(read(*of)), held[-1])[1])
+    ended = harness("compare", recipe, "amount-5_seed-0", "amount-0_seed-0", "--runs", folder.path.parent, "--json")
+    assert ended.returncode == 0, ended.stderr
+    scores, predictions = held
+    others = scores.filter(~pl.col("cell").is_in(["amount-5_seed-0", "amount-0_seed-0"]))
+    assert others["main"].all() and others["cell"].n_unique() == CELLS - 1, "the variance is of all settings"
+    assert set(predictions["cell"]) == {"amount-5_seed-0", "amount-0_seed-0"}
+    whole = pl.read_parquet(folder.scores).filter(
+        pl.col("main") | pl.col("cell").is_in([*predictions["cell"].unique()])
+    )
+    assert scores.drop("weights").equals(whole.drop("weights"))
 
 
 @given(some.lists(some.tuples(some.sets(some.sampled_from("abcdefgh"), min_size=1), some.integers(0, 9))))

@@ -98,8 +98,10 @@ def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
     A setting stands for its runs under all seeds. Raises UserError for what has no scores.
     """
     one, other = (name_of(study.cells, name) for name in (one, other))
-    scores, _ = current_scores(study)
-    cells, design = scores["cell"].unique(maintain_order=True).to_list(), study.design
+    design = study.design
+    runs = [*design.runs(one), *design.runs(other)]
+    scores, _ = current_scores(study, whole=runs)
+    cells = scores["cell"].unique(maintain_order=True).to_list()
     known = dict.fromkeys([*cells, *(name for name, runs in design.settings.items() if set(runs) & set(cells))])
     problems = [
         Problem(f"CELL_{place}", f"no scores of {name!r}; {suggestion(name, known)}")
@@ -110,7 +112,7 @@ def compare_cells(study: PlannedStudy, one: str, other: str) -> Comparison:
         problems.append(Problem("CELL_B", f"got {other!r} twice; name two cells or settings"))
     if problems:
         raise UserError(problems)
-    chosen = scores.filter(pl.col("cell").is_in([*design.runs(one), *design.runs(other)]))
+    chosen = scores.filter(pl.col("cell").is_in(runs))
     panels, groups = main_panels(scores), study.groups.of(one, other).means()
     rows = all_rows(chosen, panels, one, other, study.groups.all, groups, design)
     items = flips(study, chosen, one, other)
@@ -251,9 +253,8 @@ def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> li
         .group_by("arm", *SHARED, maintain_order=True)
         .agg(pl.col("value").mean(), pl.col("cell", "answer").first())
     )
-    written = first_samples(read_table(StudyFolder(study.folder).predictions)).select(
-        "cell", *SHARED, "prompt", "reference", "completion"
-    )
+    predictions = read_table(StudyFolder(study.folder).predictions, pl.col("cell").is_in(runs["cell"].implode()))
+    written = first_samples(predictions).select("cell", *SHARED, "prompt", "reference", "completion")
     both = judged.join(written, on=["cell", *SHARED], how="left")
     first, second = (both.filter(pl.col("arm") == name).drop("arm", "cell") for name in (one, other))
     second = second.select(*SHARED, pl.col("value", "answer", "completion").name.suffix("_other"))

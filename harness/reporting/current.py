@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from data_mixes.storage import DamagedError, read_sealed
+from data_mixes.storage import DamagedError, read_sealed, verify
 from eval.finite import finite_scores
 from eval.predictions_and_scores import SCORED, with_weights
+from eval.scorers.main_metric import MAIN
 from harness.errors import Problem, UserError
 from harness.planning.kept_plan import PlannedStudy
 from harness.runs.folder import StudyFolder
 from harness.runs.steps import AT, cell_of, evaluated_steps, step_name
 
 
-def current_scores(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
+def current_scores(study: PlannedStudy, whole: Sequence[str] | None = None) -> tuple[pl.DataFrame, list[str]]:
     """The stored scores of the bases and of the cells' current weights; and cells whose scores are of older ones.
 
-    Those of steps of cells are not among them. Raises UserError where nothing was scored yet.
+    Those of steps of cells are not among them. With `whole`, these are all scores of such models alone; of others they
+    are those by the metrics that tasks are judged by, where the table marks them. Raises UserError where nothing was
+    scored yet.
     """
-    scores, stale = scores_with_steps(study)
+    scores, stale = scores_with_steps(study, whole)
     return without_steps(scores), stale
 
 
-def scores_with_steps(study: PlannedStudy) -> tuple[pl.DataFrame, list[str]]:
+def scores_with_steps(study: PlannedStudy, whole: Sequence[str] | None = None) -> tuple[pl.DataFrame, list[str]]:
     """The same with those of steps of cells that are evaluated as models of their own."""
     path = StudyFolder(study.folder).scores
     if not path.is_file():
         raise UserError([Problem(str(path), "no scores yet; run: harness eval RECIPE")])
-    scores = finite_scores(read_table(path))
+    only = None
+    if whole is not None and MAIN in columns_of(path):
+        only = pl.col(MAIN) | pl.col("cell").is_in(whole)
+    scores = finite_scores(read_table(path, only))
     now = weights_now(study)
     stored = scores.select("cell", "weights").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, weights in stored if cell not in now or now[cell] != weights]
@@ -80,13 +87,25 @@ def without_steps(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(~pl.col("cell").str.contains(AT, literal=True))
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """A table of a study, its checksum compared. Raises DamagedError, also for one that is not there.
+def columns_of(path: Path) -> list[str]:
+    """The columns of a table; none of one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return [*pl.read_parquet_schema(file)]
+    except (OSError, pl.exceptions.PolarsError):
+        return []
 
-    From memory: polars would take a path for a pattern.
+
+def read_table(path: Path, only: pl.Expr | None = None) -> pl.DataFrame:
+    """A table of a study, or only some of its rows, its checksum compared.
+
+    Raises DamagedError, also for one that is not there.
     """
     try:
-        return with_weights(pl.read_parquet(BytesIO(read_sealed(path))))
+        if only is None:
+            return with_weights(pl.read_parquet(BytesIO(read_sealed(path))))
+        verify(path)
+        return with_weights(pl.scan_parquet(path, glob=False)).filter(only).collect()
     except FileNotFoundError:
         raise DamagedError(path, "it is missing") from None
     except pl.exceptions.PolarsError:
