@@ -68,10 +68,11 @@ def unlabelled_lines(task: str, part: pl.DataFrame, predictions: pl.DataFrame) -
         same = by_label.filter(pl.col("labels") == folded(pl.lit(text)))
         elsewhere = [language_name(home) for home in same["language"]]
         meaning = f", an answer of {' and '.join(elsewhere)}" if elsewhere else ""
+        most = f"the most frequent is “{shortened(text)}” ({count:,} times{meaning})"
         yield (
             f"{task} in {language_name(language)}: {often['missed'].sum():,} of {often['completions'].sum():,} "
             f"completions of {with_others(often['cell'].to_list())} hold none of its {len(labels)} answers; "
-            f"the most frequent is “{shortened(text)}” ({count:,} times{meaning})"
+            f"{most if count > 1 else f'one is “{shortened(text)}”'}"
         )
 
 

@@ -38,6 +38,11 @@ def test_labels_in_half_of_the_completions_are_enough_and_those_not_generated_do
     assert len(label_notes(pl.DataFrame(rows("tuned", "de", GERMAN, [*written[:2], *"????"])))) == 2
 
 
+def test_completions_that_all_differ_have_no_most_frequent_one() -> None:
+    notes = label_notes(pl.DataFrame(rows("base", "de", GERMAN, [*"abcdef"])))
+    assert notes[1].endswith("completions of base hold none of its 2 answers; one is “a”")
+
+
 def test_references_that_differ_or_are_all_the_same_are_no_labels() -> None:
     every = [str(number) for number in range(6)]
     assert label_notes(pl.DataFrame(rows("tuned", "de", every, ["x"] * 6))) == []
