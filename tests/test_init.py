@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,8 @@ def test_a_task_of_ones_own_gets_its_file_and_what_its_data_has(data: Path, tiny
     example = recipe.known_sources["my-data"].pool("test", "hi").examples([0])[0]
     (right,), (wrong,) = (recipe.known_tasks["mood"].score(example, text) for text in (f" {example.target}.\n", "no"))
     assert (right.value, wrong.value) == (1.0, 0.0)
+    turkish = replace(example, language="tr", target="iyi")
+    assert [recipe.known_tasks["mood"].score(turkish, text)[0].value for text in ("İyi", "ıyi")] == [1.0, 0.0]
 
 
 def test_where_files_are_not_by_split_a_fifth_is_set_aside_for_the_test(data: Path, tiny_model: Path) -> None:

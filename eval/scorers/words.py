@@ -62,6 +62,7 @@ def words(text: str, language: str) -> list[str]:
 
 def folded_text(text: str, language: str) -> str:
     """The text as words are compared: composed, without case and what cannot be seen, apostrophes of one form."""
+    language = base_of(language)
     if language in DOTTED:
         text = text.replace("İ", "i").replace("I", "ı")
     folded = unicodedata.normalize("NFKC", text.replace("´", "'").casefold())
@@ -96,7 +97,7 @@ def count_words(text: str, language: str) -> int:
 
 def has_word(word: str, text: str, language: str) -> bool:
     """Whether a word, or several in a row, is in a text as a whole word, in upper or lower case."""
-    asked, written = folded_text(word, base_of(language)), folded_text(text, base_of(language))
+    asked, written = folded_text(word, language), folded_text(text, language)
     if base_of(language) not in SEGMENTERS or written.isascii():
         return regex.search(rf"(?<![\w\p{{M}}]){regex.escape(asked.strip())}(?![\w\p{{M}}])", written) is not None
     return any(True for _ in _places(asked, written, language))
@@ -104,7 +105,7 @@ def has_word(word: str, text: str, language: str) -> bool:
 
 def begins_with_word(text: str, word: str, language: str) -> bool:
     """Whether the first word of a text is this one, in upper or lower case, in a language with a segmenter."""
-    asked, written = folded_text(word, base_of(language)), folded_text(text, base_of(language))
+    asked, written = folded_text(word, language), folded_text(text, language)
     return 0 in _places(asked, regex.sub(r"^[\p{P}\p{S}\s]+", "", written), language)
 
 

@@ -20,13 +20,15 @@ from collections.abc import Sequence
 
 from data_mixes.example import Example
 from eval.scorers.score import Score
+from eval.scorers.words import folded_text
 from eval.tasks.task import Task
 
 
 def score(example: Example, completion: str) -> Sequence[Score]:
-    """Whether the first line of the completion is the target, in any case. Change it as the task needs."""
-    line = completion.strip().partition("\\n")[0].strip(" .,!\\"'。।").casefold()
-    return [Score("accuracy", float(line == example.target.strip().casefold()), "{task}/1", answer=line)]
+    """Whether the first line of the completion is the target, in upper or lower case. Change it as the task needs."""
+    line = completion.strip().partition("\\n")[0].strip(" .,!\\"'。।")
+    written, asked = (folded_text(text, example.language) for text in (line, example.target.strip()))
+    return [Score("accuracy", float(written == asked), "{task}/1", answer=line)]
 
 
 TASK = Task(
