@@ -2,7 +2,8 @@
 
     python benchmarks/commands.py [--cells 3000] [--runs 5]
 
-Nothing is trained: the studies are planned, with the tiny model of the tests. Each command runs in a process of its
+Nothing is trained: the studies are planned, with the tiny model of the tests; then half of the cells pretend to be
+trained, and two to be held by workers. Each command runs in a process of its
 own; of several runs the fastest is printed, and how much of it was spent computing, in which other work has no part.
 """
 
@@ -16,11 +17,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from data_mixes.holds import holding
+from harness.planning.study import Study
+from harness.runs.record import write_json
 from tests.support import REPOSITORY, small_recipe
 
 
@@ -38,6 +44,10 @@ def main() -> None:
             show(f"{cells:,} cells: plan, the first time", 1, "plan", recipe, *where)
             show(f"{cells:,} cells: plan", given.runs, "plan", recipe, *where)
             show(f"{cells:,} cells: status", given.runs, "status", recipe, *where)
+            with two_working(recipe, Path(folder) / "runs"):
+                show(
+                    f"{cells:,} cells, half trained, two held by workers: status", given.runs, "status", recipe, *where
+                )
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"peak memory of a command: {peak:,.0f} MiB")
 
@@ -54,6 +64,23 @@ def grid(folder: Path, cells: int) -> Path:
     path = folder / f"{cells}.yaml"
     path.write_text(json.dumps(data), encoding="utf-8")
     return path
+
+
+@contextmanager
+def two_working(recipe: Path, runs: Path) -> Generator[None]:
+    """As when two workers are half through the study: records of trained cells, and two cells that are held."""
+    plans = Study(recipe, runs).plans
+    for plan in plans[: len(plans) // 2]:
+        plan.run.begin()
+        plan.run.weights.folder.mkdir(exist_ok=True)
+        write_json(plan.run.weights.config, {"r": 8, "lora_alpha": 16, "use_rslora": False})
+        plan.run.weights.tensors[0].write_text(plan.name)
+        plan.run.update(state="trained", weights=plan.run.weights.hash, steps=plan.steps, seconds=1.0)
+    with ExitStack() as held:
+        for plan in plans[-2:]:
+            plan.run.begin()
+            held.enter_context(holding(plan.run.files.lock))
+        yield
 
 
 def show(name: str, runs: int, *arguments: object) -> None:

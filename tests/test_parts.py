@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as columns
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from polars.testing import assert_frame_equal
 
 from benchmarks.evaluation_at_scale import evaluate, pretend_to_train, written_recipe
 from eval.generation import places
 from eval.generation.places import Places
 from eval.generation.requests import Evaluation
 from harness.evaluation import cells, parts
+from harness.planning.kept_plan import planned_study
 from harness.reporting import current
+from harness.reporting.analysis import analysed
 from harness.runs.folder import StudyFolder
 from tests.support import REPOSITORY, harness
 from tests.test_evaluate import evaluation
@@ -122,6 +126,24 @@ def test_two_cells_are_compared_without_the_other_cells_rows(
         pl.col("main") | pl.col("cell").is_in([*predictions["cell"].unique()])
     )
     assert scores.drop("weights").equals(whole.drop("weights"))
+
+
+def test_a_table_that_is_held_compactly_says_the_same(
+    study: tuple[Path, StudyFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, folder = study
+    planned = planned_study(recipe, folder.path.parent)
+    plain, _ = current.scores_with_steps(planned)
+    monkeypatch.setattr(current, "MANY_ROWS", 1)
+    compact, _ = current.scores_with_steps(planned)
+    assert compact.estimated_size() < plain.estimated_size() / 2
+    assert compact.cast({columns.categorical(): pl.String}).equals(plain)
+    predictions = current.read_compact(folder.predictions)
+    assert predictions.schema["prompt"] == pl.Categorical and predictions.schema["completion"] == pl.String
+    of_plain, of_compact = (analysed(planned, scores, scores) for scores in (plain, compact))
+    assert_frame_equal(of_plain.summary, of_compact.summary)
+    for name, table in of_plain.tables.items():
+        assert_frame_equal(table, of_compact.tables[name])
 
 
 @given(some.lists(some.tuples(some.sets(some.sampled_from("abcdefgh"), min_size=1), some.integers(0, 9))))

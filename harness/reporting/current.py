@@ -8,6 +8,9 @@ from io import BytesIO
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as columns
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data_mixes.storage import DamagedError, read_sealed, verify
 from eval.finite import finite_scores
@@ -17,6 +20,9 @@ from harness.errors import Problem, UserError
 from harness.planning.kept_plan import PlannedStudy
 from harness.runs.folder import StudyFolder
 from harness.runs.steps import AT, cell_of, evaluated_steps, step_name
+
+MANY_ROWS = 5_000_000
+"""From so many rows on a table is held in a compact form."""
 
 
 def current_scores(study: PlannedStudy, whole: Sequence[str] | None = None) -> tuple[pl.DataFrame, list[str]]:
@@ -38,7 +44,7 @@ def scores_with_steps(study: PlannedStudy, whole: Sequence[str] | None = None) -
     only = None
     if whole is not None and MAIN in columns_of(path):
         only = pl.col(MAIN) | pl.col("cell").is_in(whole)
-    scores = finite_scores(read_table(path, only))
+    scores = finite_scores(read_compact(path) if whole is None else read_table(path, only))
     now = weights_now(study)
     stored = scores.select("cell", "weights").unique(maintain_order=True).iter_rows()
     stale = [cell for cell, weights in stored if cell not in now or now[cell] != weights]
@@ -84,7 +90,7 @@ def weights_now(study: PlannedStudy) -> dict[str, str | None]:
 
 def without_steps(table: pl.DataFrame) -> pl.DataFrame:
     """The rows of a table that are not of steps of cells."""
-    return table.filter(~pl.col("cell").str.contains(AT, literal=True))
+    return table.filter(~pl.col("cell").cast(pl.String).str.contains(AT, literal=True))
 
 
 def columns_of(path: Path) -> list[str]:
@@ -109,4 +115,24 @@ def read_table(path: Path, only: pl.Expr | None = None) -> pl.DataFrame:
     except FileNotFoundError:
         raise DamagedError(path, "it is missing") from None
     except pl.exceptions.PolarsError:
+        raise DamagedError(path, "it is not Parquet") from None
+
+
+def read_compact(path: Path) -> pl.DataFrame:
+    """As `read_table`; of a table of very many rows, texts that recur are held once: a quarter of the memory.
+
+    Those are all but completions, which is why they are then of polars' type Categorical.
+    """
+    try:
+        verify(path)
+        with path.open("rb") as file:
+            rows = pq.read_metadata(file).num_rows
+        if rows < MANY_ROWS:
+            return read_table(path)
+        recurring = columns.string() - columns.by_name("completion", require_all=False)
+        lazy = with_weights(pl.scan_parquet(path, glob=False)).with_columns(recurring.cast(pl.Categorical))
+        return lazy.collect(engine="streaming")
+    except FileNotFoundError:
+        raise DamagedError(path, "it is missing") from None
+    except (pl.exceptions.PolarsError, pa.ArrowException):
         raise DamagedError(path, "it is not Parquet") from None

@@ -34,7 +34,7 @@ from harness.recipe.schema import Recipe
 from harness.recipe.tested import tested_source_name
 from harness.recipe.yaml_files import as_yaml
 from harness.reporting.analysis import Analysis, analysed
-from harness.reporting.current import read_table, scores_with_steps, without_steps
+from harness.reporting.current import read_compact, read_table, scores_with_steps, without_steps
 from harness.runs.folder import StudyFolder
 from harness.runs.provenance import provenance
 from harness.runs.record import read_json
@@ -224,7 +224,7 @@ def current_predictions(study: PlannedStudy, stale: list[str]) -> pl.DataFrame |
 def stored_table(path: Path) -> pl.DataFrame | None:
     """A table of the study, if it is there and can be read; that it is damaged was already reported."""
     try:
-        return read_table(path)
+        return read_compact(path)
     except (FileNotFoundError, DamagedError):
         return None
 
