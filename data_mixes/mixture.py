@@ -19,6 +19,9 @@ from data_mixes.source import Pool, Source, common
 
 Unit: TypeAlias = Literal["examples", "items", "tokens", "supervised_tokens"]
 ItemPolicy: TypeAlias = Literal["shared", "disjoint", "independent"]
+REST = "rest"
+Share: TypeAlias = float | Literal["rest"]
+"""A variant's part of a total: in proportion to the others'; beside a rest, of the whole."""
 Costs: TypeAlias = Callable[[Pool, NDArray[np.int64], Unit], NDArray[np.int64]]
 """The cost in tokens of the rows at some places of a pool."""
 
@@ -44,7 +47,7 @@ class Component:
     amount: int | None = None
     total: int | None = None
     temperature: float = 1.0
-    shares: Mapping[str, float] | None = None
+    shares: Mapping[str, Share] | None = None
     unit: Unit = "examples"
     items: ItemPolicy | None = None
     max_repeats: int = 1
@@ -228,8 +231,10 @@ def budgets(component: Component, sizes: Mapping[str, int]) -> dict[str, int]:
         return dict.fromkeys(names, component.amount)
     assert component.total is not None
     if component.shares is not None:
-        shares = {variant.name: component.shares[variant.plain_name] for variant in component.variants}
-        return apportion(component.total, shares)
+        shares: dict[str, Share] = {
+            variant.name: component.shares[variant.plain_name] for variant in component.variants
+        }
+        return apportion(component.total, with_rest(shares))
     exponent = 1 / component.temperature
     largest = max(*sizes.values(), 1)
     return apportion(
@@ -237,7 +242,16 @@ def budgets(component: Component, sizes: Mapping[str, int]) -> dict[str, int]:
     )
 
 
-def apportion(total: int, weights: Mapping[str, float]) -> dict[str, int]:
+def with_rest(shares: Mapping[str, Share]) -> Mapping[str, float | Fraction]:
+    """The shares as numbers: what the others leave of 1 for a rest."""
+    named = {name: share for name, share in shares.items() if not isinstance(share, str)}
+    if len(named) == len(shares):
+        return named
+    exact = {name: Fraction(str(share)) for name, share in named.items()}
+    return {name: exact.get(name, 1 - sum(exact.values())) for name in shares}
+
+
+def apportion(total: int, weights: Mapping[str, float | Fraction]) -> dict[str, int]:
     """Whole numbers in proportion to the weights that add up to `total` (Webster, Sainte-Laguë).
 
     A divisor method: a larger total takes nothing from anyone, so mixtures of it nest.

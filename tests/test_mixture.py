@@ -268,6 +268,8 @@ def test_temperature_goes_from_proportional_to_uniform() -> None:
     assert by(2.0) == {"en": 75, "sw": 25}
     assert by(float("inf")) == {"en": 50, "sw": 50}
     assert budgets(part(["en", "sw"], total=90, shares={"en": 1, "sw": 2}), sizes) == {"en": 30, "sw": 60}
+    assert budgets(part(["en", "sw"], total=90, shares={"en": "rest", "sw": 0.1}), sizes) == {"en": 81, "sw": 9}
+    assert budgets(part(["en", "sw"], total=90, shares={"en": "rest", "sw": 0}), sizes) == {"en": 90, "sw": 0}
 
 
 def test_repeats_are_capped_and_even() -> None:

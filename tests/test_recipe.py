@@ -33,6 +33,7 @@ def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 # ruff: noqa: E501
+SHARED = {"sources": ["word-problems"], "languages": ["en", "fr"], "total": 9}
 MISTAKES = [
     ("trainig", {}, "trainig: unknown key; did you mean 'training'?"),
     ("training.learning_rat", 1, "training.learning_rat: unknown key; did you mean 'learning_rate'?"),
@@ -75,6 +76,9 @@ MISTAKES = [
     ("leakage", {"similarity": 0.3}, "leakage.similarity: got 0.3"),
     ("prompts.words", {"math": {"en": "no field"}}, "prompts.words.math.en: got 'no field'; it must hold the field {prompt} once"),
     ("prompts.few_shot", {"summarization": {"shots": 2}}, "prompts.few_shot: 'summarization' is not in evaluation.tasks"),
+    ("mixture.english", SHARED | {"shares": {"en": "rest", "fr": 1.2}}, "mixture.english.shares: the others have 1.2 of 1, so that nothing is left"),
+    ("mixture.english", SHARED | {"shares": {"en": "rest", "fr": "rest"}}, "mixture.english.shares: gives the rest to several languages"),
+    ("mixture.english", SHARED | {"shares": {"en": 1, "fr": 0}}, "mixture.english.shares.fr: got 0; leave the language out, or give another one the rest"),
     ("mixture.english.temperature", 2.0, "mixture.english: temperature and shares divide a total"),
     ("mixture.english.prompts_in", ["fr"], "mixture.english: languages excludes prompts_in"),
     ("mixture.more", {"sources": ["notices"], "prompts_in": ["en"], "amount": 1}, "mixture.more: give languages, or prompts_in and answers_in"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from data_mixes.mixture import budgets
 from harness.planning.contrast import neighbours
 from harness.recipe.grid import cells_of
 from harness.recipe.load import load_recipe
@@ -91,12 +92,16 @@ def test_english_is_not_all_has_its_twenty_two_mixtures() -> None:
 
 def test_a_pinch_keeps_its_size() -> None:
     recipe, raw = load_recipe(RECIPES / "pinch" / "shares.yaml")
-    shares = {cell.name.split("_")[0]: cell.recipe.ingredients["all"].shares for cell in cells_of(recipe, raw)}
+    of_cells = {cell.name.split("_")[0]: cell for cell in cells_of(recipe, raw)}
+    shares = {name: dict(cell.recipe.ingredients["all"].shares or {}) for name, cell in of_cells.items()}
     assert len(shares) == 12
     for name, given in shares.items():
-        assert given is not None and len(given) == 12
+        assert len(given) == 12
         percent = int(name.rpartition("-")[2])
-        assert given["en"] / sum(given.values()) == pytest.approx(1 - percent / 100 * 11 / 12, abs=1e-6)
+        assert given.pop("en") == "rest" and [*given.values()] == pytest.approx([percent / 1200] * 11, abs=1e-9)
+    counts = {name: budgets(cell.recipe.components[0], {}) for name, cell in of_cells.items()}
+    assert {sum(each.values()) for each in counts.values()} == {4640}
+    assert [counts[f"multilingual-p-{percent}"]["en"] for percent in (0, 1, 10, 100)] == [4640, 4596, 4211, 387]
 
 
 def test_every_recipe_in_the_folder_is_planned_without_a_network(rehearsed: Rehearsed) -> None:

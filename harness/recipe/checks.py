@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from data_mixes.languages import canonical, same_language
 from data_mixes.prompt_words import PROMPTS
@@ -322,6 +322,7 @@ def _check_amounts(recipe: Recipe) -> list[Problem]:
         names = [variant.plain_name for variant in part.variants]
         if part.shares is not None and set(part.shares) != set(names):
             problems.append(Problem(f"{where}.shares", f"name each of its languages once: {', '.join(names)}"))
+        problems += _check_shares(f"{where}.shares", part.shares or {})
     parts = list(recipe.ingredients.items())
     for index, (name, part) in enumerate(parts):
         for other, earlier in parts[:index]:
@@ -332,6 +333,20 @@ def _check_amounts(recipe: Recipe) -> list[Problem]:
                 message = f"shares {common[0]} with {other!r}, so both need the same items policy"
                 problems.append(Problem(f"mixture.{name}.items", message))
     return problems
+
+
+def _check_shares(where: str, shares: Mapping[str, float | str]) -> list[Problem]:
+    """One rest at most, of which the others leave something; without one, no language has nothing."""
+    numbers = {language: share for language, share in shares.items() if not isinstance(share, str)}
+    if len(numbers) == len(shares):
+        return [Problem(f"{where}.{language}", "got 0; leave the language out, or give another one the rest")
+                for language, share in numbers.items() if not share]  # fmt: skip
+    if len(shares) - len(numbers) > 1:
+        return [Problem(where, "gives the rest to several languages; it is one's")]
+    if sum(numbers.values()) > 1:
+        message = f"the others have {sum(numbers.values()):g} of 1, so that nothing is left for the rest"
+        return [Problem(where, f"{message}; beside a rest, shares are parts of 1")]
+    return []
 
 
 def _check_pairs(where: str, part: Ingredient) -> list[Problem]:

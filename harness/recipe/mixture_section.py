@@ -35,8 +35,8 @@ class Ingredient(Section):
     """How much of each source, divided among the languages."""
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=True)] | None = None
     """How a total is divided: 1 in proportion to what each language has, `.inf` evenly."""
-    shares: dict[str, Annotated[float, Field(gt=0)]] | None = None
-    """How a total is divided, by language."""
+    shares: dict[str, Annotated[float, Field(ge=0)] | Literal["rest"]] | None = None
+    """How a total is divided, by language: in proportion; or, where one of them has the `rest`, as parts of 1."""
     unit: Unit = "examples"
     """What budgets count."""
     items: ItemPolicy | None = None
