@@ -195,6 +195,10 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+WIDER_THAN_ANY = 10_000
+"""Columns of a terminal, for tables, which take no more than they need."""
+
+
 def plain_table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
     """A table without a frame: columns of words, then columns of numbers."""
     table = Table(title=title or None, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
@@ -213,8 +217,7 @@ def show_table(table: Table) -> None:
     if isinstance(table.title, str):
         line(table.title)
         table.title = None
-    width = Console(width=10_000, markup=False).measure(table).maximum
-    Console(width=max(output.width, width), markup=False).print(table)
+    Console(width=WIDER_THAN_ANY, markup=False).print(table)
 
 
 def line(text: str) -> None:

@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -30,6 +31,7 @@ from eval.predictions_and_scores import Together, endings, predictions_table, sc
 from eval.scorers.identifiers import Identifier
 from eval.scorers.thoughts import Markers
 from eval.tasks.task import Task
+from harness.errors import MachineError
 from harness.interrupts import end_with_parent
 from harness.recipe.evaluation_section import Evaluation as EvaluationSection
 from harness.recipe.own_code import tasks_of
@@ -165,7 +167,8 @@ def write_predictions(part: Part, prompts: Sequence[Put], completions: Kept[Comp
 def score_parts(parts: Sequence[Written], scoring: Scoring, advance: Callable[[int], None]) -> None:
     """Scores the models whose scores are not of their predictions, or of the scorers as they are now.
 
-    By several processes where there is enough to do. Raises UserError for a metric of the user's own that fails.
+    By several processes where there is enough to do. Raises UserError for a metric of the user's own that fails, and
+    MachineError.
     """
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if processes == 1 or sum(part.rows for part in parts) < WORTH_PROCESSES:
@@ -179,6 +182,11 @@ def score_parts(parts: Sequence[Written], scoring: Scoring, advance: Callable[[i
     try:
         for _ in pool.map(score_here, parts):
             advance(1)
+    except BrokenProcessPool:
+        raise MachineError(
+            "a process that scored was ended, as the system does when memory runs out; the same command goes on with "
+            "the models that are not scored"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
