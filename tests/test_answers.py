@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from babel.numbers import format_decimal
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -62,6 +62,7 @@ def test_what_a_locale_writes_is_read_again(value: Decimal, locale: str) -> None
 
 
 @given(st.fractions(max_denominator=10_000))
+@example(Fraction(1, 8192))  # 13 places, once written as 0.0
 def test_a_value_written_is_the_value_read(value: Fraction) -> None:
     assert reference_value(written(value)) == value
 

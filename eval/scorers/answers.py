@@ -68,17 +68,16 @@ def reference_value(reference: str, language: str = "en") -> Fraction:
     return values[0].value
 
 
+MOST_PLACES = 12
+
+
 def written(value: Fraction) -> str:
-    """A value in ASCII: whole, decimal where that ends, else a fraction."""
+    """A value in ASCII: whole, decimal where that ends within `MOST_PLACES`, else a fraction."""
     if value.denominator == 1:
         return str(value.numerator)
-    rest = value.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest != 1 or value.denominator > 10**12:
+    digits = next((places for places in range(1, MOST_PLACES + 1) if 10**places % value.denominator == 0), None)
+    if digits is None:
         return f"{value.numerator}/{value.denominator}"
-    digits = max(range(13), key=lambda places: ((value * 10**places).denominator == 1, -places))
     whole, part = divmod(abs(value.numerator) * 10**digits // value.denominator, 10**digits)
     return f"{'-' if value < 0 else ''}{whole}.{part:0{digits}d}"
 
