@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from harness.training.adapter_sums import LowRank, added, read_adapter, refuse_other_modules, with_layers, write_adapter
+from harness.training.adapter_sums import (
+    Factors,
+    LowRank,
+    added,
+    merged_by_ties,
+    read_adapter,
+    refuse_other_modules,
+    with_layers,
+    write_adapter,
+)
+from harness.training.ties import ties
 
 MODULES = [f"base_model.model.model.layers.{layer}.{name}" for layer in (0, 1, 2) for name in ("q_proj", "up_proj")]
 RANKS, WEIGHTS = st.integers(1, 9), st.floats(-2, 2, allow_nan=False).map(lambda weight: round(weight, 3))
@@ -122,3 +133,42 @@ def test_peft_computes_with_the_sum_what_both_change_together(tiny_model: Path, 
     together = logits(both)
     assert float((together - plain).abs().max()) > 0.05
     assert float((whole - together).abs().max()) < 1e-5
+
+
+def dense_ties(vectors: list[torch.Tensor], density: float) -> torch.Tensor:
+    """TIES as the paper's algorithm has it, on whole task vectors."""
+    trimmed: list[torch.Tensor] = []
+    for vector in vectors:
+        kept = vector.abs().topk(max(1, int(density * vector.numel()))).indices
+        trimmed.append(torch.zeros_like(vector).index_copy(0, kept, vector[kept]))
+    stacked = torch.stack(trimmed)
+    elected = stacked.sum(0).sign()
+    agrees = (stacked.sign() == elected) & (stacked != 0)
+    return torch.where(agrees, stacked, 0).sum(0) / agrees.sum(0).clamp(min=1)
+
+
+@pytest.mark.parametrize("density", [0.01, 0.2, 0.55, 1.0])
+def test_ties_is_the_papers_algorithm_on_whole_changes(density: float) -> None:
+    torch.manual_seed(0)
+    shapes = {"one": (13, 7), "two": (5, 40), "three": (30, 3)}
+    parts = [{name: torch.randn(shape) * scale for name, shape in shapes.items()} for scale in (1.0, 0.3, 2.0)]
+    lazy = [(1.0, {name: partial(torch.clone, change) for name, change in part.items()}) for part in parts]
+    merged = torch.cat([change.flatten() for _, change in ties(lazy, density)])
+    dense = dense_ties([torch.cat([part[name].flatten() for name in shapes]) for part in parts], density)
+    assert torch.allclose(merged, dense, atol=1e-7) and 0 < int((merged != 0).sum()) <= len(merged)
+    doubled = [(2.0, changes) for _, changes in lazy]
+    assert torch.allclose(torch.cat([change.flatten() for _, change in ties(doubled, density)]), 2 * dense, atol=1e-6)
+
+
+def test_adapters_merged_by_ties_are_near_it_by_the_error_that_is_told() -> None:
+    torch.manual_seed(0)
+    parts = [LowRank({"m": Factors(torch.randn(rank, 12), torch.randn(9, rank)), "n": Factors(torch.randn(rank, 8),
+             torch.randn(10, rank))}, {}) for rank in (3, 2)]  # fmt: skip
+    vectors = [torch.cat([(part.factors[name].up @ part.factors[name].down).flatten() for name in "mn"])
+               for part in parts]  # fmt: skip
+    dense = dense_ties(vectors, 0.4)
+    for rank in (12, 2):
+        whole, error = merged_by_ties([(1.0, part) for part in parts], 0.4, rank)
+        made = torch.cat([(whole.factors[name].up @ whole.factors[name].down).flatten() for name in "mn"])
+        assert error == pytest.approx(float((made - dense).norm() / dense.norm()), abs=1e-5)
+        assert (error < 1e-5) == (rank == 12) and max(factors.rank for factors in whole.factors.values()) <= rank

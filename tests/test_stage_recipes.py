@@ -68,7 +68,9 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"compose": {"task": {"sum": {"task": 1}}}}, "compose.task: a stage is called 'task' too"),
     ({"compose": {"away": {"sum": {"tsak": 1}}}}, "compose.away: no stage 'tsak'; did you mean 'task'?"),
-    ({"compose": {"away": {"take": "task"}}}, "compose.away: give either sum, or take with layers"),
+    ({"compose": {"away": {"take": "task"}}}, "compose.away: give either sum, or ties, or take with layers"),
+    ({"compose": {"away": {"density": 0.5}}}, "compose.away.density: goes with ties; remove it"),
+    ({"compose": {"more": {"ties": {"task": 1, "tsak": 1}}}}, "compose.more: no stage 'tsak'"),
     (
         {"compose": {"away": {"sum": {"task.own": 1}}}},
         "compose.away: 'task.own': the adapter of a stage that is no stack is its own",

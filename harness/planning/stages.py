@@ -49,11 +49,16 @@ def _identity(plan: CellPlan, known: Mapping[str, CellPlan], grid: Sequence[Cell
         return prints[name] + part[len(name) :]
 
     made, sums, layers = stage.made_of, dict[str, float](), dict[str, list[list[int]]]()
-    for part, weight in (made.sum or {}).items():  # parts that are one and the same cell count as often as they stand
+    for part, weight in (
+        made.sum or made.ties or {}
+    ).items():  # parts that are one and the same cell count as often as they stand
         sums[hashed_part(part)] = sums.get(hashed_part(part), 0.0) + weight
     for part, spans in (made.layers or {}).items():
         layers[hashed_part(part)] = sorted([*layers.get(hashed_part(part), []), *map(list, spans)])
-    parts = {"take": hashed_part(made.take), "layers": layers} if made.take else {"sum": sums}
+    parts: dict[str, Any] = {"take": hashed_part(made.take), "layers": layers} if made.take else {"sum": sums}
+    if made.ties:
+        parts = {"ties": {hashed_part(part): weight for part, weight in made.ties.items()},
+                 "density": made.density, "rank": made.rank}  # fmt: skip
     method = next(iter(first.values()))["training"].get("method")
     kept = {key: plan.run.identity[key] for key in ("version", "model", "mixture")}
     return {**kept, "training": {"method": method} if method else {}, "made_of": parts}
@@ -81,6 +86,8 @@ def stage_notes(cells: Sequence[Cell]) -> list[str]:
             spans = {part: ", ".join(f"{first}–{end - 1}" for first, end in layers)
                      for part, layers in (made.layers or {}).items()}  # fmt: skip
             taken = "; ".join(f"layers {layers} of {part}" for part, layers in spans.items())
+            sums = sums or " + ".join(f"{weight:g} × {part}" for part, weight in (made.ties or {}).items())
+            sums += f" by TIES, of each the largest {made.density:.0%}, rank {made.rank}" if made.ties else ""
             notes.append(f"{cell.name} is made of {sums or f'{made.take} with {taken}'}")
     return notes
 

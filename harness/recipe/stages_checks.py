@@ -107,9 +107,12 @@ def _link_problems(recipe: Recipe, stages: dict[str, Stage], name: str) -> Itera
 def _composition_problems(recipe: Recipe, stages: dict[str, Stage], name: str) -> Iterator[Problem]:
     """Why a composed cell cannot be made."""
     made, where = recipe.compose[name], f"compose.{name}"
-    if (made.sum is None) == (made.take is None):
-        yield Problem(where, "give either sum, or take with layers")
+    if sum(way is not None for way in (made.sum, made.ties, made.take)) != 1:
+        yield Problem(where, "give either sum, or ties, or take with layers")
         return
+    if made.ties is None:
+        yield from (Problem(f"{where}.{key}", "goes with ties; remove it")
+                    for key in ("density", "rank") if key in made.model_fields_set)  # fmt: skip
     if (made.take is None) != (made.layers is None):
         yield Problem(where, "take and layers go together: take: STAGE, layers: {OTHER: [[0, 6]]}")
     unknown = [stage for stage in made.stages if stage not in stages]
@@ -130,7 +133,7 @@ def _composition_problems(recipe: Recipe, stages: dict[str, Stage], name: str) -
 
 def _part_problems(where: str, made: Composition, stages: dict[str, Stage]) -> Iterator[Problem]:
     """Parts that a stage does not have, and ranges of layers that hold none or come twice."""
-    for part in (*(made.sum or {}), *filter(None, [made.take]), *(made.layers or {})):
+    for part in (*(made.sum or {}), *(made.ties or {}), *filter(None, [made.take]), *(made.layers or {})):
         if part.endswith(OWN) and stages[part.removesuffix(OWN)].start != "stack":
             yield Problem(where, f"{part!r}: the adapter of a stage that is no stack is its own; leave out {OWN}")
     ranges = sorted(span for spans in (made.layers or {}).values() for span in spans)

@@ -88,13 +88,20 @@ LayerRange: TypeAlias = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(
 
 
 class Composition(Section):
-    """A cell that is made of the weights of others, and not trained: `sum`, or `take` with `layers` of others.
+    """A cell that is made of the weights of others, and not trained: `sum`, `ties`, or `take` with `layers` of others.
 
     A stage goes by its name; NAME.own is the last adapter of a stacked stage without those below it.
     """
 
     sum: dict[str, float] | None = Field(default=None, min_length=1)
     """Stages with the weight of each: what they changed in the base model is added up. Weights may be negative."""
+    ties: dict[str, float] | None = Field(default=None, min_length=2)
+    """Stages with the weight of each, merged by TIES (arXiv 2306.01708): the largest changes of each are kept, and of
+    those that differ in sign the ones of the larger sum are averaged."""
+    density: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """The share of changes that `ties` keeps of each stage."""
+    rank: Annotated[int, Field(gt=0, le=512)] = 64
+    """The rank of the adapter that what `ties` makes is brought to, by singular values; the record has the error."""
     take: str | None = None
     """The stage whose weights are taken, but for `layers`."""
     layers: dict[str, tuple[LayerRange, ...]] | None = Field(default=None, min_length=1)
@@ -103,7 +110,7 @@ class Composition(Section):
     @property
     def stages(self) -> tuple[str, ...]:
         """The names of the stages that it is made of."""
-        named = [*(self.sum or {}), *filter(None, [self.take]), *(self.layers or {})]
+        named = [*(self.sum or {}), *(self.ties or {}), *filter(None, [self.take]), *(self.layers or {})]
         return tuple(dict.fromkeys(name.removesuffix(OWN) for name in named))
 
 

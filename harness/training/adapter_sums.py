@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data_mixes.storage import seal, sha256_of, whole_folder
+from harness.training.ties import ties
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 DOWN, UP = ".lora_A.weight", ".lora_B.weight"
@@ -77,6 +79,26 @@ def added(parts: Sequence[tuple[float, LowRank]]) -> LowRank:
         for module in first.factors
     }
     return LowRank(factors, first.config)
+
+
+def merged_by_ties(parts: Sequence[tuple[float, LowRank]], density: float, rank: int) -> tuple[LowRank, float]:
+    """Adapters merged by TIES, brought to a rank module by module, and the share of the change that this leaves out.
+
+    The share is of Frobenius norms over all modules. Raises ValueError where they change other modules.
+    """
+    first = parts[0][1]
+    for _, part in parts[1:]:
+        refuse_other_modules(first, part)
+    changes = [(weight, {name: partial(torch.matmul, factors.up, factors.down)
+                         for name, factors in part.factors.items()}) for weight, part in parts]  # fmt: skip
+    factors: dict[str, Factors] = {}
+    left_out = whole = 0.0
+    for name, change in ties(changes, density):
+        left, sizes, right = torch.linalg.svd(change, full_matrices=False)
+        root = sizes[:rank].sqrt()
+        factors[name] = Factors((root[:, None] * right[:rank]).contiguous(), (left[:, :rank] * root).contiguous())
+        left_out, whole = left_out + float((sizes[rank:] ** 2).sum()), whole + float((sizes**2).sum())
+    return LowRank(factors, first.config), math.sqrt(left_out / whole) if whole else 0.0
 
 
 def with_layers(own: LowRank, others: Mapping[int, LowRank]) -> LowRank:

@@ -287,14 +287,14 @@ def make_cell(job: CellJob, run: CellRun) -> None:
     """Makes a composed cell of the weights of others, and writes its record."""
     started, study = time.monotonic(), run.folder.parent
     try:
-        compose(study, job, run.weights.folder, partial(load_base_model, job))
+        near = compose(study, job, run.weights.folder, partial(load_base_model, job))
     except ValueError as error:
         run.update(state="failed", reason=str(error), provenance=provenance())
         say(f"{job.name}: failed: {error}")
         return
     made_of = hashes_of_parents(run, job)
     seconds = round(time.monotonic() - started, 1)
-    told = {"seconds": seconds, "parents": made_of, **job.recorded, "provenance": provenance()}
+    told = {"seconds": seconds, "parents": made_of, **near, **job.recorded, "provenance": provenance()}
     run.update(state="trained", steps=0, **told, weights=run.weights.hash)
     say(f"{job.name}: made of {', '.join(made_of)}")
     clean_up(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,17 @@ from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob
 from harness.runs.record import CellRun, read_json
 from harness.runs.weights import Weights
-from harness.training.adapter_sums import LowRank, added, read_adapter, swapped, with_layers, write_adapter
+from harness.training.adapter_sums import (
+    LowRank,
+    added,
+    merged_by_ties,
+    read_adapter,
+    swapped,
+    with_layers,
+    write_adapter,
+)
 from harness.training.full import save_model
+from harness.training.ties import Changes, ties
 
 OWN_ADAPTER = "own"
 """The folder, beside that of a stack's weights, with its last adapter alone."""
@@ -52,28 +62,34 @@ def write_stack(below: Path, folder: Path) -> None:
     write_adapter(added([(1.0, read_adapter(below)), (1.0, read_adapter(own_adapter(folder)))]), folder)
 
 
-def compose(study: Path, job: CellJob, folder: Path, load: Any) -> None:
+def compose(study: Path, job: CellJob, folder: Path, load: Any) -> dict[str, float]:
     """Makes the weights of a composed cell of those of others. `load` reads a whole model from a location.
 
-    Raises ValueError where they do not fit one another.
+    Returns what the record is to say of how near they come. Raises ValueError where they do not fit one another.
     """
     made, parents = job.made_of, parents_of(study, job)
     assert made is not None
     if job.training.method == "full":
         folders = {stage: run.weights.folder for stage, run in parents.items()}
         compose_models(made, folders, job, folder, load)
-        return
+        return {}
 
     def adapter(part: str) -> LowRank:
         weights = parents[part.removesuffix(OWN)].weights.folder
         return read_adapter(own_adapter(weights) if part.endswith(OWN) else weights)
 
+    told: dict[str, float] = {}
     if made.sum:
         whole = added([(weight, adapter(part)) for part, weight in made.sum.items()])
+    elif made.ties:
+        whole, error = merged_by_ties([(weight, adapter(part)) for part, weight in made.ties.items()],
+                                      made.density, made.rank)  # fmt: skip
+        told = {"rank_error": error}
     else:
         assert made.take and made.layers
         whole = with_layers(adapter(made.take), by_layer({part: adapter(part) for part in made.layers}, made.layers))
     write_adapter(whole, folder)
+    return told
 
 
 def compose_models(made: Composition, folders: Mapping[str, Path], job: CellJob, folder: Path, load: Any) -> None:
@@ -89,12 +105,22 @@ def compose_models(made: Composition, folders: Mapping[str, Path], job: CellJob,
         for stage, share in made.sum.items():
             tuned = weights(stage)
             state = {name: weight + share * (tuned[name] - base[name]) for name, weight in state.items()}
+    elif made.ties:
+        tuned = [(share, weights(stage)) for stage, share in made.ties.items()]
+        merged = ties([(share, changes_of(state, own)) for share, own in tuned], made.density)
+        state = {**state, **{name: state[name] + change.to(state[name]) for name, change in merged}}
     else:
         assert made.take and made.layers
         others = by_layer({stage: weights(stage) for stage in made.layers}, made.layers)
         state = swapped(weights(made.take), others)
     tokenizer = load_tokenizer(job.location, job.revision, job.trust_remote_code)
     save_model(model, state, tokenizer, getattr(torch, job.dtype), folder, job.trust_remote_code)
+
+
+def changes_of(base: Mapping[str, torch.Tensor], tuned: Mapping[str, torch.Tensor]) -> Changes:
+    """What tuning changed in each weight that is a number of a kind that learns."""
+    return {name: partial(lambda name: (tuned[name] - base[name]).float(), name)
+            for name, weight in base.items() if weight.is_floating_point()}  # fmt: skip
 
 
 def by_layer(parts: Mapping[str, Any], layers: Mapping[str, tuple[LayerRange, ...]]) -> dict[int, Any]:
