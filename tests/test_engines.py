@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,3 +62,17 @@ def test_without_vllm_a_study_is_evaluated_by_transformers(
     assert "starting the engine (transformers" in capsys.readouterr().err
     assert read_json(study.folder / "study.json")["engine"].startswith("transformers")
     assert (study.folder / "scores.parquet").is_file()
+
+
+def test_the_kernels_for_adapters_take_more_indices_than_rows() -> None:
+    """As vLLM gives them for the head, when it computes the log-probabilities of a prompt beside many sequences."""
+    import torch
+
+    from eval.engines.vllm_cpu_lora import group_adapter_rows_on_cpu
+
+    kernels: Any = SimpleNamespace(__name__="ops", bgmv_shrink=None, bgmv_expand=None, bgmv_expand_slice=None)
+    group_adapter_rows_on_cpu([kernels])
+    inputs, weights = torch.eye(2, 3), torch.arange(12.0).reshape(2, 1, 2, 3)
+    output = torch.full((2, 2), 7.0)
+    kernels.bgmv_shrink(inputs, weights, output, torch.tensor([1, -1, 0, 1]), 2.0)
+    assert output.tolist() == [[12.0, 18.0], [7.0, 7.0]], "the second row wants no adapter"

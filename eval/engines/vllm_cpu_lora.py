@@ -17,7 +17,12 @@ def group_adapter_rows_on_cpu(modules: Sequence[ModuleType]) -> None:
     import torch
 
     def products(inputs: torch.Tensor, weights: torch.Tensor, indices: torch.Tensor, dtype: torch.dtype) -> Any:
-        """Per adapter in the batch: its rows, and their inputs times its weights (out × in)."""
+        """Per adapter in the batch: its rows, and their inputs times its weights (out × in).
+
+        For the head vLLM may give more indices than rows, those of all sequences that a prompt's rows are not; no
+        adapter here has weights there.
+        """
+        indices = indices[: len(inputs)]
         for index in indices.unique().tolist():
             if index >= 0:
                 rows = (indices == index).nonzero()[:, 0]

@@ -227,6 +227,7 @@ class StudyPlan(Answer):
 
 def plan_of(study: Study) -> StudyPlan:
     """The plan of a study as if none of it were done, without its cards and the time it takes."""
+    learned = study.learned
     return StudyPlan(
         study=study.recipe.study,
         evaluated_every=study.recipe.evaluated_every,
@@ -252,7 +253,7 @@ def plan_of(study: Study) -> StudyPlan:
                 counts=plan.counts,
                 drawn_under=study.drawing.seed(plan.cell),
                 ordered_under=plan.cell.recipe.training.seed,
-                trained=study.learned[plan.name],
+                trained=learned[plan.name],
                 allotments=tuple(
                     PlannedRows(**asdict(allotment), repeats=allotment.repeats) for allotment in plan.allotments
                 ),
