@@ -13,6 +13,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.planning import kept_plan
+from harness.planning import study as study_of_planning
 from harness.planning.kept_plan import planned_study
 from harness.planning.study import Study
 from harness.planning.time_left import TimeLeft
@@ -141,3 +142,13 @@ finally:
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["schema"] == 1 and done.stderr.splitlines()[-1] == "[]", done.stderr
+
+
+def test_what_cells_learned_is_told_once_and_not_for_each_cell(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    learned = study_of_planning.learned_languages
+    monkeypatch.setattr(study_of_planning, "learned_languages", lambda *of: (told.append(len(of[0])), learned(*of))[1])
+    planned_study(recipe, tmp_path / "runs")
+    assert told == [2], "a grid of 3,000 cells is planned in time linear in them"
