@@ -22,13 +22,14 @@ def label_notes(predictions: pl.DataFrame) -> list[str]:
     """What a reader of accuracies needs to know of tasks that have a few labels as their answers.
 
     A line for each such task with the share of items that have the most frequent label, which a model reaches that
-    always gives the same one; and a line for each language in which models wrote none of its labels in more than
-    `OFTEN` of their completions, with what they wrote most.
+    always gives the same one; a line for each language in which models wrote none of its labels in more than `OFTEN`
+    of their completions, with what they wrote most; and a line of models that wrote the same to every item.
     """
     known = labelled(predictions)
     notes: list[str] = []
     for (task,), part in known.group_by("task", maintain_order=True):
         notes += [majority_line(str(task), part), *unlabelled_lines(str(task), part, predictions)]
+        notes += one_answer_line(str(task), part, predictions)
     return notes
 
 
@@ -74,6 +75,17 @@ def unlabelled_lines(task: str, part: pl.DataFrame, predictions: pl.DataFrame) -
             f"completions of {with_others(often['cell'].to_list())} hold none of its {len(labels)} answers; "
             f"{most if count > 1 else f'one is “{shortened(text)}”'}"
         )
+
+
+def one_answer_line(task: str, part: pl.DataFrame, predictions: pl.DataFrame) -> list[str]:
+    """Models that complete every item of a language in the same way: what they score says nothing of the items."""
+    asked = predictions.filter(pl.col("language").is_in(part["language"].implode()), task=task)
+    written = asked.filter(pl.col("completion").is_not_null()).with_columns(folded(pl.col("completion")))
+    counts = written.group_by("cell", "language", maintain_order=True).agg(pl.col("completion").n_unique(), n=pl.len())
+    same = counts.filter(pl.col("completion") == 1, pl.col("n") > 1)
+    by_language = same.group_by("language", maintain_order=True).agg("cell")
+    told = [f"{language} by {with_others(cells)}" for language, cells in by_language.iter_rows()]
+    return [f"{task}: every item is completed in the same way in {'; in '.join(told)}"] if told else []
 
 
 def folded(text: pl.Expr) -> pl.Expr:

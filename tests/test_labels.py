@@ -29,6 +29,7 @@ def test_the_most_frequent_label_and_answers_in_another_language_are_told() -> N
         "de 66.7 (n = 6), tr 50.0 (n = 6)",
         "mood in Turkish: 4 of 6 completions of tuned hold none of its 2 answers; the most frequent is “Gut” "
         "(3 times, an answer of German)",
+        "mood: every item is completed in the same way in de by tuned",
     ]
 
 

@@ -29,7 +29,7 @@ from eval.report.page import Page
 from eval.report.picture_data import QUANTITIES, confusion_rows, figure_rows, scale_of, training_rows
 from eval.report.predictions import Browsed, browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
-from eval.report.text_tables import comparison_tables, loss_table, missing_table, validation_table
+from eval.report.text_tables import comparison_tables, loss_table, missing_table, overview_table, validation_table
 from eval.report.units import duration
 from eval.report.verdicts import Change, Changes, Verdict, disagree, verdict_of
 from harness.errors import UserError
@@ -431,6 +431,28 @@ def two_axes(others: int) -> Page:
         name: {"amount": 20 * (number % 2), "set": f"set-{number // 2}"} for number, name in enumerate(page.settings)
     }
     return dataclasses.replace(page, settings=places, labels={"amount": "examples", "set": "languages"})
+
+
+def test_the_figures_behind_the_overview_are_those_that_it_draws_where_cells_have_seen_other_languages() -> None:
+    page = study_page(cells=2, seen=("en", "fr"), unseen=("ja",))
+    groups = LanguageGroups(("en", "fr"), ("ja",), trained={"amount-0": ("en",), "amount-20": ("en", "fr")})
+    page = dataclasses.replace(page, groups=groups, summary=summarize(page.scores, groups))
+    shown = gallery(page)
+    behind = overview_table(shown.data["overview-math"])
+    drawn = {(row["cell"], row["label"]): row["shown"] for row in shown.data["overview-math"].iter_rows(named=True)}
+    for name, *figures in behind.rows:
+        for label, figure in zip(behind.columns[1:], figures, strict=True):
+            assert figure.partition(" (")[0] == drawn[name, label], (name, label)
+    means = {
+        (row["cell"], row["group"]): row["mean"]
+        for row in page.summary.filter(kind="language", metric="accuracy").to_dicts()
+    }
+    at_zero = dict(zip(behind.columns, next(row for row in behind.rows if row[0] == "amount-0"), strict=True))
+    assert at_zero["seen"].startswith(f"{100 * means['amount-0', 'fr']:.1f}"), "that the curve's other point has seen"
+    assert at_zero["unseen"].startswith(f"{100 * means['amount-0', 'ja']:.1f}")
+    rows = [compared(cell="amount-0", languages="fr ja"), compared(cell="amount-20", languages="ja")]
+    (main,) = comparison_tables(pl.DataFrame(rows), groups).values()
+    assert [row[2] for row in main.rows] == ["unseen: fr ja", "unseen: ja"]
 
 
 def test_a_second_axis_has_a_panel_for_each_of_its_places_and_no_other() -> None:

@@ -18,7 +18,7 @@ from eval.report.block_pictures import block_tables
 from eval.report.cards import card_table
 from eval.report.checkpoint_pictures import asymmetry_sentences, checkpoint_text_tables
 from eval.report.consistency import consistency_table, pair_tables
-from eval.report.gallery import Gallery, data_columns, groups_shown
+from eval.report.gallery import Gallery, data_columns
 from eval.report.grid import Picture
 from eval.report.page import Page
 from eval.report.pictures.training import card_picture
@@ -189,8 +189,8 @@ def tables_behind(page: Page, gallery: Gallery) -> dict[str, TextTable]:
         tables |= checkpoint_text_tables(page.checkpoints)
     if page.blocks is not None:
         tables |= block_tables(page.blocks)
-    for table in gallery.primary:
-        tables[f"overview-{table.task}"] = overview_table([table], groups_shown(page.groups), page.names)
+    for picture in gallery.overview:
+        tables[picture.name] = overview_table(gallery.data[picture.data])
     for picture in gallery.pictures:
         if picture.name.endswith("-confusion"):
             tables[picture.name] = confusion_table(gallery.data[picture.data])

@@ -8,27 +8,31 @@ from typing import Any
 import polars as pl
 
 from eval.analysis.few_shot import FewShotLaw
-from eval.analysis.groups import LanguageGroups
+from eval.analysis.groups import SEEN, UNSEEN, LanguageGroups
 from eval.analysis.transfer import NOTHING, Transfer
 from eval.report.page import CellFacts, Page
-from eval.report.tables import TaskTable, TextTable
+from eval.report.tables import TextTable
 from eval.report.theme import RIGHT, UNTOLD, WRONG
 from eval.report.units import difference, duration, metric_name, percent, shown
 from eval.report.verdicts import ARROWS, disagree, is_of_models, level, verdict_of
 from eval.scorers.metrics import metric_of
 
 
-def overview_table(tables: Sequence[TaskTable], groups: Sequence[str], cells: Sequence[str]) -> TextTable:
-    """Cells down, tasks and groups of languages across: means with their intervals."""
-    columns = [(table, group) for table in tables for group in groups if group in table.columns]
-    rows: list[tuple[str, ...]] = []
-    for cell in cells:
-        figures = [table.figure(cell, group) for table, group in columns]
-        if any(figures):
-            rows.append(
-                (cell, *(f"{figure.text} ({figure.interval})" if figure and figure.text else "" for figure in figures))
-            )
-    return TextTable(("cell", *(f"{table.task}, {table.labels[group]}" for table, group in columns)), tuple(rows))
+def overview_table(rows: pl.DataFrame) -> TextTable:
+    """The figures of a task's overview as it is drawn: models down, the untuned first, and groups of languages across.
+
+    On a curve, seen and unseen are those of all its points, so that its figures are of the same languages.
+    """
+    places = dict(rows.select("group", "label").unique("group", maintain_order=True).iter_rows())
+    several = rows["series"].n_unique() > 1
+    figures: dict[str, dict[str, str]] = {}
+    for row in sorted(rows.iter_rows(named=True), key=lambda row: row["kind"] != "base"):
+        name = f"{row['cell']}, {row['series']}" if several and row["series"] else row["cell"]
+        figures.setdefault(name, {})[row["group"]] = row["shown"] + (f" ({row['interval']})" if row["interval"] else "")
+    return TextTable(
+        ("cell", *places.values()),
+        tuple((name, *(of.get(group, "") for group in places)) for name, of in figures.items()),
+    )
 
 
 def few_shot_table(laws: Sequence[FewShotLaw], groups: LanguageGroups) -> TextTable:
@@ -230,7 +234,10 @@ def comparison_table(comparisons: pl.DataFrame, groups: LanguageGroups) -> TextT
     """Differences between cells with their intervals, adjusted p-values and counts of items."""
     rows: list[tuple[str, ...]] = []
     for row in comparisons.iter_rows(named=True):
-        names = (row["task"], metric_name(row["metric"]), groups.label(row["group"]), row["cell"], row["other"])
+        where = groups.label(row["group"])
+        if groups.differ and row["group"] in (SEEN, UNSEEN):
+            where += f": {row['languages']}"  # each cell has its own
+        names = (row["task"], metric_name(row["metric"]), where, row["cell"], row["other"])
         rows.append((*names, *difference_cells(row), verdict_of(row) + ARROWS.get(verdict_of(row), "")))
     headings = ("task", "metric", "languages", "cell", "against", *difference_headings(comparisons), "verdict")
     return TextTable(headings, tuple(rows))
