@@ -109,7 +109,7 @@ def plan(
 ) -> None:
     """Show every cell: exact examples, tokens and steps, in what cells differ, and what differences will be detected.
 
-    Loads no model, unless it is to be measured.
+    A first plan times a few layers of the model, some seconds; --measure times all of it.
 
     Examples:
 

@@ -222,7 +222,8 @@ def show_time(left: TimeLeft) -> None:
         line(
             f"Time on this machine: about {duration(left.total)}, of which training {duration(left.training)}, "
             f"generation {duration(left.generation)} at most, starts and report {duration(left.starts)} "
-            f"(measured on {left.device}{', the whole model,' if left.whole else ''} in {left.probe:.0f} s)"
+            f"(measured on {left.device}{', the whole model,' if left.whole else ''} in {left.probe:.0f} s, as busy "
+            "as it was then; --measure measures again)"
         )
         if left.by_workers:
             show_workers(left)
