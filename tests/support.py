@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
 import subprocess
@@ -68,6 +69,20 @@ def small_recipe(tiny_model: Path) -> dict[str, Any]:
             "max_tokens": {"math": 8, "instructions": 8},
         },
     }
+
+
+def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of a recipe in which one key has another value."""
+    data = copy.deepcopy(data)
+    *parents, last = path.split(".")
+    place = data
+    for parent in parents:
+        place = place[int(parent)] if isinstance(place, list) else place.setdefault(parent, {})
+    if isinstance(place, list):
+        place[int(last)] = value
+    else:
+        place[last] = value
+    return data
 
 
 def compared(recipe: Recipe, raw: dict[str, Any], as_before: bool = False) -> list[Compared]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from harness.training.lora import with_adapter
 from harness.training.objectives import Beginning, Distilled, fisher, info_nce, like_targets, retrieval_in_words
 from harness.training.pooled import best_layer, layer_number, pooled_states, states_after
 from harness.training.supervised import with_supervised_forward
-from tests.support import harness, small_recipe, train_here
+from tests.support import changed, harness, small_recipe, train_here
 
 Write = Callable[[dict[str, Any]], Path]
 TEXTS = [[1, 30, 40, 50], [1, 60, 70], [1, 80, 90, 100, 110]]
@@ -372,15 +371,10 @@ MISTAKES: list[tuple[str, Any, str]] = [
 def test_a_mistake_is_told(
     path: str, value: Any, message: str, tiny_model: Path, write_recipe: Write, tmp_path: Path
 ) -> None:
-    data = copy.deepcopy(aligned(tiny_model))
+    data = aligned(tiny_model)
     data["training"]["objectives"] = data.pop("grid")["loss"]["values"]["alternate"]
     if path == "training.method":
         data["training"]["objectives"] = {"distil": {"to": "base"}}
-    place: Any = data
-    *parents, last = path.split(".")
-    for parent in parents:
-        place = place[parent]
-    place[last] = value
     with pytest.raises(UserError) as refused:
-        Study(write_recipe(data), tmp_path / "runs").check()
+        Study(write_recipe(changed(data, path, value)), tmp_path / "runs").check()
     assert message in str(refused.value)

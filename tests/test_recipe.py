@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Callable
@@ -16,21 +15,7 @@ from harness.planning.study import Study
 from harness.recipe.grid import cells_of, choose
 from harness.recipe.load import load_recipe, parse_recipe
 from harness.recipe.yaml_files import read_yaml
-from tests.support import harness
-
-
-def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    data = copy.deepcopy(data)
-    *parents, last = path.split(".")
-    place = data
-    for parent in parents:
-        place = place[int(parent)] if isinstance(place, list) else place.setdefault(parent, {})
-    if isinstance(place, list):
-        place[int(last)] = value
-    else:
-        place[last] = value
-    return data
-
+from tests.support import changed, harness
 
 # ruff: noqa: E501
 SHARED = {"sources": ["word-problems"], "languages": ["en", "fr"], "total": 9}

@@ -32,7 +32,7 @@ from harness.planning.made_rows import switched_words
 from harness.planning.study import Study
 from harness.recipe import row_makers_section
 from harness.recipe.load import load_recipe
-from tests.support import compared, harness
+from tests.support import changed, compared, harness
 
 SOURCE = SOURCES["notices"]
 ENGLISH = SOURCE.pool("train", "en").examples(range(20))
@@ -353,11 +353,6 @@ def test_a_mistake_is_told(
 ) -> None:
     data = mixed_recipe(recipe_data, tmp_path)
     del data["grid"]
-    place: Any = data
-    *parents, last = path.split(".")
-    for parent in parents:
-        place = place[parent]
-    place[last] = value
     with pytest.raises(UserError) as refused:
-        Study(write_recipe(data), tmp_path / "runs").check()
+        Study(write_recipe(changed(data, path, value)), tmp_path / "runs").check()
     assert message in str(refused.value)
