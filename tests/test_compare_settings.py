@@ -67,6 +67,7 @@ def test_settings_are_compared_over_seeds(study: tuple[Path, Path]) -> None:
 def test_the_table_says_what_its_figures_are_of(study: tuple[Path, Path]) -> None:
     recipe, runs = study
     shown = harness("compare", recipe, "amount-3", "amount-0", "--runs", runs, "--show", 0).stdout
+    assert "Adjusted: here for a task's languages" in shown
     assert "Over items and seeds" in shown and "Of these two models" not in shown
     shown = harness("compare", recipe, "amount-3_seed-1", "amount-0_seed-1", "--runs", runs, "--show", 0).stdout
     assert "Of these two models" in shown

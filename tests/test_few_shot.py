@@ -57,6 +57,9 @@ def test_half_the_gap_is_where_the_line_crosses_it() -> None:
     assert r_squared == pytest.approx(1) and gap.mean == pytest.approx(99) and gap.low == pytest.approx(99)
     for scores, pivot in ((0.5 - 0.1 * np.log10(1 + AMOUNTS), 0.6), (0.2 + 0.1 * np.log10(1 + AMOUNTS), 0.1)):
         assert fitted(AMOUNTS, scores, pivot)[3].mean is None, "a fall, or nothing to close"
+    uneven = 0.5 + 0.1 * np.log10(1 + AMOUNTS) + np.array([0.02, -0.02, 0.02, -0.02, 0.02, -0.02])
+    assert fitted(AMOUNTS, uneven, 0.9)[3].mean is not None
+    assert fitted(AMOUNTS, uneven, 0.51)[3].mean is None, "the gap is as small as what the points are off the line"
     assert fitted(AMOUNTS, np.full(6, 0.5), 0.6)[2] is None, "nothing varies, so nothing is explained"
 
 

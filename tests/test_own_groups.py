@@ -139,6 +139,7 @@ def test_the_terminal_marks_what_a_cell_has_not_seen(scores: pl.DataFrame) -> No
     assert lines["latin"][1:9] == ["100.0", "100.0", "100.0", "40.0*", "40.0*", "40.0", "40.0", "40.0"]
     assert lines["other"][1:6] == ["100.0", "40.0*", "40.0*", "100.0", "100.0"]
     assert not any("*" in figure for figure in lines[BASE])
+    assert "means of seen languages are without English" in console.file.getvalue()
 
 
 def test_families_of_groups_that_differ_by_cell_are_right() -> None:

@@ -138,6 +138,14 @@ def test_a_ratio_to_noise_is_undefined() -> None:
     assert (never.mean, never.low) == (0.0, 0.0) and never.high > 0.15
 
 
+def test_a_ratio_of_runs_that_cannot_be_below_0_has_no_such_interval() -> None:
+    above, below = np.zeros((3, 20, 1)), np.ones((3, 20, 1))
+    above[0, :2] = 1.0
+    found = ratio(above, below)
+    assert found.low == 0.0 and found.mean == pytest.approx(2 / 60) and found.high > 0.1
+    assert ratio(above, below, ends=(-1.0, 1.0)).low < 0, "a score below 0 can make one"
+
+
 def test_a_ratio_of_runs_agrees_with_that_of_one_with_as_many_items() -> None:
     rng = np.random.default_rng(3)
     above, below = rng.random((3, 400, 2)), 1 + rng.random((3, 400, 1))

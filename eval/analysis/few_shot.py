@@ -41,7 +41,7 @@ class FewShotLaw:
     """None where all points are alike."""
     halves_gap: Estimate
     """The n by which the law closes half of the distance to the pivot's score at the least amount, that score being
-    taken as known. None where the slope is not shown to be above 0, or there is no distance."""
+    taken as known. None where the slope or the distance is not shown to be above 0."""
     beyond: bool
     """Whether that n is more than the largest amount, so that the law is only continued."""
     largest: float
@@ -121,7 +121,8 @@ def fitted(
         for mean, error in ((intercept, of_intercept), (slope, of_slope))
     ]
     gap = Estimate(count, None, None, None)
-    if pivot is not None and pivot > intercept and slope - t * math.sqrt(of_slope) > 0:
+    shown = slope - t * math.sqrt(of_slope) > 0
+    if pivot is not None and shown and pivot - intercept > t * math.sqrt(of_intercept):
         gap = _halving(pivot - intercept, slope, (of_intercept, of_slope, of_both), t, count)
     return estimates[0], estimates[1], 1 - residual / total if total > 0 else None, gap
 

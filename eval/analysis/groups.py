@@ -93,6 +93,13 @@ class LanguageGroups:
         order = (SEEN, UNSEEN, STUDY_SEEN, HELD_OUT, OTHERS, ALL, *self.named)
         return tuple(name for name in order if name in scored)
 
+    @property
+    def excludes_pivot(self) -> str:
+        """A note for captions where a seen group leaves out the pivot, which cells are trained on as well."""
+        languages = {*self.seen, *(language for trained in self.trained.values() for language in trained)}
+        told = self.pivot in languages and {SEEN, STUDY_SEEN} & {*self.names}
+        return f"means of seen languages are without {language_name(self.pivot)}" if told else ""
+
     def comparable(self) -> dict[str, tuple[str, ...]]:
         """The groups that are the same languages for every cell, so that their means can be ranked."""
         apart = (SEEN, UNSEEN) if (self.study or self).differ else ()

@@ -202,7 +202,7 @@ def ratio(
     Undefined where the denominator could be 0, that is, where its interval reaches down to 0. One run: the
     bootstrap (of `replicates` of both together, if they are there already), and where the numerator does not vary its
     own interval over the denominator's mean. Several runs, or clusters of items: the t interval of the ratio's
-    linearisation, (a − ratio · b) / mean(b).
+    linearisation, (a − ratio · b) / mean(b), cut at 0 where scores cannot be below it.
     """
     means = replicates
     if means is None and numerator.shape[0] == 1 and clusters is None:
@@ -224,7 +224,8 @@ def ratio(
         value = above.mean / below.mean
         linear = (contributions(numerator) - value * contributions(denominator)) / below.mean
         half = spread(clustered(linear, clusters)).half_width
-        return Estimate(n, value, value - half, value + half)
+        low = value - half if ends[0] < 0 else max(0.0, value - half)
+        return Estimate(n, value, low, value + half)
     top, bottom = (part.mean(axis=(1, 2)) for part in (means[..., :split], means[..., split:]))
     if interval(bottom, numerator.shape[1])[0] <= 0:
         return nothing

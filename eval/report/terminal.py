@@ -19,6 +19,7 @@ def print_tables(tables: Sequence[TaskTable], groups: LanguageGroups, console: C
     for table in tables:
         caption = (
             f"{table.items} items per language; below: 95 % interval{starred_ones};\n"
+            f"{f'{groups.excludes_pivot}; ' if groups.excludes_pivot else ''}"
             f"to {groups.pivot}: {groups.label(PERFORMANCE)}; {table.version}"
         )
         shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))

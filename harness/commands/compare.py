@@ -33,6 +33,7 @@ NO_DESIGN = Design({})
 SHARED = ("task", "language", "item", "id")
 ONE_RUN = "* Of these two models: another seed of either may score otherwise."
 """What p-values of two cells are of, each being one run."""
+ADJUSTED = "Adjusted: here for a task's languages, or for its groups; in the report for all comparisons in a group."
 SEVERAL_RUNS = "* Over items and seeds: the variance between runs is pooled over the study's settings."
 
 
@@ -293,6 +294,7 @@ def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -
     show_table(table)
     for note in dict.fromkeys(SEVERAL_RUNS if row.over_seeds else ONE_RUN for row in data.differences):
         line(note)
+    line(ADJUSTED)
     for item in data.flipped[:shown]:
         line(f"\n{item.task} {item.language} {item.item}")
         line(f"  prompt     {' '.join(item.prompt.split())}")
