@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser  # pyright: ignore[reportPrivateUsage]
+from accelerate.utils.launch import prepare_multi_gpu_env
 
 from harness.errors import UserError
-from harness.executors import processes
+from harness.executors import local, processes
 from harness.executors.processes import launch_options, processes_asked_for
+from harness.recipe.schema import Execution
 from harness.training.batches import divisors_of
-from harness.training.sharding import ASKED_PRECISION, check_precision
+from harness.training.sharding import ASKED_PRECISION, check_precision, sharding_variables
+from tests.support import REPOSITORY
+
+CLUSTER_PAGE = (REPOSITORY / "docs" / "cluster.md").read_text(encoding="utf-8")
+
+
+def understood(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What accelerate makes of the words after `accelerate launch`, started from the repository."""
+    monkeypatch.chdir(REPOSITORY)
+    options, _, _ = _validate_launch_command(launch_command_parser().parse_args(words))
+    return options
+
+
+def launches_in(page: str) -> list[list[str]]:
+    """The words after `accelerate launch` of every command that a page shows."""
+    commands = re.findall(r"accelerate launch (--config_file[^'\n]*)", page.replace("\\\n", " "))
+    return [shlex.split(command.replace('"$SLURM_NODEID"', "0")) for command in commands]
 
 
 @pytest.mark.parametrize("devices", ["cores", "GPUs"])
@@ -81,3 +103,55 @@ def test_a_launch_in_another_number_format_is_refused(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(("batch", "words"), [(1, "1"), (2, "1 or 2"), (6, "1, 2, 3 or 6"), (7, "1 or 7")])
 def test_the_numbers_of_processes_that_a_batch_allows(batch: int, words: str) -> None:
     assert divisors_of(batch) == words
+
+
+def test_a_configuration_for_each_number_of_gpus() -> None:
+    assert local.CONFIGURATIONS.keys() == {2, 4, 8}
+    files = sorted((REPOSITORY / "harness" / "launch").glob("*.yaml"))
+    assert {file.stem for file in files} == {"1-gpu", "2-gpus", "4-gpus", "8-gpus", "2-nodes"}
+
+
+@pytest.mark.parametrize("command", launches_in(CLUSTER_PAGE), ids=" ".join)
+def test_commands_of_the_manual_start_what_they_say(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    options = understood(command, monkeypatch)
+    number, kind = Path(options.config_file).stem.split("-")
+    machines, each = (2, 8) if kind == "nodes" else (1, int(number))
+    assert (options.num_machines, options.num_processes) == (machines, machines * each)
+    assert options.multi_gpu == (machines * each > 1) and not options.use_fsdp and options.mixed_precision == "no"
+    assert (REPOSITORY / options.training_script).is_file()
+
+
+def test_the_manual_shows_each_configuration_that_ships() -> None:
+    shown = {Path(command[1]).name for command in launches_in(CLUSTER_PAGE)}
+    assert shown == {file.name for file in (REPOSITORY / "harness" / "launch").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("count", "file"), [(2, "2-gpus"), (3, "2-gpus"), (4, "4-gpus"), (6, "4-gpus"), (16, "8-gpus")]
+)
+@pytest.mark.parametrize("gpus", [0, 16])
+def test_run_starts_as_many_processes_as_a_cell_has_gpus(
+    count: int, file: str, gpus: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "gpu_count", lambda: gpus)
+    _, _, module, *words = local.launcher(count)
+    options = understood([*words, "train.py"], monkeypatch)
+    assert module == "accelerate.commands.launch" and Path(options.config_file).stem == file
+    assert options.num_processes == count == processes_asked_for(launch_command_parser().parse_args([*words, "x"]))
+    assert bool(options.cpu) == (not gpus) and options.main_process_port == 0 and options.mixed_precision == "no"
+
+
+@pytest.mark.parametrize("key", ["activation_checkpointing", "offload"])
+def test_the_configuration_of_the_manual_shards_as_a_recipe_does(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shown,) = re.findall(r"```yaml\n# fsdp.yaml\n(.*?)```", CLUSTER_PAGE, flags=re.DOTALL)
+    text, changed = re.subn(rf"(fsdp_{key}\w*): false", r"\1: true", shown)
+    assert changed == 1
+    (tmp_path / "fsdp.yaml").write_text(text)
+    words = ["--config_file", str(tmp_path / "fsdp.yaml"), "--main_process_port", "0", "train.py"]
+    options = understood(words, monkeypatch)
+    assert options.use_fsdp and options.num_processes == 4
+    given = prepare_multi_gpu_env(options)
+    wanted = sharding_variables(Execution.model_validate({"sharding": "fsdp2", key: True}))
+    assert {name: given[name] for name in wanted} == wanted and len(wanted) == 8

@@ -22,11 +22,12 @@ SCRIPT = REPOSITORY / "harness" / "train.py"
 
 
 def train(recipe: Path, runs: Path, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", str(SCRIPT)]
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--config_file"]
+    command += [f"harness/launch/{'1-gpu' if processes == 1 else f'{processes}-gpus'}.yaml", str(SCRIPT)]
     run = subprocess.run(
-        [*command, str(recipe), "--runs", str(runs), *options], capture_output=True, text=True, check=False
-    )
+        [*command, str(recipe), "--runs", str(runs), *options],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert run.returncode == 0, run.stderr
     return run
 

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from harness.planning.cells import CellPlan
     from harness.planning.study import Study
 
+CONFIGURATIONS = {
+    int(file.name.partition("-")[0]): file for file in (Path(__file__).parent.parent / "launch").glob("*-gpus.yaml")
+}
+"""Number of GPUs of one machine → the configuration with which accelerate starts as many processes."""
 POLLED = 5.0
 """Seconds between two looks at cells that processes elsewhere train."""
 
@@ -126,12 +130,18 @@ def helpers_generating(begun: Begun, recipe: Path, cells: str | None) -> Generat
 
 
 def launcher(processes: int) -> list[str]:
-    """The command that starts a Python script in so many processes that train together."""
+    """The command that starts a Python script in so many processes that train together.
+
+    By the configuration that ships for so many GPUs; for another number the nearest below it with the number changed,
+    as they differ in nothing else.
+    """
     if processes == 1:
         return [sys.executable]
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--num_processes", str(processes)]
-    command += ["--num_machines", "1", "--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    return [*command, "--multi_gpu" if gpu_count() else "--cpu"]
+    fitting = max(number for number in CONFIGURATIONS if number <= processes)
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--quiet"]
+    command += ["--config_file", str(CONFIGURATIONS[fitting]), "--main_process_port", "0"]
+    command += ["--num_processes", str(processes)] if fitting != processes else []
+    return [*command, *([] if gpu_count() else ["--cpu"])]
 
 
 def worker_environments(execution: Execution, cells: int, processes: int | None) -> list[dict[str, str]]:
