@@ -109,6 +109,20 @@ def test_the_report_draws_the_law_and_lists_it(tmp_path: Path) -> None:
     assert {"slope_low", "halves_gap_high", "beyond", "points"} <= set(law_row(es))
 
 
+def test_curves_that_begin_at_one_cell_have_lines_of_their_own() -> None:
+    page = study_page(cells=5)
+    shared, *others = page.settings
+    branches = {"fr": (shared, *others[:2]), "ja": (shared, *others[2:])}
+    settings = {name: {"amount": 20 * (place % 2 + 1), "sources": "fr" if place < 2 else "ja"}
+                for place, name in enumerate(others)}  # fmt: skip
+    curves = tuple(Curve(f"sources {name}", "amount", (0, 20, 40), cells) for name, cells in branches.items())
+    design = Design({name: (name,) for name in page.settings}, curves=curves)
+    laws = few_shot_laws(main_panels(page.scores), page.groups, design)
+    page = replace(page, few_shot=laws, settings={shared: {"amount": 0, "sources": "fr"}, **settings})
+    drawn = gallery(page).data["math"].filter(kind="law", group="es")
+    assert {series: len(rows) for (series,), rows in drawn.group_by("series")} == {"sources fr": 25, "sources ja": 25}
+
+
 def html_of(page: Page, folder: Path) -> str:
     write_page(folder, page, gallery(page))
     return (folder / "report.html").read_text()

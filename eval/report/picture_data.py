@@ -209,7 +209,7 @@ def law_rows(page: Page, task: str) -> list[dict[str, Any]]:
     return [
         dict.fromkeys(FIGURES)
         | {"metric": law.metric, "cell": "law", "group": law.group, "label": law.group, "kind": "law"}
-        | {"series": page.series(page.settings[law.settings[0]]), "x": amount}
+        | {"series": page.series(page.settings[law.settings[-1]]), "x": amount}
         | {"mean": metric_of(law.metric).factor * law.at(amount)}
         for law in page.few_shot
         if law.task == task and law.axis == page.axis and law.group in page.groups.all
