@@ -66,14 +66,18 @@ def nearest_folder(path: Path) -> Path:
 
 
 @contextmanager
-def whole_file(path: Path) -> Generator[Path]:
-    """A path beside `path` to write to; the file is renamed to `path` when the block ends, and removed if it raises."""
+def whole_file(path: Path, durable: bool = True) -> Generator[Path]:
+    """A path beside `path` to write to; the file is renamed to `path` when the block ends, and removed if it raises.
+
+    A file that is not durable may be empty after a loss of power.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         yield unfinished
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -240,6 +244,6 @@ def sha256_once(path: Path, ending: str = "") -> str:
         hashed = hashlib.file_digest(file, "sha256")
     hashed.update(ending.encode())
     digest = hashed.hexdigest()
-    with contextlib.suppress(OSError, ValueError):  # a cache that cannot be written costs time alone
-        write_text(kept, json.dumps([*state, digest]))
+    with contextlib.suppress(OSError, ValueError), whole_file(kept, durable=False) as unfinished:
+        unfinished.write_text(json.dumps([*state, digest]), encoding="utf-8")  # one that is lost costs time alone
     return digest

@@ -1,4 +1,4 @@
-"""The command line: `harness COMMAND RECIPE`, with the commands of `cli_grid` and `cli_files`; see `harness --help`."""
+"""The command line: `harness COMMAND RECIPE`; see `harness --help`. More commands are in the other files named cli."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from harness.cli_files import app as commands_for_files
 from harness.cli_grid import app as commands_for_grids
+from harness.cli_inside import app as commands_for_insides
 from harness.commands.options import (
     Card,
     Cells,
@@ -299,9 +300,10 @@ def status(
     runs: Runs = Path("runs"),
     watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until all is done.")] = False,
     settings: Settings = None,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
-    """Show how far along every cell is, which process trains it, and how fast.
+    """Show how far along the cells are, which process trains which, and how fast.
 
     Example: harness status recipes/quickstart.yaml --watch
     """
@@ -309,44 +311,8 @@ def status(
         from harness.commands.status import show_status, watch_status
         from harness.recipe.settings import with_settings
 
-        changed = with_settings(recipe, settings)
-        watch_status(changed, runs) if watch else show_status(changed, runs, as_json)
-
-
-@app.command()
-def similarity(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, as_json: Json = False) -> None:
-    """Measure how alike the base model and trained cells represent translations, in every layer.
-
-    The texts are those of the recipe's section `similarity`. Nothing is trained or generated for it.
-
-    Example: harness similarity recipe.yaml
-    """
-    with reporting_mistakes():
-        from harness.commands.similarity import show_similarity, similarity_of
-
-        answer = similarity_of(recipe, runs, cells)
-        if as_json:
-            print(answer.as_json())
-        else:
-            show_similarity(answer, runs)
-
-
-@app.command()
-def probe(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, as_json: Json = False) -> None:
-    """Train linear probes on the layers of the base model and trained cells, and test them in every language.
-
-    The treebanks and tasks are those of the recipe's section `probe`.
-
-    Example: harness probe recipe.yaml
-    """
-    with reporting_mistakes():
-        from harness.commands.probe import probes_of, show_probes
-
-        answer = probes_of(recipe, runs, cells)
-        if as_json:
-            print(answer.as_json())
-        else:
-            show_probes(answer, runs)
+        settled = with_settings(recipe, settings), runs
+        watch_status(*settled) if watch else show_status(*settled, as_json, verbose)
 
 
 @app.command("list")
@@ -392,6 +358,7 @@ def schema(
         print_schema(name)
 
 
+app.add_typer(commands_for_insides)
 app.add_typer(commands_for_grids)
 app.add_typer(commands_for_files)
 

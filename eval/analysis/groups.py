@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 
 from babel import Locale
 
@@ -136,6 +136,7 @@ class LanguageGroups:
         return f"{self.label(group)} languages" if group in self.names else language_name(group)
 
 
+@cache
 def language_name(code: str) -> str:
     """The English name of a language, or its code where CLDR has none."""
     return Locale("en").languages.get(code, code)

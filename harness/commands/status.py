@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 
@@ -21,12 +24,14 @@ from harness.reporting.current import scored_items
 from harness.results import Answer, Result
 from harness.runs.checkpoints import last_whole_checkpoint, steps_of
 from harness.runs.progress import progress_of
-from harness.runs.record import CellRun
+from harness.runs.record import FINISHED, CellRun
 
 NEVER_SCORED = ("diverged", "failed")
 """States of cells that nothing more will come of by itself."""
 SECONDS_BETWEEN_LOOKS = 5.0
 LINES_OF_LOG = 3
+MOST_ROWS = 60
+"""Cells that are shown one by one."""
 
 
 class CellStatus(Result):
@@ -63,8 +68,8 @@ class StudyStatus(Answer):
     """Folders with a run that is no cell of the recipe as it is now."""
 
 
-def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
-    """Prints how far every cell of a study is. Raises UserError."""
+def show_status(recipe: Path, runs: Path, as_json: bool, verbose: bool = False) -> None:
+    """Prints how far the cells of a study are, with `verbose` every one of a large one. Raises UserError."""
     if is_mothello(recipe):
         from harness.othello.answers import show_mothello_status
 
@@ -74,7 +79,12 @@ def show_status(recipe: Path, runs: Path, as_json: bool) -> None:
     if as_json:
         print(status.as_json())
         return
-    show_table(table_of(status))
+    shown = status.cells if verbose else worth_a_row(status.cells)
+    if shown:
+        show_table(table_of(status.study, shown))
+    if len(shown) < len(status.cells):
+        line(f"{status.study}: {in_numbers(status.cells)}")
+        line("Every cell: harness status RECIPE -v")
     for told in in_groups((cell.name, f"{cell.state}: {cell.reason}") for cell in status.cells if cell.reason):
         line(told)
     for cell in status.cells:
@@ -94,16 +104,33 @@ def watch_status(recipe: Path, runs: Path) -> None:
     with Live(console=output, auto_refresh=False) as screen:
         while True:
             status = status_of(planned_study(recipe, runs))
-            screen.update(table_of(status), refresh=True)
+            shown = worth_a_row(status.cells)
+            left_out = [f"{status.study}: {in_numbers(status.cells)}"] if len(shown) < len(status.cells) else []
+            screen.update(Group(table_of(status.study, shown), *left_out), refresh=True)
             if all(cell.state in NEVER_SCORED or cell.scored or not cell.wanted for cell in status.cells):
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def table_of(status: StudyStatus) -> Table:
+def worth_a_row(cells: Sequence[CellStatus]) -> Sequence[CellStatus]:
+    """All cells, or of many those that are being trained, or that something is wrong with."""
+    if len(cells) <= MOST_ROWS:
+        return cells
+    return [cell for cell in cells if cell.held_by or cell.state in (*NEVER_SCORED, "damaged")]
+
+
+def in_numbers(cells: Sequence[CellStatus]) -> str:
+    """How many cells are in which state, and how many test items are scored."""
+    states = Counter(cell.state for cell in cells)
+    scored, wanted = sum(cell.scored for cell in cells), sum(cell.wanted for cell in cells)
+    told = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
+    return f"{told}; {scored:,} of {wanted:,} test items scored"
+
+
+def table_of(study: str, cells: Sequence[CellStatus]) -> Table:
     """A row for each cell, with who trains it and how fast."""
-    table = plain_table(status.study, ("cell", "state"), ("steps", "tokens/s", "left", "evaluated"))
-    for cell in status.cells:
+    table = plain_table(study, ("cell", "state"), ("steps", "tokens/s", "left", "evaluated"))
+    for cell in cells:
         steps = "" if cell.steps is None else f"{cell.steps_done}/{cell.steps}"
         pace = "" if cell.tokens_per_second is None else f"{cell.tokens_per_second:,.0f}"
         left = "" if cell.seconds_left is None else duration(cell.seconds_left)
@@ -121,9 +148,7 @@ def status_of(study: PlannedStudy) -> StudyStatus:
 
     damaged = {damage.cell for damage in study.damage}
     cells = [
-        cell_status(plan, plan.name in damaged).model_copy(
-            update={"scored": scored.get(plan.name, 0), "wanted": wanted if plan.name in study.evaluated else 0}
-        )
+        cell_status(plan, plan.name in damaged, scored.get(plan.name, 0), wanted if plan.name in study.evaluated else 0)
         for plan in study.plans
     ]
     if study.recipe.evaluation.base:
@@ -137,23 +162,24 @@ def elsewhere(name: str, state: str, scored: Mapping[str, int], wanted: int) -> 
     return CellStatus(name=name, state=state, steps_done=None, steps=None, scored=scored.get(name, 0), wanted=wanted)
 
 
-def cell_status(plan: PlannedCell, damaged: bool) -> CellStatus:
-    """How far a cell is in training; how far it is in evaluation is not looked at."""
+def cell_status(plan: PlannedCell, damaged: bool, scored: int, wanted: int) -> CellStatus:
+    """How far a cell is in training, of which so many of the wanted items are scored."""
     run, record = plan.run, plan.run.record
-    holder = None if run.finished else holder_of(run.files.lock)
+    state = record.get("state", "new")
+    holder = None if state in FINISHED else holder_of(run.files.lock)
     progress = progress_of(run.files) if holder else None
     return CellStatus(
         name=plan.name,
-        state="damaged" if damaged else record.get("state", "new"),
+        state="damaged" if damaged else state,
         reason=record.get("reason"),
         held_by=str(holder) if holder else None,
-        steps_done=max(progress.step if progress else 0, steps_done(run, plan.steps)),
+        steps_done=max(progress.step if progress else 0, steps_done(run, record, plan.steps)),
         steps=plan.steps,
         tokens_per_second=progress.tokens_per_second if progress else None,
         seconds_left=progress.seconds_left if progress else None,
-        log=log_tail(run) if run.failure else (),
-        scored=0,
-        wanted=0,
+        log=log_tail(run) if state == "failed" else (),
+        scored=scored,
+        wanted=wanted,
     )
 
 
@@ -166,9 +192,9 @@ def log_tail(run: CellRun) -> tuple[str, ...]:
     return tuple(lines[-LINES_OF_LOG:])
 
 
-def steps_done(run: CellRun, steps: int) -> int:
+def steps_done(run: CellRun, record: Mapping[str, Any], steps: int) -> int:
     """The steps that a trained cell took, or those of its last whole checkpoint."""
-    if run.trained:
-        return run.record.get("steps", steps)
+    if record.get("state") == "trained":
+        return record.get("steps", steps)
     checkpoint = last_whole_checkpoint(run.checkpoints)
     return steps_of(checkpoint) if checkpoint else 0

@@ -229,12 +229,12 @@ def planned_study(recipe: Path, runs: Path, here: bool = False) -> PlannedStudy:
     else:
         cells = joined(grid, {name: cell.name for cell in kept.overview.cells for name in cell.also})
         planned = PlannedStudy(parsed, raw, cells, folder, kept)
-    damage = damage_in(folder, [cell.name for cell in planned.cells])
-    for damaged in damage:
+    planned = replace(planned, damage=damage_in(folder, [cell.name for cell in planned.cells]))
+    for damaged in planned.damage:
         say(f"{damaged}; harness run and harness eval set it aside and make it again")
     for earlier in earlier_runs({plan.name: plan.run for plan in planned.plans}):
         say(earlier)
-    return replace(planned, damage=damage)
+    return planned
 
 
 def just_planned(study: Study) -> PlannedStudy:

@@ -123,12 +123,12 @@ class Objectives(Section):
     @property
     def names(self) -> tuple[str, ...]:
         """The terms that are active, by name."""
-        return tuple(name for name in TERMS if getattr(self.active, name))
+        return tuple(name for name in TERMS if (term := getattr(self, name)) and term.weight)
 
     @property
     def of_before(self) -> tuple[str, ...]:
         """Those that need a stage before."""
-        terms = {name: getattr(self.active, name) for name in self.names}
+        terms = {name: getattr(self, name) for name in self.names}
         return tuple(name for name, term in terms.items()
                      if name == "ewc" or getattr(term, "to", None) == "previous")  # fmt: skip
 

