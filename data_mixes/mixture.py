@@ -209,6 +209,8 @@ def allot(components: Sequence[Component], orders: Orders, costs: Costs | None =
                 served, largest = fit(component, source, variant, budget, start, room, orders, costs)
             else:
                 served, largest = budget, room
+            if budget > largest and source.falls_short:
+                budget, served = largest, min(served, room)
             if budget > largest:
                 where = (component.name, source.name, variant.name)
                 sharing = orders.limited_by(component, source, variant)

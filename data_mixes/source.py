@@ -94,6 +94,8 @@ class Source(ABC):
     """Whether its rows are turns of conversations, rather than prompts and targets."""
     exemplars: Split = "validation"
     """Where few-shot exemplars are taken from."""
+    falls_short: bool = False
+    """Whether an amount that it cannot serve becomes what it has; else such an amount is refused."""
 
     @property
     @abstractmethod

@@ -28,8 +28,8 @@ CHAT_TEMPLATE = (
 
 SLOW = {
     "test_attack_recipes", "test_bases", "test_card", "test_curves", "test_damage", "test_engine_judge", "test_engines",
-    "test_export", "test_families", "test_fetch", "test_forecast", "test_full_tuning", "test_ifeval", "test_inside",
-    "test_interrupts", "test_judge_study", "test_lm_eval", "test_made_before", "test_matrix",
+    "test_export", "test_families", "test_generated", "test_fetch", "test_forecast", "test_full_tuning", "test_ifeval",
+    "test_inside", "test_interrupts", "test_judge_study", "test_lm_eval", "test_made_before", "test_matrix",
     "test_mothello", "test_objectives", "test_stages", "test_suites",
     "test_noise", "test_odd_machines", "test_othello_model", "test_own_groups", "test_page", "test_planned",
     "test_representations", "test_score_command", "test_selection", "test_sharding", "test_sources", "test_stats",

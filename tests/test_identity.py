@@ -127,6 +127,21 @@ CHANGED_ELSEWHERE = {
     "sources": "test_a_source_is_known_by_what_it_holds",
     "lexicons": "tests/test_row_makers.py; the versions of those that words of a cell's rows are switched with",
     **{f"lexicons.*.{key}": "as above" for key in ("file", "learned_from", "rows")},
+    "generated": "tests/test_generated.py; the version of such a source, which names who writes it, is in the identity",
+    **{
+        f"generated.*.{key}": "as above"
+        for key in (
+            "by",
+            "prompts",
+            "samples",
+            "temperature",
+            "max_tokens",
+            "keep",
+            "short",
+            *(f"prompts.{key}" for key in ("source", "languages", "amount", "items")),
+            *(f"keep.{key}" for key in ("agree", "language", "most_likely")),
+        )
+    },
     **{
         f"{MIXTURE}.as.{key}": "as above: in the names of variants, and in rows"
         for key in (

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -14,6 +15,7 @@ from harness.console import duration, output, say, waiting
 from harness.executors.begun import Begun, begin
 from harness.executors.local import check_complete, helpers_generating, train_pending
 from harness.executors.processes import check_processes
+from harness.executors.rounds import once_written
 from harness.planning.kept_plan import planned_study
 from harness.planning.overview import show_plan
 from harness.recipe.grid import choose
@@ -42,6 +44,9 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
         study, chosen = begun.study, begun.chosen
         show_plan(begun.planned.overview(chosen, begun.left))
         check_disk(begun.left)
+    with timed("train", times):
+        begun = once_written(begun, recipe, runs, cells, partial(train_pending, processes=processes))
+        study, chosen = begun.study, begun.chosen
     alone = kept_by_none(begun)
     for names, evaluated in [*((frozenset({name}), name) for name in alone), (chosen, cells)]:
         with timed("train", times):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -10,6 +11,7 @@ from harness.console import waiting
 from harness.executors.begun import begin, say_finished
 from harness.executors.local import check_complete, train_pending
 from harness.executors.processes import check_processes
+from harness.executors.rounds import once_written
 from harness.training.forecast import check_disk, training_in_words
 
 
@@ -21,6 +23,7 @@ def train_study(recipe: Path, runs: Path, cells: str | None, processes: int | No
         begun = begin(recipe, runs, cells)
         check_disk(begun.left)
     say_finished(begun)
+    begun = once_written(begun, recipe, runs, cells, partial(train_pending, processes=processes))
     if status := train_pending(begun, training_in_words(begun.left), processes):
         raise typer.Exit(status)
     check_complete(begun.study, begun.chosen)

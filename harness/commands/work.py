@@ -10,8 +10,9 @@ import typer
 
 from harness.console import waiting
 from harness.errors import Problem, UserError
-from harness.executors.begun import begin
+from harness.executors.begun import Begun, begin
 from harness.executors.local import launch_training, train_pending
+from harness.executors.rounds import once_written
 from harness.recipe.grid import choose
 from harness.recipe.mothello import is_mothello
 from harness.runs.folder import StudyFolder
@@ -39,13 +40,18 @@ def work(target: Path, runs: Path, cells: str | None, phase: Phase | None) -> No
         begun = begin(target, runs, cells, measure_again=False)
         check_disk(begun.left)
     if phase != "evaluate":
-        alone = replace(begun, execution=begun.execution.model_copy(update={"workers": 1}))
-        if status := train_pending(alone, training_in_words(begun.left), None):
+        begun = once_written(begun, target, runs, cells, lambda begun: train_pending(by_one_worker(begun)))
+        if status := train_pending(by_one_worker(begun), training_in_words(begun.left)):
             raise typer.Exit(status)
     if phase != "train":
         from harness.evaluation.cells import generate_cells
 
         generate_cells(begun.study, cells)
+
+
+def by_one_worker(begun: Begun) -> Begun:
+    """The same, trained in one process beside this one."""
+    return replace(begun, execution=begun.execution.model_copy(update={"workers": 1}))
 
 
 def train_planned(study: Path, cells: str | None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_mixes.holds import kernel_locks_work, waiting_to_hold
 from harness.console import in_groups, say
+from harness.planning.generated import waiting
 from harness.planning.kept_plan import PlannedStudy, just_planned
 from harness.planning.stages import with_parents
 from harness.planning.study import CellPlan, Study
@@ -31,8 +32,15 @@ class Begun:
 
     @property
     def pending(self) -> Sequence[CellPlan]:
-        """The chosen cells that are not finished."""
-        return [plan for plan in self.study.plans if plan.name in self.chosen and not plan.run.finished]
+        """The chosen cells that are not finished, and whose rows are there."""
+        plans = [plan for plan in self.study.plans if plan.name in self.chosen and not plan.run.finished]
+        return [plan for plan in plans if plan.name not in self.waiting]
+
+    @property
+    def waiting(self) -> Mapping[str, tuple[str, ...]]:
+        """Chosen cell → the sources that models have to write before it can be trained."""
+        held = waiting(self.study.plans, self.study.cells)
+        return {name: sources for name, sources in held.items() if name in self.chosen}
 
 
 def begin(recipe: Path, runs: Path, cells: str | None, measure_again: bool = True) -> Begun:

@@ -39,7 +39,7 @@ POLLED = 5.0
 """Seconds between two looks at cells that processes elsewhere train."""
 
 
-def train_pending(begun: Begun, expected: str, processes: int | None) -> int:
+def train_pending(begun: Begun, expected: str = "", processes: int | None = None) -> int:
     """Trains the chosen cells that are not trained; `expected` is what is known of the time.
 
     Waits for cells that processes elsewhere train, and trains those that they give back. Returns the exit status of the

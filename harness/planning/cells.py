@@ -54,11 +54,14 @@ class Draft:
     mixture: Rows
     asides: Mapping[str, Aside] = field(default_factory=dict[str, Aside])
     """Rows of terms beside the likelihood, by term."""
+    prompts: Mapping[str, Rows] = field(default_factory=dict[str, Rows])
+    """What a model is asked to write rows of the mixture, by generated source."""
 
     @property
     def all_rows(self) -> list[Rows]:
         """All that anything of it is learned from or measured on."""
-        return [self.mixture, *(rows for aside in self.asides.values() for rows in (aside.rows, aside.held_out))]
+        asides = [rows for aside in self.asides.values() for rows in (aside.rows, aside.held_out)]
+        return [self.mixture, *asides, *self.prompts.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class CellPlan:
     run: CellRun
     asides: Mapping[str, Aside] = field(default_factory=dict[str, Aside])
     """Rows of terms beside the likelihood, by term."""
+    prompts: Mapping[str, Rows] = field(default_factory=dict[str, Rows])
+    """What a model is asked to write rows of the mixture, by generated source."""
 
     @property
     def name(self) -> str:

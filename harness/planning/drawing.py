@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data_mixes.mixture import Component, Orders
 from data_mixes.order import Keys
+from harness.planning.generated import asked_of, generated_sources
 from harness.recipe.grid import Cell
 from harness.runs.folder import StudyFolder
 from harness.runs.record import read_json
@@ -56,7 +57,8 @@ class Drawing:
 
     def orders(self, cell: Cell) -> Orders:
         """The orders in which a cell takes rows."""
-        key = (self.seed(cell), cell.name if self.as_before else None)
+        versions = tuple(sorted((source.name, source.version) for source in generated_sources(cell.recipe)))
+        key = (self.seed(cell), cell.name if self.as_before else None, versions)
         if key not in self._made:
             self._made[key] = Orders(self._components(cell), self.seed(cell), self.excluded)
         return self._made[key]
@@ -67,4 +69,4 @@ class Drawing:
 
     @cached_property
     def _all_components(self) -> list[Component]:
-        return [component for cell in self.cells for component in cell.recipe.components]
+        return [component for cell in self.cells for component in (*cell.recipe.components, *asked_of(cell.recipe))]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
+from data_mixes.source import Source
 from harness.models.engines import EngineChoice
 from harness.models.precision import Precision
 from harness.planning.asides import objective_notes
@@ -13,6 +14,7 @@ from harness.planning.bases import overview_of_models
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount, sources_of
 from harness.planning.contrast import Compared, neighbours
+from harness.planning.generated import generated_notes
 from harness.planning.layouts import OnDevices
 from harness.planning.made_rows import PlannedLexicon, SwitchedWords, planned_lexicons, switched_words
 from harness.planning.rendered import RenderedRow
@@ -287,7 +289,8 @@ def plan_of(study: Study) -> StudyPlan:
 
 def notes_on(study: Study) -> tuple[str, ...]:
     """What else there is to know: code that is run, conversations, stages, terms beside the likelihood."""
-    notes = (code_notes(study), conversation_notes(study), stage_notes(study.cells), objective_notes(study))
+    notes = (code_notes(study), conversation_notes(study), stage_notes(study.cells), objective_notes(study),
+             generated_notes(study))  # fmt: skip
     return tuple(note for of_kind in notes for note in of_kind)
 
 
@@ -318,9 +321,7 @@ def code_notes(study: Study) -> list[str]:
 
 def conversation_notes(study: Study) -> list[str]:
     """How conversations are rendered and which of their turns are learned, and what tests do otherwise."""
-    used = sorted({name for plan in study.plans for name in sources_of(plan.allotments)})
-    sources = [study.recipe.known_sources[name] for name in used]
-    named = [source.name for source in sources if source.conversational]
+    named = [source.name for source in trained_on(study) if source.conversational]
     if not named:
         return []
     prompts = study.recipe.prompts
@@ -361,10 +362,15 @@ def differences_of(study: Study) -> Iterator[PlannedDifference]:
         )
 
 
+def trained_on(study: Study) -> list[Source]:
+    """The sources of rows, by name; of one that several models write, what each does."""
+    used = {(name, plan.cell.recipe.known_sources[name].version): plan.cell.recipe.known_sources[name]
+            for plan in study.plans for name in sources_of(plan.allotments)}  # fmt: skip
+    return [used[key] for key in sorted(used)]
+
+
 def sources_used(study: Study) -> list[SourceUsed]:
     """The versions of the sources trained on, and what was left out when they were read."""
-    used = sorted({name for plan in study.plans for name in sources_of(plan.allotments)})
-    sources = [study.recipe.known_sources[name] for name in used]
     return [
         SourceUsed(
             name=source.name,
@@ -373,6 +379,6 @@ def sources_used(study: Study) -> list[SourceUsed]:
             dropped={str(reason): count for reason, count in drops.counts.items()},
             report=str(drops),
         )
-        for source in sources
+        for source in trained_on(study)
         for drops in [source.drops("train")]
     ]

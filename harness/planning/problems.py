@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from data_mixes.generated import GeneratedSource
 from data_mixes.makers.lexicons import Lexicon, LexiconError
 from data_mixes.mixture import TOKEN_UNITS, BudgetError, allot
 from data_mixes.prompt_words import PromptError
@@ -13,6 +14,7 @@ from data_mixes.source import Source, SourceError
 from harness.errors import Problem, UserError
 from harness.planning.asides import asides_for, learned
 from harness.planning.drawing import Drawing
+from harness.planning.generated import prompts_for
 from harness.recipe.grid import Cell
 from harness.recipe.schema import Recipe
 
@@ -105,6 +107,7 @@ def shortfalls(cell: Cell, drawing: Drawing) -> list[Problem]:
         return []
     try:
         allot(learned(components), drawing.orders(cell))
+        prompts_for(cell, drawing.orders(cell))
         asides_for(cell, drawing.orders(cell), None)
     except BudgetError as error:
         return budget_problems(error, cell.recipe)
@@ -115,7 +118,10 @@ def budget_problems(error: BudgetError, recipe: Recipe) -> list[Problem]:
     """The budgets that cannot be served, at their keys, with what their source had to leave out."""
     problems: list[Problem] = []
     for shortfall in error.shortfalls:
-        left_out = str(recipe.known_sources[shortfall.source].drops("train"))
+        source, where = recipe.known_sources[shortfall.source], shortfall.component
+        left_out = str(source.drops("train"))
         note = f" ({shortfall.source} left out when read: {left_out})" if left_out else ""
-        problems.append(Problem(f"mixture.{shortfall.component}", f"{shortfall}{note}"))
+        if isinstance(source, GeneratedSource) and source.written is not None:
+            note = f", or set generated.{source.name}.short: allow to take what there is{note}"
+        problems.append(Problem(where if where.startswith("generated.") else f"mixture.{where}", f"{shortfall}{note}"))
     return problems

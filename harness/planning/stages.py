@@ -93,13 +93,13 @@ def stage_notes(cells: Sequence[Cell]) -> list[str]:
 
 
 def with_parents(cells: Sequence[Cell], chosen: Collection[str]) -> frozenset[str]:
-    """The chosen cells and all that must be trained before them, by name."""
+    """The chosen cells and all that must be trained before them, or before rows of theirs are written, by name."""
     by_name = {cell.name: cell for cell in cells}
     wanted, pending = set[str](), list(chosen)
     while pending:
         if (name := pending.pop()) not in wanted:
             wanted.add(name)
-            pending += [name_of(cells, parent) for parent in by_name[name].parents]
+            pending += [name_of(cells, needed) for needed in by_name[name].needs]
     return frozenset(wanted)
 
 

@@ -24,6 +24,7 @@ from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
 from harness.planning.design import design_of
 from harness.planning.drawing import Drawing
+from harness.planning.generated import as_trained, prompts_for, unwritten, with_written
 from harness.planning.identity import alike, cell_identity
 from harness.planning.lengths import NOTED, noted_lengths, with_lengths
 from harness.planning.outside import Outside, against, outside_of, outside_problems
@@ -172,7 +173,10 @@ class Study:
     def plans(self) -> list[CellPlan]:
         """Every cell to train, planned. Raises UserError if a run folder holds another experiment."""
         self.check()
-        plans = linked(gathered([partial(self._plan, draft) for draft in self._drafts]), self.grid)
+        plans = self._linked()
+        while (cells := with_written(self, plans)) is not None:  # once more where rows follow from other rows
+            self._plan_anew(cells)
+            plans = self._linked()
         identities = {plan.name: plan.run.identity for plan in plans}
         prompts = {plan.name: self.base_of(plan.cell).renderer.template_hash for plan in plans}
         runs = open_cells(self.folder, identities, prompts)
@@ -184,6 +188,17 @@ class Study:
         if (judge := self.recipe.evaluation.judge) and judge.endpoint is None:
             local_renderer(judge, in_recipe)  # and a judge that cannot be talked to
         return plans
+
+    def _linked(self) -> list[CellPlan]:
+        """The plans with their identities, whatever runs there are."""
+        return linked(gathered([partial(self._plan, draft) for draft in self._drafts]), self.grid)
+
+    def _plan_anew(self, cells: list[Cell]) -> None:
+        """Takes the cells with other rows in place of those that there were. Raises UserError."""
+        self.grid = cells
+        for made in ("drawing", "_problems", "_screening", "_drafts"):
+            self.__dict__.pop(made, None)
+        self.check()
 
     @property
     def learned(self) -> dict[str, tuple[str, ...]]:
@@ -253,11 +268,12 @@ class Study:
             costs = self.base_of(cell).measures.costs
             allotments = allot(learned(components), orders, costs)
             asides = asides_for(cell, orders, costs)
+            prompts = prompts_for(cell, orders)
         if not any(allotment.examples for allotment in allotments):
             message = f"cell {cell.name!r} has no training rows: every budget is smaller than one row"
             raise UserError([Problem("mixture", message)])
         mixture = materialise(allotments, components, orders, cell.recipe.training.seed)
-        return Draft(cell, tuple(allotments), mixture, asides)
+        return Draft(cell, tuple(allotments), mixture, asides, prompts)
 
     def _plan(self, draft: Draft) -> CellPlan:
         training, base = draft.cell.recipe.training, self.base_of(draft.cell)
@@ -280,7 +296,7 @@ class Study:
             else None,
             aside_identity(draft.asides, base.measures),
         )
-        return CellPlan(
+        plan = CellPlan(
             cell=draft.cell,
             allotments=draft.allotments,
             mixture=draft.mixture,
@@ -290,7 +306,10 @@ class Study:
             steps=math.ceil(len(order) / training.global_batch),
             run=CellRun(StudyFolder(self.folder).cell(draft.cell.name).path, identity),
             asides=draft.asides,
+            prompts=draft.prompts,
         )
+        return replace(plan, run=replace(plan.run, identity=as_trained(identity, plan.run.files.record))) \
+            if unwritten(plan) else plan  # fmt: skip
 
     @cached_property
     def evaluation_sets(self) -> list[EvaluationSet]:

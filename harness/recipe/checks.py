@@ -13,6 +13,7 @@ from eval.analysis.groups import GAP, HELD_OUT, PERFORMANCE, STUDY_SEEN, Languag
 from eval.generation.conditions import conditions
 from harness.errors import Problem, suggestion
 from harness.recipe.evaluation_checks import check_evaluation, check_judge
+from harness.recipe.generated_checks import check_generated
 from harness.recipe.mixture_section import Ingredient
 from harness.recipe.models_checks import check_models, check_phases
 from harness.recipe.named_tasks import named_tasks
@@ -29,7 +30,8 @@ RESERVED_CELLS = {
     BASE,
     "study.json", "plan.json", "pace.json", "revisions.json", "prompts.parquet", "predictions.parquet",
     "scores.parquet", "judgements.parquet", "repeats.parquet", "report.html", "summary.csv", "summary.parquet",
-    "plan", "evaluation", "logs", "states", "cards", "comparisons", "exports", "figures", "tables", "report_files",
+    "plan", "evaluation", "generated", "logs", "states", "cards", "comparisons", "exports", "figures", "tables",
+    "report_files",
 }  # fmt: skip
 """Names of what commands write beside the cells' folders: those of `harness.runs.folder.StudyFolder`."""
 COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "es", "sa": "ar", "tw": "zh", "us": "en"}
@@ -46,6 +48,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
             "study": recipe.study,
             **{f"grid.{axis}": axis for axis in recipe.grid},
             **{f"sources.{source}": source for source in recipe.sources},
+            **{f"generated.{source}": source for source in recipe.generated},
             **{f"share.{number}": name for number, name in enumerate(recipe.share)},
             **{f"models.{model}": model for model in recipe.models},
             **{f"stages.{stage}": stage for stage in (recipe.stages.in_order if recipe.stages else {})},
@@ -65,7 +68,7 @@ def cross_check(recipe: Recipe) -> list[Problem]:
     if not broken:
         problems += _check_languages(recipe) + check_evaluation(recipe)
         alone = "mixture" in recipe.model_fields_set and recipe.stages is None
-        problems += check_lexicons(recipe)
+        problems += check_lexicons(recipe) + check_generated(recipe)
         problems += _check_amounts(recipe) + _check_mixture(recipe) + check_row_makers(recipe) if alone else []
         problems += check_objectives(recipe) if alone else []
     problems += check_judge(recipe) + _check_labels(recipe) + check_training(recipe) + check_stages(recipe)

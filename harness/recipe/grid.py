@@ -16,7 +16,15 @@ from harness.recipe.load import NAMED, parse_recipe
 from harness.recipe.models_section import Reinitialise
 from harness.recipe.revisions_section import step_of
 from harness.recipe.schema import STAGE, Axis, Recipe
-from harness.recipe.stages import Staged, is_last, nothing_trained, one_stage, stages_before, stated
+from harness.recipe.stages import (
+    Staged,
+    is_last,
+    nothing_trained,
+    one_stage,
+    stages_before,
+    stages_that_write,
+    stated,
+)
 
 VARIED = ("mixture", "training", "adapter", "stages", "compose")
 """The sections an axis may vary: all cells share their languages and evaluation."""
@@ -55,12 +63,19 @@ class Cell:
         """What makes it this training: two cells with the same are one."""
         made_of = self.stage.made_of.model_dump_json() if self.stage and self.stage.made_of else None
         begins = (self.stage.start, *self.stage.parents.values(), made_of) if self.stage else ()
-        return (self.recipe.model_dump_json(), *(begins if self.parents else ()))
+        writers = tuple(self.stage.writers.values()) if self.stage else ()
+        return (self.recipe.model_dump_json(), *(begins if self.parents else ()), *writers)
 
     @property
     def parents(self) -> tuple[str, ...]:
         """The cells that must be trained before it."""
         return tuple(dict.fromkeys(self.stage.parents.values())) if self.stage else ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The cells that it begins with, and those that write rows for it."""
+        writers = self.stage.writers.values() if self.stage else ()
+        return tuple(dict.fromkeys((*self.parents, *writers)))
 
     @property
     def is_made(self) -> bool:
@@ -141,7 +156,8 @@ def staged(cell: Cell) -> list[Cell]:
         evaluated = recipe.evaluation.after == "every-stage" or made_of is not None or is_last(recipe, stage)
         start = recipe.stages.in_order[stage].start if made_of is None else "made"
         order, by_language = tuple(recipe.stages.in_order), recipe.stages.each is not None
-        of_recipe = Staged(stage, start, parents, order, by_language, stated(recipe, stage), made_of)
+        writers = {source: named[by] for source, by in stages_that_write(recipe, stage).items()}
+        of_recipe = Staged(stage, start, parents, order, by_language, stated(recipe, stage), made_of, writers)
         place, labels = {**cell.place, STAGE: stage}, (*cell.labels, stage)
         cells.append(Cell(name, own, place, labels, stage=of_recipe, evaluated=evaluated))
     if problems:
@@ -157,7 +173,7 @@ def stage_recipe(recipe: Recipe, stage: str) -> Recipe:
     own = one_stage(recipe, stage)
     where = "stages." if recipe.stages.each else f"stages.{stage}."
     problems = [replace(problem, where=where + problem.where) if problem.where.startswith("mixture") else problem
-                for problem in cross_check(own)]  # fmt: skip
+                for problem in cross_check(own) if not problem.where.startswith("generated")]  # fmt: skip
     if problems:
         raise UserError(problems)
     return own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
@@ -19,6 +20,7 @@ from data_mixes.sources import SOURCES
 from eval.tasks.task import Task
 from harness.recipe.checkpoints_section import Checkpoints
 from harness.recipe.evaluation_section import Evaluation
+from harness.recipe.generated_section import Generated
 from harness.recipe.mixture_section import Ingredient, Mixture
 from harness.recipe.models_section import Model, OutsideModel, Reinitialise
 from harness.recipe.own_code import tasks_of
@@ -202,6 +204,8 @@ class Recipe(Section):
     """The languages of the study."""
     sources: dict[str, SourceSettings] = {}
     """Sources of your own, by name."""
+    generated: dict[str, Generated] = {}
+    """Sources whose targets a model writes, by name: the base model, an earlier stage, or one of `models`."""
     lexicons: dict[str, LexiconSettings] = {}
     """Translations of words, by the two languages that they are of, as en-es: for rows whose words are switched."""
     mixture: Mixture = Mixture.model_validate({})
@@ -233,9 +237,22 @@ class Recipe(Section):
     """How the report shows the study."""
 
     @cached_property
-    def known_sources(self) -> dict[str, Source]:
-        """All sources that the recipe may name: its own, and the ready-made ones."""
+    def named_sources(self) -> dict[str, Source]:
+        """The recipe's own sources, and the ready-made ones."""
         return SOURCES | {name: settings.made(name) for name, settings in self.sources.items()}
+
+    @cached_property
+    def known_sources(self) -> dict[str, Source]:
+        """All sources that the recipe may train on: those, and what a model writes."""
+        named = self.named_sources
+        return named | {name: given.made(name, named, self.mixture.seed) for name, given in self.generated.items()
+                        if given.prompts.source in named}  # fmt: skip
+
+    def with_sources(self, sources: Mapping[str, Source]) -> Recipe:
+        """The same with these in place of the sources of their names."""
+        same = self.model_copy()
+        vars(same)["known_sources"] = {**self.known_sources, **sources}  # where a cached_property keeps what it made
+        return same
 
     @cached_property
     def known_lexicons(self) -> list[Lexicon]:

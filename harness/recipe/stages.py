@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.recipe.mixture_section import Ingredient, Mixture
@@ -28,6 +28,8 @@ class Staged:
     given: Mapping[str, Any]
     """Of the recipe's `stages` and `compose` what it depends on, for what cells differ in."""
     made_of: Composition | None = None
+    writers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Generated sources of its rows that stages write, each with the name of that stage's cell."""
 
 
 def one_stage(recipe: Recipe, name: str) -> Recipe:
@@ -110,6 +112,15 @@ def stages_before(recipe: Recipe, name: str) -> tuple[str, ...]:
     if name in recipe.compose:
         return recipe.compose[name].stages
     return tuple(filter(None, [predecessors(recipe.stages.in_order)[name]]))
+
+
+def stages_that_write(recipe: Recipe, name: str) -> dict[str, str]:
+    """Generated source → the stage that writes it, of the sources that a stage trains on."""
+    assert recipe.stages is not None
+    stages = recipe.stages.in_order
+    parts = one_stage(recipe, name).ingredients.values() if name in stages else ()
+    used = {source for part in parts for source in part.sources}
+    return {source: given.by for source, given in recipe.generated.items() if source in used and given.by in stages}
 
 
 def is_last(recipe: Recipe, name: str) -> bool:

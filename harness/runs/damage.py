@@ -107,6 +107,7 @@ def study_damage(folder: StudyFolder) -> Iterator[tuple[Path, str]]:
     checked = [(path, json_problem(path)) for path in objects if path not in known]
     checked += [(path, problem_of(path, verify) or table_problem(path)) for path in folder.result_tables]
     checked += [(path, problem_of(path, verify_once)) for path in sorted(folder.rows.glob("rows-*.arrow"))]
+    checked += [(path, problem_of(path, verify_once)) for path in sorted(folder.generated.glob("*.parquet"))]
     yield from ((path, reason) for path, reason in checked if reason and path not in known)
     for chunk in sorted(folder.evaluation.glob("*/*.jsonl")):
         try:

@@ -126,6 +126,20 @@ class StudyFolder:
         return self.evaluation / "tables"
 
     @property
+    def generated(self) -> Path:
+        """The folder of rows that models wrote to be trained on."""
+        return self.path / "generated"
+
+    @property
+    def generated_lock(self) -> Path:
+        """Held by the process that has them written."""
+        return self.generated / ".lock"
+
+    def written(self, source: str, version: str) -> Path:
+        """The table of what a model wrote to the prompts of a source: one row per prompt, kept or not."""
+        return self.generated / f"{source}-{version}.parquet"
+
+    @property
     def evaluation_lock(self) -> Path:
         """Held by the process that generates."""
         return self.evaluation / ".lock"
@@ -218,8 +232,8 @@ class StudyFolder:
     @property
     def written_folders(self) -> tuple[Path, ...]:
         """The folders that commands write, whatever the study."""
-        return (self.rows, self.evaluation, self.logs, self.states, self.cards, self.comparisons, self.exports,
-                *self.report_folders)  # fmt: skip
+        return (self.rows, self.evaluation, self.generated, self.logs, self.states, self.cards, self.comparisons,
+                self.exports, *self.report_folders)  # fmt: skip
 
     def table(self, name: str) -> Path:
         """A table of the analysis as CSV, beside the report."""

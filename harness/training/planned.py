@@ -10,6 +10,7 @@ from accelerate.utils import broadcast_object_list
 
 from harness.errors import Problem, UserError
 from harness.executors.begun import begin, say_finished
+from harness.executors.rounds import say_waiting
 from harness.planning.jobs import write_jobs
 from harness.recipe.load import load_recipe
 from harness.training.forecast import check_disk, training_in_words
@@ -41,6 +42,7 @@ def plan_training(recipe: Path, runs: Path, cells: str | None) -> tuple[str, lis
     """The study's folder, the cells to train with their jobs on disk, and what is known of the time."""
     begun = begin(recipe, runs, cells)
     say_finished(begun)
+    say_waiting(begun)
     names = [plan.name for plan in begun.pending]
     if not names:
         return str(begun.study.folder), [], ""
