@@ -72,7 +72,8 @@ def unlabelled_lines(task: str, part: pl.DataFrame, predictions: pl.DataFrame) -
         most = f"the most frequent is “{shortened(text)}” ({count:,} times{meaning})"
         yield (
             f"{task} in {language_name(language)}: {often['missed'].sum():,} of {often['completions'].sum():,} "
-            f"completions of {with_others(often['cell'].to_list())} hold none of its {len(labels)} answers; "
+            f"completions of {with_others(often['cell'].to_list(), len(by_cell))} hold none of its {len(labels)} "
+            f"answers; "
             f"{most if count > 1 else f'one is “{shortened(text)}”'}"
         )
 
@@ -84,7 +85,8 @@ def one_answer_line(task: str, part: pl.DataFrame, predictions: pl.DataFrame) ->
     counts = written.group_by("cell", "language", maintain_order=True).agg(pl.col("completion").n_unique(), n=pl.len())
     same = counts.filter(pl.col("completion") == 1, pl.col("n") > 1)
     by_language = same.group_by("language", maintain_order=True).agg("cell")
-    told = [f"{language} by {with_others(cells)}" for language, cells in by_language.iter_rows()]
+    models = counts["cell"].n_unique()
+    told = [f"{language} by {with_others(cells, models)}" for language, cells in by_language.iter_rows()]
     return [f"{task}: every item is completed in the same way in {'; in '.join(told)}"] if told else []
 
 
@@ -93,8 +95,10 @@ def folded(text: pl.Expr) -> pl.Expr:
     return text.str.strip_chars().str.to_lowercase().str.replace_all("\u0307", "").str.replace_all("ı", "i")
 
 
-def with_others(cells: list[str]) -> str:
-    """The first few names, and how many others there are."""
+def with_others(cells: list[str], models: int) -> str:
+    """The first few names, and how many others there are; or that it is all the models."""
+    if len(cells) == models > MOST_NAMED + 1:
+        return f"all {models} models"
     if len(cells) <= MOST_NAMED + 1:
         return ", ".join(cells)
     return f"{', '.join(cells[:MOST_NAMED])} and {len(cells) - MOST_NAMED} other models"

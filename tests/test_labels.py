@@ -52,4 +52,4 @@ def test_references_that_differ_or_are_all_the_same_are_no_labels() -> None:
 
 def test_many_models_are_counted_rather_than_named() -> None:
     table = pl.DataFrame([row for number in range(6) for row in rows(f"cell-{number}", "de", GERMAN, ["x"] * 6)])
-    assert "36 of 36 completions of cell-0, cell-1, cell-2 and 3 other models hold none" in label_notes(table)[1]
+    assert "36 of 36 completions of all 6 models hold none" in label_notes(table)[1]

@@ -525,3 +525,12 @@ def test_latex_has_the_best_value_bold_and_a_dagger_where_it_differs() -> None:
     text = latex_table(table, "study", (), changes)
     for part in (r"base & 20.0 \\", r"a & \textbf{50.0}$^\dagger$ \\", r"b & 30.0 \\", "differs from base, $p<0.05$"):
         assert part in text, part
+
+
+def test_a_metric_that_is_defined_nowhere_has_no_table_unless_it_is_the_main_one() -> None:
+    page = study_page(cells=2)
+    nothing = page.summary.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ("mean", "low", "high"))
+    beside = nothing.with_columns(metric=pl.lit("word_pass"), main=pl.lit(False))
+    shown = metric_tables(pl.concat([page.summary.filter(metric="accuracy"), beside]), page.groups, page.names)
+    assert [table.metric for table in shown] == ["accuracy"]
+    assert [table.metric for table in metric_tables(nothing, page.groups, page.names)] == ["accuracy"]

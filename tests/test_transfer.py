@@ -304,3 +304,15 @@ def test_each_base_model_has_a_transfer_matrix_of_its_own() -> None:
     }
     rows = compare([panel], GROUPS, design)
     assert set(rows.select("cell", "other").unique().rows()) == set(bases.items())
+
+
+def test_no_interval_of_a_difference_is_farther_from_0_than_two_scores_can_be() -> None:
+    groups = LanguageGroups(("en", "fr"), ("ar",))
+    shares = {"base": 0.0, "few_seed-0": 0.99, "few_seed-1": 0.6, "few_seed-2": 0.99}
+    scores = table({(cell, language): [float(item < 20 * share * (language != "ar")) for item in range(20)]
+                    for cell, share in shares.items() for language in groups.all})  # fmt: skip
+    design = Design({"few": ("few_seed-0", "few_seed-1", "few_seed-2")}, {"few": "base"})
+    found = compare(main_panels(scores), groups, design).filter(pl.col("difference").is_not_null())
+    assert found["high"].max() == 1.0 and found["difference"].max() < 1
+    gaps = summarize(scores, groups, design).filter(group="seen_minus_unseen", metric="accuracy").drop_nulls("high")
+    assert gaps["high"].max() <= 1.0

@@ -15,6 +15,7 @@ from eval.analysis.groups import LanguageGroups
 from eval.analysis.panel import Panel
 from eval.analysis.stats import Difference, Floats, clustered, contributions
 from eval.analysis.variance import RunVariance, run_variance
+from eval.scorers.metrics import metric_of
 
 COMPARISONS = {
     "task": pl.String, "metric": pl.String, "group": pl.String, "primary": pl.Boolean, "cell": pl.String,
@@ -73,7 +74,8 @@ def compare_settings(
     pools = {languages: pooled_runs(panel, design, languages) for _, _, languages in asked}
     pairs = [(arm_in(panel, design, one, languages), arm_in(panel, design, other, languages))
              for one, other, languages in asked]  # fmt: skip
-    return compare_family(pairs, [pools[languages] for _, _, languages in asked], panel.clusters)
+    found = compare_family(pairs, [pools[languages] for _, _, languages in asked], panel.clusters)
+    return [difference.of_scores_between(metric_of(panel.metric).ends) for difference in found]
 
 
 def tested(panel: Panel, groups: LanguageGroups, group: str) -> tuple[str, ...]:

@@ -251,6 +251,17 @@ class Difference:
     """The smallest true difference that the (adjusted) test finds with a power of 80 %."""
     test: str
 
+    def of_scores_between(self, ends: tuple[float, float]) -> Difference:
+        """The same with an interval that ends where two scores between these can be no farther apart."""
+        low, high = span_of(self.low, self.high, ends)
+        return replace(self, low=low, high=high)
+
+
+def span_of(low: float | None, high: float | None, ends: tuple[float, float]) -> tuple[float | None, float | None]:
+    """The ends of the interval of a difference of scores, cut where no two scores between `ends` are farther apart."""
+    farthest = ends[1] - ends[0]
+    return None if low is None else max(low, -farthest), None if high is None else min(high, farthest)
+
 
 def differences(pairs: Sequence[tuple[Floats, Floats]], clusters: Codes | None = None) -> list[Difference]:
     """How far the mean of the first of each pair lies above that of the other: arrays as for `estimate`, all of the

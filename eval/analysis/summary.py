@@ -19,6 +19,7 @@ from eval.analysis.stats import (
     estimate,
     interval,
     ratio,
+    span_of,
     spread,
 )
 from eval.analysis.variance import RunVariance
@@ -152,7 +153,7 @@ def _gap(panel: Panel, runs: Sequence[str], seen: Sequence[str], unseen: Sequenc
         return Estimate(n, mean, None, None)
     if len(runs) > 1 or panel.clusters is not None:
         half = spread(table).half_width
-        return Estimate(n, mean, mean - half, mean + half)
+        return Estimate(n, mean, *span_of(mean - half, mean + half, metric_of(panel.metric).ends))
     one, other = (panel.replicates_of(runs, members).mean(axis=(1, 2)) for members in (seen, unseen))
     low, high = interval(one - other, above.shape[1])
     return Estimate(n, mean, float(low), float(high))

@@ -118,15 +118,15 @@ def _highest(
     of_several = f" of {leader.settings} {kind}" if leader.settings > 2 else ""
     told = f"{task}: {leader.name} scores highest{of_several} on {where}: {mean}"
     told += _difference(leader.compared) if leader.compared else ""
-    chosen = "" if selected is None else _chosen(selected.filter(task=task, group=group, cell=leader.name))
+    row = None if selected is None else selected.filter(task=task, group=group, cell=leader.name)
+    chosen = "" if row is None or row.is_empty() else _chosen(row.row(0, named=True), leader.figure["mean"])
     return f"{told}.{chosen}"
 
 
-def _chosen(selected: pl.DataFrame) -> str:
-    """What the highest of several scores where it was not chosen, and how many may be as good."""
-    if selected.is_empty() or selected["mean_elsewhere"][0] is None:
+def _chosen(row: Mapping[str, Any], mean: float) -> str:
+    """What the highest of several, with this mean, scores where it was not chosen, and how many may be as good."""
+    if row["mean_elsewhere"] is None or row["mean_elsewhere"] >= mean:
         return ""
-    row = selected.row(0, named=True)
     told = f" Being highest is partly luck: {_on_halves(row['runs'])}, the highest "
     told += f"scores {figure_in_words(row | {'mean': row['mean_elsewhere']})}"
     others = (row["may_be_best"] or 1) - 1
@@ -229,10 +229,16 @@ def _donors(transfer: Transfer) -> Iterator[str]:
         yield f"{row['task']}: {source}, helps other languages most: {gain} ({models}{p_value(row['p_adjusted'])})."
 
 
+OF_ITSELF = 1.5
+"""By how many times the same training may take longer at another hour."""
+
+
 def _costs(seconds: Mapping[str, float]) -> Iterator[str]:
-    """The shortest and the longest training."""
-    if len(seconds) > 1:
-        shortest, longest = min(seconds, key=lambda name: seconds[name]), max(seconds, key=lambda name: seconds[name])
+    """The shortest and the longest training, where they differ by more than what else runs on a machine explains."""
+    if not seconds:
+        return
+    shortest, longest = min(seconds, key=lambda name: seconds[name]), max(seconds, key=lambda name: seconds[name])
+    if seconds[longest] > OF_ITSELF * seconds[shortest]:
         yield (
             f"cost: training took from {duration(seconds[shortest])} ({shortest}) to {duration(seconds[longest])} "
             f"({longest}) as the machine was, with what else ran on it."

@@ -118,9 +118,14 @@ class Best:
 
 
 def metric_tables(summary: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> list[TaskTable]:
-    """A table per task and metric; columns are languages, then group means, then performance to English."""
+    """A table per task and metric; columns are languages, then group means, then performance to English.
+
+    A metric beside the main one that is not defined for any item, as word pass where all languages have Latin letters,
+    has none; why it is blank is among what is missing.
+    """
     by_metric = summary.partition_by("task", "metric", maintain_order=True)
-    return [_table(part, groups, cells) for part in by_metric]
+    defined = [part for part in by_metric if part["main"].any() or part["mean"].is_not_null().any()]
+    return [_table(part, groups, cells) for part in defined]
 
 
 def _table(part: pl.DataFrame, groups: LanguageGroups, cells: Sequence[str]) -> TaskTable:

@@ -19,6 +19,7 @@ from eval.analysis.panel import Panel, panels_of
 from eval.analysis.summary import main_panels
 from eval.predictions_and_scores import first_samples
 from eval.scorers.main_metric import main_metrics
+from eval.scorers.metrics import metric_of
 from harness.console import line, plain_table, show_table
 from harness.errors import Problem, UserError, suggestion
 from harness.planning.kept_plan import PlannedStudy
@@ -217,7 +218,8 @@ def compared_rows(
         arms = [(arm_of(panel, design, pair[0], members), arm_of(panel, design, pair[1], members))
                 for members in family.values()]  # fmt: skip
         between = [pooled_runs(panel, design, members) if several else None for members in family.values()]
-        figures = compare_family(arms, between, panel.clusters)
+        found = compare_family(arms, between, panel.clusters)
+        figures = [difference.of_scores_between(metric_of(panel.metric).ends) for difference in found]
         for name, figure in zip(family, figures, strict=True):
             rows.append(
                 ComparedRow(
@@ -276,7 +278,6 @@ def flips(study: PlannedStudy, scores: pl.DataFrame, one: str, other: str) -> li
 def show_comparison(data: Comparison, label: Callable[[str], str], shown: int) -> None:
     """A table of differences per language and group, named by `label`, then some of the items that flipped."""
     from eval.report.text_tables import p_value
-    from eval.scorers.metrics import metric_of
 
     columns = ("difference", "95 %", "p *", "p * (adjusted)", "items", "runs")
     table = plain_table(f"{data.one} − {data.other}", ("task", "metric", "language"), columns)

@@ -116,8 +116,8 @@ class Screening:
             Problem(
                 "leakage",
                 f"training rows that give test items away: {len(leaking)}. {'; '.join(map(str, leaking[:SHOWN]))}"
-                f"{'; …' if len(leaking) > SHOWN else ''}. Set leakage: drop to leave them out, "
-                f"or leakage: {{{KEYS[kind]}: allow}} to train on them anyway",
+                f"{'; …' if len(leaking) > SHOWN else ''}. Write leakage: drop in the recipe, as a key beside "
+                f"mixture, to leave them out, or leakage: {{{KEYS[kind]}: allow}} to train on them anyway",
             )
             for kind, leaking in refused.items()
         ]

@@ -25,8 +25,13 @@ from eval.tasks.task import Task
 
 
 def score(example: Example, completion: str) -> Sequence[Score]:
-    """Whether the first line of the completion is the target, in upper or lower case. Change it as the task needs."""
+    """Whether the first line of the completion is the target, in upper or lower case. Change it as the task needs.
+
+    docs/tasks.md has a scorer for answers that are one of a few labels: it takes the first one that a completion names.
+    """
     line = completion.strip().partition("\\n")[0].strip(" .,!\\"'。।")
+    if not line:
+        return [Score("accuracy", 0.0, "{task}/1", reason="no answer")]
     written, asked = (folded_text(text, example.language) for text in (line, example.target.strip()))
     return [Score("accuracy", float(written == asked), "{task}/1", answer=line)]
 
