@@ -123,7 +123,7 @@ def _highest(
     return f"{told}.{chosen}"
 
 
-def _chosen(row: Mapping[str, Any], mean: float) -> str:
+def _chosen(row: dict[str, Any], mean: float) -> str:
     """What the highest of several, with this mean, scores where it was not chosen, and how many may be as good."""
     if row["mean_elsewhere"] is None or row["mean_elsewhere"] >= mean:
         return ""
