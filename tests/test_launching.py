@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -9,14 +11,17 @@ from typing import Any
 
 import pytest
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser  # pyright: ignore[reportPrivateUsage]
-from accelerate.utils.launch import prepare_multi_gpu_env
+from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
 from harness.errors import UserError
 from harness.executors import local, processes
 from harness.executors.processes import launch_options, processes_asked_for
+from harness.recipe.load import parse_recipe
 from harness.recipe.schema import Execution
+from harness.training import zero3
 from harness.training.batches import divisors_of
 from harness.training.sharding import ASKED_PRECISION, check_precision, sharding_variables
+from harness.training.zero3 import check_deepspeed
 from tests.support import REPOSITORY
 
 CLUSTER_PAGE = (REPOSITORY / "docs" / "cluster.md").read_text(encoding="utf-8")
@@ -155,3 +160,74 @@ def test_the_configuration_of_the_manual_shards_as_a_recipe_does(
     given = prepare_multi_gpu_env(options)
     wanted = sharding_variables(Execution.model_validate({"sharding": "fsdp2", key: True}))
     assert {name: given[name] for name in wanted} == wanted and len(wanted) == 8
+
+
+def of_deepspeed(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts into the environment what a launch by such a configuration has there."""
+    (folder / "zero3.yaml").write_text(text)
+    words = ["--config_file", str(folder / "zero3.yaml"), "--main_process_port", "0", "train.py"]
+    options = understood(words, monkeypatch)
+    assert options.use_deepspeed and options.num_processes == 4
+    options.deepspeed_fields_from_accelerate_config = ""
+    _, given = prepare_deepspeed_cmd_env(options)
+    for name in given.keys() - os.environ.keys():
+        monkeypatch.setenv(name, given[name])
+
+
+def test_deepspeed_of_the_manual_shards_as_a_recipe_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_deepspeed()
+    execution = Execution(sharding="zero3")
+    monkeypatch.setattr(zero3, "find_spec", lambda _: None)
+    with pytest.raises(UserError, match="zero3 needs DeepSpeed: pip install deepspeed, or use fsdp2"):
+        sharding_variables(execution)
+    monkeypatch.setattr(zero3, "find_spec", lambda name: name)
+    wanted = sharding_variables(execution)
+    (shown,) = re.findall(r"```yaml\n# zero3.yaml\n(.*?)```", CLUSTER_PAGE, flags=re.DOTALL)
+    of_deepspeed(shown, tmp_path, monkeypatch)
+    assert {name: os.environ[name] for name in wanted} == wanted and len(wanted) == 3
+    assert sharding_variables(Execution(sharding="fsdp2")) == {}, "the launch has said how"
+    check_deepspeed()
+
+
+@pytest.mark.parametrize(
+    ("setting", "refused"),
+    [
+        ("zero_stage: 2", "zero_stage: got 2, and cells are trained with 3"),
+        ("zero3_save_16bit_model: false", "zero3_save_16bit_model: set it to true"),
+        ("offload_optimizer_device: cpu", "offload_optimizer_device: DeepSpeed offloads no optimizer: its optimizer"),
+        ("offload_param_device: cpu", "offload_param_device: DeepSpeed offloads no param: that is not tested"),
+    ],
+)
+def test_settings_of_deepspeed_that_are_refused(
+    setting: str, refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shown,) = re.findall(r"```yaml\n# zero3.yaml\n(.*?)```", CLUSTER_PAGE, flags=re.DOTALL)
+    text, changed = re.subn(rf"{setting.split(':')[0]}: \w+", setting, shown)
+    of_deepspeed(text if changed else f"{shown}  {setting}\n", tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=refused):
+        check_deepspeed()
+
+
+def test_a_file_of_deepspeeds_settings_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "settings.json"
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_CONFIG_FILE", str(file))
+    whole = {"stage": 3, "stage3_gather_16bit_weights_on_model_save": True}
+    file.write_text(json.dumps({"zero_optimization": whole, "gradient_clipping": "auto"}))
+    check_deepspeed()
+    moved = whole | {"stage": 1, "offload_optimizer": {"device": "cpu"}}
+    file.write_text(json.dumps({"zero_optimization": moved, "optimizer": {"type": "Adam"}, "scheduler": {}}))
+    with pytest.raises(UserError) as refused:
+        check_deepspeed()
+    places = [problem.where for problem in refused.value.problems]
+    assert places == ["deepspeed_config_file: optimizer", "deepspeed_config_file: scheduler", "zero_stage",
+                      "offload_optimizer_device"]  # fmt: skip
+    file.write_text("[]")
+    with pytest.raises(UserError, match="is no file with a JSON object"):
+        check_deepspeed()
+
+
+def test_deepspeed_offloads_nothing_for_a_recipe(recipe_data: dict[str, Any]) -> None:
+    recipe_data["execution"] = {"sharding": "zero3", "offload": True}
+    with pytest.raises(UserError, match=r"execution\.offload: for that DeepSpeed's optimizer takes the place of"):
+        parse_recipe(recipe_data)

@@ -18,13 +18,18 @@ from tests.support import small_recipe, train_here
 from tests.test_training import SCRIPT, distance, record, train
 
 
-def test_shards_killed_in_the_middle_train_as_the_whole_and_are_saved_as_it(tmp_path: Path, tiny_model: Path) -> None:
+@pytest.mark.parametrize("sharding", ["fsdp2", "zero3"])
+def test_shards_killed_in_the_middle_train_as_the_whole_and_are_saved_as_it(
+    sharding: str, tmp_path: Path, tiny_model: Path
+) -> None:
     """Two cells, one tuned whole, which is killed, one with an adapter, which is not."""
+    if sharding == "zero3":
+        pytest.importorskip("deepspeed")
     data = small_recipe(tiny_model)
     data["training"] |= {"learning_rate": 1e-3, "epochs": 12, "checkpoint_every": 8}
     data["grid"] = {"method": {"path": "training.method", "values": ["full", "lora"]}}
     data["selection"] = {"languages": ["fr"], "every": 8, "items": 3}
-    data["execution"] = {"sharding": "fsdp2"}
+    data["execution"] = {"sharding": sharding, "activation_checkpointing": sharding == "zero3"}
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(data))
     assert train_here(recipe, tmp_path / "whole").returncode == 0

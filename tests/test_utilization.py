@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,3 +38,16 @@ def test_embeddings_that_are_looked_up_do_not_count(tiny_model: Path) -> None:
     model.config.tie_word_embeddings = True
     model.tie_weights()
     assert weights_of(model) == found
+
+
+def test_weights_that_other_processes_hold_count() -> None:
+    """DeepSpeed leaves an empty tensor, and notes how many numbers there are."""
+    import torch
+
+    head, inner = torch.nn.Linear(3, 7, bias=False), torch.nn.Linear(3, 3, bias=False)
+    model: Any = torch.nn.Sequential(torch.nn.Embedding(7, 3), inner, head)
+    model.get_input_embeddings, model.get_output_embeddings = (lambda: model[0]), (lambda: head)
+    whole = weights_of(model)
+    for weight in (head.weight, inner.weight):
+        vars(weight)["ds_numel"], weight.data = weight.numel(), torch.empty(0)
+    assert weights_of(model) == whole == Weights(body=9, head=21, tuned_body=9, tuned_head=21)

@@ -28,6 +28,9 @@ def check_training(recipe: Recipe) -> list[Problem]:
         for index, program in enumerate(training.report_to)
         if find_spec(program) is None
     ]
+    if recipe.execution.sharding == "zero3" and recipe.execution.offload:
+        message = "for that DeepSpeed's optimizer takes the place of the recipe's AdamW; use sharding: fsdp2"
+        problems.append(Problem("execution.offload", message))
     problems += _check_blocks(recipe) + _check_selection(recipe) + _check_checkpoints(recipe)
     if "lm_head" in recipe.adapter.targets:
         problems.append(Problem("adapter.targets", "lm_head cannot be trained: TRL and vLLM refuse adapters on it"))

@@ -108,10 +108,11 @@ class Execution(Section):
     """How many GPUs train a cell together. More than one is for models that one cannot hold."""
     processes_per_gpu: PositiveInt = 1
     """How many workers share a GPU, where `workers` is `auto`: short rows leave much of it idle."""
-    sharding: Literal["none", "fsdp2"] = "none"
-    """fsdp2: each process holds a part of weights, gradients and moments (PyTorch's FSDP2), for models too large for
-    one GPU. A configuration of accelerate's own with FSDP or DeepSpeed takes its place."""
+    sharding: Literal["none", "fsdp2", "zero3"] = "none"
+    """Each process holds a part of weights, gradients and moments, for models too large for one GPU: by PyTorch's
+    FSDP2, or by stage 3 of DeepSpeed, if that is installed. A configuration of accelerate's own with FSDP or DeepSpeed
+    takes its place."""
     activation_checkpointing: bool = False
-    """With fsdp2: whether activations are computed anew in the backward pass, which saves memory and takes time."""
+    """With sharding: whether activations are computed anew in the backward pass, which saves memory and takes time."""
     offload: bool = False
     """With fsdp2: whether weights and moments lie in the memory of the CPU."""

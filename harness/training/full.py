@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from data_mixes.storage import seal, sha256_of, whole_folder
 from harness.errors import Problem, UserError
+from harness.training.zero3 import whole_models
 
 
 def let_learn(model: Any, freeze: Sequence[str]) -> Any:
@@ -42,7 +43,7 @@ def save_model(
     cast: dict[int, torch.Tensor] = {}  # by address: weights that are tied stay one
     state = {name: cast.setdefault(weight.data_ptr(), weight.detach().to(dtype)) for name, weight in state.items()}
     config = copy.deepcopy(model.config)
-    with torch.device("meta"):
+    with torch.device("meta"), whole_models():
         whole: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=trusted)
     whole.generation_config = model.generation_config
     with whole_folder(folder) as unfinished:

@@ -40,6 +40,7 @@ from harness.training.sharding import check_precision, is_sharded
 from harness.training.stages import compose, model_location, parents_of
 from harness.training.trainer import DivergedError, Outcome, TooManyRowsError, train
 from harness.training.utilization import Weights, arithmetic, matmul_rate, peak_rate, weights_of
+from harness.training.zero3 import check_deepspeed, whole_models
 
 Decision = TypeVar("Decision")
 POLLED = 2.0
@@ -88,6 +89,7 @@ def train_jobs(study: Path, names: Sequence[str], state: PartialState, expected:
     jobs = agreed(unfinished_jobs(study, names), state)
     refuse_uneven_batches(list(jobs.values()), state.num_processes)
     check_precision(job.dtype for job in jobs.values())
+    check_deepspeed()
     if state.is_main_process:
         say(f"{counted(len(jobs), 'cell')} to train{expected}")
     refuse_missing_parents(study, jobs)
@@ -374,13 +376,14 @@ def load_base_model(job: CellJob, location: str, revision: str | None) -> Any:
     re-initialised that it does not have.
     """
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            location,
-            revision=revision,
-            dtype=torch.float32 if job.trains_whole_model else getattr(torch, job.dtype),
-            trust_remote_code=job.trust_remote_code,
-            use_safetensors=True,
-        )
+        with whole_models():
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                location,
+                revision=revision,
+                dtype=torch.float32 if job.trains_whole_model else getattr(torch, job.dtype),
+                trust_remote_code=job.trust_remote_code,
+                use_safetensors=True,
+            )
     except Exception as error:  # broken weights make it raise whatever
         if is_out_of_memory(error):
             raise

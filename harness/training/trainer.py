@@ -41,10 +41,11 @@ from harness.training.objectives import LOGGED_AS, StepsOfTheirOwn, Terms
 from harness.training.padding import collator, keeps_rows_apart
 from harness.training.preemption import stopping_at_sigterm
 from harness.training.selection import KeepBest, KeepSteps, Losses, curve_of
-from harness.training.sharding import is_sharded, leave_losses_as_they_are, shard_on_cpu_too
+from harness.training.sharding import is_sharded, leave_losses_as_they_are, sharding_on_cpu_too
 from harness.training.stages import begins_with, own_adapter, write_stack
 from harness.training.supervised import SupervisedLoss, with_supervised_forward
 from harness.training.tracking import ending_reports, reporting_settings
+from harness.training.zero3 import by_deepspeed
 
 
 class SupervisedPositionsTrainer(SFTTrainer):
@@ -63,9 +64,9 @@ class SupervisedPositionsTrainer(SFTTrainer):
         self.model_accepts_loss_kwargs = True
 
     def create_accelerator_and_postprocess(self) -> None:
-        """As transformers does, on CPUs with FSDP too."""
-        shard_on_cpu_too()
-        super().create_accelerator_and_postprocess()
+        """As transformers does, on CPUs too where the model is parted."""
+        with sharding_on_cpu_too():
+            super().create_accelerator_and_postprocess()
         leave_losses_as_they_are(self.accelerator)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -191,7 +192,7 @@ def train(model: Any, tokenizer: Any, job: CellJob, study: Path, callback: Train
         add_terms(trainer, tuned_model, model, job, study)
 
         def keep_in(folder: Path) -> None:
-            whole = trainer.accelerator.get_state_dict(trainer.model)  # every process gives its part
+            whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # every process gives its part
             if state.is_main_process:
                 save(trainer.accelerator.unwrap_model(trainer.model), whole, tokenizer, job, folder, study)
 
@@ -345,7 +346,7 @@ def trainer_settings(study: Path, job: CellJob, processes: int, micro_batch: int
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         bf16=job.trains_whole_model and job.dtype == "bfloat16",
-        gradient_checkpointing=False,
+        gradient_checkpointing=by_deepspeed() and job.execution.activation_checkpointing,
         use_cpu=on_cpu(),
         logging_steps=1,
         logging_nan_inf_filter=False,

@@ -31,11 +31,16 @@ def weights_of(model: Any) -> Weights:
     table, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     body = [weight for weight in model.parameters() if weight is not table and weight is not head]
     return Weights(
-        body=sum(weight.numel() for weight in body),
-        head=head.numel(),
-        tuned_body=sum(weight.numel() for weight in body if weight.requires_grad),
-        tuned_head=head.numel() if head.requires_grad else 0,
+        body=sum(map(size_of, body)),
+        head=size_of(head),
+        tuned_body=sum(size_of(weight) for weight in body if weight.requires_grad),
+        tuned_head=size_of(head) if head.requires_grad else 0,
     )
+
+
+def size_of(weight: Any) -> int:
+    """How many numbers a weight has over all processes: where DeepSpeed parts it, the tensor itself is empty."""
+    return int(getattr(weight, "ds_numel", weight.numel()))
 
 
 def arithmetic(weights: Weights, tokens: int, supervised: int) -> float:
