@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data_mixes.example import Example
+from eval.analysis.generated import SelfTrained, kept_table, recovered_table
+from eval.analysis.panel import Panel
 from eval.engines.engine import END_OF_TURN, LENGTH, Completion, Progress, Request
 from eval.engines.transformers_engine import TransformersEngine
 from eval.generation.targets import (
@@ -136,6 +139,70 @@ def test_a_cell_trains_on_what_was_written_and_says_by_whom(written: tuple[Path,
     assert path.stem == f"pseudo-{identity['sources']['pseudo']}" and identity["mixture"]["pseudo/fr"] == 3
     assert "pseudo" not in record(study, GOLD)["identity"]["sources"]
     assert record(study, GOLD)["identity"]["after"] == identity["after"], "both go on from the same stage"
+
+
+def test_the_report_says_what_was_kept_and_what_it_was_worth(written: tuple[Path, Path, str]) -> None:
+    recipe, study, _ = written
+    rows, kept = table(study), pl.read_csv(study / "generated.csv")
+    assert kept.select("source", "written_by", "language", "prompts", "kept").row(0) == (
+        "pseudo", SOURCE, "fr", 12, rows["reason"].null_count())  # fmt: skip
+    assert kept["score_of_all"][0] == pytest.approx(rows["score"].mean()) and kept["scored_of_all"][0] == 12
+    assert UNLIKELY in kept["left_out"][0]
+    told = json.loads(harness("report", recipe, "--runs", study.parent, "--json").stdout)
+    assert [row["language"] for row in told["generated"]] == ["fr"] and told["objectives"] == []
+    assert "Rows that models wrote" in (study / "report.html").read_text(encoding="utf-8")
+    assert told["recovered"] == [], "the stage that wrote is not tested"
+
+
+def panel(own: float, gold: float, zero_shot: float, seeds: int = 3) -> Panel:
+    """Shares of right answers of 200 items in two languages, of which the second is never right."""
+    generator = np.random.default_rng(0)
+    draws = generator.random((seeds, 200))
+    shares = {"own": own, "gold": gold, "zero": zero_shot}
+    runs = tuple(f"{name}-{seed}" for name in shares for seed in range(seeds))
+    right = [(draws[seed] < share).astype(float) for share in shares.values() for seed in range(seeds)]
+    values = np.stack([np.stack([one, np.zeros(200)], axis=1) for one in right])
+    return Panel("math", "accuracy", runs, ("es", "ja"), values)
+
+
+def recovery(own: float, gold: float, zero_shot: float, seeds: int = 3) -> dict[str, dict[str, Any]]:
+    names = {name: tuple(f"{name}-{seed}" for seed in range(seeds)) for name in ("own", "gold", "zero")}
+    study = SelfTrained("own", names["own"], "gold", names["gold"], "zero", names["zero"], ("es", "ja"))
+    rows = recovered_table([panel(own, gold, zero_shot, seeds)], [study]).to_dicts()
+    return {row["languages"]: row for row in rows}
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_gap_recovered_is_the_share_of_what_gold_gains(seeds: int) -> None:
+    found = recovery(0.5, 0.7, 0.3, seeds)
+    assert {*found} == {"es", "ja", "es ja"}
+    for languages in ("es", "es ja"):
+        row = found[languages]
+        assert row["recovered"] == pytest.approx(row["gained"] / row["by_gold"])
+        assert row["recovered"] == pytest.approx(0.5, abs=0.1) and row["runs"] == seeds and row["items"] == 200
+        assert 0.2 < row["recovered_low"] < row["recovered"] < row["recovered_high"] < 0.8
+    assert found["es ja"]["gained"] == pytest.approx(found["es"]["gained"] / 2)
+    assert found["ja"]["recovered"] is None, "nothing of nothing is no share"
+
+
+def test_of_a_gap_within_noise_no_share_is_recovered() -> None:
+    assert recovery(0.5, 0.305, 0.3)["es"]["recovered"] is None
+    assert recovery(0.5, 0.1, 0.3)["es"]["recovered"] is None, "nor of a loss"
+    assert recovery(0.2, 0.7, 0.3)["es"]["recovered"] < 0
+
+
+def test_what_is_kept_is_counted_by_language_with_the_hidden_scores() -> None:
+    rows = [{"source": "pseudo", "written_by": "base", "language": language, "item_id": f"{language}/{number}",
+             "cluster": f"template {number % 5}", "metric": "accuracy", "reason": None if number % 2 else DISAGREE,
+             "score": None if number == 1 else float(number % 4 != 0)}
+            for language in ("es", "ja") for number in range(20)]  # fmt: skip
+    kept = kept_table(pl.DataFrame(rows))
+    assert kept["language"].to_list() == ["es", "ja"] and kept["kept"].to_list() == [10, 10]
+    first = kept.row(0, named=True)
+    assert first["left_out"] == f"10 × {DISAGREE}" and first["share"] == 0.5
+    assert (first["scored"], first["scored_of_all"]) == (9, 19), "unscored is not zero"
+    assert first["score"] == 1 and first["score_of_all"] == pytest.approx(14 / 19)
+    assert first["score_of_all_low"] < 14 / 19 < first["score_of_all_high"]
 
 
 def test_nothing_is_written_twice(written: tuple[Path, Path, str], scribe: Scribe) -> None:

@@ -43,6 +43,7 @@ from eval.report.text_tables import (
     validation_table,
 )
 from eval.report.theme import themes
+from eval.report.training_tables import learned_tables, written_tables
 from eval.report.units import depends_on_language, duration, metric_name, names_in_words
 from eval.report.verdicts import ARROWS, DISAGREEMENT
 from eval.scorers.metrics import metric_of
@@ -127,6 +128,8 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         planes=gallery.consistency,
         consistency=consistency_table(page),
         consistency_pairs=pair_tables(page),
+        written=written_tables(page.written),
+        learned=learned_tables(page.written),
         stages=stage_tables(page.stages, page.continual, page.groups.all) if page.stages.height else {},
         seconds=training_time(page),
         devices=sorted({cell.device for cell in page.cells if cell.device}),

@@ -11,6 +11,7 @@ import polars as pl
 from eval.analysis.checkpoints import CheckpointTables
 from eval.analysis.consistency import Consistency
 from eval.analysis.few_shot import FewShotLaw
+from eval.analysis.generated import WrittenAndLearned
 from eval.analysis.groups import LanguageGroups
 from eval.analysis.layers import Layers
 from eval.analysis.transfer import Transfer
@@ -112,6 +113,8 @@ class Page:
     """What asking or answering in another language changes, as `eval.analysis.condition_effects` makes it."""
     few_shot: Sequence[FewShotLaw] = ()
     """What scores are as a function of the amount, for each curve, task and language or group."""
+    written: WrittenAndLearned = field(default_factory=WrittenAndLearned)
+    """What models wrote to be trained on, and terms beside the likelihood."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """What readers see for axes of the grid and for tasks, where that is not their names."""
     amounts: Amounts = "auto"

@@ -13,6 +13,8 @@ from harness.reporting.report import report_study
 from harness.results import Answer, Result
 
 Of = Literal["model", "run", "setting"]
+WRITTEN = ("generated", "recovered", "objectives", "retrieval")
+"""Tables of `eval.analysis.generated.WrittenAndLearned`."""
 
 
 class SummaryRow(Result):
@@ -44,6 +46,85 @@ class SummaryRow(Result):
     """Of the scorers."""
 
 
+class WrittenRows(Result):
+    """What became of the prompts of one source in one language, whose targets a model wrote."""
+
+    source: str
+    written_by: str
+    language: str
+    prompts: int
+    kept: int
+    share: float
+    """Kept of the prompts, with its 95 % interval."""
+    share_low: float
+    share_high: float
+    metric: str
+    score: float | None
+    """Of the targets kept, by the hidden ones."""
+    score_low: float | None
+    score_high: float | None
+    scored: int
+    score_of_all: float | None
+    """Of what would be the targets if none were left out."""
+    score_of_all_low: float | None
+    score_of_all_high: float | None
+    scored_of_all: int
+    left_out: str
+    """How many for which reason."""
+
+
+class GapRecovered(Result):
+    """What training on a model's own targets gains, of what gold targets gain."""
+
+    task: str
+    metric: str
+    cell: str
+    gold: str
+    """The setting on the source's own targets."""
+    zero_shot: str
+    """The model that wrote."""
+    languages: str
+    runs: int
+    items: int
+    gained: float | None
+    gained_low: float | None
+    gained_high: float | None
+    by_gold: float | None
+    by_gold_low: float | None
+    by_gold_high: float | None
+    recovered: float | None
+    """The first over the second; null where the second is within noise."""
+    recovered_low: float | None
+    recovered_high: float | None
+
+
+class TermLoss(Result):
+    """What a term beside the likelihood came to, without its weight."""
+
+    cell: str
+    term: str
+    steps: int
+    averaged: int
+    """Over how many steps each mean is."""
+    first: float
+    last: float
+
+
+class Retrieval(Result):
+    """How often translations of held-out pairs are found in the layer that is aligned."""
+
+    cell: str
+    layer: int
+    languages: str
+    pairs: int
+    before: float
+    before_low: float
+    before_high: float
+    after: float
+    after_low: float
+    after_high: float
+
+
 class ReportSummary(Answer):
     """All figures of a report."""
 
@@ -52,6 +133,12 @@ class ReportSummary(Answer):
     notes: tuple[str, ...]
     """What to know before the figures are read: cells without scores, completions cut off, and so on."""
     summary: tuple[SummaryRow, ...]
+    generated: tuple[WrittenRows, ...] = ()
+    """What models wrote to be trained on, where a study has such rows."""
+    recovered: tuple[GapRecovered, ...] = ()
+    objectives: tuple[TermLoss, ...] = ()
+    """Terms beside the likelihood, where cells have them."""
+    retrieval: tuple[Retrieval, ...] = ()
 
 
 def write_report(recipe: Path, runs: Path, as_json: bool) -> None:
@@ -72,4 +159,6 @@ def write_report(recipe: Path, runs: Path, as_json: bool) -> None:
 
         rows = tuple(SummaryRow(**row, of=of(row["cell"])) for row in page.summary.to_dicts())
         findings, notes = tuple(page.sentences), tuple(page.notes)
-        print(ReportSummary(study=study.recipe.study, findings=findings, notes=notes, summary=rows).as_json())
+        written = {name: getattr(page.written, name).to_dicts() for name in WRITTEN}
+        summary = {"study": study.recipe.study, "findings": findings, "notes": notes, "summary": rows}
+        print(ReportSummary.model_validate(summary | written).as_json())

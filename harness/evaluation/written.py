@@ -24,7 +24,7 @@ from eval.tasks.task import Task
 from harness.console import progress, say
 from harness.evaluation.cells import ask, endpoints_of, evaluation_on, trained_model
 from harness.models.precision import note_in_study
-from harness.planning.generated import REASON, unwritten, waiting
+from harness.planning.generated import ABOUT, REASON, unwritten, waiting
 from harness.planning.study import CellPlan, Study
 from harness.recipe.generated_section import BASE_MODEL, Generated
 from harness.recipe.grid import name_of
@@ -33,8 +33,6 @@ from harness.runs.locks import locked
 
 COLUMNS = {REASON: pa.string(), "agreement": pa.float64(), "log_prob": pa.float64(), "score": pa.float64()}
 """What the table says beside the rows; `score` is by the hidden target, for the report alone."""
-ABOUT = b"about"
-"""The key of the table's metadata that says who wrote it and how."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from harness.planning.cells import CellPlan
     from harness.planning.study import Study
 
+ABOUT = b"about"
+"""The key of a table's metadata that says who wrote it and how."""
 REASON = "reason"
 """The column that says why an answer is no target; null where it is one."""
 

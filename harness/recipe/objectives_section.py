@@ -97,6 +97,8 @@ class LabelSimilarity(Section):
     """What the term is multiplied by; with 0 it is left out."""
 
 
+LOGGED_AS = "objective_"
+"""What begins the names of terms in the record of a cell."""
 TERMS = ("align", "distil", "ewc", "keep", "label_similarity")
 
 

@@ -15,6 +15,7 @@ from eval.analysis.condition_effects import condition_effects
 from eval.analysis.consistency import Consistency, consistency
 from eval.analysis.curves import CurveFinding, as_row, curve_findings
 from eval.analysis.few_shot import FewShotLaw, few_shot_laws, law_row
+from eval.analysis.generated import WrittenAndLearned, recovered_table
 from eval.analysis.layers import Layers
 from eval.analysis.selection import highest_settings
 from eval.analysis.stages import continual_table, stage_matrix
@@ -28,8 +29,10 @@ from harness.planning.stages import chains_of
 from harness.reporting.blocks import blocks_of
 from harness.reporting.courses import courses_of
 from harness.reporting.covariates import with_covariates
+from harness.reporting.generated import kept_of, self_trained
 from harness.reporting.instances import instances_of
 from harness.reporting.layers import layers_of
+from harness.reporting.objectives import held_out_retrieval, objective_losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Analysis:
     """What prompts or answers in another language than an item's own change."""
     instances: pl.DataFrame
     """Trained runs by languages."""
+    written: WrittenAndLearned
+    """What models wrote to be trained on, and terms beside the likelihood."""
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -69,6 +74,7 @@ class Analysis:
             tables |= {field.name: getattr(part, field.name, pl.DataFrame()) for field in fields(kind)}
         tables["few_shot"] = pl.DataFrame([law_row(law) for law in self.few_shot], infer_schema_length=None)
         tables |= {"instances": self.instances, "conditions": self.conditions}
+        tables |= {field.name: getattr(self.written, field.name) for field in fields(WrittenAndLearned)}
         return {name: finite_table(table) for name, table in tables.items()}
 
 
@@ -97,6 +103,12 @@ def analysed(study: PlannedStudy, scores: pl.DataFrame, with_steps: pl.DataFrame
         few_shot=few_shot_laws(panels, groups, design),
         conditions=finite_table(condition_effects(scores, design, tuple(study.recipe.evaluation.tasks))),
         instances=instances_of(study, panels),
+        written=WrittenAndLearned(
+            generated=finite_table(kept_of(study)),
+            recovered=finite_table(recovered_table(panels, self_trained(study))),
+            objectives=finite_table(objective_losses(study)),
+            retrieval=finite_table(held_out_retrieval(study)),
+        ),
     )
 
 

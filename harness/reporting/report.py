@@ -152,6 +152,7 @@ def study_page(
         stages=analysis.stages,
         continual=analysis.continual,
         conditions=analysis.conditions,
+        written=analysis.written,
         reference=study.references if len(study.references) else None,
     )
 

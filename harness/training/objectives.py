@@ -16,15 +16,12 @@ from transformers import TrainerCallback
 
 from data_mixes.order import seeded_order
 from harness.models.reinitialise import blocks_of
-from harness.recipe.objectives_section import Align, Distil, Ewc, Keep, LabelSimilarity, Reference
+from harness.recipe.objectives_section import LOGGED_AS, Align, Distil, Ewc, Keep, LabelSimilarity, Reference
 from harness.runs.folder import StudyFolder
 from harness.runs.job import IGNORED, CellJob
 from harness.training.padding import padded
 from harness.training.pooled import best_layer, layer_number, pooled_states, retrieval_by_layer
 from harness.training.supervised import LOGITS_AT_ONCE, logits_of, states_to_score
-
-LOGGED_AS = "objective_"
-"""Before a term's name in the trainer's log and in the record."""
 
 
 class Beginning:

@@ -26,6 +26,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from harness.exits import is_out_of_memory
 from harness.models.devices import on_cpu
 from harness.models.reinitialise import modules_of_blocks
+from harness.recipe.objectives_section import LOGGED_AS
 from harness.recipe.schema import Training
 from harness.runs.checkpoints import last_whole_checkpoint, seal_checkpoint, steps_of
 from harness.runs.folder import StudyFolder
@@ -37,7 +38,7 @@ from harness.training.cell_log import CellLog
 from harness.training.full import let_learn, save_model
 from harness.training.lora import adapted, merged_state, save_adapter, stack_again, with_adapter
 from harness.training.memory import rows_that_fit
-from harness.training.objectives import LOGGED_AS, StepsOfTheirOwn, Terms
+from harness.training.objectives import StepsOfTheirOwn, Terms
 from harness.training.padding import collator, keeps_rows_apart
 from harness.training.preemption import stopping_at_sigterm
 from harness.training.selection import KeepBest, KeepSteps, Losses, curve_of
