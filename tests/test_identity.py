@@ -181,6 +181,8 @@ CHANGED_ELSEWHERE = {
                 for term in ("keep", "label_similarity")
                 for key in ("on", "layer", "to", "batch", "weight")
             ),
+            "own",
+            *(f"own.{key}" for key in ("code", "on", "batch", "weight")),
             *(f"align.{key}" for key in ("on", "layer", "temperature", "batch", "schedule", "weight")),
         )
     },

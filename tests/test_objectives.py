@@ -21,9 +21,10 @@ from harness.recipe.objectives_section import Distil, Reference
 from harness.recipe.training_section import Adapter
 from harness.training.loop import ShowProgress
 from harness.training.lora import with_adapter
-from harness.training.objectives import Beginning, Distilled, fisher, info_nce, like_targets, retrieval_in_words
+from harness.training.objectives import Distilled, fisher, info_nce, like_targets, retrieval_in_words
 from harness.training.pooled import best_layer, layer_number, pooled_states, states_after
 from harness.training.supervised import with_supervised_forward
+from harness.training.term_inputs import Beginning
 from tests.support import changed, harness, small_recipe, train_here
 
 Write = Callable[[dict[str, Any]], Path]

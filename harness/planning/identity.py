@@ -10,6 +10,7 @@ from typing import Any
 from data_mixes.mixture import Allotment
 from data_mixes.tokens import Lengths
 from harness.planning.cells import examples_by_source, sources_of
+from harness.recipe.own_code import own_loss
 from harness.recipe.schema import Recipe
 from harness.recipe.section import Section
 from harness.runs.record import FIRST_VERSION, CellRun
@@ -55,7 +56,7 @@ def cell_identity(
         "version": VERSION,
         "model": {"identity": model, "dtype": dtype, **({"reinitialise": begun} if begun else {})},
         **adapter,
-        "training": deciding(recipe.training.effective, FIRST_KEYS["training"]),
+        "training": training_identity(recipe),
         **({"selection": selection} if selection else {}),
         **({"objectives": dict(asides)} if asides else {}),
         "mixture": drawn | examples_by_source(allotments),
@@ -63,6 +64,14 @@ def cell_identity(
         "sources": {name: recipe.known_sources[name].version for name in sorted(sources_of(allotments))},
         "rows": hashlib.sha256(lengths.content.tobytes()).hexdigest()[:16],
     }
+
+
+def training_identity(recipe: Recipe) -> dict[str, Any]:
+    """The keys of training that decide what a cell becomes; a file of code counts by its content."""
+    training = deciding(recipe.training.effective, FIRST_KEYS["training"])
+    if own := recipe.training.objectives.active.own:
+        training["objectives"]["own"]["code"] = own_loss(own.code)[1]
+    return training
 
 
 def lexicons_of(recipe: Recipe, allotments: Sequence[Allotment]) -> dict[str, str]:

@@ -38,6 +38,7 @@ from harness.planning.time_left import TimeLeft
 from harness.planning.work import StudyWork, work_of
 from harness.recipe.grid import Cell, base_names, cells_of, joined, only_evaluated
 from harness.recipe.models_section import Model
+from harness.recipe.own_code import files_named
 from harness.recipe.schema import Recipe
 from harness.results import Result
 from harness.runs.cells import open_cells, orphans
@@ -312,11 +313,14 @@ def plan_key(recipe: Recipe, raw: Mapping[str, Any], folder: Path, drawing: Draw
     """A hash of all that a plan follows from: the recipe, files it names, what the study began with, the code."""
     begun = (read_json(StudyFolder(folder).study) or {}).get("dtype"), drawing.as_before
     code = [path for room in ROOMS for end in ("py", "yaml") for path in (CODE / room).rglob(f"*.{end}")]
+    code += [Path(given["code"]) for given in files_named(raw) if is_file(Path(given["code"]))]
     written = sorted(StudyFolder(folder).generated.glob("*.parquet"))
     packages = [version(name) for name in DECIDING_PACKAGES]
     planned = {key: value for key, value in raw.items() if key != "report"}
     text = json.dumps(
-        [planned, begun, stated([*sorted(code), *inputs_of(recipe), *written]), packages], default=str, sort_keys=True
+        [planned, begun, stated([*sorted({*code}), *inputs_of(recipe), *written]), packages],
+        default=str,
+        sort_keys=True,
     )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

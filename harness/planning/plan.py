@@ -24,7 +24,8 @@ from harness.planning.stages import stage_notes
 from harness.planning.testsets import tested_source
 from harness.planning.time_left import TimeLeft
 from harness.recipe.grid import labelled
-from harness.recipe.own_code import code_of
+from harness.recipe.objectives_section import OWN_TERM
+from harness.recipe.own_code import code_of, own_loss
 from harness.results import Answer, NumberOrText, Result
 
 if TYPE_CHECKING:
@@ -315,8 +316,11 @@ def tested_sets(study: Study) -> list[TestedSet]:
 
 def code_notes(study: Study) -> list[str]:
     """The files of Python code that the recipe names, which this and other commands run."""
-    return [f"Runs {path} ({code_of(path, where).digest}), as {where}.code says"
-            for where, path in study.recipe.evaluation.code_files.items()]  # fmt: skip
+    files = {f"{where}.code": path for where, path in study.recipe.evaluation.code_files.items()}
+    terms = [own.code for plan in study.plans if (own := plan.cell.recipe.training.objectives.active.own)]
+    notes = [f"Runs {path} ({code_of(path, key).digest}), as {key} says" for key, path in files.items()]
+    notes += [f"Runs {path} ({own_loss(path)[1]}), as {OWN_TERM}.code says" for path in dict.fromkeys(terms)]
+    return notes
 
 
 def conversation_notes(study: Study) -> list[str]:

@@ -47,7 +47,7 @@ class Ingredient(Section):
     """What rows are made of the examples, where that is not their task: `text`, or one of text, pair, restore and
     switch with its own keys."""
 
-    only_for: Literal["align", "keep", "label_similarity", "ewc"] | None = None
+    only_for: Literal["align", "keep", "label_similarity", "ewc", "own"] | None = None
     """The term of `training.objectives` that alone sees the rows; without that term there are none."""
 
     @field_validator("made_as", mode="before")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.errors import Problem, suggestion
+from harness.errors import Problem, UserError, suggestion
 from harness.recipe.mixture_section import Ingredient
+from harness.recipe.objectives_section import Own
+from harness.recipe.own_code import own_loss
 from harness.recipe.schema import Recipe
 
-WITH_ROWS = ("align", "keep", "label_similarity")
+WITH_ROWS = ("align", "keep", "label_similarity", "own")
 """Terms whose rows are a component of the mixture."""
 
 
@@ -19,12 +21,23 @@ def check_objectives(recipe: Recipe) -> list[Problem]:
     for name in WITH_ROWS:
         if (term := getattr(objectives, name)) is not None:
             problems += _rows_problems(recipe, f"{where}.{name}.on", name, term.on)
+    if objectives.own is not None:
+        problems += _code_problems(objectives.own)
     for name, part in recipe.ingredients.items():
         if part.only_for is not None:
             problems += _form_problems(f"mixture.{name}", part.only_for, part)
     if objectives.names:
         problems += _machine_problems(recipe, where)
     return problems
+
+
+def _code_problems(own: Own) -> list[Problem]:
+    """Why a file of code cannot be run, or holds no term."""
+    try:
+        own_loss(own.code)
+    except UserError as error:
+        return list(error.problems)
+    return []
 
 
 def check_terms_of_before(recipe: Recipe) -> list[Problem]:
@@ -47,6 +60,8 @@ def _rows_problems(recipe: Recipe, where: str, term: str, component: str) -> Ite
 
 def _form_problems(where: str, term: str, part: Ingredient) -> Iterator[Problem]:
     """Rows that a term cannot use."""
+    if term == "own" and part.translate:
+        yield Problem(f"{where}.translate", "rows for own are texts, or pairs of them, as they are; remove the key")
     if term == "align" and (part.languages is not None or part.translate):
         yield Problem(where, "pairs to align are of two languages: give prompts_in and answers_in, without translate")
     if term in ("keep", "label_similarity") and part.languages is None:

@@ -97,9 +97,24 @@ class LabelSimilarity(Section):
     """What the term is multiplied by; with 0 it is left out."""
 
 
+class Own(Section):
+    """A term of your own: a function `loss` in a Python file, which runs because the recipe names it."""
+
+    code: str
+    """The file. Its hash is part of the fingerprint, and its path is not."""
+    on: str
+    """The component with the texts, or pairs of texts, which is `only_for: own`."""
+    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Rows in each step."""
+    weight: Weight = 1.0
+    """What the term is multiplied by; with 0 it is left out."""
+
+
+OWN_TERM = "training.objectives.own"
+"""The key of a term of one's own."""
 LOGGED_AS = "objective_"
 """What begins the names of terms in the record of a cell."""
-TERMS = ("align", "distil", "ewc", "keep", "label_similarity")
+TERMS = ("align", "distil", "ewc", "keep", "label_similarity", "own")
 
 
 class Objectives(Section):
@@ -115,6 +130,8 @@ class Objectives(Section):
     """States of texts near those of an earlier model."""
     label_similarity: LabelSimilarity | None = None
     """Prompts in different languages as alike as their targets."""
+    own: Own | None = None
+    """A function of your own."""
 
     @property
     def active(self) -> Objectives:

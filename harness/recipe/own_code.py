@@ -8,7 +8,7 @@ import importlib.util
 import math
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,10 +22,11 @@ from eval.tasks import TASKS
 from eval.tasks.task import Task
 from harness.errors import Problem, UserError
 from harness.recipe.evaluation_section import Evaluation
+from harness.recipe.objectives_section import OWN_TERM
 
 Scorer: TypeAlias = Callable[[Example, str], Sequence[Score]]
-TASK, SOURCE, SCORE = "TASK", "SOURCE", "score"
-"""What a file may define: a task, the settings of its source as a recipe has them, the scorer of a metric."""
+TASK, SOURCE, SCORE, LOSS = "TASK", "SOURCE", "score", "loss"
+"""What a file may define: a task, the settings of its source as a recipe has them, the scorer of a metric, a term."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class Code:
     """The first digits of its content's SHA-256."""
     module: ModuleType
 
-    def has(self, name: str, where: str) -> Any:
+    def has(self, name: str, where: str, page: str = "docs/tasks.md") -> Any:
         """What the file defines under a name. Raises UserError if nothing."""
         if not hasattr(self.module, name):
-            raise UserError([Problem(where, f"{self.path} defines no {name}; see docs/tasks.md")])
+            raise UserError([Problem(where, f"{self.path} defines no {name}; see {page}")])
         return getattr(self.module, name)
 
     def scorer(self, score: Scorer) -> Scorer:
@@ -124,6 +125,16 @@ def own_metric(name: str, path: str) -> Scorer:
     return code.scorer(code.has(SCORE, where))
 
 
+def own_loss(path: str) -> tuple[Callable[..., Any], str]:
+    """The term that a file defines beside the likelihood, and the hash of the file. Raises UserError for none."""
+    where = f"{OWN_TERM}.code"
+    code = code_of(path, where)
+    loss = code.has(LOSS, where, "docs/recipes.md")
+    if not callable(loss):
+        raise UserError([Problem(where, f"{LOSS} in {path} is {type(loss).__name__}, not a function")])
+    return loss, code.digest
+
+
 def with_metrics(task: Task, scorers: Mapping[str, Scorer]) -> Task:
     """The task with the scores of further metrics, by name, after its own. Each gives its own metric alone."""
     if not scorers:
@@ -169,4 +180,19 @@ def files_named(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
     evaluation = raw.get("evaluation")
     named = [evaluation.get(key) for key in ("tasks", "metrics")] if isinstance(evaluation, dict) else []
     settings = [given for entry in named if isinstance(entry, dict) for given in entry.values()]
+    settings += [term for section in ("training", "stages", "grid") for term in _own_terms(raw.get(section))]
     return [given for given in settings if isinstance(given, dict) and isinstance(given.get("code"), str)]
+
+
+def _own_terms(part: Any, key: str = "") -> Iterator[Any]:
+    """The settings of terms of the user's own: those under the key `own`, or that an axis puts there."""
+    if key.rpartition(".")[2] == "own":
+        yield part
+    elif isinstance(part, dict):
+        path = part.get("path")
+        for name, inner in part.items():
+            if name == "values" and isinstance(path, str) and isinstance(inner, dict | list):
+                values = inner.values() if isinstance(inner, dict) else inner
+                yield from (term for value in values for term in _own_terms(value, path))
+            else:
+                yield from _own_terms(inner, str(name))

@@ -321,6 +321,8 @@ class Recipe(Section):
     def _variants(self, part: Ingredient) -> tuple[Variant, ...]:
         """The languages of a component's rows, with what makes them."""
         maker: Maker | None = ONLY_FOR.get(part.only_for or "")
+        if part.only_for == "own":
+            maker = PairMaker() if part.languages is None else TextMaker()
         if part.made_as is not None:
             maker = part.made_as.maker(self.mixture.seed, self.known_lexicons)
         if maker is None:
