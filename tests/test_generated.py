@@ -227,6 +227,30 @@ def test_a_cell_is_refused_when_who_writes_has_changed(written: tuple[Path, Path
     assert "sources.word-problems" not in ended.stderr and SOURCE not in ended.stderr
 
 
+def test_what_one_stage_writes_another_may_write_on(tiny_model: Path, write_recipe: Write, scribe: Scribe) -> None:
+    """Two rounds of self-training under two seeds: each model writes for the cells that follow from it."""
+    data = self_training(tiny_model)
+    data["generated"]["pseudo"] |= {"samples": 0, "keep": {}}
+    data["generated"]["second"] = data["generated"]["pseudo"] | {"by": "self"}
+    rows = {"sources": ["second"], "languages": ["fr"], "amount": 3}
+    data["stages"]["again"] = {"start": "fresh", "mixture": {"rows": rows}}
+    data["grid"] = {"seed": {"path": "training.seed", "values": [0, 1]}}
+    recipe = write_recipe(data)
+    ended = run_here(recipe, "--runs", recipe.parent)
+    assert ended.returncode == 0, ended.stderr
+    study = recipe.parent / "self-training"
+    versions = {(name, seed): record(study, f"seed-{seed}_stage-{stage}")["identity"]["sources"][name]
+                for seed in (0, 1) for name, stage in (("pseudo", "self"), ("second", "again"))}  # fmt: skip
+    assert len({*versions.values()}) == 4, "each is another model's"
+    tables = {path.stem for path in (study / "generated").glob("*.parquet")}
+    assert tables == {f"{name}-{version}" for (name, _), version in versions.items()}
+    before = len(scribe.asked)
+    other = changed(data, "stages.source.training", {"learning_rate": 1e-3})
+    ended = harness("plan", write_recipe(changed(other, "study", "other")), "--runs", recipe.parent)
+    assert "to be written by seed-0_stage-self, seed-1_stage-self" in ended.stdout + ended.stderr
+    assert len(scribe.asked) == before
+
+
 def test_too_few_rows_is_an_error_that_names_the_largest_amount(
     written: tuple[Path, Path, str], tmp_path: Path, scribe: Scribe
 ) -> None:
