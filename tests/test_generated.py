@@ -35,6 +35,7 @@ from eval.generation.targets import (
     targets_among,
 )
 from eval.scorers.identifiers import DEFAULT
+from harness.runs.record import CellRun
 from tests.judge_server import Answer, judge_server
 from tests.support import REPOSITORY, changed, harness, run_here, small_recipe, train_in_this_process
 
@@ -249,6 +250,32 @@ def test_what_one_stage_writes_another_may_write_on(tiny_model: Path, write_reci
     ended = harness("plan", write_recipe(changed(other, "study", "other")), "--runs", recipe.parent)
     assert "to be written by seed-0_stage-self, seed-1_stage-self" in ended.stdout + ended.stderr
     assert len(scribe.asked) == before
+
+
+def test_what_fails_is_tried_once_and_what_waits_for_it_says_so(
+    tiny_model: Path, write_recipe: Write, monkeypatch: pytest.MonkeyPatch, scribe: Scribe
+) -> None:
+    data = self_training(tiny_model)
+    data["generated"]["early"] = data["generated"]["pseudo"] | {"by": "base", "samples": 0, "keep": {}}
+    data["stages"]["self"]["start"] = "fresh"
+    data["grid"]["labels"]["values"] = {"pseudo": ["pseudo"], "early": ["early"]}
+    recipe, tried = write_recipe(data), list[str]()
+
+    def launch(study: Path, names: Sequence[str], processes: int | None, execution: Any) -> int:
+        for name in names:
+            tried.append(name)
+            run = CellRun(study / name, json.loads((study / name / "job.json").read_text())["identity"])
+            run.begin()
+            run.update(state="failed", reason="no such luck")
+        return 0
+
+    monkeypatch.setattr("harness.executors.local.launch_training", launch)
+    ended = harness("train", recipe, "--runs", recipe.parent)
+    early = SELF.replace("pseudo", "early")
+    assert sorted(tried) == sorted([SOURCE, early]), ended.stderr
+    assert scribe.asked, "the base model has written its rows"
+    assert ended.returncode == 1 and "no such luck" in ended.stderr, ended.stderr
+    assert f"{SELF}: waits for rows of pseudo, which are not written" in ended.stdout + ended.stderr
 
 
 def test_too_few_rows_is_an_error_that_names_the_largest_amount(

@@ -155,6 +155,7 @@ CHANGED_ELSEWHERE = {
             "restore.share",
             "restore.into",
             "restore.of",
+            "restore.spans",
             "switch",
             "switch.share",
             "switch.into",

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_mixes.example import from_table, to_table
+from data_mixes.example import Example, from_table, to_table
 from data_mixes.leakage import Holdout
 from data_mixes.makers.ibm_model_1 import ibm_model_1
 from data_mixes.makers.lexicons import FileLexicon, LearnedLexicon, Lexicon, LexiconError, pieces
 from data_mixes.makers.maker import Maker, PairMaker, RestoreMaker, SwitchMaker, TextMaker
-from data_mixes.makers.switching import Switching
+from data_mixes.makers.switching import Switching, span_length
 from data_mixes.pairs import Variant
 from data_mixes.prompts import IGNORED, Renderer
 from data_mixes.sources import SOURCES
@@ -150,6 +151,43 @@ def test_as_many_words_are_switched_as_are_asked_for_and_known(
     more = switching(min(1.0, share + 0.2), seed=seed).mixed(text, "en", row)
     fewer = {number for number, piece in enumerate(mixed.pieces) if piece.original}
     assert fewer <= {number for number, piece in enumerate(more.pieces) if piece.original}, "shares nest"
+
+
+@given(st.sampled_from(ENGLISH), st.floats(0, 1), st.floats(0.1, 20), st.integers(0, 3))
+def test_spans_switch_as_many_words_and_a_larger_share_more_of_them(
+    example: Example, share: float, mean: float, seed: int
+) -> None:
+    share = round(share, 2)
+    of_spans = Switching(share, ("es",), (ES, JA), seed, mean)
+    mixed = of_spans.mixed(example.prompt, "en", example.id)
+    assert mixed.switched == min(math.ceil(Fraction(str(share)) * mixed.words), mixed.known)
+    more = replace(of_spans, share=1.0).mixed(example.prompt, "en", example.id)
+    switched, all_of_them = ([piece.original is not None for piece in each.pieces] for each in (mixed, more))
+    assert all(other for one, other in zip(switched, all_of_them, strict=True) if one)
+
+
+def test_words_of_a_span_stand_beside_each_other() -> None:
+    """All words have an entry: those that are switched form fewer runs in spans than each for itself."""
+    words = [f"word{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    lexicon = Written(("en", "es"), [(word, f"otra{word}") for word in words])
+    runs = {}
+    for mean in (None, 3.5):
+        mixed = [Switching(0.35, ("es",), (lexicon,), 0, mean).mixed(" ".join(words), "en", str(row))
+                 for row in range(50)]  # fmt: skip
+        switched = [[piece.original is not None for piece in each.pieces if piece.text.strip()] for each in mixed]
+        assert {sum(each) for each in switched} == {10}, "⌈.35 · 26⌉"
+        runs[mean] = sum(one and not before for each in switched for before, one in pairwise([False, *each])) / 50
+    assert runs[3.5] < 4.5 < 6 < runs[None]
+
+
+def test_lengths_of_spans_are_a_poisson_distribution_without_0() -> None:
+    lengths = np.array([span_length(3.5, (2 * number + 1) * 2**63 // 20_000) for number in range(20_000)])
+    whole = 1 - math.exp(-3.5)
+    for length in range(1, 9):
+        expected = math.exp(-3.5) * 3.5**length / math.factorial(length) / whole
+        assert np.mean(lengths == length) == pytest.approx(expected, abs=2e-3)
+    assert lengths.mean() == pytest.approx(3.5 / whole, abs=0.01) and lengths.min() == 1
+    assert span_length(3.5, 2**64 - 1) < 40 and 100 < span_length(100, 2**64 - 1) < 300 and span_length(100, 0) == 1
 
 
 def test_words_keep_their_capitals_and_stand_apart() -> None:

@@ -226,7 +226,8 @@ def plain_row(example: Example, task: str, prompt: str, target: str, spans: tupl
 
 def share_in_words(switching: Switching) -> str:
     """E.g. "0.35 into en, es"."""
-    return f"{switching.share:g} into {', '.join(switching.into)}"
+    together = "" if switching.spans is None else f" in spans of {switching.spans:g}"
+    return f"{switching.share:g}{together} into {', '.join(switching.into)}"
 
 
 class MadePool(Pool):

@@ -17,6 +17,10 @@ SPACED = regex.compile(r"[\p{L}\p{M}\p{N}--\p{Han}\p{Hiragana}\p{Katakana}\p{Tha
 """Characters of words that a space has to keep apart."""
 
 
+LEAST = 1e-17
+"""The chance of a length beyond which no quantile lies that a float can tell from 1."""
+
+
 class Piece(NamedTuple):
     """A stretch of a text as it is read, and the word in whose place it stands, if it is another language's."""
 
@@ -59,16 +63,18 @@ class Switching:
     into: tuple[str, ...]
     lexicons: tuple[Lexicon, ...]
     seed: int
+    spans: float | None = None
+    """The mean of the lengths of spans whose words are switched together; None switches each word for itself."""
 
     def mixed(self, text: str, language: str, row: str) -> Mixed:
         """The text of a row. Words without an entry stay as they are."""
         entries = self.lexicon(language, row).entries(language)
         cut = pieces(text, language)
         places = [place for place, (_, is_word) in enumerate(cut) if is_word]
-        known = [place for place in places if cut[place][0].lower() in entries]
+        known = {place for place in places if cut[place][0].lower() in entries}
         wanted = math.ceil(Fraction(str(self.share)) * len(places))
         salt = f"switch {self.seed} {row}"
-        chosen = {*sorted(known, key=lambda place: key_of(f"{salt} {place}"))[:wanted]}
+        chosen = {*[place for place in self._in_turn(places, salt) if place in known][:wanted]}
         switched: list[Piece] = []
         for place, (piece, _) in enumerate(cut):
             if place in chosen:
@@ -78,6 +84,14 @@ class Switching:
             else:
                 switched.append(Piece(piece))
         return Mixed(tuple(kept_apart(switched)), len(places), len(known), wanted)
+
+    def _in_turn(self, places: Sequence[int], salt: str) -> list[int]:
+        """The words of a text in the order in which they are switched, until the share is reached."""
+        starts = sorted(range(len(places)), key=lambda start: key_of(f"{salt} {places[start]}"))
+        lengths = [1 if self.spans is None else span_length(self.spans, key_of(f"{salt} {places[start]} span"))
+                   for start in starts]  # fmt: skip
+        spans = (places[start : start + length] for start, length in zip(starts, lengths, strict=True))
+        return list(dict.fromkeys(place for span in spans for place in span))
 
     def lexicon(self, language: str, row: str) -> Lexicon:
         """The lexicon for a text: of those into another of the languages, the one that a hash of row and language has.
@@ -92,6 +106,20 @@ class Switching:
     def lexicons_of(self, language: str) -> Sequence[Lexicon]:
         """The lexicons for texts in a language."""
         return [lexicon for lexicon in self.lexicons if lexicon.other(language) in self.into]
+
+
+def span_length(mean: float, key: int) -> int:
+    """The length of a span: a draw from the Poisson distribution of this mean, 0 left out, at the quantile of a key.
+
+    mBART's noise has lengths of mean 3.5 (arXiv 2001.08210); of length 0 it inserts a mask, which stands for no word.
+    """
+    length, share = 1, mean * math.exp(-mean)
+    reached, wanted = share, (key / 2**64) * -math.expm1(-mean)
+    while reached < wanted and (length < mean or share > LEAST):
+        length += 1
+        share *= mean / length
+        reached += share
+    return length
 
 
 def in_case_of(word: str, like: str) -> str:

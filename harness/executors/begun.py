@@ -29,12 +29,14 @@ class Begun:
     chosen: frozenset[str]
     left: TimeLeft
     execution: Execution
+    failed: frozenset[str] = frozenset()
+    """Cells that this command has tried in vain; another one tries them again."""
 
     @property
     def pending(self) -> Sequence[CellPlan]:
-        """The chosen cells that are not finished, and whose rows are there."""
+        """The chosen cells that are not finished, whose rows are there, and that are not tried in vain."""
         plans = [plan for plan in self.study.plans if plan.name in self.chosen and not plan.run.finished]
-        return [plan for plan in plans if plan.name not in self.waiting]
+        return [plan for plan in plans if plan.name not in self.waiting.keys() | self.failed]
 
     @property
     def waiting(self) -> Mapping[str, tuple[str, ...]]:

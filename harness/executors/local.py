@@ -47,7 +47,8 @@ def train_pending(begun: Begun, expected: str = "", processes: int | None = None
     """
     study, pending = begun.study, begun.pending
     if not pending:
-        say("train: every cell is already trained" if study.recipe.trains else "train: the recipe is evaluation alone")
+        trained = "no other cell can be trained" if begun.failed or begun.waiting else "every cell is already trained"
+        say(f"train: {trained}" if study.recipe.trains else "train: the recipe is evaluation alone")
         return 0
     say(f"train: {counted(len(pending), 'cell')}{expected}")
     write_jobs(study, pending)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -20,12 +21,14 @@ def once_written(begun: Begun, recipe: Path, runs: Path, cells: str | None, trai
     while begun.waiting:
         if begun.pending and (status := train(begun)):
             raise typer.Exit(status)
+        failed = begun.failed | {plan.name for plan in begun.pending}
+        begun = replace(begun, failed=failed)
         from harness.evaluation.written import write_sources
 
         if not write_sources(begun.study, begun.chosen):
             say_waiting(begun)
             return begun
-        begun = begin(recipe, runs, cells, measure_again=False)
+        begun = replace(begin(recipe, runs, cells, measure_again=False), failed=failed)
     return begun
 
 

@@ -49,6 +49,9 @@ class RestoreRows(Section):
     """Languages of the words: of each text one, other than its own."""
     of: Of = "prompt"
     """Which text: the example's prompt or its target."""
+    spans: Annotated[float, Field(gt=0, le=100)] | None = None
+    """The mean length of spans whose words are switched together, drawn from a Poisson distribution without 0, as 3.5
+    in mBART; by default each word is switched for itself."""
 
 
 class SwitchRows(Section):
@@ -87,7 +90,8 @@ class RowMaker(Section):
         if self.pair:
             return PairMaker(self.pair.loss, self.pair.separator)
         assert self.switching
-        switching = Switching(self.switching.share, self.switching.into, tuple(lexicons), seed)
+        spans = self.restore.spans if self.restore else None
+        switching = Switching(self.switching.share, self.switching.into, tuple(lexicons), seed, spans)
         if self.restore:
             return RestoreMaker(switching, self.restore.of)
         assert self.switch
