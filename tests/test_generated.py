@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ from eval.generation.targets import (
     targets_among,
 )
 from eval.scorers.identifiers import DEFAULT
+from harness.planning.generated import ABOUT
 from harness.runs.record import CellRun
 from tests.judge_server import Answer, judge_server
 from tests.support import REPOSITORY, changed, harness, run_here, small_recipe, train_in_this_process
@@ -140,6 +142,9 @@ def test_a_cell_trains_on_what_was_written_and_says_by_whom(written: tuple[Path,
     assert path.stem == f"pseudo-{identity['sources']['pseudo']}" and identity["mixture"]["pseudo/fr"] == 3
     assert "pseudo" not in record(study, GOLD)["identity"]["sources"]
     assert record(study, GOLD)["identity"]["after"] == identity["after"], "both go on from the same stage"
+    about = json.loads((parquet.read_schema(path).metadata or {})[ABOUT])
+    assert (about["written_by"], about["weights"]) == (SOURCE, record(study, SOURCE)["weights"])
+    assert about["settings"]["samples"] == 2 and about["settings"]["temperature"] == 0.7
 
 
 def test_the_report_says_what_was_kept_and_what_it_was_worth(written: tuple[Path, Path, str]) -> None:

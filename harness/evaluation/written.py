@@ -188,7 +188,8 @@ def likelihoods_of(
     rows = {(example.language, example.id, text): ScoredRow(prompts[example.language, example.id], tuple(own), None)
             for (example, text), own in zip(texts, ids, strict=True)}  # fmt: skip
     rating = replace(evaluation, evaluation_sets=(), questions=list(rows.values()))
-    answer(wanted, rating, answers, len(rows))
+    if rows:
+        answer(wanted, rating, answers, len(rows))
     (model,) = evaluation.models
 
     def mean_log_prob(example: Example, text: str) -> float:
