@@ -69,12 +69,12 @@ def unlabelled_lines(task: str, part: pl.DataFrame, predictions: pl.DataFrame) -
         same = by_label.filter(pl.col("labels") == folded(pl.lit(text)))
         elsewhere = [language_name(home) for home in same["language"]]
         meaning = f", an answer of {' and '.join(elsewhere)}" if elsewhere else ""
-        most = f"the most frequent is “{shortened(text)}” ({count:,} times{meaning})"
+        most = f"the most frequent is {quoted(text)} ({count:,} times{meaning})"
         yield (
             f"{task} in {language_name(language)}: {often['missed'].sum():,} of {often['completions'].sum():,} "
             f"completions of {with_others(often['cell'].to_list(), len(by_cell))} hold none of its {len(labels)} "
             f"answers; "
-            f"{most if count > 1 else f'one is “{shortened(text)}”'}"
+            f"{most if count > 1 else f'one is {quoted(text)}'}"
         )
 
 
@@ -104,7 +104,7 @@ def with_others(cells: list[str], models: int) -> str:
     return f"{', '.join(cells[:MOST_NAMED])} and {len(cells) - MOST_NAMED} other models"
 
 
-def shortened(text: str) -> str:
-    """The beginning of a completion, on one line."""
+def quoted(text: str) -> str:
+    """The beginning of a completion, on one line and in quotation marks."""
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return f"“{line if len(line) <= LONGEST else line[: LONGEST - 1] + '…'}”" if line else "nothing at all"

@@ -26,7 +26,9 @@ from eval.analysis.dynamics import learning
 from eval.analysis.stats import bootstrap_means
 from eval.report.checkpoint_pictures import learned_at
 from harness.errors import UserError
+from harness.recipe.grid import cells_of
 from harness.recipe.load import parse_recipe
+from harness.reporting.courses import begin_untuned
 from harness.reporting.layers import current
 from harness.runs.record import write_json
 from tests.support import harness, run_here, small_recipe
@@ -181,6 +183,18 @@ def test_the_report_shows_them(study: Path) -> None:
     page = (study / "report.html").read_text()
     assert 'id="checkpoints"' in page and "math-along" in page and "source-en@1" not in page
     assert "scores of other weights" not in page
+
+
+def test_step_0_is_the_untuned_model_where_training_began_with_it(tiny_model: Path) -> None:
+    data = small_recipe(tiny_model) | {"checkpoints": {"every": 1}}
+    data["grid"] = {"block": {"path": "model.reinitialise.layers", "values": [None, [0, 1]]}}
+    plain, renewed = cells_of(parse_recipe(data), data)
+    assert begin_untuned([plain]) and not begin_untuned([renewed]) and not begin_untuned([plain, renewed])
+    part = data["mixture"]["english"]
+    data = small_recipe(tiny_model) | {"grid": {}, "stages": {name: {"mixture": {"own": part}} for name in "ab"}}
+    del data["mixture"]
+    first, second = cells_of(parse_recipe(data), data)
+    assert begin_untuned([first]) and not begin_untuned([second])
 
 
 def test_layers_are_shown_over_depth_and_over_steps(study: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from eval.analysis.checkpoints import Course
 from eval.analysis.transfer import Sources
 from harness.planning.design import is_scale, setting_places
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
-from harness.recipe.grid import labelled
+from harness.recipe.grid import Cell, labelled
 from harness.recipe.revisions_section import step_of, tokens_of
 from harness.runs.steps import evaluated_steps, own_step, step_name
 
@@ -34,7 +34,14 @@ def along_training(study: PlannedStudy, sources: Sources) -> Iterator[Course]:
             continue
         common = set[int].intersection(*(set(models) for models in on_the_way))
         models = {step: tuple(models[step] for models in on_the_way) for step in sorted(common)}
-        yield course(study, sources, setting, {0: (study.design.base_of(setting),)} | models, setting)
+        of_runs = [cell for cell in study.cells if cell.name in runs]
+        before = {0: (study.design.base_of(setting),)} if begin_untuned(of_runs) else {}
+        yield course(study, sources, setting, before | models, setting)
+
+
+def begin_untuned(cells: Iterable[Cell]) -> bool:
+    """Whether cells begin with their base model as it is: no stage comes before, and no weights of theirs are new."""
+    return not any(cell.parents or cell.recipe.reinitialised for cell in cells)
 
 
 def models_of(plan: PlannedCell, every: int | None) -> dict[int, str]:
