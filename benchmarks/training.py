@@ -30,7 +30,8 @@ from harness.recipe.settings import with_settings
 from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob, read_job
 from harness.runs.record import CellRun
-from harness.training.loop import Loaded, load_base_model, start_process, train_cell
+from harness.training.load import load_base_model
+from harness.training.loop import Loaded, start_process, train_cell
 from harness.training.trainer import rows_of
 from harness.training.utilization import Weights, arithmetic, matmul_rate, weights_of
 

@@ -31,6 +31,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "model.name": ("another model", "model.identity"),
     "model.revision": ("main", RESUMED),  # of a folder there is but one
     "model.dtype": ("bfloat16", "model.dtype"),
+    "model.quantization": ("nf4", "model.identity"),
     "model.trust_remote_code": (True, RESUMED),
     "model.reinitialise": ({"layers": [0, 1]}, "model.reinitialise was None"),
     "model.reinitialise.layers": ([0, 1], "model.reinitialise was None"),

@@ -32,6 +32,9 @@ def test_memory_of_full_tuning_is_eighteen_bytes_a_weight_and_what_a_row_needs()
     assert memory_of(EIGHT, 2048, 8, True, False) < shared and memory_of(EIGHT, 2048, 8, True, True) < 10e9
     adapter = Dimensions(8_000_000_000, 32, 4096, adapter=100_000_000)
     assert memory_of(adapter, 2048, 1, False, False) == pytest.approx(2 * 8e9 + 16 * 1e8 + row + 2e9)
+    rounded = Dimensions(8_000_000_000, 32, 4096, adapter=100_000_000, rounded=7_000_000_000)
+    four_bits = memory_of(rounded, 2048, 1, False, False)
+    assert four_bits == pytest.approx(2 * 1e9 + (0.5 + 4 / 64) * 7e9 + 16 * 1e8 + row + 2e9)
 
 
 def test_the_smallest_layout_is_offloaded_only_where_nothing_else_fits() -> None:
@@ -43,6 +46,8 @@ def test_the_smallest_layout_is_offloaded_only_where_nothing_else_fits() -> None
     assert on_h100s(EIGHT, 1).smallest is None
     adapter = on_h100s(Dimensions(8_000_000_000, 32, 4096, adapter=100_000_000), 8).smallest
     assert adapter is not None and adapter.in_words == "a cell on each GPU"
+    rounded = Dimensions(8_000_000_000, 32, 4096, adapter=100_000_000, rounded=7_000_000_000)
+    assert [layout.gpus_per_cell for layout in on_h100s(rounded, 8).layouts] == [1], "it is not parted"
 
 
 def test_cells_beside_each_other_share_the_hours() -> None:

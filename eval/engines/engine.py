@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 Progress: TypeAlias = Callable[[int], None]
 """Called with the number of units of work newly done."""
+
+Quantization: TypeAlias = Literal["none", "nf4"]
+"""What linear layers' weights are rounded to when a model is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class ModelFiles:
     location: str
     revision: str | None
     identity: str
+    quantization: Quantization = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class EngineSettings:
     """Longest prompt and completion together, in tokens."""
     batch_invariant: bool = False
     """Whether completions must not depend on what else is in their batch."""
+    quantization: Quantization = "none"
 
 
 class Engine(Protocol):

@@ -21,6 +21,7 @@ from eval.engines.engine import (
     ScoredRow,
     cut_at,
 )
+from eval.engines.four_bit import differentiable, rounding
 
 BATCH = 16
 
@@ -47,11 +48,12 @@ class TransformersEngine:
             "trust_remote_code": settings.trust_remote_code,
         }
         tokenizer: Any = AutoTokenizer.from_pretrained(settings.model, **source)
+        device, dtype = "cuda" if torch.cuda.is_available() else "cpu", getattr(torch, settings.dtype)
+        rounded = rounding(settings.quantization, dtype, device)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            settings.model, **source, dtype=getattr(torch, settings.dtype), use_safetensors=True
+            settings.model, **source, **rounded, dtype=dtype, use_safetensors=True
         ).eval()
-        model.to("cuda" if torch.cuda.is_available() else "cpu")
-        self._take(model, tokenizer)
+        self._take(differentiable(model) if rounded else model.to(device), tokenizer)
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any) -> TransformersEngine:

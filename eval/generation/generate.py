@@ -202,6 +202,7 @@ def engine_settings(evaluation: Evaluation, whole: ModelFiles, longest: int) -> 
         trust_remote_code=evaluation.trust_remote_code,
         adapters=adapters,
         max_length=-(-(longest + 1) // 64) * 64,
+        quantization=whole.quantization,
     )
 
 

@@ -100,13 +100,15 @@ def write_models(study: PlannedStudy, folder: Path, merged: bool, cells: str | N
 
     Folders of the same names are replaced, if that is wanted, or else refused. Raises UserError.
     """
-    plans = trained_cells(study, cells)
+    plans, recipes = trained_cells(study, cells), {cell.name: cell.recipe for cell in study.cells}
+    if merged and (rounded := [plan.name for plan in plans if recipes[plan.name].base_model.quantization != "none"]):
+        message = "adapters on a base of four bits cannot be merged into it; export them with --to hf"
+        raise UserError([Problem(name, message) for name in rounded])
     there = [folder / plan.name for plan in plans if not replace and (folder / plan.name).exists()]
     if there:
         raise UserError(
             [Problem("--out", f"{path} is there already; remove it, or name another folder") for path in there]
         )
-    recipes = {cell.name: cell.recipe for cell in study.cells}
     summary = summary_of(study)
     for plan in plans:
         weights, recipe = plan.run.weights, recipes[plan.name]

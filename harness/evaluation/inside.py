@@ -58,7 +58,9 @@ class OpenedModels:
             self.close()
             trusted = base.settings.trust_remote_code
             dtype = self.study.precision.dtype
-            settings = EngineSettings(files.location, files.revision, dtype, trusted, (), 0)
+            settings = EngineSettings(
+                files.location, files.revision, dtype, trusted, (), 0, quantization=files.quantization
+            )
             self._engine, self._files = TransformersEngine(settings), files
         return self._engine.model_with(model.adapter)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from eval.engines.engine import Engine, EngineSettings
+from eval.engines.four_bit import INSTALL, bitsandbytes_available
 from eval.engines.transformers_engine import TransformersEngine, transformers_version
 from eval.engines.vllm_engine import VllmEngine, vllm_available, vllm_version
 from harness.errors import Problem, UserError
@@ -27,9 +28,11 @@ class EngineChoice:
         return VllmEngine(settings) if self.name == "vllm" else TransformersEngine(settings)
 
 
-def engine_for(wanted: Literal["auto", "vllm", "transformers"], batch_invariant: bool = False) -> EngineChoice:
+def engine_for(
+    wanted: Literal["auto", "vllm", "transformers"], batch_invariant: bool = False, four_bit: bool = False
+) -> EngineChoice:
     """The engine that the recipe wants. Raises UserError where it is not installed, or cannot do what is asked."""
-    chosen = _chosen(wanted)
+    chosen = _for_four_bits(wanted) if four_bit else _chosen(wanted)
     if not batch_invariant:
         return chosen
     if problem := batch_invariance_problem(chosen):
@@ -53,6 +56,19 @@ def batch_invariance_problem(engine: EngineChoice) -> str | None:
         major, minor = torch.cuda.get_device_capability()
         return f"vLLM's batch-invariant kernels need compute capability 8.0, and this GPU has {major}.{minor}"
     return None
+
+
+def _for_four_bits(wanted: Literal["auto", "vllm", "transformers"]) -> EngineChoice:
+    """The engine of bases of four bits. Raises UserError where another is asked for, or bitsandbytes not installed."""
+    problems: list[Problem] = []
+    if wanted == "vllm":
+        message = "vLLM 0.32 rounds no weights to nf4 as it loads them; set it to transformers, or to auto"
+        problems.append(Problem("evaluation.engine", message))
+    if not bitsandbytes_available():
+        problems.append(Problem("model.quantization", f"nf4 needs bitsandbytes: {INSTALL}"))
+    if problems:
+        raise UserError(problems)
+    return EngineChoice("transformers", transformers_version(), "it loads the base in four bits")
 
 
 def _chosen(wanted: Literal["auto", "vllm", "transformers"]) -> EngineChoice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,10 @@ class Base:
     @cached_property
     def files(self) -> ModelFiles:
         """Its files. Raises UserError where they cannot be had."""
-        return find_model(self.settings.name, self.settings.revision, self.where)
+        files, rounded = find_model(self.settings.name, self.settings.revision, self.where), self.settings.quantization
+        if rounded == "none":
+            return files
+        return replace(files, identity=f"{files.identity}, {rounded}", quantization=rounded)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -29,6 +29,8 @@ AT_ONCE = 256
 """Completions that an engine writes at once."""
 TUNED, COPIED = 16, 2
 """Bytes of a weight that is tuned, and of one that products read in bfloat16."""
+ROUNDED = 0.5 + 4 / 64
+"""Bytes of a weight in nf4: four bits, and its share of a float32 constant for 64 of them (arXiv 2305.14314, 2)."""
 ACTIVATIONS, KEPT = 34, 2
 """Bytes per token, layer and hidden unit: all that the backward pass needs, or what it starts over from."""
 SPARE, OTHER = 0.9, 2e9
@@ -109,6 +111,13 @@ class Dimensions:
     hidden: int
     adapter: int
     """Weights of an adapter; 0 where the model itself is tuned."""
+    rounded: int = 0
+    """Weights that are in four bits."""
+
+    @property
+    def parted(self) -> bool:
+        """Whether processes can each hold a part."""
+        return not self.rounded
 
 
 def asked_devices(text: str) -> tuple[int, str]:
@@ -157,7 +166,7 @@ def models_on(study: PlannedStudy, gpus: int, device: Accelerator) -> Iterator[M
 def layouts(size: Dimensions, row: int, gpus: int, device: Accelerator) -> Iterator[Layout]:
     """Layouts from the fewest GPUs up, of these the fastest first."""
     count = 1
-    while count <= gpus:
+    while count <= (gpus if size.parted else 1):
         ways = [(False, False), (True, False)] + ([(True, True)] if count > 1 else [])
         for checkpointing, offload in ways if count > 1 else [(False, False)]:
             memory = memory_of(size, row, count, checkpointing, offload)
@@ -174,7 +183,8 @@ def layouts(size: Dimensions, row: int, gpus: int, device: Accelerator) -> Itera
 
 def memory_of(size: Dimensions, row: int, gpus: int, checkpointing: bool, offload: bool) -> float:
     """Bytes on each of the GPUs that train a cell, one row of so many tokens at a time."""
-    states = COPIED * size.weights + TUNED * size.adapter if size.adapter else (TUNED + COPIED) * size.weights
+    read = COPIED * (size.weights - size.rounded) + ROUNDED * size.rounded
+    states = read + TUNED * (size.adapter or size.weights)
     layer = size.weights / size.layers
     copies = COPIED if size.adapter else TUNED // 4 + COPIED
     gathered = 2 * layer * copies if gpus > 1 else 0.0  # the layer under way and the next
@@ -197,24 +207,32 @@ def measured_on_paper(study: PlannedStudy, name: str, adapter: Adapter, full: bo
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config).requires_grad_(full)
     extra = 0 if full else adapter_weights(model, adapter)
+    linear = sum(module.weight.numel() for module in linear_in(model).values())
     weights, text = weights_of(model), config.get_text_config()
     total = sum(weight.numel() for weight in model.parameters())
-    return weights, Dimensions(total, text.num_hidden_layers, text.hidden_size, extra)
+    rounded = linear if settings.quantization == "nf4" else 0
+    return weights, Dimensions(total, text.num_hidden_layers, text.hidden_size, extra, rounded)
 
 
 def adapter_weights(model: Any, adapter: Adapter) -> int:
     """How many weights a model's adapter has: rank × (inputs + outputs) of each linear module that gets one."""
-    from torch import nn
-
     from harness.training.lora import targets_in
 
-    targets, head = targets_in(model, adapter), model.get_output_embeddings()
-    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    targets = targets_in(model, adapter)
     return sum(
         adapter.rank * (module.in_features + module.out_features)
-        for name, module in linear.items()
-        if (module is not head if isinstance(targets, str) else {name, name.rpartition(".")[2]} & {*targets})
+        for name, module in linear_in(model).items()
+        if isinstance(targets, str) or {name, name.rpartition(".")[2]} & {*targets}
     )
+
+
+def linear_in(model: Any) -> dict[str, Any]:
+    """The linear layers of a model by name, without its head: those that can have an adapter, or be of four bits."""
+    from torch import nn
+
+    head = model.get_output_embeddings()
+    modules = model.named_modules()
+    return {name: module for name, module in modules if isinstance(module, nn.Linear) and module is not head}
 
 
 def in_words(found: OnDevices) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from eval.engines.endpoint import Endpoint
+from eval.engines.engine import Quantization
 from eval.generation.requests import ModelUnderTest
 from harness.errors import Problem
 from harness.models.adapters import find_adapter
@@ -42,11 +44,18 @@ class Outside:
 
 def outside_of(recipe: Recipe, bases: Sequence[Base]) -> list[Outside]:
     """The models that the recipe names. An adapter is put on a base of the study where it is of one."""
-    hosts = {(base.settings.name, base.settings.revision): base for base in bases}
+    hosts = {_key(base.settings): base for base in bases}
     return [Outside(name, given, _host(recipe, name, given, hosts)) for name, given in recipe.models.items()]
 
 
-def _host(recipe: Recipe, name: str, given: OutsideModel, hosts: dict[tuple[str, str | None], Base]) -> Base | None:
+_Key: TypeAlias = tuple[str, str | None, Quantization]
+
+
+def _key(settings: Model) -> _Key:
+    return settings.name, settings.revision, settings.quantization
+
+
+def _host(recipe: Recipe, name: str, given: OutsideModel, hosts: dict[_Key, Base]) -> Base | None:
     if given.endpoint is not None:
         return None
     if given.adapter is None:
@@ -56,7 +65,7 @@ def _host(recipe: Recipe, name: str, given: OutsideModel, hosts: dict[tuple[str,
         settings = recipe.base_model
     else:
         settings = Model(name=given.base, revision=given.commit, dtype=recipe.dtype)
-    key = settings.name, settings.revision
+    key = _key(settings)
     if key not in hosts:
         hosts[key] = Base(f"base of {name}", settings, recipe, (), f"models.{name}.base")
     return hosts[key]

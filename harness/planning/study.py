@@ -130,7 +130,8 @@ class Study:
     @cached_property
     def engine(self) -> EngineChoice:
         """What generates."""
-        return engine_for(self.recipe.evaluation.engine, self.recipe.evaluation.batch_invariant)
+        evaluation, rounded = self.recipe.evaluation, {host.settings.quantization for host in self.hosts}
+        return engine_for(evaluation.engine, evaluation.batch_invariant, four_bit="nf4" in rounded)
 
     def begin(self) -> list[str]:
         """Notes what holds from now on, whatever machine goes on; what there is to say of it on this one.

@@ -30,7 +30,7 @@ VARIED = ("mixture", "training", "adapter", "stages", "compose")
 """The sections an axis may vary: all cells share their languages and evaluation."""
 SETTINGS = "values: {small: {model.name: gemma-3-270m, training.learning_rate: 1.0e-3}}"
 """An axis whose values set several keys."""
-MODEL = ("model.name", "model.revision")
+MODEL = ("model.name", "model.revision", "model.quantization")
 """The keys of the base model that an axis may vary: all cells share their number format."""
 BLOCKS = ("model.reinitialise", *(f"model.reinitialise.{key}" for key in Reinitialise.model_fields))
 """Those of what cells begin with, besides: the base model is the same."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from eval.engines.engine import Quantization
 from harness.recipe.revisions_section import Revisions
 from harness.recipe.section import Amount, PositiveInt, Section, Seed
 
@@ -38,6 +39,9 @@ class Model(Section):
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """The number format of training and of every engine. `auto` is bfloat16 if the device that starts the study
     computes in it, else float32."""
+    quantization: Quantization = "none"
+    """nf4: the weights of linear layers are rounded to four bits for training and generation, which leaves room for
+    larger models on a small GPU (QLoRA). Needs bitsandbytes."""
     trust_remote_code: bool = False
     """Whether to run Python code that comes with the model. Only for models you trust."""
     reinitialise: Reinitialise | None = None

@@ -31,9 +31,24 @@ def check_training(recipe: Recipe) -> list[Problem]:
     if recipe.execution.sharding == "zero3" and recipe.execution.offload:
         message = "for that DeepSpeed's optimizer takes the place of the recipe's AdamW; use sharding: fsdp2"
         problems.append(Problem("execution.offload", message))
+    problems += _check_four_bits(recipe)
     problems += _check_blocks(recipe) + _check_selection(recipe) + _check_checkpoints(recipe)
     if "lm_head" in recipe.adapter.targets:
         problems.append(Problem("adapter.targets", "lm_head cannot be trained: TRL and vLLM refuse adapters on it"))
+    return problems
+
+
+def _check_four_bits(recipe: Recipe) -> list[Problem]:
+    """What weights of four bits cannot do: learn, and be parted among processes."""
+    if recipe.model is None or recipe.model.quantization == "none" or not recipe.trains:
+        return []
+    problems: list[Problem] = []
+    if recipe.training.method == "full" or recipe.reinitialised:
+        message = "weights of four bits cannot learn; use training.method: lora without model.reinitialise, or none"
+        problems.append(Problem("model.quantization", message))
+    if recipe.execution.sharding != "none":
+        message = "a base of four bits is for one GPU and is not parted; remove it, or model.quantization"
+        problems.append(Problem("execution.sharding", message))
     return problems
 
 

@@ -33,6 +33,9 @@ model = PeftModel.from_pretrained(base, "this folder")""",
 
 model = AutoModelForCausalLM.from_pretrained("this folder", dtype={dtype!r})""",
 }
+FOUR_BITS = """four_bits = BitsAndBytesConfig(
+    load_in_4bit=True, bnb_4bit_quant_type={kind!r}, bnb_4bit_compute_dtype={dtype!r}
+)"""
 
 
 def model_card(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: Kind, summary: pl.DataFrame | None) -> str:
@@ -46,8 +49,7 @@ def model_card(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: Kin
         f"`{study.recipe.study}`, a controlled experiment of which data carries over between languages. "
         f"Its fingerprint is `{plan.run.record['fingerprint']}`, its weights are `{plan.run.weights_hash}`.",
         "## How to load it",
-        "```python\n" + LOADING["adapter" if kind == "adapter" else "model"].format(base=base, dtype=study.kept.dtype)
-        + "\n```",
+        f"```python\n{loading(recipe, kind, base, study.kept.dtype)}\n```",
         "Prompts are worded and ended as the recipe below says; `harness plan RECIPE --show-rows 1` shows them.",
         "## What it was trained on",
         *mixture_lines(study, cell),
@@ -60,6 +62,18 @@ def model_card(study: PlannedStudy, plan: PlannedCell, recipe: Recipe, kind: Kin
         f"```yaml\n{as_yaml(study.raw).strip()}\n```",
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def loading(recipe: Recipe, kind: Kind, base: str, dtype: str) -> str:
+    """The lines of Python that load what is in the folder."""
+    lines = LOADING["adapter" if kind == "adapter" else "model"].format(base=base, dtype=dtype)
+    if recipe.base_model.quantization == "none":
+        return lines
+    rounded = FOUR_BITS.format(kind=recipe.base_model.quantization, dtype=dtype)
+    lines = lines.replace("import AutoModelForCausalLM", "import AutoModelForCausalLM, BitsAndBytesConfig")
+    return lines.replace(f"dtype={dtype!r})", f"dtype={dtype!r}, quantization_config=four_bits)").replace(
+        "\nbase = ", f"\n{rounded}\nbase = "
+    )
 
 
 def base_name(study: PlannedStudy, cell: str, recipe: Recipe) -> str:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from data_mixes.prompts import IGNORED as IGNORED
 from data_mixes.storage import DamagedError, read_sealed, sealed_file, write_sealed
+from eval.engines.engine import Quantization
 from harness.errors import Problem, UserError
 from harness.recipe.models_section import Reinitialise
 from harness.recipe.schema import Adapter, Training
@@ -57,6 +58,7 @@ class CellJob(BaseModel):
     revision: str | None
     trust_remote_code: bool
     dtype: Literal["bfloat16", "float32"]
+    quantization: Quantization = "none"
     adapter: Adapter
     training: Training
     execution: Execution = Execution()

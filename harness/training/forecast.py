@@ -256,6 +256,7 @@ def measured_pace(study: PlannedStudy, host: str, whole: bool) -> KeptPace:
             trust_remote_code=model.trust_remote_code,
             adapters=(),
             max_length=prompt + WRITTEN + 1,
+            quantization=model.quantization,
         )
         pace = measure_whole(pace, settings, engine_of(study), first, device.kind, shape, prompt, sequences)
     return KeptPace(
@@ -280,7 +281,8 @@ def engine_of(study: PlannedStudy) -> StartEngine:
     """What starts the engine that the study generates with."""
     from harness.models.engines import engine_for
 
-    return engine_for(study.recipe.evaluation.engine, study.recipe.evaluation.batch_invariant).start
+    evaluation, rounded = study.recipe.evaluation, {model.quantization for model in study.kept.hosts.values()}
+    return engine_for(evaluation.engine, evaluation.batch_invariant, four_bit="nf4" in rounded).start
 
 
 def mean_shape(work: TrainingWork) -> tuple[int, int, int]:

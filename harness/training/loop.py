@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, release_memory
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import TrainerCallback
 from transformers.utils import logging as transformers_logging
 
 from data_mixes.holds import holder_of, holding
@@ -23,24 +23,23 @@ from data_mixes.storage import checksum_file
 from harness.console import BarProgress, LineProgress, counted, progress, say, waiting
 from harness.errors import Problem, UserError, not_trained
 from harness.exits import OUT_OF_MEMORY, is_full, is_out_of_memory
-from harness.models.base import cannot_load, load_tokenizer
+from harness.models.base import load_tokenizer
 from harness.models.devices import on_cpu
-from harness.models.reinitialise import reinitialise
 from harness.recipe.selection_section import Selection
 from harness.runs.folder import StudyFolder
 from harness.runs.job import CellJob, read_job
 from harness.runs.provenance import provenance
 from harness.runs.record import CellRun
-from harness.training.attention import attend_to_joined_rows
 from harness.training.batches import divisors_of
 from harness.training.cell_log import write_error
+from harness.training.load import load_base_model
 from harness.training.objectives import retrieval_in_words
 from harness.training.selection import best_step
 from harness.training.sharding import check_precision, is_sharded
 from harness.training.stages import compose, model_location, parents_of
 from harness.training.trainer import DivergedError, Outcome, TooManyRowsError, train
 from harness.training.utilization import Weights, arithmetic, matmul_rate, peak_rate, weights_of
-from harness.training.zero3 import check_deepspeed, whole_models
+from harness.training.zero3 import check_deepspeed
 
 Decision = TypeVar("Decision")
 POLLED = 2.0
@@ -212,7 +211,7 @@ class Loaded:
     def for_job(self, job: CellJob) -> tuple[Any, Any]:
         """The model and the tokenizer that a cell begins with. Raises UserError."""
         location, revision = model_location(self._study, job)
-        wanted = (location, revision, job.dtype, job.trains_whole_model)
+        wanted = (location, revision, job.dtype, job.quantization, job.trains_whole_model)
         model, tokenizer = (self._model, self._tokenizer) if self._of == wanted else (None, None)
         self._of, self._model = (), None  # its memory is wanted for the next
         if model is None:
@@ -367,31 +366,3 @@ def clean_up(run: CellRun) -> None:
     for path in (run.files.job, run.files.order, run.files.progress):
         path.unlink(missing_ok=True)
         checksum_file(path).unlink(missing_ok=True)
-
-
-def load_base_model(job: CellJob, location: str, revision: str | None) -> Any:
-    """The base model, or one that was tuned, on this process's device, frozen, from safetensors alone.
-
-    In float32 where it is to be tuned itself. Raises UserError for weights that cannot be loaded, and for blocks to be
-    re-initialised that it does not have.
-    """
-    try:
-        with whole_models():
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                location,
-                revision=revision,
-                dtype=torch.float32 if job.trains_whole_model else getattr(torch, job.dtype),
-                trust_remote_code=job.trust_remote_code,
-                use_safetensors=True,
-            )
-    except Exception as error:  # broken weights make it raise whatever
-        if is_out_of_memory(error):
-            raise
-        raise cannot_load("weights", location, error) from None
-    if new := job.reinitialise:
-        assert new.layers
-        reinitialise(model, new.layers, new.seed, new.elsewhere)
-    model.requires_grad_(False)
-    if on_cpu():
-        attend_to_joined_rows(model)
-    return model if is_sharded() else model.to(PartialState().device)

@@ -20,6 +20,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from eval.engines.engine import Engine, EngineSettings, Request
+from eval.engines.four_bit import differentiable, rounding
 from harness.recipe.schema import Adapter, Recipe
 from harness.runs.job import IGNORED
 from harness.training.lora import adapted
@@ -128,13 +129,16 @@ def measure_whole(
 
 def loaded_whole(settings: EngineSettings, device: str, full: bool) -> Any:
     """The model as it is trained."""
+    dtype = torch.float32 if full else getattr(torch, settings.dtype)
+    rounded = rounding(settings.quantization, dtype, device)
     model: Any = AutoModelForCausalLM.from_pretrained(
         settings.model,
         revision=settings.revision,
-        dtype=torch.float32 if full else getattr(torch, settings.dtype),
+        dtype=dtype,
         trust_remote_code=settings.trust_remote_code,
+        **rounded,
     )
-    return model.to(device).requires_grad_(full)
+    return (differentiable(model) if rounded else model.to(device)).requires_grad_(full)
 
 
 def whole_training(model: Any, recipe: Recipe, dtype: str, device: str, shape: Shape) -> float:

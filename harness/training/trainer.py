@@ -60,7 +60,12 @@ class SupervisedPositionsTrainer(SFTTrainer):
     """What is learned beside the likelihood."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        given: Any = kwargs["model"]
+        learning = {name: weight.data for name, weight in given.named_parameters() if weight.requires_grad}
         super().__init__(*args, **kwargs)
+        for name, weight in given.named_parameters():
+            if name in learning:  # on a base of four bits TRL rounds adapters to bfloat16
+                weight.data = learning[name]
         # the loss below is divided by the global batch's tokens, whatever the model's own forward can take
         self.model_accepts_loss_kwargs = True
 

@@ -39,7 +39,9 @@ def weights_of(model: Any) -> Weights:
 
 
 def size_of(weight: Any) -> int:
-    """How many numbers a weight has over all processes: where DeepSpeed parts it, the tensor itself is empty."""
+    """How many numbers a weight has: over all processes, where DeepSpeed parts it; two to a byte, in four bits."""
+    if rounded := getattr(weight, "quant_state", None):
+        return int(rounded.shape.numel())
     return int(getattr(weight, "ds_numel", weight.numel()))
 
 
