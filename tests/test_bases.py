@@ -145,7 +145,7 @@ def test_paths_of_models_are_seen_from_the_recipe(tmp_path: Path, tiny_model: Pa
         ({"model": {"values": ["a", "b"]}}, "names no key"),
         (
             {"model": {"path": "model.dtype", "values": ["auto"]}},
-            "an axis varies model.name, model.revision, model.reinitialise",
+            "an axis varies model.name, model.revision, model.quantization, model.reinitialise",
         ),
         ({"model": {"values": {"a": {"model": {"name": "x"}}}}}, "an axis varies model.name"),
         (
