@@ -78,7 +78,7 @@ MISTAKES = [
     ("adapter.targets", ["lm_head"], "adapter.targets: lm_head cannot be trained"),
     ("languages.seen", ["en", "fr", "fr"], "languages.seen: 'fr' stands there 2 times"),
     ("mixture.english.sources", ["word-problems", "word-problems"], "mixture.english.sources: 'word-problems' stands there 2 times"),
-    ("grid.amount", {"path": "languages.pivot", "values": ["a", "b"]}, "grid.amount.path: got 'languages.pivot'; an axis varies model.name, model.revision, model.reinitialise, or a key of mixture, training, adapter"),
+    ("grid.amount", {"path": "languages.pivot", "values": ["a", "b"]}, "grid.amount.path: got 'languages.pivot'; an axis varies model.name, model.revision, model.quantization, model.reinitialise, or a key of mixture, training, adapter"),
     ("grid.amount.path", "mixture.others.languages.0", "leads into a list"),
     ("study", "../elsewhere", "study: got '../elsewhere'"),
     ("grid.amount.path", "mixture.other.amount", "grid.amount.path: the recipe has no 'mixture.other.amount': at 'other', did you mean 'others'?"),
