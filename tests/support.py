@@ -7,6 +7,7 @@ import gc
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -170,3 +171,29 @@ def harness_process(*arguments: object, **environment: str) -> subprocess.Comple
     return subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env=os.environ | environment
     )
+
+
+def killed_after_two_chunks(chunk: int, study: Path, *arguments: object) -> dict[str, int]:
+    """Runs the command line with chunks of so many completions, and kills it when two of them are kept.
+
+    The transformers engine makes them. Returns the files of the chunks, and when each was written, in nanoseconds.
+    """
+    code = f"""
+from eval.engines.transformers_engine import TransformersEngine
+from harness.cli import app
+TransformersEngine.chunk = {chunk}
+app()
+"""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(list((study / "evaluation" / "generations").glob("*.jsonl"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    return written_chunks(study)
+
+
+def written_chunks(study: Path) -> dict[str, int]:
+    """The files of completions that a study has, and when each was written, in nanoseconds."""
+    return {file.name: file.stat().st_mtime_ns for file in (study / "evaluation" / "generations").glob("*.jsonl")}

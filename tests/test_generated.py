@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -39,7 +36,15 @@ from eval.scorers.identifiers import DEFAULT
 from harness.planning.generated import ABOUT
 from harness.runs.record import CellRun
 from tests.judge_server import Answer, judge_server
-from tests.support import REPOSITORY, changed, harness, run_here, small_recipe, train_in_this_process
+from tests.support import (
+    changed,
+    harness,
+    killed_after_two_chunks,
+    run_here,
+    small_recipe,
+    train_in_this_process,
+    written_chunks,
+)
 
 SELF, GOLD, SOURCE = "labels-pseudo_stage-self", "labels-gold_stage-self", "labels-pseudo_stage-source"
 Write = Callable[[dict[str, Any]], Path]
@@ -330,14 +335,6 @@ def test_what_cannot_be_written_is_refused(
     assert ended.returncode == 2 and told in ended.stderr, ended.stderr
 
 
-SMALL_CHUNKS = """
-from eval.engines.transformers_engine import TransformersEngine
-from harness.cli import app
-TransformersEngine.chunk = 8
-app()
-"""
-
-
 def written_by_base(tiny_model: Path) -> dict[str, Any]:
     """A cell on rows that the base model writes, which needs no training before."""
     data = small_recipe(tiny_model)
@@ -352,16 +349,9 @@ def test_killed_in_the_middle_of_writing_it_ends_the_same(
     tiny_model: Path, write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, tables = write_recipe(written_by_base(tiny_model)), list[pl.DataFrame]()
-    command = [sys.executable, "-c", SMALL_CHUNKS, "train", str(recipe), "--runs", str(tmp_path / "killed")]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    generations = tmp_path / "killed" / "small" / "evaluation" / "generations"
-    while len(list(generations.glob("*.jsonl"))) < 2:
-        assert process.poll() is None
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    kept = {file.name: file.stat().st_mtime_ns for file in generations.glob("*.jsonl")}
-    assert 2 <= len(kept) < 6 and not [*(tmp_path / "killed" / "small" / "generated").glob("*.parquet")]
+    study = tmp_path / "killed" / "small"
+    kept = killed_after_two_chunks(8, study, "train", recipe, "--runs", tmp_path / "killed")
+    assert 2 <= len(kept) < 6 and not [*(study / "generated").glob("*.parquet")]
     train_in_this_process(monkeypatch)
     monkeypatch.setattr(TransformersEngine, "chunk", 8)
     monkeypatch.setattr(TransformersEngine, "generate", GENERATE)
@@ -369,7 +359,7 @@ def test_killed_in_the_middle_of_writing_it_ends_the_same(
         ended = harness("train", recipe, "--runs", tmp_path / runs)
         assert ended.returncode == 0, ended.stderr
         tables.append(table(tmp_path / runs / "small"))
-    assert all((generations / file).stat().st_mtime_ns == when for file, when in kept.items())
+    assert kept.items() <= written_chunks(study).items()
     assert tables[0].equals(tables[1]) and len(tables[0]) == 24
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ import pytest
 
 from eval.engines.transformers_engine import TransformersEngine
 from eval.scorers import answers
-from tests.support import REPOSITORY, harness, harness_process, small_recipe
+from tests.support import harness, harness_process, killed_after_two_chunks, small_recipe, written_chunks
 
 CELLS = ["base", "amount-0", "amount-3"]
 ROWS = 3 * 2 * 3 * 2  # models, tasks, languages, items
@@ -188,28 +185,12 @@ def test_killed_in_the_middle_of_evaluation_it_ends_the_same(
     changed, undisturbed, killed = write_recipe(data), tmp_path / "undisturbed", tmp_path / "killed"
     for runs in (undisturbed, killed):
         shutil.copytree(trained, runs, ignore=shutil.ignore_patterns("evaluation", "*.parquet"))
-    command = [sys.executable, "-c", SMALL_CHUNKS, "eval", str(changed), "--runs", str(killed)]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    generations = killed / "small" / "evaluation" / "generations"
-    while len(list(generations.glob("*.jsonl"))) < 2:
-        assert process.poll() is None
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    kept = {file.name: file.stat().st_mtime_ns for file in generations.glob("*.jsonl")}
+    kept = killed_after_two_chunks(10, killed / "small", "eval", changed, "--runs", killed)
     assert 2 <= len(kept) < 11
     monkeypatch.setattr(TransformersEngine, "chunk", 10)
     for runs in (undisturbed, killed):
         assert harness("eval", changed, "--runs", runs).returncode == 0
-    assert all((generations / file).stat().st_mtime_ns == when for file, when in kept.items())
+    assert kept.items() <= written_chunks(killed / "small").items()
     for table in ("predictions.parquet", "scores.parquet"):
         of_killed, of_undisturbed = (pl.read_parquet(runs / "small" / table) for runs in (killed, undisturbed))
         assert of_killed.equals(of_undisturbed)
-
-
-SMALL_CHUNKS = """
-from eval.engines.transformers_engine import TransformersEngine
-from harness.cli import app
-TransformersEngine.chunk = 10
-app()
-"""

@@ -82,9 +82,8 @@ def show_status(recipe: Path, runs: Path, as_json: bool, verbose: bool = False) 
     shown = status.cells if verbose else worth_a_row(status.cells)
     if shown:
         show_table(table_of(status.study, shown))
-    if len(shown) < len(status.cells):
-        line(f"{status.study}: {in_numbers(status.cells)}")
-        line("Every cell: harness status RECIPE -v")
+    for told in left_out(status, shown):
+        line(told)
     for told in in_groups((cell.name, f"{cell.state}: {cell.reason}") for cell in status.cells if cell.reason):
         line(told)
     for cell in status.cells:
@@ -105,8 +104,7 @@ def watch_status(recipe: Path, runs: Path) -> None:
         while True:
             status = status_of(planned_study(recipe, runs))
             shown = worth_a_row(status.cells)
-            left_out = [f"{status.study}: {in_numbers(status.cells)}"] if len(shown) < len(status.cells) else []
-            screen.update(Group(table_of(status.study, shown), *left_out), refresh=True)
+            screen.update(Group(table_of(status.study, shown), *left_out(status, shown)), refresh=True)
             if all(cell.state in NEVER_SCORED or cell.scored or not cell.wanted for cell in status.cells):
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -117,6 +115,13 @@ def worth_a_row(cells: Sequence[CellStatus]) -> Sequence[CellStatus]:
     if len(cells) <= MOST_ROWS:
         return cells
     return [cell for cell in cells if cell.held_by or cell.state in (*NEVER_SCORED, "damaged")]
+
+
+def left_out(status: StudyStatus, shown: Sequence[CellStatus]) -> list[str]:
+    """Lines that stand for the cells that are not shown one by one."""
+    if len(shown) == len(status.cells):
+        return []
+    return [f"{status.study}: {in_numbers(status.cells)}", "Every cell: harness status RECIPE -v"]
 
 
 def in_numbers(cells: Sequence[CellStatus]) -> str:

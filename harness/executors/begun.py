@@ -35,8 +35,9 @@ class Begun:
     @property
     def pending(self) -> Sequence[CellPlan]:
         """The chosen cells that are not finished, whose rows are there, and that are not tried in vain."""
-        plans = [plan for plan in self.study.plans if plan.name in self.chosen and not plan.run.finished]
-        return [plan for plan in plans if plan.name not in self.waiting.keys() | self.failed]
+        left_out = self.waiting.keys() | self.failed
+        ready = [plan for plan in self.study.plans if plan.name in self.chosen and plan.name not in left_out]
+        return [plan for plan in ready if not plan.run.finished]
 
     @property
     def waiting(self) -> Mapping[str, tuple[str, ...]]:
