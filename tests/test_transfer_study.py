@@ -8,6 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from eval.analysis.transfer import TRANSFERS
+from eval.report.picture_data import reach_of, transfer_rows
 from harness.planning.kept_plan import jaccard
 from tests.support import harness, run_here, small_recipe
 
@@ -42,6 +44,14 @@ def test_each_source_has_a_difference_to_the_base_in_each_language(folder: Path)
     page = (folder / "report.html").read_text(encoding="utf-8")
     for words in ('href="#transfer"', "How much each training language helps others", "less help received</h3>"):
         assert words in page
+
+
+@pytest.mark.parametrize("scored", (0, 1))
+def test_a_matrix_is_drawn_where_most_of_it_has_no_scores(folder: Path, scored: int) -> None:
+    whole = pl.read_csv(folder / "transfer.csv", schema_overrides=TRANSFERS)
+    missing = [pl.lit(None, pl.Float64).alias(name) for name in ("difference", "low", "high", "p_adjusted")]
+    matrix = pl.concat([whole.with_columns(missing)] * 20 + [whole.head(scored).with_columns(difference=0.25)])
+    assert reach_of(transfer_rows(matrix)) == (25.0 if scored else 1.0)
 
 
 def test_models_are_compared_from_the_shell(folder: Path, tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def _alignment_rows(measured: Measured) -> pl.DataFrame:
         for setting in measured.settings
         for kind, languages in (("source", (setting.source,)), ("target", setting.targets))
     ]
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema_overrides=ENDS)
 
 
 def _curve_rows(measured: Measured) -> pl.DataFrame:
@@ -173,7 +173,7 @@ def _curve_rows(measured: Measured) -> pl.DataFrame:
             }
             rows += [{"setting": setting.name, "curve": curve, "step": step} | _ends(values)
                      for curve, values in curves.items()]  # fmt: skip
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema_overrides=ENDS)
 
 
 def _probe_rows(measured: Measured) -> pl.DataFrame:
@@ -189,6 +189,10 @@ def _published_rows(page: MothelloPage) -> pl.DataFrame:
                      for curve, rates in zip(("source", "target"), curves, strict=True)
                      for step, rate in zip((0, setting.last), rates, strict=True)]  # fmt: skip
     return pl.DataFrame(rows, schema={"setting": pl.String, "curve": pl.String, "step": pl.Int64, "mean": pl.Float64})
+
+
+ENDS = dict.fromkeys(("mean", "low", "high"), pl.Float64)
+"""The types of a mean and its interval, also where no row has them."""
 
 
 def _ends(values: Any) -> dict[str, float | None]:

@@ -243,7 +243,8 @@ def pair_rows(page: Page, tables: Sequence[TaskTable], groups: tuple[str, str]) 
                     row[f"{name}_text"] = f"{figure.text} ({figure.interval})"
             if "seen" in row and "unseen" in row:
                 rows.append(row)
-    return pl.DataFrame(rows)
+    ends = [f"{name}_{end}" for name in ("seen", "unseen") for end in ("low", "high")]
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(ends if rows else (), pl.Float64))
 
 
 def place_marks(page: Page, setting: str) -> dict[str, str]:
@@ -331,7 +332,7 @@ def transfer_rows(part: pl.DataFrame) -> pl.DataFrame:
             "p": tested(row),
             "interval": ends,
         })  # fmt: skip
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema_overrides={"change": pl.Float64})
 
 
 def reach_by_metric(rows: pl.DataFrame) -> dict[str, float]:
