@@ -48,6 +48,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem not in SLOW)
 
 
+DRAWN = {"test_finite", "test_mothello", "test_page", "test_report", "test_study"}
+"""Files whose tests look at figures for papers."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _figures_for_papers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Writes empty figures where no test looks at them: drawing those of one report takes most of a second."""
+    with pytest.MonkeyPatch.context() as patched:
+        if request.path.stem not in DRAWN:
+            patched.setattr(
+                "eval.report.files.drawn", lambda shown: {f"{each.name}.svg": b"" for each in shown.pictures}
+            )
+        yield
+
+
 def pytest_runtest_setup() -> None:
     leave_modules_out_of_collections()
 

@@ -162,7 +162,9 @@ def in_small(path: Path, folder: Path, data: Mapping[str, Path], models: list[Pa
 
 def shrink_amounts(raw: dict[str, Any]) -> None:
     """Amounts and totals become small ones in the same order: 0 stays 0, the least of the others is 2, and so on."""
-    components = [part for part in (raw.get("mixture") or {}).values() if isinstance(part, dict)]
+    stages = raw.get("stages") or {}
+    mixtures = [part.get("mixture") for part in (raw, *([stages] if "each" in stages else stages.values()))]
+    components = [part for mixture in mixtures for part in (mixture or {}).values() if isinstance(part, dict)]
     axes = [
         axis for axis in (raw.get("grid") or {}).values() if str(axis.get("path", "")).endswith((".amount", ".total"))
     ]

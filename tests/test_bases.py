@@ -15,7 +15,7 @@ from harness.planning.study import Study
 from harness.recipe.grid import cells_of
 from harness.recipe.load import load_recipe, parse_recipe
 from harness.training.forecast import time_left
-from tests.support import harness, small_recipe
+from tests.support import harness, run_here, small_recipe
 
 CELLS = ["model-one_amount-0", "model-one_amount-3", "model-two_amount-0", "model-two_amount-3"]
 
@@ -64,7 +64,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, other_mode
     folder = tmp_path_factory.mktemp("bases")
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(two_bases(tiny_model, other_model)))
-    run = harness("run", recipe, "--runs", folder / "runs")
+    run = run_here(recipe, "--runs", folder / "runs")
     assert run.returncode == 0, run.stderr
     return recipe, folder / "runs", run.stdout + run.stderr
 

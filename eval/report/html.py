@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -87,6 +88,62 @@ class Section:
 
 def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
     """The page; everything put into it is escaped, and its policy lets it load nothing but its own chunks."""
+    cards = {cell: (card_table(card), card_picture(cell, card)) for cell, card in page.cards.items()}
+    scripts = [Markup(text) for text in (vega_scripts(), _own("charts.js"), _own("browser.js"))]
+    return (
+        _templates()
+        .get_template("page.html.jinja")
+        .render(
+            page=page,
+            groups=page.groups,
+            means=own_languages(page.groups),
+            style=Markup(_own("page.css")),
+            scripts=scripts,
+            policy=policy(scripts),
+            overview=gallery.overview,
+            training=gallery.training,
+            checkpoints=gallery.checkpoints,
+            blocks=gallery.blocks,
+            layers=gallery.layers,
+            asymmetry=asymmetry_sentences(page.checkpoints) if page.checkpoints else [],
+            sections=[section(page, gallery, task) for task in gallery.tasks],
+            best=best_by_task(best_cells(gallery.primary, page.groups, page.untuned, gallery.changes)),
+            arrows=ARROWS,
+            disagreement=DISAGREEMENT,
+            candidates=[language_name(code) for code in page.candidates],
+            cut_by_language=any(depends_on_language(table.metric) for table in gallery.primary if table.scored),
+            best_groups=[
+                name
+                for name in (page.groups.pivot, *page.groups.comparable())
+                if name in page.groups.all or name in (SEEN, UNSEEN, STUDY_SEEN, HELD_OUT, OTHERS, *page.groups.named)
+            ],
+            behind=tables_behind(page, gallery),
+            comparisons={} if page.comparisons is None else comparison_tables(page.comparisons, page.groups),
+            transfer=transfer_tables(page.transfer, page.groups.all) if page.transfer else {},
+            conditions=conditions_table(page.conditions),
+            planes=gallery.consistency,
+            consistency=consistency_table(page),
+            consistency_pairs=pair_tables(page),
+            written=written_tables(page.written),
+            learned=learned_tables(page.written),
+            stages=stage_tables(page.stages, page.continual, page.groups.all) if page.stages.height else {},
+            seconds=training_time(page),
+            devices=sorted({cell.device for cell in page.cells if cell.device}),
+            mixtures=mixture_table(page),
+            costs=cost_table(page.cells),
+            missing=missing_table(page.scores),
+            noise=None if page.noise is None else noise_table(page.noise, page.groups),
+            endings=None if page.endings is None else endings_table(page.endings),
+            cards=cards,
+            browser=browser,
+            islands=islands(page, gallery, [picture for _, picture in cards.values()], browser),
+        )
+    )
+
+
+@cache
+def _templates() -> Environment:
+    """The page's templates, each of which is compiled once."""
     environment = Environment(
         loader=PackageLoader("eval", "report"),
         autoescape=True,
@@ -95,53 +152,7 @@ def html_page(page: Page, gallery: Gallery, browser: Browsed) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"in_words": names_in_words, "language_name": language_name, "metric_name": metric_name}
-    cards = {cell: (card_table(card), card_picture(cell, card)) for cell, card in page.cards.items()}
-    scripts = [Markup(text) for text in (vega_scripts(), _own("charts.js"), _own("browser.js"))]
-    return environment.get_template("page.html.jinja").render(
-        page=page,
-        groups=page.groups,
-        means=own_languages(page.groups),
-        style=Markup(_own("page.css")),
-        scripts=scripts,
-        policy=policy(scripts),
-        overview=gallery.overview,
-        training=gallery.training,
-        checkpoints=gallery.checkpoints,
-        blocks=gallery.blocks,
-        layers=gallery.layers,
-        asymmetry=asymmetry_sentences(page.checkpoints) if page.checkpoints else [],
-        sections=[section(page, gallery, task) for task in gallery.tasks],
-        best=best_by_task(best_cells(gallery.primary, page.groups, page.untuned, gallery.changes)),
-        arrows=ARROWS,
-        disagreement=DISAGREEMENT,
-        candidates=[language_name(code) for code in page.candidates],
-        cut_by_language=any(depends_on_language(table.metric) for table in gallery.primary if table.scored),
-        best_groups=[
-            name
-            for name in (page.groups.pivot, *page.groups.comparable())
-            if name in page.groups.all or name in (SEEN, UNSEEN, STUDY_SEEN, HELD_OUT, OTHERS, *page.groups.named)
-        ],
-        behind=tables_behind(page, gallery),
-        comparisons={} if page.comparisons is None else comparison_tables(page.comparisons, page.groups),
-        transfer=transfer_tables(page.transfer, page.groups.all) if page.transfer else {},
-        conditions=conditions_table(page.conditions),
-        planes=gallery.consistency,
-        consistency=consistency_table(page),
-        consistency_pairs=pair_tables(page),
-        written=written_tables(page.written),
-        learned=learned_tables(page.written),
-        stages=stage_tables(page.stages, page.continual, page.groups.all) if page.stages.height else {},
-        seconds=training_time(page),
-        devices=sorted({cell.device for cell in page.cells if cell.device}),
-        mixtures=mixture_table(page),
-        costs=cost_table(page.cells),
-        missing=missing_table(page.scores),
-        noise=None if page.noise is None else noise_table(page.noise, page.groups),
-        endings=None if page.endings is None else endings_table(page.endings),
-        cards=cards,
-        browser=browser,
-        islands=islands(page, gallery, [picture for _, picture in cards.values()], browser),
-    )
+    return environment
 
 
 def own_languages(groups: LanguageGroups) -> dict[str, tuple[str, ...]]:
