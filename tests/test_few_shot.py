@@ -88,6 +88,17 @@ def test_analyze_gives_the_law_of_each_language(tmp_path: Path) -> None:
     assert part["few_shot"] == [], "steps are no examples"
 
 
+def test_the_law_is_drawn_from_the_least_amount_on() -> None:
+    """The axis of 16, 36, … is logarithmic: a point at 0 would lie infinitely far to the left of all others."""
+    page = study_page(cells=4)
+    settings = {name: {**place, "amount": float(place["amount"]) + 16} for name, place in page.settings.items()}
+    amounts = tuple(float(place["amount"]) for place in settings.values())
+    design = Design({name: (name,) for name in settings}, curves=(Curve("", "amount", amounts, (*settings,)),))
+    laws = few_shot_laws(main_panels(page.scores), page.groups, design)
+    drawn = gallery(replace(page, few_shot=laws, settings=settings)).data["math"].filter(kind="law")
+    assert drawn["x"].min() == pytest.approx(16) and drawn["x"].max() == pytest.approx(76)
+
+
 def test_the_report_draws_the_law_and_lists_it(tmp_path: Path) -> None:
     page = study_page(cells=4)
     amounts = tuple(float(place["amount"]) for place in page.settings.values())

@@ -205,15 +205,22 @@ LAW_POINTS = 24
 
 
 def law_rows(page: Page, task: str) -> list[dict[str, Any]]:
-    """The few-shot laws of a task's curves in single languages, as rows beside the study's own."""
+    """The few-shot laws of a task's curves in single languages, as rows beside the study's own.
+
+    They begin at the least amount, as an axis of logarithms has no 0.
+    """
+    least = min(
+        (value for place in page.settings.values() if (value := _number(place.get(page.axis or ""))) is not None),
+        default=0.0,
+    )
     return [
         dict.fromkeys(FIGURES)
         | {"metric": law.metric, "cell": "law", "group": law.group, "label": law.group, "kind": "law"}
-        | {"series": page.series(page.settings[law.settings[-1]]), "x": amount}
-        | {"mean": metric_of(law.metric).factor * law.at(amount)}
+        | {"series": page.series(page.settings[law.settings[-1]]), "x": float(amount)}
+        | {"mean": metric_of(law.metric).factor * law.at(float(amount))}
         for law in page.few_shot
         if law.task == task and law.axis == page.axis and law.group in page.groups.all
-        for amount in ((1 + law.largest) ** (place / LAW_POINTS) - 1 for place in range(LAW_POINTS + 1))
+        for amount in np.geomspace(1 + least, 1 + law.largest, LAW_POINTS + 1) - 1
     ]
 
 

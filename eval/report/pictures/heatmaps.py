@@ -116,7 +116,10 @@ def transfer_picture(task: str, sources: Sequence[str], targets: Sequence[str], 
     told = ["source:N", "target:N", altair.Tooltip("shown:N", title="difference"), INTERVAL_TOOLTIP, "verdict:N", "p:N"]
     chart = altair.layer(*_boxes(base, "difference", told))
     chart = chart.properties(width=46 * len(targets) + 120, height=26 * len(sources))
-    spec = as_spec(chart, {"narrowest": 46 * len(targets) + 80}) | {"params": [{"name": "reach", "value": reach}]}
+    labels = 7 * max(map(len, sources))
+    spec = as_spec(chart, {"narrowest": 46 * len(targets) + 40 + labels}) | {
+        "params": [{"name": "reach", "value": reach}]
+    }
     return Picture(
         f"{task}-transfer",
         f"What training on one language did to another; strong with ▲ or ▼ where {sure}, else faint",
