@@ -28,7 +28,7 @@ test: setup programs ## all tests, from a bare machine
 test-fast: setup ## the tests that start no process and no engine
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
-rehearsal: setup ## every recipe in small, from plan to report, in some 25 minutes
+rehearsal: setup ## every recipe in small, from plan to report, in a quarter of an hour on two cores
 	$(BIN)/python -m tests.rehearsal
 
 docs: setup ## the manual, in build/site; a dead link is an error

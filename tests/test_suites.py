@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,10 +107,13 @@ def test_a_pinch_keeps_its_size() -> None:
 
 def test_every_recipe_in_the_folder_is_planned_without_a_network(rehearsed: Rehearsed) -> None:
     found = [path for path in recipes() if not is_mothello(path)]
-    assert len(found) >= 19
+    assert len(found) == 28
     for path in found:
         ended = harness("plan", rehearsed.in_small(path), "--runs", rehearsed.folder / "runs")
         assert ended.returncode == 0, f"{path.name}: {ended.stderr}"
+        told = re.findall("Neighbouring cells: .*", ended.stdout)
+        # A small model comes with its own learning rate: two keys of one axis, which the plan tells.
+        assert all(("each in one factor" in line) != path.name.startswith("small-") for line in told), (path, told)
 
 
 def test_no_cells_of_a_grid_differ_in_more_than_its_axes(rehearsed: Rehearsed) -> None:
