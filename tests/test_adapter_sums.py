@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from harness.training.adapter_sums import (
     Factors,
@@ -44,15 +44,14 @@ def written(folder: Path, rank: int, alpha: float, stabilised: bool, seed: int) 
 
 def changes(folder: Path) -> dict[str, torch.Tensor]:
     """ΔW of each module, by PEFT's definition: B · A times α / r, or α / √r where it is rank-stabilised."""
-    from safetensors.torch import load_file
-
     config, tensors = (
         json.loads((folder / "adapter_config.json").read_text()),
         load_file(folder / "adapter_model.safetensors"),
     )
     scale = config["lora_alpha"] / (math.sqrt(config["r"]) if config["use_rslora"] else config["r"])
+    modules = [name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")]
     return {
-        module: scale * tensors[f"{module}.lora_B.weight"] @ tensors[f"{module}.lora_A.weight"] for module in MODULES
+        module: scale * tensors[f"{module}.lora_B.weight"] @ tensors[f"{module}.lora_A.weight"] for module in modules
     }
 
 
@@ -93,6 +92,13 @@ def test_layers_of_another_adapter_change_what_they_changed_there(
         assert torch.allclose(whole[module], wanted[module], atol=1e-4)
 
 
+def test_without_layers_of_others_an_adapter_stays_what_it_is_to_the_bit(tmp_path: Path) -> None:
+    own = written(tmp_path / "own", 8, 8, False, 0)
+    write_adapter(with_layers(read_adapter(own), {}), tmp_path / "whole")
+    before, after = (load_file(path / "adapter_model.safetensors") for path in (own, tmp_path / "whole"))
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     own = read_adapter(written(tmp_path / "own", 2, 4, False, 0))
     with pytest.raises(ValueError, match="no weight is of layer 7"):
@@ -106,33 +112,67 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         read_adapter(tmp_path / "own")
 
 
-def test_peft_computes_with_the_sum_what_both_change_together(tiny_model: Path, tmp_path: Path) -> None:
-    from peft import LoraConfig, PeftModel, get_peft_model
+@pytest.fixture(scope="module")
+def drawn(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two adapters of the tiny model, of other ranks and scales, saved by PEFT."""
+    from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    def logits(model: torch.nn.Module) -> torch.Tensor:
-        with torch.inference_mode():
-            return model(torch.arange(5, 60)[None]).logits
-
-    base = AutoModelForCausalLM.from_pretrained(tiny_model)
-    plain = logits(base)
+    folders: dict[str, Path] = {}
     for name, rank, stable in (("one", 8, False), ("two", 4, True)):
         shape: Any = {"r": rank, "lora_alpha": 16, "use_rslora": stable, "target_modules": "all-linear"}
         config = LoraConfig(**shape, task_type="CAUSAL_LM", init_lora_weights=False)
         made = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), config)
         for weight in made.parameters():
             weight.data *= 0.3 if weight.requires_grad else 1
-        made.save_pretrained(str(tmp_path / name))
-    write_adapter(
-        added([(1.0, read_adapter(tmp_path / "one")), (1.0, read_adapter(tmp_path / "two"))]), tmp_path / "sum"
-    )
+        folders[name] = tmp_path_factory.mktemp("drawn") / name
+        made.save_pretrained(str(folders[name]))
+    return folders
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.inference_mode():
+        return model(torch.arange(5, 60)[None]).logits
+
+
+def test_peft_computes_with_the_sum_what_both_change_together(
+    tiny_model: Path, drawn: dict[str, Path], tmp_path: Path
+) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(tiny_model)
+    plain = logits(base)
+    write_adapter(added([(1.0, read_adapter(path)) for path in drawn.values()]), tmp_path / "sum")
     whole = logits(PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), str(tmp_path / "sum")))
-    both: Any = PeftModel.from_pretrained(base, str(tmp_path / "one"), adapter_name="one")
-    both.load_adapter(str(tmp_path / "two"), adapter_name="two")
+    both: Any = PeftModel.from_pretrained(base, str(drawn["one"]), adapter_name="one")
+    both.load_adapter(str(drawn["two"]), adapter_name="two")
     both.base_model.set_adapter(["one", "two"])
     together = logits(both)
     assert float((together - plain).abs().max()) > 0.05
     assert float((whole - together).abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("made", ["sum", "swap"])
+def test_peft_computes_what_weights_changed_by_hand_do(
+    made: str, tiny_model: Path, drawn: dict[str, Path], tmp_path: Path
+) -> None:
+    """1 · one − ½ · two, and one with the first layer of two."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    one, two = (read_adapter(path) for path in drawn.values())
+    write_adapter(added([(1.0, one), (-0.5, two)]) if made == "sum" else with_layers(one, {0: two}), tmp_path / made)
+    ours, theirs = changes(drawn["one"]), changes(drawn["two"])
+    by_hand, plain = (AutoModelForCausalLM.from_pretrained(tiny_model) for _ in range(2))
+    for module, change in ours.items():
+        swapped = theirs[module] if ".layers.0." in module else change
+        weight = by_hand.get_submodule(module.removeprefix("base_model.model.")).weight
+        weight.data += change - 0.5 * theirs[module] if made == "sum" else swapped
+    wanted, base = logits(by_hand), logits(plain)
+    whole = logits(PeftModel.from_pretrained(plain, str(tmp_path / made)))
+    assert float((wanted - base).abs().max()) > 0.05
+    assert float((whole - wanted).abs().max()) < 1e-5
 
 
 def dense_ties(vectors: list[torch.Tensor], density: float) -> torch.Tensor:
