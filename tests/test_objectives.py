@@ -17,11 +17,11 @@ from transformers import AutoModelForCausalLM
 
 from harness.errors import UserError
 from harness.planning.study import Study
-from harness.recipe.objectives_section import Distil, Reference
+from harness.recipe.objectives_section import Distil, Ewc, Reference
 from harness.recipe.training_section import Adapter
 from harness.training.loop import ShowProgress
 from harness.training.lora import with_adapter
-from harness.training.objectives import Distilled, fisher, info_nce, like_targets, retrieval_in_words
+from harness.training.objectives import Consolidated, Distilled, fisher, info_nce, like_targets, retrieval_in_words
 from harness.training.pooled import best_layer, layer_number, pooled_states, states_after
 from harness.training.supervised import with_supervised_forward
 from harness.training.term_inputs import Beginning
@@ -260,6 +260,13 @@ def continued(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tup
     return recipe, folder
 
 
+def test_every_term_of_weight_0_is_the_plain_cell(tiny_model: Path, write_recipe: Write, tmp_path: Path) -> None:
+    nothing = {term: {name: of | {"weight": 0} for name, of in given.items()} for term, given in TERMS.items()}
+    plans = {plan.name: plan for plan in Study(write_recipe(staged(tiny_model, nothing)), tmp_path).plans}
+    assert [*plans] == ["terms-naive_stage-en", "terms-naive_stage-fr"], "one identity, trained once"
+    assert {*plans["terms-naive_stage-fr"].cell.names} == {f"terms-{term}_stage-fr" for term in TERMS}
+
+
 def moved(runs: Path, term: str) -> float:
     """How far a cell's second stage went from the first."""
     before = adapter(runs, "terms-naive_stage-en", "staged")
@@ -349,6 +356,35 @@ def test_importance_is_the_mean_squared_gradient(model: Any) -> None:
     for name, part in importance.items():
         assert torch.allclose(part, expected[name], rtol=1e-3, atol=1e-9), name
     assert np.isfinite(sum(float(part.sum()) for part in importance.values()))
+
+
+def test_what_is_held_without_bound_stays_where_it_began(model: Any) -> None:
+    """The minimum of likelihood and penalty: AdamW, which heeds the direction of a step alone, would overshoot it."""
+    learning, causal = model
+    rows: list[Any] = [{"input_ids": [1, 30, 40, 50, 60], "labels": [-100, -100, 40, 50, 60]}]
+    beginning = Beginning(learning)
+    weights = beginning.learning()
+
+    def distance(strength: float) -> float:
+        held = Consolidated(causal, rows, Ewc(weight=strength), beginning)
+        optimizer = torch.optim.LBFGS([*weights.values()], max_iter=10, line_search_fn="strong_wolfe")
+
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()
+            likelihood = causal(
+                input_ids=torch.tensor([rows[0]["input_ids"]]), labels=torch.tensor([rows[0]["labels"]])
+            )
+            total = likelihood.loss + strength * held.loss(0)
+            total.backward()
+            return total
+
+        optimizer.step(loss)
+        apart = sum(float(((weight - beginning.weights[name]) ** 2).sum()) for name, weight in weights.items())
+        for name, weight in weights.items():
+            weight.data = beginning.weights[name].clone()
+        return math.sqrt(apart)
+
+    assert distance(1e12) < 1e-6 < 1e-2 < distance(0)
 
 
 MISTAKES: list[tuple[str, Any, str]] = [

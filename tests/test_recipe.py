@@ -199,6 +199,11 @@ def test_a_recipe_without_a_grid_is_one_cell(recipe_data: dict[str, Any]) -> Non
     assert [cell.name for cell in cells_of(parse_recipe(data), data)] == ["small"]
 
 
+def test_an_axis_has_a_label_in_every_cell(recipe_data: dict[str, Any]) -> None:
+    data = recipe_data | {"report": {"labels": {"amount": "examples"}}}
+    assert [cell.recipe.report.labels for cell in cells_of(parse_recipe(data), data)] == [{"amount": "examples"}] * 2
+
+
 def test_a_misspelt_cell_is_said(recipe_data: dict[str, Any]) -> None:
     cells = cells_of(parse_recipe(recipe_data), recipe_data)
     assert [cell.name for cell in choose(cells, "amount-3")] == ["amount-3"]

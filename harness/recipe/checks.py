@@ -40,6 +40,26 @@ COUNTRIES = {"br": "pt", "cn": "zh", "gb": "en", "jp": "ja", "kr": "ko", "mx": "
 
 def cross_check(recipe: Recipe) -> list[Problem]:
     """All mistakes found in how the recipe's keys fit together; sources are not opened for it."""
+    broken = _check_sources(recipe)
+    problems = _check_names(recipe) + broken + check_judge(recipe) + _check_labels(recipe)
+    if not broken:
+        problems += _check_languages(recipe) + check_evaluation(recipe)
+    return problems + check_varied(recipe, not broken)
+
+
+def check_varied(recipe: Recipe, sources_fit: bool = True) -> list[Problem]:
+    """Mistakes in what cells may differ in, and in how that fits what all of them share, which is checked once."""
+    problems = check_phases(recipe) + check_models(recipe) + _check_repetitions(recipe) + _check_prompts(recipe)
+    if sources_fit:
+        alone = "mixture" in recipe.model_fields_set and recipe.stages is None
+        problems += _check_codes(recipe) + check_lexicons(recipe) + check_generated(recipe)
+        problems += _check_amounts(recipe) + _check_mixture(recipe) + check_row_makers(recipe) if alone else []
+        problems += check_objectives(recipe) if alone else []
+    return problems + check_training(recipe) + check_stages(recipe)
+
+
+def _check_names(recipe: Recipe) -> list[Problem]:
+    """Names that are none, or that are taken."""
     problems = [
         Problem(
             where, f"got {name!r}; a name is of letters, digits, '.', '_' and '-', and begins with a letter or digit"
@@ -56,23 +76,11 @@ def cross_check(recipe: Recipe) -> list[Problem]:
         }.items()
         if not NAME.fullmatch(name)
     ]
-    problems += [
+    return problems + [
         Problem(f"models.{name}", f"{name!r} is taken; call it otherwise")
         for name in recipe.models
         if name in RESERVED_CELLS
     ]
-    broken = _check_sources(recipe)
-    problems += (
-        check_phases(recipe) + check_models(recipe) + broken + _check_repetitions(recipe) + _check_prompts(recipe)
-    )
-    if not broken:
-        problems += _check_languages(recipe) + check_evaluation(recipe)
-        alone = "mixture" in recipe.model_fields_set and recipe.stages is None
-        problems += check_lexicons(recipe) + check_generated(recipe)
-        problems += _check_amounts(recipe) + _check_mixture(recipe) + check_row_makers(recipe) if alone else []
-        problems += check_objectives(recipe) if alone else []
-    problems += check_judge(recipe) + _check_labels(recipe) + check_training(recipe) + check_stages(recipe)
-    return problems
 
 
 def _check_labels(recipe: Recipe) -> list[Problem]:
@@ -170,7 +178,7 @@ def _check_languages(recipe: Recipe) -> list[Problem]:
                 problems.append(Problem(where, f"unknown language {language!r}; {hint}"))
     for language in sorted(set(recipe.languages.seen) & set(recipe.languages.unseen)):
         problems.append(Problem("languages.unseen", f"{language!r} is also in languages.seen; keep it in one"))
-    return problems + _check_codes(recipe) + _check_groups(recipe)
+    return problems + _check_groups(recipe)
 
 
 def groups_given(recipe: Recipe) -> list[tuple[str, tuple[str, ...]]]:

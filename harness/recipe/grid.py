@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from eval.analysis.design import BASE
 from harness.errors import Problem, UserError, suggestion
-from harness.recipe.checks import NAME, RESERVED_CELLS, cross_check
-from harness.recipe.load import NAMED, parse_recipe
+from harness.recipe.checks import NAME, RESERVED_CELLS, check_varied
+from harness.recipe.load import NAMED, parse_cell
 from harness.recipe.models_section import Reinitialise
 from harness.recipe.revisions_section import step_of
 from harness.recipe.schema import STAGE, Axis, Recipe
@@ -118,7 +118,7 @@ def cells_of(recipe: Recipe, raw: Mapping[str, Any]) -> list[Cell]:
             )
             continue
         try:
-            made = staged(Cell(name, parse_recipe(_substituted(raw, recipe.grid, values)), place, labels))
+            made = staged(Cell(name, parse_cell(_substituted(raw, recipe.grid, values)), place, labels))
         except UserError as error:
             problems += error.problems
             continue
@@ -173,7 +173,7 @@ def stage_recipe(recipe: Recipe, stage: str) -> Recipe:
     own = one_stage(recipe, stage)
     where = "stages." if recipe.stages.each else f"stages.{stage}."
     problems = [replace(problem, where=where + problem.where) if problem.where.startswith("mixture") else problem
-                for problem in cross_check(own) if not problem.where.startswith("generated")]  # fmt: skip
+                for problem in check_varied(own) if not problem.where.startswith("generated")]  # fmt: skip
     if problems:
         raise UserError(problems)
     return own
@@ -357,7 +357,8 @@ def label_of(value: Any) -> str:
 
 def _substituted(raw: Mapping[str, Any], grid: Mapping[str, Axis], values: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's data with each axis's value at its path and no grid."""
-    data = copy.deepcopy({key: value for key, value in raw.items() if key != "grid"})
+    varied = {path.split(".")[0] for axis in values for path in grid[axis].paths}
+    data = {key: copy.deepcopy(value) if key in varied else value for key, value in raw.items() if key != "grid"}
     problems = [
         Problem(
             f"grid.{axis}.path",

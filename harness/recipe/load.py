@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from harness.errors import Problem, UserError, suggestion
-from harness.recipe.checks import cross_check
+from harness.recipe.checks import check_varied, cross_check
 from harness.recipe.mixture_section import Ingredient, Mixture
 from harness.recipe.objectives_checks import check_terms_of_before
 from harness.recipe.schema import Recipe
@@ -38,8 +38,17 @@ def load_recipe(path: Path) -> tuple[Recipe, dict[str, Any]]:
 
 def parse_recipe(raw: Mapping[str, Any]) -> Recipe:
     """The recipe in `raw`. Raises UserError with every mistake found."""
-    recipe = read_as(Recipe, raw)
-    problems = cross_check(recipe) + check_terms_of_before(recipe)
+    return _without_mistakes(read_as(Recipe, raw), cross_check)
+
+
+def parse_cell(raw: Mapping[str, Any]) -> Recipe:
+    """The recipe of one cell; what all cells share was checked with the whole recipe. Raises UserError."""
+    return _without_mistakes(read_as(Recipe, raw), check_varied)
+
+
+def _without_mistakes(recipe: Recipe, check: Callable[[Recipe], list[Problem]]) -> Recipe:
+    """The recipe. Raises UserError with every mistake found."""
+    problems = check(recipe) + check_terms_of_before(recipe)
     if problems:
         raise UserError(problems, NAMED)
     return recipe

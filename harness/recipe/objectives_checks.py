@@ -46,7 +46,7 @@ def check_terms_of_before(recipe: Recipe) -> list[Problem]:
         return []
     return [
         Problem(f"training.objectives.{name}", "needs a stage before; add stages, or remove it")
-        for name in recipe.training.objectives.of_before
+        for name in recipe.training.objectives.active.of_before
     ]
 
 

@@ -146,8 +146,8 @@ class Objectives(Section):
 
     @property
     def of_before(self) -> tuple[str, ...]:
-        """Those that need a stage before."""
-        terms = {name: getattr(self, name) for name in self.names}
+        """Those that need a stage before, whatever their weight."""
+        terms = {name: term for name in TERMS if (term := getattr(self, name))}
         return tuple(name for name, term in terms.items()
                      if name == "ewc" or getattr(term, "to", None) == "previous")  # fmt: skip
 

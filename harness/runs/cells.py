@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import Problem, UserError
 from harness.runs.folder import CellFolder, StudyFolder
 from harness.runs.locks import locked
-from harness.runs.record import CellRun, as_begun, fingerprint, refusal
+from harness.runs.record import CellRun, changes, fingerprint, how_begun, refusal
 from harness.runs.steps import AT
 from harness.runs.weights import Weights, weights_in
 
@@ -25,22 +26,28 @@ def open_cells(
     Raises UserError with the differences for folders that hold another experiment, which is none of these cells.
     """
     folder = StudyFolder(study)
-    runs = {
-        name: as_begun(CellRun(folder.cell(name).path, identity), (prompts or {}).get(name))
-        for name, identity in identities.items()
+    runs: dict[str, CellRun] = {}
+    refused: dict[str, Problem] = {}
+    settled: set[str] = set()
+    for name, identity in identities.items():
+        run = CellRun(folder.cell(name).path, identity)
+        record, known = run.record, (prompts or {}).get(name)
+        if changed := changes(run, record):
+            run = replace(run, earlier=how_begun(changed, record.get("prompts", known) != known))
+        if changed and not run.earlier:
+            refused[name] = refusal(run, changed)
+        elif record:
+            settled.add(name)
+        runs[name] = run
+    elsewhere = {
+        fingerprint(identity): cell.path
+        for cell in folder.recorded_cells()
+        if cell.path.name not in settled and (identity := CellRun(cell.path, {}).record.get("identity"))
     }
-    refused = {name: problem for name, run in runs.items() if not run.earlier and (problem := refusal(run))}
-    settled = {name for name, run in runs.items() if name not in refused and run.record}
-    if len(settled) < len(runs):
-        elsewhere = {
-            fingerprint(identity): cell.path
-            for cell in folder.recorded_cells()
-            if cell.path.name not in settled and (identity := CellRun(cell.path, {}).record.get("identity"))
-        }
-        for name in runs.keys() - settled:
-            known = fingerprint(json.loads(json.dumps(identities[name])))
-            if path := elsewhere.pop(known, None):
-                runs[name] = CellRun(path, identities[name])
+    for name in runs.keys() - settled if elsewhere else ():
+        known = fingerprint(json.loads(json.dumps(identities[name])))
+        if path := elsewhere.pop(known, None):
+            runs[name] = CellRun(path, identities[name])
     taken = {run.folder.name for name, run in runs.items() if run.folder.name != name}
     if problems := [problem for name, problem in refused.items() if name not in taken]:
         raise UserError(problems)

@@ -66,13 +66,15 @@ def mend(study: Path, cells: Sequence[str]) -> list[str]:
 
 def result_damage(cell: CellFolder) -> Iterator[tuple[Path, str]]:
     """Damage for which a cell has to be trained again. Only a trained cell needs weights."""
-    if cell.path.exists() and not cell.path.is_dir():
-        yield cell.path, NO_FOLDER
+    if not cell.path.is_dir():
+        if cell.path.exists():
+            yield cell.path, NO_FOLDER
         return
-    if reason := json_problem(cell.record) or ("it is missing" if is_lost(cell) else None):
-        yield cell.record, reason
+    record = read_json(cell.record)
+    if not isinstance(record, dict):
+        if reason := json_problem(cell.record) or ("it is missing" if is_lost(cell) else None):
+            yield cell.record, reason
         return
-    record = read_json(cell.record) or {}
     if record.get("state") != "trained" or record.get("weights_removed"):
         return
     weights = weights_in(cell.path, record["identity"])

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,32 +117,19 @@ class CellRun:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def changes(run: CellRun) -> list[str]:
-    """In what the experiment in a run's folder differs from the run; nothing where none was begun."""
-    record = run.record
+def changes(run: CellRun, record: Mapping[str, Any]) -> list[str]:
+    """In what the experiment in a run's record differs from the run; nothing where none was begun."""
     before, after = (VERSION_OF_OLD | dict(stated) for stated in (record.get("identity", {}), run.identity))
     return differences(before, json.loads(json.dumps(after))) if record else []
 
 
-def refusal(run: CellRun) -> Problem | None:
-    """Why a run cannot go on in its folder: that holds another experiment, with the difference; None if it can."""
-    if not (changed := changes(run)):
-        return None
+def refusal(run: CellRun, changed: Sequence[str]) -> Problem:
+    """Why a run cannot go on in its folder: that holds another experiment, with the difference."""
     return Problem(
         str(run.folder),
         f"holds another experiment of this name. Changed: {'; '.join(changed)}. {cause_of(changed)}"
         "Give the study another name, choose another --runs folder, or delete this one",
     )
-
-
-def as_begun(run: CellRun, prompts: str | None) -> CellRun:
-    """The run, with how it was begun where that is on items, or with prompts, that there are no more.
-
-    `prompts` is the hash of the prompts' template now.
-    """
-    changed = changes(run)
-    earlier = how_begun(changed, run.record.get("prompts", prompts) != prompts) if changed else ""
-    return replace(run, earlier=earlier)
 
 
 def how_begun(changed: Sequence[str], other_prompts: bool) -> str:
