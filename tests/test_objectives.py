@@ -379,7 +379,7 @@ def test_what_is_held_without_bound_stays_where_it_began(model: Any) -> None:
             return total
 
         optimizer.step(loss)
-        apart = sum(float(((weight - beginning.weights[name]) ** 2).sum()) for name, weight in weights.items())
+        apart = sum(float(((weight.detach() - beginning.weights[name]) ** 2).sum()) for name, weight in weights.items())
         for name, weight in weights.items():
             weight.data = beginning.weights[name].clone()
         return math.sqrt(apart)
