@@ -191,7 +191,7 @@ def _published_rows(page: MothelloPage) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"setting": pl.String, "curve": pl.String, "step": pl.Int64, "mean": pl.Float64})
 
 
-ENDS = dict.fromkeys(("mean", "low", "high"), pl.Float64)
+ENDS: dict[str, Any] = dict.fromkeys(("mean", "low", "high"), pl.Float64)
 """The types of a mean and its interval, also where no row has them."""
 
 
