@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ import polars as pl
 import pytest
 
 from harness.errors import UserError
+from harness.evaluation import cells as evaluation
+from harness.planning.choice import Choice
+from harness.planning.kept_plan import planned_study
 from harness.planning.study import Study
 from harness.recipe.grid import cells_of
 from harness.recipe.load import parse_recipe
+from harness.training.forecast import requests_left
 from tests.judge_server import Answer, JudgeServer, judge_server, refusal
 from tests.support import harness, small_recipe
 
@@ -139,6 +144,38 @@ def test_nothing_is_asked_twice_and_changed_weights_are_evaluated_anew(
     assert "scores of other weights are left out: someones" in report.stdout + report.stderr
 
 
+def test_cells_may_name_them(study: tuple[Path, Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is named is evaluated, and no other model; an endpoint, which may cost money, is asked where it is named."""
+    recipe, runs, _ = study
+    planned, wanted, asked = Study(recipe, runs), list[str](), list[str]()
+    monkeypatch.setattr(evaluation, "told_missing", lambda parts, _: wanted.extend(m.name for p in parts for m in p.models))
+    monkeypatch.setattr(evaluation, "ask", lambda endpoint, _: asked.append(endpoint.name))
+    monkeypatch.setattr(evaluation, "write_tables", lambda *_: None)
+    for names, models, endpoints in (
+        ("oth*", ["other"], []), ("remote", [], ["remote"]), ("base,rem*", ["base"], ["remote"]), (None, MODELS[:3], ["remote"])
+    ):  # fmt: skip
+        evaluation.evaluate_cells(planned, names)
+        assert (wanted, asked) == (models, endpoints)
+        wanted.clear()
+        asked.clear()
+    with pytest.raises(UserError, match=r"--cells: no cell or model 'remoet'; did you mean 'remote'\? \(allowed: base, ot"):
+        evaluation.evaluate_cells(planned, "remoet")
+
+
+def test_the_forecast_counts_the_requests_of_an_endpoint(
+    study: tuple[Path, Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, runs, _ = study
+    planned = planned_study(recipe, runs)
+    assert requests_left(planned, planned.choice(None)) == {}, "all there already"
+    monkeypatch.setattr("harness.training.forecast.completions_there", lambda _: Counter({("other", "gone"): 3}))
+    assert requests_left(planned, planned.choice("oth*")) == {}
+    plan = ("plan", recipe, "--runs", runs, "--cells", "remote")
+    told = f"Requests: {ITEMS} to the endpoint of remote; how long it takes for them cannot be told from here"
+    assert told in " ".join(harness(*plan).stdout.split())
+    assert json.loads(harness(*plan, "--json").stdout)["time"]["requests"] == {"remote": ITEMS}
+
+
 def test_beside_cells_they_are_rows_that_no_finding_is_of(tiny_model: Path, adapter: Path, tmp_path: Path) -> None:
     data = small_recipe(tiny_model) | {"models": {"someones": {"adapter": str(adapter)}}}
     recipe = tmp_path / "recipe.yaml"
@@ -146,6 +183,8 @@ def test_beside_cells_they_are_rows_that_no_finding_is_of(tiny_model: Path, adap
     study = Study(recipe, tmp_path / "runs")
     assert list(study.design.settings) == ["amount-0", "amount-3"] and study.design.base_of("someones") == "base"
     assert [host.name for host in study.hosts] == ["base"], "the adapter is served beside the cells'"
+    assert study.choice("amount-3") == Choice(frozenset({"amount-3"}), frozenset({"base"}), frozenset())
+    assert study.choice("some*") == Choice(frozenset(), frozenset(), frozenset({"someones"}))
     fingerprints = [plan.run.identity for plan in study.plans]
     recipe.write_text(json.dumps(small_recipe(tiny_model)))
     assert fingerprints == [plan.run.identity for plan in Study(recipe, tmp_path / "runs").plans]

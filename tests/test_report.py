@@ -25,12 +25,13 @@ from eval.report.grid import Scale
 from eval.report.headlines import Headline, headlines
 from eval.report.html import html_page
 from eval.report.latex import escaped, latex_table
-from eval.report.page import Page
+from eval.report.page import Page, Selection
 from eval.report.picture_data import QUANTITIES, confusion_rows, figure_rows, scale_of, training_rows
 from eval.report.predictions import Browsed, browsed, safe, sampled
 from eval.report.tables import best_cells, metric_tables
-from eval.report.text_tables import comparison_tables, loss_table, missing_table, overview_table, validation_table
+from eval.report.text_tables import comparison_tables, loss_table, missing_table, overview_table
 from eval.report.units import duration
+from eval.report.validation import selection_table
 from eval.report.verdicts import Change, Changes, Verdict, disagree, verdict_of
 from harness.errors import UserError
 from harness.planning.kept_plan import planned_study
@@ -496,21 +497,36 @@ def test_training_curves_show_what_was_recorded() -> None:
     ]
 
 
-def test_validation_losses_are_drawn_per_language_with_the_step_that_they_chose() -> None:
-    page = study_page(cells=1)
-    curve = [{"step": 5, "en": 2.0, "ar": 3.0}, {"step": 10, "en": 1.5, "ar": 2.0}, {"step": 15, "en": 1.0, "ar": 4.0}]
-    cell = dataclasses.replace(page.cells[0], validation=curve, kept_step=10)
-    page = dataclasses.replace(page, cells=[cell])
+def test_what_chose_a_step_is_drawn_per_language_in_its_unit() -> None:
+    page = study_page(cells=3)
+    losses = [{"step": 5, "en": 2.0, "ar": 3.0}, {"step": 10, "en": 1.5, "ar": 2.0}, {"step": 15, "en": 1.0, "ar": 4.0}]
+    shares = [{"step": 5, "en": 0.25, "ar": float("nan")}, {"step": 10, "en": 0.375, "ar": 0.5}]
+    by = [Selection(10, losses), Selection(10, shares, "math", "accuracy", {"en": 8, "ar": 8}), None]
+    cells = [dataclasses.replace(cell, selection=each) for cell, each in zip(page.cells, by, strict=True)]
+    page = with_finite_figures(dataclasses.replace(page, cells=cells, labels={"math": "word problems"}))
     shown = gallery(page)
     assert shown.data["validation"].select("group", "step", "value", "kept").rows() == [
-        (language, point["step"], point[language], point["step"] == 10) for point in curve for language in ("en", "ar")
+        (language, point["step"], point[language], point["step"] == 10) for point in losses for language in ("en", "ar")
     ]
-    (picture,) = (picture for picture in shown.training if picture.name == "validation")
-    assert "Arabic, unseen" in json.dumps(picture.spec)
-    assert validation_table(page.cells).rows == (
-        ("amount-0", "en", "10", "1.500", "15", "1.000"), ("amount-0", "ar", "10", "2.000", "15", "4.000"),
+    assert shown.data["validation-math-accuracy"].select("cell", "group", "step", "value", "kept").rows() == [
+        ("amount-20", "en", 5, 25.0, False), ("amount-20", "en", 10, 37.5, True), ("amount-20", "ar", 10, 50.0, True)
+    ]  # fmt: skip
+    pictures = {picture.name: picture for picture in shown.training}
+    assert list(pictures) == ["training", "validation", "validation-math-accuracy"]
+    assert pictures["validation"].title.startswith("Losses on validation rows; a point marks the step")
+    assert pictures["validation-math-accuracy"].title.startswith("word problems, accuracy on validation rows; a point")
+    drawn = json.dumps(pictures["validation-math-accuracy"].spec)
+    assert "Arabic, unseen" in drawn and '"title": "accuracy, %"' in drawn and "nats" not in drawn
+    assert shown.behind["validation"].rows == (
+        ("amount-0", "en", "", "10", "1.500", "15", "1.000"), ("amount-0", "ar", "", "10", "2.000", "15", "4.000"),
     )  # fmt: skip
-    assert "validation" not in {picture.name for picture in gallery(study_page(cells=1)).training}
+    assert shown.behind["validation-math-accuracy"].columns[4] == "accuracy, %"
+    assert shown.behind["validation-math-accuracy"].rows[0] == ("amount-20", "en", "8", "10", "37.5", "10", "37.5")
+    assert selection_table(page.cells).rows()[-2:] == [
+        ("amount-20", "math", "accuracy", "en", 10, 0.375, 8, True),
+        ("amount-20", "math", "accuracy", "ar", 10, 0.5, 8, True),
+    ]
+    assert [picture.name for picture in gallery(study_page(cells=1)).training] == ["training"]
 
 
 def test_latex_has_the_best_value_bold_and_a_dagger_where_it_differs() -> None:

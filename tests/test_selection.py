@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from eval.tasks import TASKS
 from harness.errors import UserError
 from harness.planning.study import Study
+from harness.reporting.report import selection_of
 from harness.training.loop import ShowProgress
 from harness.training.selection import best_step, curve_of
 from tests.support import harness, train_here
@@ -140,6 +142,9 @@ def test_a_tasks_metric_may_choose_the_step(overfitting: dict[str, Any], write_r
     assert all(0 <= point[language] <= 1 for point in chosen["curve"] for language in ("en", "fr"))
     means = {point["step"]: (point["en"] + point["fr"]) / 2 for point in chosen["curve"]}
     assert means[chosen["step"]] == max(means.values())
+    drawn = selection_of(record(tmp_path, "small"))
+    assert drawn and (drawn.task, drawn.metric) == ("instructions", TASKS["instructions"].metric)
+    assert (drawn.step, drawn.curve, drawn.rows) == (chosen["step"], chosen["curve"], {"en": 3, "fr": 3})
     (plan,) = Study(write_recipe(overfitting), tmp_path).plans
     assert plan.run.trained and plan.run.identity["selection"]["answered"]["max_tokens"] == 8
 

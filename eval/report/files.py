@@ -70,7 +70,11 @@ def with_finite_curves(cell: CellFacts) -> CellFacts:
     """The cell with its training curves up to where a figure is none."""
     curves = (cell.loss, cell.learning_rate, cell.gradient_norm)
     loss, learning_rate, gradient_norm = ([*takewhile(is_figure, curve)] for curve in curves)
-    return replace(cell, loss=loss, learning_rate=learning_rate, gradient_norm=gradient_norm)
+    chosen = cell.selection
+    if chosen is not None:
+        points = [{name: value for name, value in point.items() if is_figure(value)} for point in chosen.curve]
+        chosen = replace(chosen, curve=points)
+    return replace(cell, loss=loss, learning_rate=learning_rate, gradient_norm=gradient_norm, selection=chosen)
 
 
 def is_figure(value: float | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from eval.report.checkpoint_pictures import checkpoint_pictures
 from eval.report.consistency import plane_rows
 from eval.report.grid import Grid, Picture
 from eval.report.layer_pictures import layer_pictures
-from eval.report.page import Page
+from eval.report.page import CellFacts, Page
 from eval.report.picture_data import (
     LANGUAGE_PASS,
     all_series,
@@ -30,7 +30,6 @@ from eval.report.picture_data import (
     scale_of,
     training_rows,
     transfer_rows,
-    validation_rows,
 )
 from eval.report.pictures.curves import curves_picture, overview_picture
 from eval.report.pictures.heatmaps import heatmap_picture, transfer_picture
@@ -38,6 +37,7 @@ from eval.report.pictures.languages import confusion_picture, plane_picture, sca
 from eval.report.pictures.training import training_picture, validation_picture
 from eval.report.tables import TaskTable, TextTable, metric_tables
 from eval.report.theme import UNTOLD
+from eval.report.validation import languages_of, selection_rows, selection_text_table, selections_by
 from eval.report.verdicts import Changes, level
 
 
@@ -62,7 +62,7 @@ class Gallery:
     layers: list[Picture] = field(default_factory=list[Picture])
     """Of what layers hold."""
     behind: dict[str, TextTable] = field(default_factory=dict[str, TextTable])
-    """The figures of pictures of layers, by the picture's name."""
+    """The figures of pictures of layers, and of the steps that are kept, by the picture's name."""
     data: dict[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
     broken: dict[str, str] = field(default_factory=dict[str, str])
     """Pictures that could not be drawn for papers, and why."""
@@ -104,11 +104,10 @@ def gallery(page: Page) -> Gallery:
         shown.data["training"] = training
         quantities, cells = (training[name].unique(maintain_order=True).to_list() for name in ("quantity", "cell"))
         shown.training.append(training_picture(quantities, cells, grid))
-    validation = validation_rows(page)
-    if validation.height:
-        shown.data["validation"] = validation
-        languages, cells = (validation[name].unique(maintain_order=True).to_list() for name in ("group", "cell"))
-        shown.training.append(validation_picture({code: panel_name(page, code) for code in languages}, cells, grid))
+    for chosen in selections_by(page.cells).values():
+        picture, rows = _selection(page, chosen, grid)
+        shown.data[picture.data], shown.behind[picture.name] = rows, selection_text_table(chosen)
+        shown.training.append(picture)
     for picture, rows in checkpoint_pictures(page.checkpoints, page.groups.all) if page.checkpoints else ():
         shown.data[picture.data] = rows
         shown.checkpoints.append(picture)
@@ -128,6 +127,16 @@ def gallery(page: Page) -> Gallery:
         shown.data[f"{task}-consistency"] = rows
         shown.consistency.append(plane_picture(task, page.label(task), rows["s"][0], grid))
     return shown
+
+
+def _selection(page: Page, cells: Sequence[CellFacts], grid: Grid) -> tuple[Picture, pl.DataFrame]:
+    """The picture of what one quantity was on validation rows, which chose the step of these cells; and its rows."""
+    selection = cells[0].selection
+    assert selection is not None
+    rows = selection_rows(page, cells)
+    languages = {code: panel_name(page, code) for code in languages_of(*cells)}
+    task = page.label(selection.task)
+    return validation_picture(selection, task, languages, [cell.name for cell in cells], grid), rows
 
 
 def _overview(shown: Gallery, page: Page, table: TaskTable, grid: Grid) -> Picture:

@@ -41,7 +41,6 @@ from eval.report.text_tables import (
     overview_table,
     transfer_table,
     transfer_tables,
-    validation_table,
 )
 from eval.report.theme import themes
 from eval.report.training_tables import learned_tables, written_tables
@@ -198,7 +197,7 @@ def best_by_task(bests: Sequence[Best]) -> Mapping[str, Mapping[str, Best]]:
 
 def tables_behind(page: Page, gallery: Gallery) -> dict[str, TextTable]:
     """The figures of those pictures that are of no task's table, by the picture's name."""
-    tables = gallery.behind | {"training": loss_table(page.cells), "validation": validation_table(page.cells)}
+    tables = gallery.behind | {"training": loss_table(page.cells)}
     if page.checkpoints:
         tables |= checkpoint_text_tables(page.checkpoints)
     if page.blocks is not None:

@@ -20,6 +20,20 @@ from eval.report.headlines import Headline
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """How the step whose weights a cell has was chosen: by validation rows."""
+
+    step: int
+    curve: Sequence[Mapping[str, float]]
+    """Of each comparison, "step", and the loss or score in each language at it."""
+    task: str = ""
+    """The task whose prompts were answered; blank where losses chose."""
+    metric: str = "loss"
+    rows: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Language → how many validation rows it has, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class CellFacts:
     """What is known of a trained cell beside its scores; None or empty where it is not known."""
 
@@ -42,10 +56,8 @@ class CellFacts:
     learning_rate: Sequence[float | None] = ()
     gradient_norm: Sequence[float | None] = ()
     """Before clipping."""
-    validation: Sequence[Mapping[str, float]] = ()
-    """Where they choose the step whose weights are kept: "step", and the loss in each language at it."""
-    kept_step: int | None = None
-    """The step that they chose."""
+    selection: Selection | None = None
+    """How its step was chosen, where that is not the last one."""
     setting: str = ""
     """What the cell is a run of, where that has another name."""
 

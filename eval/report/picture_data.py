@@ -302,21 +302,6 @@ def training_rows(page: Page) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def validation_rows(page: Page) -> pl.DataFrame:
-    """The losses on validation rows: cell, group (the language), step, value, and whether that step is kept."""
-    return pl.DataFrame(
-        [
-            {"cell": cell.name, "group": language, "step": int(point["step"]), "value": float(f"{loss:.4g}")}
-            | {"kept": point["step"] == cell.kept_step}
-            | place_marks(page, cell.setting or cell.name)
-            for cell in page.cells
-            for point in cell.validation
-            for language, loss in point.items()
-            if language != "step"
-        ]
-    )
-
-
 def transfer_rows(part: pl.DataFrame) -> pl.DataFrame:
     """One task's transfer matrix as it is drawn: source, target, change, its text and interval.
 

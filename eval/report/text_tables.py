@@ -93,19 +93,6 @@ def loss_table(cells: Sequence[CellFacts]) -> TextTable:
     return TextTable(("cell", "steps", "first", "25 %", "50 %", "75 %", "100 %"), tuple(rows))
 
 
-def validation_table(cells: Sequence[CellFacts]) -> TextTable:
-    """The losses on validation rows at the step whose weights are kept, and at the last that was compared."""
-    rows: list[tuple[str, ...]] = []
-    for cell in cells:
-        for point in cell.validation:
-            for language, loss in point.items() if point["step"] == cell.kept_step else ():
-                if language != "step":
-                    last = cell.validation[-1]
-                    rows.append((cell.name, language, f"{cell.kept_step:,}", f"{loss:.3f}",
-                                 f"{int(last['step']):,}", f"{last[language]:.3f}"))  # fmt: skip
-    return TextTable(("cell", "language", "kept step", "loss", "last step", "loss there"), tuple(rows))
-
-
 def transfer_table(rows: pl.DataFrame) -> TextTable:
     """Source and target: the difference that training on the one made to the other."""
     return TextTable(

@@ -13,9 +13,8 @@ from harness.planning.overview import show_cards, show_plan
 from harness.planning.rendered import rendered_rows, show_rows
 from harness.planning.study import Study
 from harness.planning.time_left import TimeLeft
-from harness.recipe.grid import choose
 from harness.recipe.mothello import is_mothello
-from harness.training.forecast import time_left
+from harness.training.forecast import requests_left, time_left
 
 
 def plan_study(
@@ -49,9 +48,11 @@ def plan_study(
     devices = asked_devices(on) if on else None
     with_rows = Study(recipe, runs) if rows else None
     study = just_planned(with_rows) if with_rows else planned_study(recipe, runs, here=True)
-    chosen = {cell.name for cell in choose(study.cells, cells)}
+    choice = study.choice(cells)
+    chosen = choice.cells
     earlier = pilot_study(pilot, runs) if pilot else None
-    plan = study.overview(chosen, TimeLeft() if devices else time_left(study, cells, whole=measure))
+    asked = TimeLeft(requests=requests_left(study, choice))
+    plan = study.overview(chosen, asked if devices else time_left(study, cells, whole=measure))
     if devices:
         plan = plan.model_copy(update={"elsewhere": on_devices(study, *devices)})
     plan = plan.model_copy(update={"detectable": detectable_of(study, earlier)})

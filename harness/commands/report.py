@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from eval.analysis.groups import Kind
+from eval.report.validation import selection_table
 from harness.console import output
 from harness.planning.kept_plan import planned_study
 from harness.recipe.mothello import is_mothello
@@ -125,6 +126,23 @@ class Retrieval(Result):
     after_high: float
 
 
+class Compared(Result):
+    """What chose the step whose weights a cell has, at one step in one language."""
+
+    cell: str
+    task: str
+    """The task whose validation prompts were answered; blank where losses chose."""
+    metric: str
+    """By which answers were scored; or `loss`, in nats per supervised token."""
+    language: str
+    step: int
+    value: float
+    rows: int | None
+    """Validation rows that it is over; null in records of earlier versions."""
+    kept: bool
+    """Whether this is the step whose weights are kept."""
+
+
 class ReportSummary(Answer):
     """All figures of a report."""
 
@@ -139,6 +157,8 @@ class ReportSummary(Answer):
     objectives: tuple[TermLoss, ...] = ()
     """Terms beside the likelihood, where cells have them."""
     retrieval: tuple[Retrieval, ...] = ()
+    validation: tuple[Compared, ...] = ()
+    """What chose the steps whose weights are kept, where a study has `selection`."""
 
 
 def write_report(recipe: Path, runs: Path, as_json: bool) -> None:
@@ -160,5 +180,6 @@ def write_report(recipe: Path, runs: Path, as_json: bool) -> None:
         rows = tuple(SummaryRow(**row, of=of(row["cell"])) for row in page.summary.to_dicts())
         findings, notes = tuple(page.sentences), tuple(page.notes)
         written = {name: getattr(page.written, name).to_dicts() for name in WRITTEN}
+        written["validation"] = selection_table(page.cells).to_dicts()
         summary = {"study": study.recipe.study, "findings": findings, "notes": notes, "summary": rows}
         print(ReportSummary.model_validate(summary | written).as_json())

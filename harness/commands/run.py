@@ -18,7 +18,6 @@ from harness.executors.processes import check_processes
 from harness.executors.rounds import once_written
 from harness.planning.kept_plan import planned_study
 from harness.planning.overview import show_plan
-from harness.recipe.grid import choose
 from harness.recipe.mothello import is_mothello
 from harness.training.forecast import check_disk, training_in_words
 
@@ -70,7 +69,7 @@ def run_study(recipe: Path, runs: Path, cells: str | None, processes: int | None
 def failed_cells(recipe: Path, runs: Path, cells: str | None) -> str:
     """The names of the chosen cells whose training failed, as --cells takes them."""
     study = planned_study(recipe, runs)
-    chosen = {cell.name for cell in choose(study.cells, cells)}
+    chosen = study.choice(cells).cells
     return ",".join(plan.name for plan in study.plans if plan.name in chosen and plan.run.failure)
 
 

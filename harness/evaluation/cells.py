@@ -21,7 +21,6 @@ from harness.evaluation.tables import write_tables
 from harness.models.precision import note_in_study
 from harness.planning.bases import Base
 from harness.planning.study import CellPlan, Study
-from harness.recipe.grid import choose
 from harness.runs.folder import StudyFolder
 from harness.runs.locks import locked
 from harness.runs.steps import cell_of, evaluated_steps, own_step, step_name
@@ -29,41 +28,41 @@ from harness.runs.weights import Weights
 
 
 def evaluate_cells(study: Study, cells: str | None) -> None:
-    """Generates what is missing for the chosen trained cells and the bases, then scores all there is.
+    """Generates what is missing for the chosen trained cells and other models, then scores all there is.
 
     One process at a time does so, and others may help to generate; it alone asks models behind endpoints. Raises
     UserError, and CanaryError.
     """
     with locked(StudyFolder(study.folder).evaluation_lock):
         everything, answers = generate_cells(study, cells)
-        endpoints = endpoints_of(study)
+        endpoints, chosen = endpoints_of(study), study.choice(cells).outside
         for endpoint in endpoints:
-            ask(endpoint, answers)
+            if endpoint.name in chosen:
+                ask(endpoint, answers)
         write_tables(study, everything, endpoints, answers)
         remove_evaluated(study, [*everything.values()], answers)
 
 
 def generate_cells(study: Study, cells: str | None) -> tuple[dict[Base, Evaluation], Answers]:
-    """Generates what is missing for the chosen trained cells and the bases, beside other processes that do the same.
+    """Generates what is missing for the chosen trained cells and other models, beside processes that do the same.
 
     Returns the evaluations of all trained cells with the answers that there are. Raises UserError, and CanaryError.
     """
-    chosen = {cell.name for cell in choose(study.cells, cells)}
+    choice = study.choice(cells)
     trained = [plan for plan in study.plans if plan.run.trained and plan.cell.is_evaluated]
     not_trained = [
         (plan.name, f"{plan.run.record.get('state', 'not trained')}, so not evaluated")
         for plan in study.plans
-        if plan.name in chosen and plan.cell.is_evaluated and plan not in trained
+        if plan.name in choice.cells and plan.cell.is_evaluated and plan not in trained
     ]
     for told in in_groups(not_trained + without_steps(trained, study.recipe.evaluated_every)):
         say(told)
     everything = evaluations_of(study, trained)
-    names = {*chosen, *(model.name for model in (*study.bases, *study.outside))}
     wanted = [
-        replace(part, models=[model for model in part.models if cell_of(model.name) in names])
+        replace(part, models=[model for model in part.models if cell_of(model.name) in choice.models])
         for part in everything.values()
     ]
-    if not any(part.models for part in wanted) and not study.outside:
+    if not any(part.models for part in wanted) and not choice.outside:
         raise UserError([Problem("evaluation", "no chosen cell is trained; first: harness train RECIPE")])
     answers = Answers.read(StudyFolder(study.folder))
     if to_make := told_missing(wanted, answers):

@@ -13,7 +13,6 @@ from harness.planning.kept_plan import PlannedStudy, just_planned
 from harness.planning.stages import with_parents
 from harness.planning.study import CellPlan, Study
 from harness.planning.time_left import TimeLeft
-from harness.recipe.grid import choose
 from harness.recipe.schema import Execution
 from harness.runs.folder import StudyFolder
 from harness.runs.record import prepare_runs_folder
@@ -53,7 +52,7 @@ def begin(recipe: Path, runs: Path, cells: str | None, measure_again: bool = Tru
     the same time do so one after another.
     """
     study = Study(recipe, runs)
-    chosen = with_parents(study.cells, [cell.name for cell in choose(study.cells, cells)])
+    chosen = with_parents(study.cells, study.choice(cells).cells)
     prepare_runs_folder(runs)
     study.folder.mkdir(exist_ok=True)
     if not kernel_locks_work(study.folder):

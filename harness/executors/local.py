@@ -47,8 +47,7 @@ def train_pending(begun: Begun, expected: str = "", processes: int | None = None
     """
     study, pending = begun.study, begun.pending
     if not pending:
-        trained = "no other cell can be trained" if begun.failed or begun.waiting else "every cell is already trained"
-        say(f"train: {trained}" if study.recipe.trains else "train: the recipe is evaluation alone")
+        say(f"train: {why_nothing(begun)}")
         return 0
     say(f"train: {counted(len(pending), 'cell')}{expected}")
     write_jobs(study, pending)
@@ -59,6 +58,15 @@ def train_pending(begun: Begun, expected: str = "", processes: int | None = None
             say(f"error: training ended {ending(status)}")
             return status if status > 0 else 1
     return 0
+
+
+def why_nothing(begun: Begun) -> str:
+    """Why there is nothing to train."""
+    if not begun.study.recipe.trains:
+        return "the recipe is evaluation alone"
+    if not begun.chosen:
+        return "no cell is chosen"
+    return "no other cell can be trained" if begun.failed or begun.waiting else "every cell is already trained"
 
 
 def unsettled(plans: Sequence[CellPlan]) -> list[CellPlan]:

@@ -146,5 +146,6 @@ def job_of(study: Study, plan: CellPlan, rows: str, validation: dict[str, str], 
         recorded={
             "prompts": base.renderer.template_hash,
             "sources": sorted({part.origin_name for component in recipe.components for part in component.sources}),
+            **({"validation_rows": {code: len(rows) for code, rows in base.validation.items()}} if validation else {}),
         },
     )

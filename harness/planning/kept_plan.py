@@ -28,6 +28,7 @@ from harness.models.devices import machine
 from harness.planning.bases import overview_of_models
 from harness.planning.card import CardRow
 from harness.planning.cells import LanguageCount
+from harness.planning.choice import Choice, choice_of
 from harness.planning.design import design_of, groups_of
 from harness.planning.drawing import Drawing
 from harness.planning.outside import compared_with
@@ -48,6 +49,7 @@ from harness.runs.record import CellRun, earlier_runs, read_json
 
 if TYPE_CHECKING:
     from harness.planning.bases import Base
+    from harness.planning.outside import Outside
     from harness.planning.study import Study
 
 CODE = Path(__file__).parents[2]
@@ -86,6 +88,8 @@ class KeptModel(Result):
     """What identifies it."""
     host: str | None
     """The whole model that engines load for it, by name; none behind an endpoint."""
+    requests: int
+    """Completions that its endpoint is asked for; none of a model that engines load."""
 
 
 class KeptPlan(Result):
@@ -168,6 +172,11 @@ class PlannedStudy:
     def outside(self) -> dict[str, str | None]:
         """The models from elsewhere by name, with what scores name their weights by."""
         return {model.name: model.weights for model in self.kept.outside}
+
+    def choice(self, names: str | None) -> Choice:
+        """What --cells names. Raises UserError for a name that is of nothing."""
+        untuned = self.untuned if self.recipe.evaluation.base else {}
+        return choice_of(self.cells, untuned, self.outside, names)
 
     def base_of(self, cell: str) -> KeptBase:
         """The base model of a cell."""
@@ -259,10 +268,7 @@ def keep_plan(study: Study) -> KeptPlan:
         key=plan_key(study.recipe, study.raw, study.folder, study.drawing),
         model_files=stated_models(study.recipe, study.grid),
         bases=tuple(kept_base(study, base) for base in study.bases),
-        outside=tuple(
-            KeptModel(name=model.name, weights=model.under_test().weights or "", host=model.host and model.host.name)
-            for model in study.outside
-        ),
+        outside=tuple(kept_model(study, model) for model in study.outside),
         hosts={host.name: host.settings for host in study.hosts},
         dtype=study.precision.dtype,
         dtype_reason=study.precision.reason,
@@ -284,6 +290,16 @@ def keep_plan(study: Study) -> KeptPlan:
         shown = kept.model_dump_json(indent=1, by_alias=True, exclude={"overview": {"time"}})
         write_sealed(StudyFolder(study.folder).plan, shown + "\n")
     return kept
+
+
+def kept_model(study: Study, model: Outside) -> KeptModel:
+    """A model from elsewhere, with what it is asked for if it is behind an endpoint."""
+    return KeptModel(
+        name=model.name,
+        weights=model.under_test().weights or "",
+        host=model.host and model.host.name,
+        requests=0 if model.host else sum(len(each.examples) * each.samples for each in study.evaluation_sets),
+    )
 
 
 def kept_base(study: Study, base: Base) -> KeptBase:

@@ -88,6 +88,8 @@ def show_plan(plan: StudyPlan, verbose: bool = False) -> None:
         show_elsewhere(plan.elsewhere, verbose)
     else:
         show_time(plan.time)
+    for name, count in plan.time.requests.items():
+        line(f"Requests: {count:,} to the endpoint of {name}; how long it takes for them cannot be told from here")
 
 
 def show_elsewhere(found: OnDevices, verbose: bool) -> None:
@@ -235,7 +237,7 @@ def show_time(left: TimeLeft) -> None:
                 f"float32, in which the same would take about {duration(left.total_in_float32)}"
             )
     else:
-        line("Time: nothing is left to train or to generate")
+        line(f"Time: nothing is left to train or to generate{' on this machine' if left.requests else ''}")
 
 
 def show_workers(left: TimeLeft) -> None:

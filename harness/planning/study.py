@@ -22,6 +22,7 @@ from harness.planning.bases import Base, base_problems, bases_of
 from harness.planning.blocks import block_problems
 from harness.planning.card import Cards
 from harness.planning.cells import CellPlan, Draft, count_by_language, training_order
+from harness.planning.choice import Choice, choice_of
 from harness.planning.design import design_of
 from harness.planning.drawing import Drawing
 from harness.planning.generated import as_trained, prompts_for, unwritten, with_written
@@ -93,6 +94,11 @@ class Study:
     def base_of(self, cell: Cell) -> Base:
         """The base model of a cell."""
         return next(base for base in self.bases if base.settings == cell.recipe.base_model)
+
+    def choice(self, names: str | None) -> Choice:
+        """What --cells names. Raises UserError for a name that is of nothing."""
+        untuned = [base.name for base in self.bases] if self.recipe.evaluation.base else []
+        return choice_of(self.cells, untuned, [model.name for model in self.outside], names)
 
     def check(self) -> None:
         """Opens all that the recipe names. Raises UserError with everything that cannot be opened, or is too small."""

@@ -43,6 +43,9 @@ class TimeLeft(Result):
     """Bytes free on the disk that the study is on."""
     folder: str = ""
     """The study's."""
+    requests: dict[str, int] = {}
+    """Model behind an endpoint → completions that it is still asked for. How long these take is not part of the time:
+    it cannot be told from here."""
     problem: str | None = None
     """Why the time is not known, where the probe failed."""
 

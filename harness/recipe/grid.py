@@ -299,16 +299,21 @@ def choose(cells: list[Chosen], names: str | None) -> list[Chosen]:
     """
     if names is None:
         return cells
-    by_name = {name: cell for cell in cells for name in cell.names}
+    named = chosen_names([name for cell in cells for name in cell.names], names, "cell")
+    return [cell for cell in cells if not named.isdisjoint(cell.names)]
+
+
+def chosen_names(known: Sequence[str], names: str, kind: str) -> set[str]:
+    """Those of the known names, each of one `kind`, that a comma-separated list of names or patterns is of.
+
+    Raises UserError for one that is of none.
+    """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
-    named = {name: filter_names(by_name, name) for name in wanted}
-    problems = [
-        Problem("--cells", f"no cell {name!r}; {suggestion(name, by_name)}") for name in wanted if not named[name]
-    ]
+    named = {name: filter_names(known, name) for name in wanted}
+    problems = [Problem("--cells", f"no {kind} {name!r}; {suggestion(name, known)}") for name in wanted if not named[name]]
     if problems or not wanted:
-        raise UserError(problems or [Problem("--cells", f"names no cell; {suggestion('', by_name)}")])
-    chosen = {name for names in named.values() for name in names}
-    return [cell for cell in cells if not chosen.isdisjoint(cell.names)]
+        raise UserError(problems or [Problem("--cells", f"names no {kind}; {suggestion('', known)}")])
+    return {name for found in named.values() for name in found}
 
 
 def _combinations(

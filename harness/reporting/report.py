@@ -22,9 +22,11 @@ from eval.predictions_and_scores import cut_off_notes, endings, first_samples
 from eval.report.files import gallery_of, write_report
 from eval.report.findings import sentences
 from eval.report.headlines import headlines
-from eval.report.page import CellFacts, Page
+from eval.report.page import CellFacts, Page, Selection
 from eval.report.terminal import print_tables
+from eval.report.validation import selection_table
 from eval.scorers.language import candidates_of
+from eval.tasks import TASKS
 from harness.console import say
 from harness.errors import Problem, UserError
 from harness.planning.design import is_scale, other_places, setting_places
@@ -60,7 +62,8 @@ def report_study(study: PlannedStudy, console: Console | None) -> Page:
     kept = is_writable(study.folder)
     if kept:
         make_way(study)
-        write_tables(StudyFolder(study.folder), analysis, predictions, noise)
+        tables = analysis.tables | {"validation": selection_table(page.cells)}
+        write_tables(StudyFolder(study.folder), tables, predictions, noise)
     shown = write_report(study.folder, page) if kept else gallery_of(page)
     for name, reason in shown.broken.items():
         say(f"figures/{name} could not be drawn: {reason}")
@@ -81,10 +84,10 @@ def make_way(study: PlannedStudy) -> None:
 
 
 def write_tables(
-    files: StudyFolder, analysis: Analysis, predictions: pl.DataFrame | None, noise: pl.DataFrame | None
+    files: StudyFolder, tables: Mapping[str, pl.DataFrame], predictions: pl.DataFrame | None, noise: pl.DataFrame | None
 ) -> None:
-    """Writes the tables of the analysis as CSV, and removes those that this analysis has not."""
-    for name, table in analysis.tables.items():
+    """Writes the tables as CSV, and removes those without rows."""
+    for name, table in tables.items():
         if len(table):
             write_text(files.table(name), table.write_csv())
         else:
@@ -254,7 +257,6 @@ def cell_facts(plan: PlannedCell, design: Design) -> CellFacts:
     for count in plan.counts:
         examples[count.language] = examples.get(count.language, 0) + count.examples
     record = plan.run.record
-    selection = record.get("selection", {})
     return CellFacts(
         name=plan.name,
         examples=examples,
@@ -270,10 +272,19 @@ def cell_facts(plan: PlannedCell, design: Design) -> CellFacts:
         loss=record.get("loss", ()),
         learning_rate=record.get("learning_rate", ()),
         gradient_norm=record.get("gradient_norm", ()),
-        validation=selection.get("curve", ()) if selection.get("by", "loss") == "loss" else (),
-        kept_step=selection.get("step"),
+        selection=selection_of(record),
         setting=next(name for name, runs in design.settings.items() if plan.name in runs),
     )
+
+
+def selection_of(record: Mapping[str, Any]) -> Selection | None:
+    """How the step whose weights a cell has was chosen; None where it is the last one."""
+    chosen = record.get("selection")
+    if chosen is None:
+        return None
+    selection = Selection(chosen["step"], chosen["curve"], rows=record.get("validation_rows", {}))
+    task, _, metric = chosen.get("by", "loss").partition(" ")
+    return selection if task == "loss" else replace(selection, task=task, metric=metric or TASKS[task].metric)
 
 
 def page_provenance(study: PlannedStudy) -> dict[str, str]:

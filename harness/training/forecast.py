@@ -19,11 +19,11 @@ from harness.errors import MachineError
 from harness.models.base import find_model
 from harness.models.devices import gpu_count, this_device
 from harness.models.precision import Dtype, emulation_cost, precision_for
+from harness.planning.choice import Choice
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.planning.overview import disk_in_words
 from harness.planning.time_left import TimeLeft, by_workers
 from harness.planning.work import TrainingWork, together
-from harness.recipe.grid import choose
 from harness.recipe.schema import Recipe
 from harness.results import Result
 from harness.runs.folder import StudyFolder
@@ -83,18 +83,18 @@ def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = Fals
     With `whole`, models are measured with all of their layers and in the engine. That is kept, and not measured again
     unless it is asked for.
     """
-    chosen = {cell.name for cell in choose(study.cells, cells)}
-    plans = [plan for plan in study.plans if plan.name in chosen]
-    models = models_left(study, plans)
+    choice = study.choice(cells)
+    plans = [plan for plan in study.plans if plan.name in choice.cells]
+    models, requests = models_left(study, choice), requests_left(study, choice)
     if not study.kept.hosts or (all(plan.run.finished for plan in plans) and not any(models.values())):
-        return TimeLeft()
+        return TimeLeft(requests=requests)
     try:
         paces = {} if whole else kept_paces(study)
         paces = {name: pace for name, pace in paces.items() if not measure_again or pace.start is not None}
         missing = [name for name in study.kept.hosts if name not in paces]
         paces |= {name: measured_pace(study, name, whole) for name in missing}
     except Exception as error:  # whatever torch or a model's code raises
-        return TimeLeft(problem=f"{type(error).__name__}: {error}".splitlines()[0])
+        return TimeLeft(requests=requests, problem=f"{type(error).__name__}: {error}".splitlines()[0])
     keep_paces(study, paces)
     training = [seconds for name, pace in paces.items() for seconds in training_left(study, name, pace, plans)]
     generation = sum(generation_left(study, name, pace, models[name]) for name, pace in paces.items())
@@ -115,6 +115,7 @@ def time_left(study: PlannedStudy, cells: str | None, measure_again: bool = Fals
         disk=disk_left(study, paces, plans),
         free=free_bytes(study.folder),
         folder=str(study.folder),
+        requests=requests,
     )
 
 
@@ -168,11 +169,39 @@ def training_in_words(left: TimeLeft) -> str:
     return "" if left.problem else f", about {duration(left.training)}"
 
 
-def models_left(study: PlannedStudy, plans: Sequence[PlannedCell]) -> dict[str, float]:
-    """How many of these cells and the bases still generate, by base: a half is a model with half of its completions.
+def models_left(study: PlannedStudy, choice: Choice) -> dict[str, float]:
+    """How many of the chosen models still generate, by base: a half is a model with half of its completions.
 
     Completions of weights that are not the cell's present ones do not count.
     """
+    there, plans = completions_there(study), [plan for plan in study.plans if plan.name in choice.cells]
+    wanted = [(name, name, weights) for name, weights in study.untuned.items() if name in choice.untuned]
+    wanted += [(study.base_names[plan.name], plan.name, plan.run.weights_hash) for plan in plans
+               if plan.name in study.evaluated]  # fmt: skip
+    wanted += [
+        (study.base_names[plan.name], step_name(plan.name, step), weights)
+        for plan in plans
+        for step, weights in steps_to_evaluate(plan, study.recipe.evaluated_every).items()
+    ]
+    outside = [model for model in study.kept.outside if model.name in choice.outside]
+    wanted += [(model.host, model.name, model.weights) for model in outside if model.host]
+    left = dict.fromkeys(study.kept.work.generation, 0.0)
+    for base, name, weights in wanted:
+        prompts = study.kept.work.generation[base].prompts
+        left[base] += max(0, prompts - there[name, weights]) / max(1, prompts)
+    return left
+
+
+def requests_left(study: PlannedStudy, choice: Choice) -> dict[str, int]:
+    """How many completions each chosen model behind an endpoint is still asked for, where there are any."""
+    there = completions_there(study)
+    asked = [model for model in study.kept.outside if model.name in choice.outside and not model.host]
+    left = {model.name: model.requests - there[model.name, model.weights] for model in asked}
+    return {name: count for name, count in left.items() if count > 0}
+
+
+def completions_there(study: PlannedStudy) -> Counter[tuple[str, str | None]]:
+    """Completions that are there, by model and what names its weights."""
     folder, there = StudyFolder(study.folder), Counter[tuple[str, str | None]]()
     for path, of_repeats in ((folder.predictions, False), (folder.repeats, True)):
         if path.is_file():
@@ -181,21 +210,7 @@ def models_left(study: PlannedStudy, plans: Sequence[PlannedCell]) -> dict[str, 
                 again = table.filter(pl.col("repeat") > 0) if of_repeats else table
                 counts = again.group_by("cell", "weights").len().collect()
                 there.update({(cell, weights): count for cell, weights, count in counts.iter_rows()})
-    models = study.untuned if study.recipe.evaluation.base else {}
-    wanted = [(name, name, weights) for name, weights in models.items()]
-    wanted += [(study.base_names[plan.name], plan.name, plan.run.weights_hash) for plan in plans
-               if plan.name in study.evaluated]  # fmt: skip
-    wanted += [
-        (study.base_names[plan.name], step_name(plan.name, step), weights)
-        for plan in plans
-        for step, weights in steps_to_evaluate(plan, study.recipe.evaluated_every).items()
-    ]
-    wanted += [(model.host, model.name, model.weights) for model in study.kept.outside if model.host]
-    left = dict.fromkeys(study.kept.work.generation, 0.0)
-    for base, name, weights in wanted:
-        prompts = study.kept.work.generation[base].prompts
-        left[base] += max(0, prompts - there.get((name, weights), 0)) / max(1, prompts)
-    return left
+    return there
 
 
 def steps_to_evaluate(plan: PlannedCell, every: int | None) -> Mapping[int, str | None]:

@@ -9,7 +9,9 @@ import altair
 import polars as pl
 
 from eval.report.grid import Grid, Picture
+from eval.report.page import Selection
 from eval.report.pictures.parts import AMOUNT_LABEL, as_spec, faceted, headings, marks_of_cells
+from eval.report.units import metric_name, metric_title
 
 
 def training_picture(quantities: Sequence[str], cells: Sequence[str], grid: Grid) -> Picture:
@@ -22,21 +24,28 @@ def training_picture(quantities: Sequence[str], cells: Sequence[str], grid: Grid
     )
 
 
-def validation_picture(languages: Mapping[str, str], cells: Sequence[str], grid: Grid) -> Picture:
-    """The losses of these cells on validation rows, a panel for each language, and the steps that they chose.
+def validation_picture(
+    selection: Selection, task: str, languages: Mapping[str, str], cells: Sequence[str], grid: Grid
+) -> Picture:
+    """What chose the steps of these cells on validation rows, a panel for each language, and the steps themselves.
 
-    `languages` maps codes to the panels' headings.
+    `task` is what readers see for the task, if one chose, and `languages` maps codes to the panels' headings.
     """
-    lines = _over_steps(cells, grid, "nats per supervised token")
+    if selection.task:
+        name, quantity = f"validation-{selection.task}-{selection.metric}", metric_title(selection.metric)
+        title = f"{task}, {metric_name(selection.metric)} on validation rows"
+    else:
+        name, quantity, title = "validation", "nats per supervised token", "Losses on validation rows"
+    lines = _over_steps(cells, grid, quantity)
     kept = lines.mark_point(filled=True, size=70, opacity=1).transform_filter("datum.kept")
     facet = altair.Facet("group:N", title=None, sort=list(languages), header=headings(languages))
     chart = altair.layer(lines, kept).properties(height=180)
     return Picture(
-        "validation",
-        "Losses on validation rows; a point marks the step whose weights are kept",
-        "Losses on validation rows over optimiser steps, a panel for each language.",
-        faceted(chart, "validation", facet, len(languages), columns=4, narrowest=210),
-        "validation",
+        name,
+        f"{title}; a point marks the step whose weights are kept",
+        f"{title} over optimiser steps, a panel for each language.",
+        faceted(chart, name, facet, len(languages), columns=4, narrowest=210),
+        name,
     )
 
 
