@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 from data_mixes.prompts import Renderer
+from data_mixes.storage import read_sealed
 from eval.engines.engine import (
     Adapter,
     Completion,
@@ -53,6 +55,35 @@ class StandIn:
 
     def close(self) -> None:
         pass
+
+
+class Reloadable(StandIn):
+    """Writes what it computes with, and may take other weights: as vLLM where the head is tied, not all of them."""
+
+    def __init__(self, settings: EngineSettings, head: str) -> None:
+        super().__init__(True)
+        self.first = self.weights = self.head_of = settings.model
+        self.head, self.taken, self.closed = head, list[str](), False
+
+    def can_reload(self, location: str) -> bool:
+        return True
+
+    def reload(self, location: str) -> None:
+        self.taken.append(location)
+        if self.head == "unknown":
+            raise NotImplementedError("no reload of such a head\nat all")
+        self.weights, self.head_of = location, self.head_of if self.head == "tied" else location
+
+    def generate(self, requests: Sequence[Request], progress: Progress) -> list[Completion]:
+        return [Completion(f"{self.weights} {self.head_of}", 1, "stop") for _ in requests]
+
+    def likelihoods(self, rows: Sequence[ScoredRow]) -> list[Likelihood]:
+        value = -2.0 - 0.254 * (self.weights != self.head_of) - 0.1 * len(self.weights)
+        return [Likelihood((value,) * len(row.completion_ids), False) for row in rows]
+
+    def close(self) -> None:
+        assert not self.closed
+        self.closed = True
 
 
 @pytest.fixture
@@ -131,6 +162,45 @@ def test_a_resumed_chunk_holds_the_same_requests(evaluation: Evaluation) -> None
     assert [len(chunk) for chunk in whole] == [5, 5, 5, 1]
     done = {each.key for each in whole[1]}
     assert [chunk.left(done) for chunk in fixed_chunks(prompts, 5)] == [whole[0], [], whole[2], whole[3]]
+
+
+@pytest.mark.parametrize(
+    ("head", "started", "told"),
+    [
+        ("own", ["model"], "the engine has the weights of bbb now, and passes the canary gate"),
+        ("tied", ["model", "aa", "bbb"], "the engine does not compute weights that it takes as the reference (the base "
+         "model is 0.254 nats a token apart, and 0.110 pass); a new one will"),
+        ("unknown", ["model", "aa", "bbb"], "(NotImplementedError: no reload of such a head); a new one will"),
+    ],
+)  # fmt: skip
+def test_an_engine_takes_the_next_models_weights_where_the_gate_finds_it_right(
+    evaluation: Evaluation, head: str, started: list[str], told: str
+) -> None:
+    engines, said = list[Reloadable](), list[str]()
+
+    def start(settings: EngineSettings) -> Reloadable:
+        assert all(engine.closed for engine in engines), "one at a time"
+        engines.append(Reloadable(settings, head))
+        return engines[-1]
+
+    whole = [ModelUnderTest(name, whole=ModelFiles(name, None, f"hash of {name}")) for name in ("aa", "bbb")]
+    tuned = replace(evaluation, models=[ModelUnderTest("base", None), *whole], start_engine=start,
+                    start_reference=lambda settings: Reloadable(settings, "own"))  # fmt: skip
+    completions = generate(tuned, Answers.read(tuned), ignore, said.append)
+    assert told in "\n".join(said)
+    assert [engine.first for engine in engines] == started and all(engine.closed for engine in engines)
+    assert engines[0].taken == (["aa", "bbb"] if head == "own" else ["aa"])
+    assert not any(engine.taken for engine in engines[1:]), "one that failed is not tried again"
+    for prompt in tuned.prompts():
+        model = "model" if prompt.model.name == "base" else prompt.model.name
+        assert completions[prompt.key].text == f"{model} {model}"
+    verdicts = json.loads(read_sealed(tuned.folder / "canary.json"))
+    assert {name: verdict["passed"] for name, verdict in verdicts.items()} == {"base": True, "aa": True, "bbb": True}
+    for chunk in tuned.generations.glob("*.jsonl"):
+        chunk.unlink()
+    engines.clear()
+    assert generate(tuned, Answers.read(tuned), ignore, ignore) == completions
+    assert [engine.taken for engine in engines] == [[], [], []], "without a reference beside it no weights are taken"
 
 
 def test_what_lm_eval_asks_is_answered_by_the_same_engine_once(evaluation: Evaluation) -> None:

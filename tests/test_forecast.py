@@ -56,7 +56,9 @@ def test_the_work_is_that_of_the_micro_batches(
 def test_generation_is_of_every_model_that_lacks_it(study: PlannedStudy) -> None:
     generation = study.kept.work.generation["base"]
     assert generation.prompts == 12 and generation.new_tokens == 8 * 12
-    assert models_left(study, study.choice(None)) == {"base": 3} and models_left(study, study.choice("amount-0")) == {"base": 2}
+    assert models_left(study, study.choice(None)) == {"base": 3} and models_left(study, study.choice("amount-0")) == {
+        "base": 2
+    }
     there = pl.DataFrame({"cell": ["base"] * 12 + ["amount-0"] * 12, "weights": [None] * 12 + ["gone"] * 12})
     there.write_parquet(study.folder / "predictions.parquet")
     assert models_left(study, study.choice(None)) == {"base": 2}, "predictions of other weights do not count"

@@ -148,17 +148,22 @@ def test_cells_may_name_them(study: tuple[Path, Path, str], monkeypatch: pytest.
     """What is named is evaluated, and no other model; an endpoint, which may cost money, is asked where it is named."""
     recipe, runs, _ = study
     planned, wanted, asked = Study(recipe, runs), list[str](), list[str]()
-    monkeypatch.setattr(evaluation, "told_missing", lambda parts, _: wanted.extend(m.name for p in parts for m in p.models))
+    monkeypatch.setattr(
+        evaluation, "told_missing", lambda parts, _: wanted.extend(m.name for p in parts for m in p.models)
+    )
     monkeypatch.setattr(evaluation, "ask", lambda endpoint, _: asked.append(endpoint.name))
     monkeypatch.setattr(evaluation, "write_tables", lambda *_: None)
     for names, models, endpoints in (
-        ("oth*", ["other"], []), ("remote", [], ["remote"]), ("base,rem*", ["base"], ["remote"]), (None, MODELS[:3], ["remote"])
+        ("oth*", ["other"], []), ("remote", [], ["remote"]), ("base,rem*", ["base"], ["remote"]),
+        (None, MODELS[:3], ["remote"]),
     ):  # fmt: skip
         evaluation.evaluate_cells(planned, names)
         assert (wanted, asked) == (models, endpoints)
         wanted.clear()
         asked.clear()
-    with pytest.raises(UserError, match=r"--cells: no cell or model 'remoet'; did you mean 'remote'\? \(allowed: base, ot"):
+    with pytest.raises(
+        UserError, match=r"--cells: no cell or model 'remoet'; did you mean 'remote'\? \(allowed: base, ot"
+    ):
         evaluation.evaluate_cells(planned, "remoet")
 
 

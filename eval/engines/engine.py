@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 Progress: TypeAlias = Callable[[int], None]
 """Called with the number of units of work newly done."""
@@ -124,6 +124,19 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Gives the memory back."""
+        ...
+
+
+@runtime_checkable
+class Reloading(Protocol):
+    """An engine that may take the weights of another model of its architecture in place of its own."""
+
+    def can_reload(self, location: str) -> bool:
+        """Whether it can take those in a folder, with room for the reference beside it."""
+        ...
+
+    def reload(self, location: str) -> None:
+        """Takes them. Whether it computes them rightly then is for the canary gate to find out."""
         ...
 
 

@@ -9,7 +9,10 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from eval.engines.engine import STOP_TEXT, Adapter, Completion, EngineSettings, Likelihood, Progress, Request, ScoredRow
 from eval.engines.vllm_cpu_lora import group_adapter_rows_on_cpu
@@ -18,6 +21,8 @@ ADAPTERS_AT_ONCE = 8
 ADAPTERS_IN_MEMORY = 64
 """Of a grid's adapters, as many as wait beside the device; those of 3,000 cells would fill any memory."""
 SEQUENCES_AT_ONCE_ON_CPU = 256
+ROOM = 3
+"""How many times a model's weights must be free in memory for a reference beside the engine."""
 CHUNK_ON_CPU, CHUNK_ON_GPU = 768, 8192
 
 
@@ -69,7 +74,7 @@ class VllmEngine:
         with in_silence():
             from vllm import LLM
 
-        on_cpu = not torch.cuda.is_available()
+        self._on_cpu = on_cpu = not torch.cuda.is_available()
         if on_cpu:
             from vllm.lora.ops.torch_ops import lora_ops
             from vllm.lora.punica_wrapper import punica_cpu
@@ -135,6 +140,22 @@ class VllmEngine:
             for output, row in zip(outputs, rows, strict=True)
         ]
 
+    def can_reload(self, location: str) -> bool:
+        """Whether it can take the weights in a folder, with room for the reference beside it: not on a GPU, all of
+        whose memory is its own."""
+        weights = sum(file.stat().st_size for file in Path(location).glob("*.safetensors"))
+        return self._on_cpu and 0 < ROOM * weights < psutil.virtual_memory().available
+
+    def reload(self, location: str) -> None:
+        """Takes the weights in a folder.
+
+        On a CPU, vLLM 0.32 packs matrices for its products as they are loaded, but not anew that of a head tied to the
+        embeddings: it would go on with the old one.
+        """
+        with in_silence():
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_path": location})
+            self._llm.apply_model(pack_heads)
+
     def close(self) -> None:
         """Stops the engine; the process keeps what the backend cached."""
         self._llm.llm_engine.engine_core.shutdown()
@@ -163,6 +184,15 @@ class VllmEngine:
                     finished[int(output.request_id)] = output
                     progress(1)
         return [finished[number] for number in range(len(prompts))]
+
+
+def pack_heads(model: Any) -> None:
+    """Packs the matrices of a model's heads for their products, as when they were loaded."""
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+
+    for module in model.modules():
+        if isinstance(module, ParallelLMHead):
+            module.quant_method.process_weights_after_loading(module)
 
 
 def finish_of(output: Any) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from eval.engines.engine import (
     ScoredRow,
 )
 from eval.generation.canary import CanaryError, CanaryVerdict, judge, judge_whole
+from eval.generation.held_engine import HeldEngine
 from eval.generation.kept import Answers, AnyAnswer, Kept, chunk_file
 from eval.generation.requests import (
     AnyKeyed,
@@ -57,15 +59,22 @@ def generate(
     """The completion of every prompt by its key: those there are, and new ones, chunk by chunk, then the repeats.
 
     What lm_eval asks is answered and kept as well; `answers` is added to. One engine after another serves the base with
-    all adapters, and each whole model. Raises CanaryError before an engine's first completion if it fails the gate.
+    all adapters, and each whole model; or the same one with other weights. Raises CanaryError before an engine's first
+    completion if it fails the gate.
     """
-    for whole, models in evaluation.served_together().items():
-        with_engine(replace(evaluation, models=models), whole, answers, progress, say)
+    with closing(HeldEngine()) as held:
+        for whole, models in evaluation.served_together().items():
+            with_engine(replace(evaluation, models=models), whole, answers, progress, say, held)
     return answers.completions
 
 
 def with_engine(
-    evaluation: Evaluation, whole: ModelFiles, answers: Answers, progress: Progress, say: Callable[[str], None]
+    evaluation: Evaluation,
+    whole: ModelFiles,
+    answers: Answers,
+    progress: Progress,
+    say: Callable[[str], None],
+    held: HeldEngine,
 ) -> None:
     """Answers what is missing of the models that one engine serves: adapters on a whole model, and that itself."""
     done, known = answers.completions, answers.likelihoods
@@ -75,7 +84,8 @@ def with_engine(
     generated = all(question.key in done for part in wanted for question in part)
     if generated and all(row.key in known for row in rows) and is_gated(evaluation):
         return
-    engine = gated_engine(evaluation, engine_settings(evaluation, whole, prompts.longest), whole, say)
+    settings = engine_settings(evaluation, whole, prompts.longest)
+    engine = gated_engine(evaluation, settings, whole, say, held)
 
     def complete(chunk: Sequence[Prompted | Asked[Request]]) -> dict[str, Completion]:
         completions = engine.generate([question.request for question in chunk], progress)
@@ -91,11 +101,11 @@ def with_engine(
         answer_chunks(chunks_of(wanted, engine.chunk), complete, done, progress, say)
         answer_chunks(fixed_chunks(rows, engine.chunk), rate, known, progress, say)
     finally:
-        engine.close()
+        held.hold(engine, settings)
 
 
 def gated_engine(
-    evaluation: Evaluation, settings: EngineSettings, whole: ModelFiles, say: Callable[[str], None]
+    evaluation: Evaluation, settings: EngineSettings, whole: ModelFiles, say: Callable[[str], None], held: HeldEngine
 ) -> Engine:
     """An engine that passed the canary gate. Of several processes one tries the models, and the others wait for it.
 
@@ -103,12 +113,18 @@ def gated_engine(
     """
     of = "" if whole == evaluation.base else f" for {evaluation.models[0].name}"
     if not CanaryGate(evaluation).models:
+        held.close()  # weights that it takes are tried, and there is no reference to try these by
         return started_engine(evaluation, settings, of, say)
     with waiting_to_hold(evaluation.folder / GATE_LOCK):
         gate = CanaryGate(evaluation)
+        held.close_unless_for(settings)
         if gate.models:
             say("canary gate: reference log-probabilities from transformers and PEFT")
             gate.ask_reference(evaluation.start_reference(settings))
+            if engine := held.reloaded(settings, gate.objection, say):
+                say(f"the engine has the weights of {gate.models[0].name} now, and passes the canary gate")
+                return engine
+        held.close()
         engine = started_engine(evaluation, settings, of, say)
         try:
             if gate.models:
@@ -248,12 +264,7 @@ class CanaryGate:
     def pass_with(self, engine: Engine, say: Callable[[str], None]) -> None:
         """Compares the engine with the reference, all models in one batch; records the verdicts. Raises CanaryError."""
         verdicts = self._verdicts(log_probs_of(engine.likelihoods(self._rows)))
-        record = {
-            model.name: asdict(verdict)
-            | {"passed": verdict.passed, "conclusive": verdict.conclusive, "of": self._of(model)}
-            for model, verdict in verdicts
-        }
-        write_sealed(self.path, json.dumps(kept_verdicts(self.path) | record, indent=1))
+        self._keep(verdicts)
         for model, verdict in verdicts:
             if verdict.passed and not verdict.conclusive:
                 say(
@@ -266,6 +277,22 @@ class CanaryGate:
                 "No scores were made. Set evaluation.engine to transformers, which is slower, or report the model's "
                 "architecture"
             )
+
+    def objection(self, engine: Engine) -> str:
+        """Why an engine that took other weights fails, in words; if it does not, that is recorded, as of a new one."""
+        verdicts = self._verdicts(log_probs_of(engine.likelihoods(self._rows)))
+        failed = [str(verdict) for _, verdict in verdicts if not verdict.passed]
+        if not failed:
+            self._keep(verdicts)
+        return "; ".join(failed)
+
+    def _keep(self, verdicts: Sequence[tuple[ModelUnderTest, CanaryVerdict]]) -> None:
+        record = {
+            model.name: asdict(verdict)
+            | {"passed": verdict.passed, "conclusive": verdict.conclusive, "of": self._of(model)}
+            for model, verdict in verdicts
+        }
+        write_sealed(self.path, json.dumps(kept_verdicts(self.path) | record, indent=1))
 
     @property
     def _rows(self) -> list[ScoredRow]:

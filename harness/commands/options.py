@@ -18,7 +18,11 @@ Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder of
 Cells = Annotated[
     str | None,
     typer.Option(
-        "--cells", metavar="NAME,…", help="Only these cells; amount-4* is every one that begins so. To plan, run and evaluate, base models and models from elsewhere too.", show_default="all"
+        "--cells",
+        metavar="NAME,…",
+        help="Only these cells; amount-4* is every one that begins so. Where models are evaluated, also base models "
+        "and models from elsewhere.",
+        show_default="all",
     ),
 ]
 

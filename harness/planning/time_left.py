@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 
-from pydantic import computed_field
+from pydantic import Field, computed_field
 
 from harness.results import Result
 
@@ -43,7 +43,7 @@ class TimeLeft(Result):
     """Bytes free on the disk that the study is on."""
     folder: str = ""
     """The study's."""
-    requests: dict[str, int] = {}
+    requests: dict[str, int] = Field(default_factory=dict[str, int])
     """Model behind an endpoint → completions that it is still asked for. How long these take is not part of the time:
     it cannot be told from here."""
     problem: str | None = None

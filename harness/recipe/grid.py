@@ -310,7 +310,9 @@ def chosen_names(known: Sequence[str], names: str, kind: str) -> set[str]:
     """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     named = {name: filter_names(known, name) for name in wanted}
-    problems = [Problem("--cells", f"no {kind} {name!r}; {suggestion(name, known)}") for name in wanted if not named[name]]
+    problems = [
+        Problem("--cells", f"no {kind} {name!r}; {suggestion(name, known)}") for name in wanted if not named[name]
+    ]
     if problems or not wanted:
         raise UserError(problems or [Problem("--cells", f"names no {kind}; {suggestion('', known)}")])
     return {name for found in named.values() for name in found}
