@@ -41,11 +41,14 @@ SLOW = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of slow files, and begins with them: two processes that test end at about the same time then."""
+    """Marks the tests of slow files, and begins with them, so that all processes that test end at about the same time.
+
+    The first are those that mostly wait, for SLURM and Ray, while others compute.
+    """
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: item.path.stem not in SLOW)
+    items.sort(key=lambda item: (item.path.stem != "test_submit", item.path.stem not in SLOW))
 
 
 DRAWN = {"test_finite", "test_mothello", "test_page", "test_report", "test_study"}

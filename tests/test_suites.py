@@ -112,8 +112,10 @@ def test_every_recipe_in_the_folder_is_planned_without_a_network(rehearsed: Rehe
         ended = harness("plan", rehearsed.in_small(path), "--runs", rehearsed.folder / "runs")
         assert ended.returncode == 0, f"{path.name}: {ended.stderr}"
         told = re.findall("Neighbouring cells: .*", ended.stdout)
-        # A small model comes with its own learning rate: two keys of one axis, which the plan tells.
-        assert all(("each in one factor" in line) != path.name.startswith("small-") for line in told), (path, told)
+        # Two keys of one axis, which the plan tells: a small model comes with its own learning rate, and what asks in
+        # several languages and answers in them differs from translation in the languages and in what is asked.
+        two_keys = path.name.startswith("small-") or path.name == "crossin.yaml"
+        assert all(("each in one factor" in line) != two_keys for line in told), (path, told)
 
 
 def test_no_cells_of_a_grid_differ_in_more_than_its_axes(rehearsed: Rehearsed) -> None:
