@@ -194,8 +194,8 @@ def models_left(study: PlannedStudy, choice: Choice) -> dict[str, float]:
 
 def requests_left(study: PlannedStudy, choice: Choice) -> dict[str, int]:
     """How many completions each chosen model behind an endpoint is still asked for, where there are any."""
-    there = completions_there(study)
     asked = [model for model in study.kept.outside if model.name in choice.outside and not model.host]
+    there = completions_there(study) if asked else {}
     left = {model.name: model.requests - there[model.name, model.weights] for model in asked}
     return {name: count for name, count in left.items() if count > 0}
 
