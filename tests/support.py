@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from typer import Typer
 from typer.main import get_command
@@ -171,6 +172,15 @@ def harness_process(*arguments: object, **environment: str) -> subprocess.Comple
     return subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env=os.environ | environment
     )
+
+
+def kill_with_children(process: subprocess.Popen[Any]) -> None:
+    """Kills a process and all that it started, and waits until none of them holds anything."""
+    doomed = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for one in doomed:
+        one.kill()
+    psutil.wait_procs(doomed)
+    process.wait()
 
 
 def killed_after_two_chunks(chunk: int, study: Path, *arguments: object) -> dict[str, int]:

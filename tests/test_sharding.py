@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from safetensors.torch import load_file
 
 from harness.training.trainer import last_whole_checkpoint
-from tests.support import small_recipe, train_here
+from tests.support import kill_with_children, small_recipe, train_here
 from tests.test_training import SCRIPT, distance, record, train
 
 
@@ -58,5 +56,4 @@ def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str) -> None:
         while last_whole_checkpoint(runs / "small" / cell / "checkpoints") is None:
             assert run.poll() is None
             time.sleep(0.005)
-        for process in (*psutil.Process(run.pid).children(recursive=True), run):
-            process.send_signal(signal.SIGKILL)
+        kill_with_children(run)

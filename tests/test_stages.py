@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -25,7 +24,7 @@ from harness.recipe.settings import with_settings
 from harness.runs.checkpoints import last_whole_checkpoint
 from harness.training import loop
 from harness.training.loop import start_process, train_jobs
-from tests.support import REPOSITORY, harness, run_here, small_recipe, train_here
+from tests.support import REPOSITORY, harness, kill_with_children, run_here, small_recipe, train_here
 
 Write = Callable[[dict[str, Any]], Path]
 EN, FR, ES = (f"order-up_stage-{language}" for language in ("en", "fr", "es"))
@@ -113,9 +112,7 @@ def test_a_kill_in_the_second_stage_loses_no_stage(trained: tuple[Path, Path], t
     while not last_whole_checkpoint(study / FR / "checkpoints"):
         assert doomed.poll() is None
         time.sleep(0.005)
-    for process in (*psutil.Process(doomed.pid).children(recursive=True), doomed):
-        process.kill()
-    doomed.wait()
+    kill_with_children(doomed)
     first = (study / EN / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
     assert train_here(with_settings(recipe, steps[1::2]), tmp_path, "--cells", FR).returncode == 0
     assert record(study, FR)["resumed_at"] > 0 and record(study, EN)["resumed_at"] == 0

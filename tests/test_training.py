@@ -15,7 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data_mixes.holds import holder_of
 from harness.runs.checkpoints import last_whole_checkpoint
+from harness.runs.folder import StudyFolder
 from tests.support import REPOSITORY, small_recipe, train_here
 
 SCRIPT = REPOSITORY / "harness" / "train.py"
@@ -102,6 +104,8 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    while holder_of(StudyFolder(runs / "small").cell("amount-3").lock):  # its trainer hears of it, and ends
+        time.sleep(0.005)
     assert record(runs, "amount-3")["state"] == "training"
     broken = checkpoints / "checkpoint-1000"  # one that was being written when the process died
     broken.mkdir()
