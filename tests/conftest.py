@@ -36,6 +36,7 @@ SLOW = {
     "test_representations", "test_score_command", "test_selection", "test_sharding", "test_sources", "test_stats",
     "test_study", "test_submit", "test_training", "test_transfer", "test_transfer_study", "test_workers",
     "test_kept_steps", "test_four_bits", "test_micro_batches", "test_outside", "test_checkpoints", "test_reinitialise",
+    "test_vllm_serve",
 }  # fmt: skip
 """Files whose tests start processes or an engine, train, or simulate for long; `make test-fast` leaves them out."""
 

@@ -15,11 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.planning.disk import disk_for
 from harness.recipe.load import parse_recipe
 from harness.training import loop
-from harness.training.forecast import KeptPace, disk_for
+from harness.training.forecast import KeptPace
 from tests.support import harness, small_recipe, train_here
-from tests.test_training import distance, record, train, weights
+from tests.test_training import record, weights
 
 Write = Callable[[dict[str, Any]], Path]
 
@@ -170,15 +171,6 @@ def test_a_damaged_model_is_found_and_trained_again(tuned: tuple[Path, Path]) ->
     assert record(runs, "method-full")["weights"] == before, "the same training gives the same weights"
 
 
-def test_two_processes_at_the_same_global_batch_train_as_one(tuned: tuple[Path, Path], tmp_path: Path) -> None:
-    recipe, runs = tuned
-    train(recipe, tmp_path, processes=2)
-    for cell, near in (("method-full", 1e-4), ("method-lora", 1e-3)):
-        alone, together = record(runs, cell), record(tmp_path, cell)
-        assert together["processes"] == 2 and together["loss"] == pytest.approx(alone["loss"], abs=1e-4)
-        assert distance(weights(runs, cell), weights(tmp_path, cell)) < near
-
-
 def test_frozen_weights_stay_and_a_pattern_that_fits_nothing_is_refused(
     tiny_model: Path, write_recipe: Write, tmp_path: Path
 ) -> None:
@@ -263,10 +255,10 @@ def test_the_disk_that_a_grid_needs_is_reckoned_by_what_is_kept(tiny_model: Path
     lora = parse_recipe(small_recipe(tiny_model))
     full = parse_recipe(full_recipe(tiny_model))
     removed = parse_recipe(full_recipe(tiny_model, keep="nothing-after-evaluation"))
+    cells = [(PACE.weights_trained(recipe), recipe, 9) for recipe in (full, full, lora)]
     checkpoints = 3 * 3 * 4 * 5000
-    assert disk_for([(PACE, lora, 9)] * 2, "float32") == 4 * 100 * 8 * 2 + 3 * 3 * 4 * 100 * 8
-    assert (
-        disk_for([(PACE, recipe, 9) for recipe in (full, full, lora)], "bfloat16")
-        == 2 * 5000 * 2 + 4 * 100 * 8 + checkpoints
-    )
-    assert disk_for([(PACE, removed, 9)] * 2, "bfloat16") == 2 * 5000 + checkpoints
+    assert disk_for(cells[2:] * 2, "float32") == 4 * 100 * 8 * 2 + 3 * 3 * 4 * 100 * 8
+    assert disk_for(cells, "bfloat16") == 2 * 5000 * 2 + 4 * 100 * 8 + checkpoints
+    assert disk_for(cells, "bfloat16", at_once=2) == disk_for(cells, "bfloat16") + checkpoints
+    assert disk_for([(5000, removed, 9)] * 2, "bfloat16") == 2 * 5000 + checkpoints
+    assert disk_for([(5000, removed, 9)] * 3, "bfloat16", at_once=2) == 2 * (2 * 5000 + checkpoints)

@@ -11,14 +11,13 @@ import pytest
 from safetensors.torch import load_file
 
 from harness.errors import UserError
+from harness.planning.disk import disk_for
 from harness.recipe.load import parse_recipe
 from harness.runs.cells import weights_called
 from harness.runs.folder import StudyFolder
 from harness.runs.job import read_job
 from harness.training import tracking
-from harness.training.forecast import disk_for
 from tests.support import harness, small_recipe, train_here
-from tests.test_full_tuning import PACE
 from tests.test_training import distance, record, weights
 
 Write = Callable[[dict[str, Any]], Path]
@@ -47,9 +46,9 @@ def test_steps_are_kept_as_the_models_that_they_were(
 
 def test_the_disk_counts_steps_that_are_kept(tiny_model: Path) -> None:
     data = small_recipe(tiny_model)
-    plain = disk_for([(PACE, parse_recipe(data), 10)], "float32")
+    plain = disk_for([(100 * 8, parse_recipe(data), 10)], "float32")
     data["training"]["keep_checkpoints"] = "all"  # every second step
-    assert disk_for([(PACE, parse_recipe(data), 10)], "float32") - plain == 5 * 4 * 100 * 8
+    assert disk_for([(100 * 8, parse_recipe(data), 10)], "float32") - plain == 5 * 4 * 100 * 8
 
 
 def test_a_program_that_is_not_installed_is_named(recipe_data: dict[str, Any], write_recipe: Write) -> None:

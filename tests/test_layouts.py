@@ -18,7 +18,7 @@ EIGHT = Dimensions(weights=8_000_000_000, layers=32, hidden=4096, adapter=0)
 
 
 def on_h100s(size: Dimensions, gpus: int) -> ModelOnDevices:
-    shown = tuple(layouts(size, 2048, gpus, ACCELERATORS["H100"]))
+    shown = tuple(layouts(size, 2048, gpus, ACCELERATORS["H100"], lambda at_once: 100 * at_once))
     return ModelOnDevices(
         model="base", weights=size.weights, cells=8, training_gpu_hours=8.0, generation_gpu_hours=9.0, layouts=shown
     )
@@ -40,7 +40,7 @@ def test_memory_of_full_tuning_is_eighteen_bytes_a_weight_and_what_a_row_needs()
 def test_the_smallest_layout_is_offloaded_only_where_nothing_else_fits() -> None:
     four = on_h100s(EIGHT, 8).smallest
     assert four is not None and (four.gpus_per_cell, four.offload) == (4, False)
-    assert four.in_words == "gpus_per_cell: 4, sharding: fsdp2"
+    assert four.in_words == "gpus_per_cell: 4, sharding: fsdp2" and four.disk == 200, "two cells at a time"
     two = on_h100s(EIGHT, 2).smallest
     assert two is not None and two.offload, "two GPUs of 80 GB do not hold 144 GB of weights and moments"
     assert on_h100s(EIGHT, 1).smallest is None

@@ -34,33 +34,38 @@ def alone(tiny_model: Path, **models: Any) -> dict[str, Any]:
     return kept | {"languages": ["en", "fr"], "models": models}
 
 
-@pytest.fixture(scope="module")
-def adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def random_adapter(model: Path, folder: Path) -> Path:
     """A LoRA adapter that PEFT wrote, which changes what the model says."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    folder = tmp_path_factory.mktemp("adapter") / "someones"
-    model = AutoModelForCausalLM.from_pretrained(tiny_model)
     torch.manual_seed(0)
     config = LoraConfig(r=4, lora_alpha=64, target_modules="all-linear", init_lora_weights=False)
-    peft_model = get_peft_model(model, config)
+    peft_model = get_peft_model(AutoModelForCausalLM.from_pretrained(model), config)
     peft_model.save_pretrained(str(folder))
     return folder
 
 
-@pytest.fixture(scope="module")
-def other(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def changed_model(model: Path, folder: Path) -> Path:
     """Another whole model."""
     from safetensors.torch import load_file, save_file
 
-    folder = tmp_path_factory.mktemp("other") / "model"
-    shutil.copytree(tiny_model, folder)
+    shutil.copytree(model, folder)
     weights = load_file(folder / "model.safetensors")
     weights["model.norm.weight"] *= -1
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_adapter(tiny_model, tmp_path_factory.mktemp("adapter") / "someones")
+
+
+@pytest.fixture(scope="module")
+def other(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return changed_model(tiny_model, tmp_path_factory.mktemp("other") / "model")
 
 
 @pytest.fixture(scope="module")

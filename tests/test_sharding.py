@@ -1,4 +1,4 @@
-"""Two processes that each hold a part of the model train as one that holds it all."""
+"""Two processes, with the whole model each or with a part of it, train as one does, also when they are killed."""
 
 from __future__ import annotations
 
@@ -7,46 +7,59 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
 from harness.training.trainer import last_whole_checkpoint
 from tests.support import kill_with_children, small_recipe, train_here
-from tests.test_training import SCRIPT, distance, record, train
+from tests.test_training import SCRIPT, distance, record, train, weights
+
+CELLS = {"method-full": 2e-3, "method-lora": 1e-3}
+"""Both ways to tune, with the noise of adding up in another order at a high learning rate."""
 
 
-@pytest.mark.parametrize("sharding", ["fsdp2", "zero3"])
-def test_shards_killed_in_the_middle_train_as_the_whole_and_are_saved_as_it(
-    sharding: str, tmp_path: Path, tiny_model: Path
-) -> None:
-    """Two cells, one tuned whole, which is killed, one with an adapter, which is not."""
-    if sharding == "zero3":
-        pytest.importorskip("deepspeed")
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[dict[str, Any], Path]:
+    """A recipe's data, and the runs folder in which one process trained its cells undisturbed."""
+    folder = tmp_path_factory.mktemp("alone")
     data = small_recipe(tiny_model)
     data["training"] |= {"learning_rate": 1e-3, "epochs": 12, "checkpoint_every": 8}
     data["grid"] = {"method": {"path": "training.method", "values": ["full", "lora"]}}
     data["selection"] = {"languages": ["fr"], "every": 8, "items": 3}
-    data["execution"] = {"sharding": sharding, "activation_checkpointing": sharding == "zero3"}
-    recipe = tmp_path / "recipe.yaml"
+    recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(data))
-    assert train_here(recipe, tmp_path / "whole").returncode == 0
-    kill_after_a_checkpoint(recipe, tmp_path / "sharded", "method-full")
-    train(recipe, tmp_path / "sharded", processes=2)
-    for cell, noise in (("method-full", 2e-3), ("method-lora", 1e-3)):
-        whole, sharded = record(tmp_path / "whole", cell), record(tmp_path / "sharded", cell)
-        assert sharded["processes"] == 2 and sharded["sharded"] and not whole["sharded"]
-        assert sharded["loss"][:8] == pytest.approx(whole["loss"][:8], abs=1e-4)
-        assert sharded["loss"] == pytest.approx(whole["loss"], abs=noise)
-        assert sharded["fingerprint"] == whole["fingerprint"]
-        for point, same in zip(whole["selection"]["curve"], sharded["selection"]["curve"], strict=True):
+    assert train_here(recipe, folder / "runs").returncode == 0
+    return data, folder / "runs"
+
+
+@pytest.mark.parametrize("sharding", ["none", "fsdp2", "zero3"])
+def test_two_processes_killed_in_each_cell_train_as_one_undisturbed(
+    sharding: str, alone: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    """With a copy of the model in each process, and with a part."""
+    if sharding == "zero3":
+        pytest.importorskip("deepspeed")
+    data, undisturbed = alone
+    recipe = tmp_path / "recipe.yaml"
+    execution = {"sharding": sharding, "activation_checkpointing": sharding == "zero3"}
+    recipe.write_text(json.dumps(data | {"execution": execution}))
+    for cell in CELLS:
+        kill_after_a_checkpoint(recipe, tmp_path / "runs", cell)
+    train(recipe, tmp_path / "runs", processes=2)
+    for cell, noise in CELLS.items():
+        one, two = record(undisturbed, cell), record(tmp_path / "runs", cell)
+        assert two["processes"] == 2 and two["sharded"] == (sharding != "none") and not one["sharded"]
+        assert 8 <= two["resumed_at"] < two["steps"] == one["steps"]
+        assert two["loss"][:8] == pytest.approx(one["loss"][:8], abs=1e-4)
+        assert two["loss"] == pytest.approx(one["loss"], abs=noise)
+        assert two["fingerprint"] == one["fingerprint"]
+        for point, same in zip(one["selection"]["curve"], two["selection"]["curve"], strict=True):
             assert point == pytest.approx(same, abs=noise)
-        files = [next((tmp_path / runs / "small" / cell).glob("*/*.safetensors")) for runs in ("whole", "sharded")]
-        assert distance(*map(load_file, files)) < noise
-        names = [sorted(path.name for path in file.parent.iterdir()) for file in files]
+        assert distance(weights(undisturbed, cell), weights(tmp_path / "runs", cell)) < noise
+        names = [sorted(path.name for path in next((runs / "small" / cell).glob("*/*.safetensors")).parent.iterdir())
+                 for runs in (undisturbed, tmp_path / "runs")]  # fmt: skip
         assert names[0] == names[1]
-    done = record(tmp_path / "sharded", "method-full")
-    assert 8 <= done["resumed_at"] < done["steps"]
 
 
 def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str) -> None:

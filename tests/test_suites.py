@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from harness.recipe.grid import cells_of
 from harness.recipe.load import load_recipe
 from harness.recipe.mothello import is_mothello
 from tests.judge_server import judge_server
-from tests.rehearsal import RECIPES, in_small, recipes, stand_ins, tiny_models
+from tests.rehearsal import RECIPES, TOKENIZER, in_small, recipes, stand_ins, tiny_models
 from tests.support import compared, harness, train_in_this_process
 
 GUIDE = RECIPES / "post_trainers_guide"
@@ -116,6 +118,44 @@ def test_every_recipe_in_the_folder_is_planned_without_a_network(rehearsed: Rehe
         # several languages and answers in them differs from translation in the languages and in what is asked.
         two_keys = path.name.startswith("small-") or path.name == "crossin.yaml"
         assert all(("each in one factor" in line) != two_keys for line in told), (path, told)
+
+
+def test_the_guides_full_tuning_of_eight_billion_weights_is_planned_elsewhere(
+    rehearsed: Rehearsed, tmp_path: Path
+) -> None:
+    """Of the models there are a configuration and a tokenizer; a stand-in takes the place of their weights."""
+    models = [of_eight_billion(tmp_path / f"model-{number}", number) for number in range(3)]
+    small = in_small(GUIDE / "single-task-math.yaml", tmp_path / "small", rehearsed.data, models, "")
+    ended = harness("plan", small, "--runs", tmp_path / "runs", "--on", "8xH100", "--json")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)["elsewhere"]
+    assert len(found["models"]) == 3 and found["gpu_hours"] > 0 and found["hours"] >= found["gpu_hours"] / 8
+    for model in found["models"]:
+        assert model["weights"] == 8_030_261_248 and model["cells"] == 8 and model["training_gpu_hours"] > 0
+        by_layout = {(layout["gpus_per_cell"], layout["activation_checkpointing"], layout["offload"]): layout
+                     for layout in model["layouts"]}  # fmt: skip
+        assert [ways[0] for ways, layout in by_layout.items() if layout["fits"] and not ways[2]] == [4, 4, 8, 8]
+        assert by_layout[1, False, False]["memory"] > 18 * 8e9 > 80e9 > by_layout[4, False, False]["memory"]
+        of_a_cell = (4 + 3 * 3 * 4) * model["weights"]  # float32 weights until they are evaluated, and checkpoints
+        assert by_layout[8, False, False]["disk"] == of_a_cell
+        assert by_layout[4, False, False]["disk"] == 2 * of_a_cell, "two cells train at the same time"
+
+
+def of_eight_billion(folder: Path, number: int) -> Path:
+    """A folder with the shape of a model of eight billion weights, which are not there."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import LlamaConfig
+
+    config = LlamaConfig(
+        vocab_size=128_256, hidden_size=4096, intermediate_size=14_336, num_hidden_layers=32, num_attention_heads=32,
+        num_key_value_heads=8, max_position_embeddings=131_072, architectures=["LlamaForCausalLM"],
+    )  # fmt: skip
+    config.save_pretrained(folder)
+    for file in TOKENIZER.glob("token*"):
+        shutil.copy(file, folder)
+    save_file({"stand-in": torch.tensor([number])}, folder / "model.safetensors")
+    return folder
 
 
 def test_no_cells_of_a_grid_differ_in_more_than_its_axes(rehearsed: Rehearsed) -> None:

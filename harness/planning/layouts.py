@@ -8,14 +8,18 @@ That of activations is 34 bytes a token, layer and hidden unit where attention k
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import computed_field
 
+from harness.console import size
 from harness.errors import Problem, UserError, suggestion
 from harness.models.accelerators import ACCELERATORS, Accelerator
+from harness.planning.disk import disk_for
+from harness.recipe.schema import Recipe
 from harness.recipe.training_section import Adapter
 from harness.results import Result
 
@@ -47,6 +51,8 @@ class Layout(Result):
     memory: float
     """Bytes on each GPU, with rows of training.max_length one at a time."""
     fits: bool
+    disk: int
+    """Bytes that training takes, with the checkpoints of the cells that train at the same time."""
 
     @property
     def in_words(self) -> str:
@@ -138,14 +144,17 @@ def on_devices(study: PlannedStudy, gpus: int, device: str) -> OnDevices:
 
 def models_on(study: PlannedStudy, gpus: int, device: Accelerator) -> Iterator[ModelOnDevices]:
     """Each base model with its cells."""
-    from harness.training.utilization import arithmetic
+    from harness.training.utilization import arithmetic, weights_of
 
     work = study.kept.work
     planned = {cell.name: cell for cell in study.kept.overview.cells}
     for name in study.kept.hosts:
         cells = [cell for cell in study.cells if study.base_names[cell.name] == name]
         recipe = cells[0].recipe if cells else study.recipe
-        weights, dimensions = measured_on_paper(study, name, recipe.adapter, recipe.trains_whole_model)
+        model = model_on_paper(study, name).requires_grad_(recipe.trains_whole_model)
+        weights, dimensions = weights_of(model), dimensions_of(model, recipe, study.kept.hosts[name].quantization)
+        trained = [(weights_trained(model, cell.recipe), cell.recipe, planned[cell.name].steps) for cell in cells]
+        disk = partial(disk_for, trained, study.kept.overview.precision.dtype)
         flop = sum(
             arithmetic(weights, planned[cell.name].tokens, planned[cell.name].supervised_tokens) for cell in cells
         )
@@ -159,17 +168,19 @@ def models_on(study: PlannedStudy, gpus: int, device: Accelerator) -> Iterator[M
             cells=len(cells),
             training_gpu_hours=flop / (TRAINING * device.peak) / 3600,
             generation_gpu_hours=models * (reading + writing) / 3600,
-            layouts=tuple(layouts(dimensions, recipe.training.max_length, gpus, device)) if cells else (),
+            layouts=tuple(layouts(dimensions, recipe.training.max_length, gpus, device, disk)) if cells else (),
         )
 
 
-def layouts(size: Dimensions, row: int, gpus: int, device: Accelerator) -> Iterator[Layout]:
-    """Layouts from the fewest GPUs up, of these the fastest first."""
+def layouts(
+    dimensions: Dimensions, row: int, gpus: int, device: Accelerator, disk: Callable[[int], int]
+) -> Iterator[Layout]:
+    """Layouts from the fewest GPUs up, of these the fastest first; `disk` is what so many cells at a time take."""
     count = 1
-    while count <= (gpus if size.parted else 1):
+    while count <= (gpus if dimensions.parted else 1):
         ways = [(False, False), (True, False)] + ([(True, True)] if count > 1 else [])
         for checkpointing, offload in ways if count > 1 else [(False, False)]:
-            memory = memory_of(size, row, count, checkpointing, offload)
+            memory = memory_of(dimensions, row, count, checkpointing, offload)
             yield Layout(
                 gpus_per_cell=count,
                 sharding="fsdp2" if count > 1 else "none",
@@ -177,41 +188,57 @@ def layouts(size: Dimensions, row: int, gpus: int, device: Accelerator) -> Itera
                 offload=offload,
                 memory=memory,
                 fits=memory <= SPARE * device.memory,
+                disk=disk(gpus // count),
             )
         count *= 2
 
 
-def memory_of(size: Dimensions, row: int, gpus: int, checkpointing: bool, offload: bool) -> float:
+def memory_of(dimensions: Dimensions, row: int, gpus: int, checkpointing: bool, offload: bool) -> float:
     """Bytes on each of the GPUs that train a cell, one row of so many tokens at a time."""
-    read = COPIED * (size.weights - size.rounded) + ROUNDED * size.rounded
-    states = read + TUNED * (size.adapter or size.weights)
-    layer = size.weights / size.layers
-    copies = COPIED if size.adapter else TUNED // 4 + COPIED
+    read = COPIED * (dimensions.weights - dimensions.rounded) + ROUNDED * dimensions.rounded
+    states = read + TUNED * (dimensions.adapter or dimensions.weights)
+    layer = dimensions.weights / dimensions.layers
+    copies = COPIED if dimensions.adapter else TUNED // 4 + COPIED
     gathered = 2 * layer * copies if gpus > 1 else 0.0  # the layer under way and the next
-    one_layer = ACTIVATIONS * row * size.hidden
-    activations = KEPT * row * size.hidden * size.layers + one_layer if checkpointing else one_layer * size.layers
+    one_layer = ACTIVATIONS * row * dimensions.hidden
+    activations = (
+        KEPT * row * dimensions.hidden * dimensions.layers + one_layer
+        if checkpointing
+        else one_layer * dimensions.layers
+    )
     return (0.0 if offload else states / gpus) + gathered + activations + OTHER
 
 
-def measured_on_paper(study: PlannedStudy, name: str, adapter: Adapter, full: bool) -> tuple[Any, Dimensions]:
-    """The weights of a base model, as `arithmetic` takes them, and its dimensions; from its configuration alone."""
+def model_on_paper(study: PlannedStudy, name: str) -> Any:
+    """A base model without its weights, from its configuration alone."""
     import torch
     from transformers import AutoModelForCausalLM
 
     from harness.models.base import find_model, load_config
-    from harness.training.utilization import weights_of
 
     settings = study.kept.hosts[name]
     files = find_model(settings.name, settings.revision)
     config = load_config(files.location, files.revision, settings.trust_remote_code)
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config).requires_grad_(full)
-    extra = 0 if full else adapter_weights(model, adapter)
-    linear = sum(module.weight.numel() for module in linear_in(model).values())
-    weights, text = weights_of(model), config.get_text_config()
-    total = sum(weight.numel() for weight in model.parameters())
-    rounded = linear if settings.quantization == "nf4" else 0
-    return weights, Dimensions(total, text.num_hidden_layers, text.hidden_size, extra, rounded)
+        return AutoModelForCausalLM.from_config(config)
+
+
+def dimensions_of(model: Any, recipe: Recipe, quantization: str | None) -> Dimensions:
+    """What the memory of a recipe's cells depends on."""
+    text, full = model.config.get_text_config(), recipe.trains_whole_model
+    rounded = sum(module.weight.numel() for module in linear_in(model).values()) if quantization == "nf4" else 0
+    extra = 0 if full else adapter_weights(model, recipe.adapter)
+    return Dimensions(weights_in(model), text.num_hidden_layers, text.hidden_size, extra, rounded)
+
+
+def weights_trained(model: Any, recipe: Recipe) -> int:
+    """How many weights of a model a recipe trains."""
+    return weights_in(model) if recipe.trains_whole_model else adapter_weights(model, recipe.adapter)
+
+
+def weights_in(model: Any) -> int:
+    """How many weights a model has."""
+    return sum(weight.numel() for weight in model.parameters())
 
 
 def adapter_weights(model: Any, adapter: Adapter) -> int:
@@ -246,7 +273,7 @@ def in_words(found: OnDevices) -> list[str]:
     for model in found.models:
         shown = model.smallest
         told = (
-            f"{shown.in_words}, about {shown.memory / 1e9:,.0f} GB on each"
+            f"{shown.in_words}, about {shown.memory / 1e9:,.0f} GB on each, and {size(shown.disk)} of disk"
             if shown
             else "fits in no layout of so many GPUs; take more of them, or larger ones"
         )

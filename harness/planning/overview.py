@@ -97,12 +97,11 @@ def show_elsewhere(found: OnDevices, verbose: bool) -> None:
     for told in in_words(found):
         line(told)
     if verbose:
-        table = plain_table("Layouts of a cell, estimated", ("model", "execution"), ("GB on each GPU", "fits"))
+        table = plain_table("Layouts of a cell, estimated", ("model", "execution"), ("GB on each GPU", "fits", "disk"))
         for model in found.models:
             for layout in model.layouts:
-                table.add_row(
-                    model.model, layout.in_words, f"{layout.memory / 1e9:,.0f}", "yes" if layout.fits else "no"
-                )
+                memory, fits = f"{layout.memory / 1e9:,.0f}", "yes" if layout.fits else "no"
+                table.add_row(model.model, layout.in_words, memory, fits, size(layout.disk))
         show_table(table)
 
 

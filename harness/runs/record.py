@@ -120,7 +120,9 @@ class CellRun:
 def changes(run: CellRun, record: Mapping[str, Any]) -> list[str]:
     """In what the experiment in a run's record differs from the run; nothing where none was begun."""
     before, after = (VERSION_OF_OLD | dict(stated) for stated in (record.get("identity", {}), run.identity))
-    return differences(before, json.loads(json.dumps(after))) if record else []
+    if not record or before == after:
+        return []
+    return differences(before, json.loads(json.dumps(after)))
 
 
 def refusal(run: CellRun, changed: Sequence[str]) -> Problem:

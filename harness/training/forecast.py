@@ -18,8 +18,9 @@ from harness.console import duration
 from harness.errors import MachineError
 from harness.models.base import find_model
 from harness.models.devices import gpu_count, this_device
-from harness.models.precision import Dtype, emulation_cost, precision_for
+from harness.models.precision import emulation_cost, precision_for
 from harness.planning.choice import Choice
+from harness.planning.disk import disk_for
 from harness.planning.kept_plan import PlannedCell, PlannedStudy
 from harness.planning.overview import disk_in_words
 from harness.planning.time_left import TimeLeft, by_workers
@@ -31,10 +32,6 @@ from harness.runs.steps import evaluated_steps, step_name
 
 SEQUENCES = {"vllm": 256, "transformers": 16}
 """How many completions an engine writes at once."""
-BYTES = {"float32": 4, "bfloat16": 2}
-"""Of a weight on disk. Adapters, and weights and moments in checkpoints, are in float32."""
-KEPT_CHECKPOINTS = 3
-"""Two are kept, and a third is there while it is written."""
 STARTS = 120.0
 """Seconds set aside, unmeasured, for what no probe can tell: loading programs, the engine's start, the report."""
 
@@ -66,6 +63,10 @@ class KeptPace(Result):
     """Seconds that measuring took."""
     start: float | None = None
     """To load the model for training and to start the engine, where the whole model was measured in both."""
+
+    def weights_trained(self, recipe: Recipe) -> float:
+        """Those that a cell of the recipe trains."""
+        return self.model if recipe.trains_whole_model else self.adapter * recipe.adapter.rank
 
 
 class KeptPaces(Result):
@@ -142,26 +143,9 @@ def check_disk(left: TimeLeft) -> None:
 def disk_left(study: PlannedStudy, paces: Mapping[str, KeptPace], plans: Sequence[PlannedCell]) -> int:
     """Bytes for the weights of cells that are to be trained, and for the checkpoints of one."""
     recipes = {cell.name: cell.recipe for cell in study.cells}
-    left = [
-        (paces[study.base_names[plan.name]], recipes[plan.name], plan.steps) for plan in plans if not plan.run.finished
-    ]
-    return disk_for(left, study.kept.overview.precision.dtype)
-
-
-def disk_for(cells: Sequence[tuple[KeptPace, Recipe, int]], dtype: Dtype) -> int:
-    """The same of recipes, the pace of their base models, and steps: weights, and two moments in checkpoints.
-
-    Of cells that keep nothing, the largest counts alone, as `harness run` evaluates each before it trains the next.
-    """
-    kept, removed, checkpoints = [0], [0], [0]
-    for pace, recipe, steps in cells:
-        full = recipe.trains_whole_model
-        weights = pace.model if full else pace.adapter * recipe.adapter.rank
-        models = 1 + (steps // every if (every := recipe.training.kept_every) else 0)
-        size = round(models * weights * (BYTES[dtype] if full else BYTES["float32"]))
-        (kept if recipe.training.keep == "weights" else removed).append(size)
-        checkpoints.append(round(weights * BYTES["float32"] * 3 * KEPT_CHECKPOINTS))
-    return sum(kept) + max(removed) + max(checkpoints)
+    left = [(plan, recipes[plan.name], paces[study.base_names[plan.name]]) for plan in plans if not plan.run.finished]
+    trained = [(pace.weights_trained(recipe), recipe, plan.steps) for plan, recipe, pace in left]
+    return disk_for(trained, study.kept.overview.precision.dtype)
 
 
 def training_in_words(left: TimeLeft) -> str:
