@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import multiprocessing
+import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import pytest
 
 from harness.training.trainer import last_whole_checkpoint
-from tests.support import kill_with_children, small_recipe, train_here
-from tests.test_training import SCRIPT, distance, record, train, weights
+from tests.support import small_recipe, train_here
+from tests.test_training import distance, record, train, weights
 
 CELLS = {"method-full": 2e-3, "method-lora": 1e-3}
 """Both ways to tune, with the noise of adding up in another order at a high learning rate."""
@@ -63,10 +64,29 @@ def test_two_processes_killed_in_each_cell_train_as_one_undisturbed(
 
 
 def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str) -> None:
-    """Trains a cell in two processes, which are killed when it has a checkpoint."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", SCRIPT, recipe]
-    with subprocess.Popen([*command, "--runs", runs, "--cells", cell], stderr=subprocess.DEVNULL) as run:
-        while last_whole_checkpoint(runs / "small" / cell / "checkpoints") is None:
-            assert run.poll() is None
-            time.sleep(0.005)
-        kill_with_children(run)
+    """Trains a cell in two processes, which are killed when it has a checkpoint.
+
+    They are forks of one that has imported all that training does, which takes most of the time to start.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["harness.training.loop", "harness.training.trainer", "tests.support"])
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    pair = [context.Process(target=train_as, args=(rank, port, recipe, runs, cell)) for rank in range(2)]
+    for process in pair:
+        process.start()
+    while last_whole_checkpoint(runs / "small" / cell / "checkpoints") is None:
+        assert all(process.is_alive() for process in pair)
+        time.sleep(0.005)
+    for process in pair:
+        process.kill()
+    for process in pair:
+        process.join()
+
+
+def train_as(rank: int, port: int, recipe: Path, runs: Path, cell: str) -> None:
+    """Trains a cell as one of two processes, as launchers for several start them."""
+    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in here.items()} | {"MASTER_ADDR": "127.0.0.1"}
+    train_here(recipe, runs, "--cells", cell)

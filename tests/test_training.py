@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -23,12 +24,14 @@ from tests.support import REPOSITORY, small_recipe, train_here
 SCRIPT = REPOSITORY / "harness" / "train.py"
 
 
-def train(recipe: Path, runs: Path, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+def train(
+    recipe: Path, runs: Path, *options: str, processes: int = 1, **environment: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--config_file"]
     command += [f"harness/launch/{'1-gpu' if processes == 1 else f'{processes}-gpus'}.yaml", str(SCRIPT)]
     run = subprocess.run(
         [*command, str(recipe), "--runs", str(runs), *options],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+        cwd=REPOSITORY, capture_output=True, text=True, check=False, env=os.environ | environment,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     return run
@@ -54,7 +57,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple
     folder = tmp_path_factory.mktemp("undisturbed")
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(small_recipe(tiny_model)))
-    train(recipe, folder / "runs")
+    run = train(recipe, folder / "runs", PYTHONPROFILEIMPORTTIME="1")
+    (folder / "imported.txt").write_text(run.stderr)
     return recipe, folder / "runs"
 
 
@@ -66,6 +70,13 @@ def test_training_learns_and_is_recorded(trained: tuple[Path, Path]) -> None:
     assert done["provenance"]["packages"]["trl"]
     assert not (runs / "small" / "amount-3" / "checkpoints").exists()
     assert all(value.abs().max() > 0 for name, value in weights(runs, "amount-3").items() if "lora_B" in name)
+
+
+def test_what_training_has_no_use_for_is_not_imported(trained: tuple[Path, Path]) -> None:
+    recipe, _ = trained
+    imported = recipe.with_name("imported.txt").read_text()
+    assert " trl\n" in imported
+    assert not [name for name in ("sklearn", "altair", "vllm") if f" {name}\n" in imported]
 
 
 def test_a_cell_trained_after_others_equals_the_same_cell_alone(trained: tuple[Path, Path], tmp_path: Path) -> None:
