@@ -3,7 +3,7 @@
 # PYTHON=python3.12           which Python makes the virtual environment (3.11 to 3.14)
 # TORCH_INDEX=URL             a package index to take PyTorch's CPU build from; without it install.sh looks for one
 # EXTRA=gpu|cpu|plain         instead of asking nvidia-smi and uname; plain is without vLLM
-# JOBS=4                      how many processes test; on a GPU one, which vLLM wants for itself
+# JOBS=3                      how many processes test; on a GPU one, which vLLM wants for itself
 # RUNS=runs                   where the quickstart's runs go
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ VENV ?= .venv
 RUNS ?= runs
 TORCH_INDEX ?=
 EXTRA ?= $(shell if nvidia-smi -L >/dev/null 2>&1; then echo gpu; elif [ "$$(uname -s)" = Linux ]; then echo cpu; else echo plain; fi)
-JOBS ?= $(if $(filter gpu,$(EXTRA)),0,4)
+JOBS ?= $(if $(filter gpu,$(EXTRA)),0,3)
 BIN = $(VENV)/bin
 
 .PHONY: help quickstart test test-fast rehearsal check docs setup weights programs clean

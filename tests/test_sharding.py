@@ -1,4 +1,4 @@
-"""Two processes, with the whole model each or with a part of it, train as one does, also when they are killed."""
+"""One process and two, with the whole model each or with a part of it, train alike, also when they are killed."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[d
     return data, folder / "runs"
 
 
-@pytest.mark.parametrize("sharding", ["none", "fsdp2", "zero3"])
-def test_two_processes_killed_in_each_cell_train_as_one_undisturbed(
-    sharding: str, alone: tuple[dict[str, Any], Path], tmp_path: Path
+@pytest.mark.parametrize(("processes", "sharding"), [(1, "none"), (2, "none"), (2, "fsdp2"), (2, "zero3")])
+def test_processes_killed_in_each_cell_train_as_one_undisturbed(
+    processes: int, sharding: str, alone: tuple[dict[str, Any], Path], tmp_path: Path
 ) -> None:
-    """With a copy of the model in each process, and with a part."""
+    """One process; two with a copy of the model each; two with a part."""
     if sharding == "zero3":
         pytest.importorskip("deepspeed")
     data, undisturbed = alone
@@ -46,11 +46,15 @@ def test_two_processes_killed_in_each_cell_train_as_one_undisturbed(
     execution = {"sharding": sharding, "activation_checkpointing": sharding == "zero3"}
     recipe.write_text(json.dumps(data | {"execution": execution}))
     for cell in CELLS:
-        kill_after_a_checkpoint(recipe, tmp_path / "runs", cell)
-    train(recipe, tmp_path / "runs", processes=2)
+        kill_after_a_checkpoint(recipe, tmp_path / "runs", cell, processes)
+    if processes == 1:
+        assert train_here(recipe, tmp_path / "runs").returncode == 0
+    else:
+        train(recipe, tmp_path / "runs", processes=processes)
     for cell, noise in CELLS.items():
+        noise = noise if processes > 1 else 1e-6
         one, two = record(undisturbed, cell), record(tmp_path / "runs", cell)
-        assert two["processes"] == 2 and two["sharded"] == (sharding != "none") and not one["sharded"]
+        assert two["processes"] == processes and two["sharded"] == (sharding != "none") and not one["sharded"]
         assert 8 <= two["resumed_at"] < two["steps"] == one["steps"]
         assert two["loss"][:8] == pytest.approx(one["loss"][:8], abs=1e-4)
         assert two["loss"] == pytest.approx(one["loss"], abs=noise)
@@ -63,8 +67,8 @@ def test_two_processes_killed_in_each_cell_train_as_one_undisturbed(
         assert names[0] == names[1]
 
 
-def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str) -> None:
-    """Trains a cell in two processes, which are killed when it has a checkpoint.
+def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str, processes: int) -> None:
+    """Trains a cell in so many processes, which are killed when it has a checkpoint.
 
     They are forks of one that has imported all that training does, which takes most of the time to start.
     """
@@ -73,20 +77,22 @@ def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str) -> None:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    pair = [context.Process(target=train_as, args=(rank, port, recipe, runs, cell)) for rank in range(2)]
-    for process in pair:
+    started = [context.Process(target=train_as, args=(rank, processes, port, recipe, runs, cell))
+               for rank in range(processes)]  # fmt: skip
+    for process in started:
         process.start()
     while last_whole_checkpoint(runs / "small" / cell / "checkpoints") is None:
-        assert all(process.is_alive() for process in pair)
+        assert all(process.is_alive() for process in started)
         time.sleep(0.005)
-    for process in pair:
+    for process in started:
         process.kill()
-    for process in pair:
+    for process in started:
         process.join()
 
 
-def train_as(rank: int, port: int, recipe: Path, runs: Path, cell: str) -> None:
-    """Trains a cell as one of two processes, as launchers for several start them."""
-    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in here.items()} | {"MASTER_ADDR": "127.0.0.1"}
+def train_as(rank: int, processes: int, port: int, recipe: Path, runs: Path, cell: str) -> None:
+    """Trains a cell as one of some processes, as launchers for several start them."""
+    several = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    here = several | {"RANK": rank, "LOCAL_RANK": rank} if processes > 1 else {}
+    os.environ |= {name: str(value) for name, value in here.items()}
     train_here(recipe, runs, "--cells", cell)

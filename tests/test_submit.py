@@ -81,7 +81,9 @@ def test_a_study_on_ray_survives_a_killed_worker(undisturbed: tuple[Path, Path],
     pytest.importorskip("ray")
     recipe, whole = undisturbed
     study = tmp_path / "runs" / "small"
-    process = submitted(recipe, tmp_path / "runs", "--to", "ray", RAY_DISABLE_METRICS_COLLECTION="1")
+    process = submitted(
+        recipe, tmp_path / "runs", "--to", "ray", RAY_DISABLE_METRICS_COLLECTION="1", RAY_worker_niceness="0"
+    )
     until_checkpoint(study, lambda: process.poll() is None)
     holders = [json.loads(lease.read_text())["process"] for lease in study.glob("*/.lock.lease")]
     os.kill(holders[0], 9)
