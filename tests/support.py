@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -172,6 +173,13 @@ def harness_process(*arguments: object, **environment: str) -> subprocess.Comple
     return subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env=os.environ | environment
     )
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 def kill_with_children(process: subprocess.Popen[Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.training.trainer import last_whole_checkpoint
-from tests.support import small_recipe, train_here
+from tests.support import free_port, small_recipe, train_here
 from tests.test_training import distance, record, train, weights
 
 CELLS = {"method-full": 2e-3, "method-lora": 1e-3}
@@ -74,9 +73,7 @@ def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str, processes: int)
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["harness.training.loop", "harness.training.trainer", "tests.support"])
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     started = [context.Process(target=train_as, args=(rank, processes, port, recipe, runs, cell))
                for rank in range(processes)]  # fmt: skip
     for process in started:

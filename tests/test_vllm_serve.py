@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.support import harness, kill_with_children
+from tests.support import free_port, harness, kill_with_children
 from tests.test_outside import MODELS, alone, changed_model, random_adapter
 
 pytest.importorskip("vllm")
@@ -39,9 +38,7 @@ def chat_model(tiny_model: Path, chat_tokenizer: Any, tmp_path_factory: pytest.T
 @pytest.fixture(scope="module")
 def endpoint(chat_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that has loaded it."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     options = ("--host", "127.0.0.1", "--port", str(port), "--served-model-name", "served", "--dtype", "float32")
     server_of_vllm = "vllm.entrypoints.openai.api_server"  # what `vllm serve` starts, which wheels for CPUs cannot
     command = [sys.executable, "-m", server_of_vllm, "--model", str(chat_model), *options, "--enforce-eager"]
