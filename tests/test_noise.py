@@ -104,14 +104,21 @@ def test_other_tables_are_of_the_first_generation(evaluation: Evaluation) -> Non
 
 def repeats_of(rng: np.random.Generator, share: float, items: int = 200, times: int = 2) -> pl.DataFrame:
     """Two models' right and wrong answers; a generation departs from an item's usual text with a probability."""
-    rows = [
-        {"cell": cell, "weights": None, "task": "math", "language": language, "item": str(item), "id": f"{item}",
-         "cluster": None, "metric": "accuracy", "value": float(rng.random() < 0.5) if other else float(item % 2),
-         "completion": f"other {rng.random()}" if other else "usual", "repeat": repeat}
-        for cell in ("base", "cell") for language in GROUPS.all for item in range(items) for repeat in range(times)
-        for other in [rng.random() < share]
-    ]  # fmt: skip
-    return pl.DataFrame(rows, schema_overrides={"cluster": pl.String, "weights": pl.String})
+    grid = pl.DataFrame({"cell": ["base", "cell"]}).join(pl.DataFrame({"language": GROUPS.all}), how="cross")
+    asked = grid.join(pl.DataFrame({"number": range(items)}), how="cross")
+    asked = asked.join(pl.DataFrame({"repeat": range(times)}), how="cross")
+    other, number = rng.random(asked.height) < share, asked["number"].to_numpy()
+    return asked.select(
+        "cell", "language", "repeat",
+        pl.col("number").cast(pl.String).alias("item"),
+        pl.col("number").cast(pl.String).alias("id"),
+        pl.lit("math").alias("task"),
+        pl.lit("accuracy").alias("metric"),
+        pl.lit(None, dtype=pl.String).alias("weights"),
+        pl.lit(None, dtype=pl.String).alias("cluster"),
+        value=np.where(other, rng.random(asked.height) < 0.5, number % 2).astype(float),
+        completion=pl.Series(np.where(other, [f"other {place}" for place in range(asked.height)], "usual")),
+    )  # fmt: skip
 
 
 def noise_of(repeats: pl.DataFrame) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,8 @@ ROUNDING = 1e-9
 """Figures that differ by less, as a share of their size, are the same."""
 NODES = 100
 """Points at which the distribution of an estimated variance is evaluated."""
-HALVINGS = 28
+FARTHEST, PRECISION = 1e9, 1e-9
+"""How far a root is sought, and how close it is found, in standard errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Spread:
         """Of the 95 % interval."""
         if not self.error > 0:
             return self.error
-        return _bisected(self.p_value, LEVEL, self.error)
+        return _reached(self.p_value, LEVEL, self.error)
 
     def p_value(self, mean: float) -> float:
         """Two-sided, for a true mean of zero; the error must not be 0."""
@@ -102,18 +103,21 @@ class Spread:
             """The share of studies that do not find it, of which each has its own estimate of the error."""
             return float((weights * stdtr(self.item_freedom, (limit * estimated - true) / self.error)).sum())
 
-        return _bisected(missed, 1 - POWER, self.error)
+        return _reached(missed, 1 - POWER, self.error)
 
 
-def _bisected(falling: Callable[[float], float], wanted: float, unit: float) -> float:
-    """Where a function that falls from 0 on reaches a value."""
+def _reached(falling: Callable[[float], float], wanted: float, unit: float) -> float:
+    """Where a function that falls from 0 on reaches a value, within a billionth of the unit."""
+    from scipy.optimize import brentq  # a tenth of a second to import
+
     low, high = 0.0, unit
-    while falling(high) > wanted and high < 1e9 * unit:
+    while falling(high) > wanted:
+        if high > FARTHEST * unit:
+            return high
         low, high = high, 2 * high
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > wanted else (low, middle)
-    return high
+    if falling(low) <= wanted:
+        return low
+    return float(brentq(lambda place: falling(place) - wanted, low, high, xtol=PRECISION * unit))
 
 
 @cache
