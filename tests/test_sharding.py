@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import sys
 import time
+from collections.abc import Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +49,11 @@ def test_processes_killed_in_each_cell_train_as_one_undisturbed(
     recipe.write_text(json.dumps(data | {"execution": execution}))
     for cell in CELLS:
         kill_after_a_checkpoint(recipe, tmp_path / "runs", cell, processes)
-    if processes == 1:
-        assert train_here(recipe, tmp_path / "runs").returncode == 0
+    if sharding == "none":
+        resumed = train_in_forks(recipe, tmp_path / "runs", processes)
+        for process in resumed:
+            process.join()
+        assert not any(process.exitcode for process in resumed)
     else:
         train(recipe, tmp_path / "runs", processes=processes)
     for cell, noise in CELLS.items():
@@ -67,17 +73,8 @@ def test_processes_killed_in_each_cell_train_as_one_undisturbed(
 
 
 def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str, processes: int) -> None:
-    """Trains a cell in so many processes, which are killed when it has a checkpoint.
-
-    They are forks of one that has imported all that training does, which takes most of the time to start.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.training.loop", "harness.training.trainer", "tests.support"])
-    port = free_port()
-    started = [context.Process(target=train_as, args=(rank, processes, port, recipe, runs, cell))
-               for rank in range(processes)]  # fmt: skip
-    for process in started:
-        process.start()
+    """Trains a cell in so many processes, which are killed when it has a checkpoint."""
+    started = train_in_forks(recipe, runs, processes, "--cells", cell)
     while last_whole_checkpoint(runs / "small" / cell / "checkpoints") is None:
         assert all(process.is_alive() for process in started)
         time.sleep(0.005)
@@ -87,9 +84,24 @@ def kill_after_a_checkpoint(recipe: Path, runs: Path, cell: str, processes: int)
         process.join()
 
 
-def train_as(rank: int, processes: int, port: int, recipe: Path, runs: Path, cell: str) -> None:
-    """Trains a cell as one of some processes, as launchers for several start them."""
+def train_in_forks(recipe: Path, runs: Path, processes: int, *options: str) -> list[ForkServerProcess]:
+    """Has so many processes train.
+
+    They are forks of one that has imported all that training does, which takes most of the time to start.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["harness.training.loop", "harness.training.trainer", "tests.support"])
+    port = free_port()
+    started = [context.Process(target=train_as, args=(rank, processes, port, recipe, runs, options))
+               for rank in range(processes)]  # fmt: skip
+    for process in started:
+        process.start()
+    return started
+
+
+def train_as(rank: int, processes: int, port: int, recipe: Path, runs: Path, options: Sequence[str]) -> None:
+    """Trains as one of some processes, as launchers for several start them."""
     several = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     here = several | {"RANK": rank, "LOCAL_RANK": rank} if processes > 1 else {}
     os.environ |= {name: str(value) for name, value in here.items()}
-    train_here(recipe, runs, "--cells", cell)
+    sys.exit(train_here(recipe, runs, *options).returncode)
