@@ -14,19 +14,24 @@ EXTRA ?= $(shell if nvidia-smi -L >/dev/null 2>&1; then echo gpu; elif [ "$$(una
 JOBS ?= $(if $(filter gpu,$(EXTRA)),0,3)
 BIN = $(VENV)/bin
 
-.PHONY: help quickstart test test-fast rehearsal check docs setup weights programs clean
+TEST = $(BIN)/python -m pytest --no-loadscope-reorder --dist
+
+.PHONY: help quickstart test test-fast test-clusters rehearsal check docs setup weights chromium slurm clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 quickstart: weights ## the whole study of recipes/quickstart.yaml, from a bare machine to the report
 	$(BIN)/harness run recipes/quickstart.yaml --runs $(RUNS)
 
-test: setup programs ## all tests, from a bare machine
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+test: setup chromium ## all tests but those of clusters, from a bare machine
+	$(TEST) loadfile --numprocesses $(JOBS) --ignore tests/test_slurm_and_ray.py
 
 test-fast: setup ## the tests that start no process and no engine
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(TEST) loadfile --numprocesses $(JOBS) -m "not slow"
+
+test-clusters: setup slurm ## a study on a real SLURM and one on a real Ray, side by side on this machine
+	$(TEST) load --numprocesses 2 tests/test_slurm_and_ray.py
 
 rehearsal: setup ## every recipe in small, from plan to report, in a quarter of an hour on two cores
 	$(BIN)/python -m tests.rehearsal
@@ -55,12 +60,20 @@ $(VENV)/.weights: $(VENV)/.installed-$(EXTRA)
 	@$(BIN)/python -m harness.models.base
 	@touch $@
 
-# The report's page is tested in Chromium, and `harness submit` on a SLURM of this machine; tests that lack them are skipped.
-programs:
-	@if ! (command -v chromium && command -v sbatch) >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Chromium and SLURM from apt, for the tests of the report's page and of clusters"; \
-		(apt-get update && apt-get install --yes --no-install-recommends chromium slurm-wlm munge) >/dev/null 2>&1 || true; \
-	fi
+# Tests that lack one of these programs are skipped.
+chromium:
+	@$(call from-apt,chromium,chromium,for the tests of the report's page)
+
+slurm:
+	@$(call from-apt,sbatch,slurm-wlm munge,for the tests of clusters)
+
+# $(1) is the program that is wanted, $(2) its packages, $(3) what it is for
+define from-apt
+if ! command -v $(1) >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "$(2) from apt, $(3)"; \
+	(apt-get update && apt-get install --yes --no-install-recommends $(2)) >/dev/null 2>&1 || true; \
+fi
+endef
 
 clean: ## remove the virtual environment
 	rm -rf $(VENV)

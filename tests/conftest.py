@@ -27,29 +27,25 @@ CHAT_TEMPLATE = (
 
 
 SLOW = {
-    "test_attack_recipes", "test_bases", "test_card", "test_curves", "test_damage", "test_engine_judge", "test_engines",
-    "test_export", "test_families", "test_generated", "test_fetch", "test_forecast", "test_full_tuning", "test_ifeval",
-    "test_inside", "test_interrupts", "test_judge_study", "test_lm_eval", "test_made_before", "test_matrix",
-    "test_mothello", "test_objectives", "test_stages", "test_suites",
-    "test_noise", "test_odd_machines", "test_othello_model", "test_own_groups", "test_own_objective", "test_page",
-    "test_planned",
-    "test_representations", "test_score_command", "test_selection", "test_sharding", "test_sources", "test_stats",
-    "test_study", "test_submit", "test_training", "test_transfer", "test_transfer_study", "test_workers",
-    "test_kept_steps", "test_four_bits", "test_micro_batches", "test_outside", "test_checkpoints", "test_reinitialise",
-    "test_vllm_serve",
+    "test_attack_recipes", "test_bases", "test_card", "test_checkpoints", "test_curves", "test_damage",
+    "test_engine_judge", "test_engines", "test_export", "test_families", "test_fetch", "test_forecast",
+    "test_four_bits", "test_full_tuning", "test_generated", "test_ifeval", "test_inside", "test_interrupts",
+    "test_judge_study", "test_kept_steps", "test_lm_eval", "test_made_before", "test_matrix", "test_micro_batches",
+    "test_mothello", "test_noise", "test_objectives", "test_odd_machines", "test_othello_model", "test_outside",
+    "test_own_groups", "test_own_objective", "test_page", "test_planned", "test_reinitialise",
+    "test_representations", "test_score_command", "test_selection", "test_sharding", "test_slurm_and_ray",
+    "test_sources", "test_stages", "test_stats", "test_study", "test_suites", "test_training", "test_transfer",
+    "test_transfer_study", "test_vllm_serve", "test_workers",
 }  # fmt: skip
 """Files whose tests start processes or an engine, train, or simulate for long; `make test-fast` leaves them out."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of slow files, and begins with them, so that all processes that test end at about the same time.
-
-    The first are those that mostly wait, for SLURM and Ray, while others compute.
-    """
+    """Marks the tests of slow files, and begins with them, so that all processes end at about the same time."""
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: (item.path.stem != "test_submit", item.path.stem not in SLOW))
+    items.sort(key=lambda item: item.path.stem not in SLOW)
 
 
 DRAWN = {"test_finite", "test_mothello", "test_page", "test_report", "test_study"}

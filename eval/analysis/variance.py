@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,8 @@ def _reached(falling: Callable[[float], float], wanted: float, unit: float) -> f
         low, high = high, 2 * high
     if falling(low) <= wanted:
         return low
-    return float(brentq(lambda place: falling(place) - wanted, low, high, xtol=PRECISION * unit))
+    root: Any = brentq(lambda place: falling(place) - wanted, low, high, xtol=PRECISION * unit)
+    return float(root)
 
 
 @cache
