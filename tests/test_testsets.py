@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.planning.study import Study
-from harness.planning.testsets import evaluation_problems, evaluation_sets
+from harness.planning.testsets import evaluation_problems, evaluation_sets, exemplars
 from harness.recipe import tested as test_sources
 from harness.recipe.load import load_recipe, parse_recipe
 
@@ -50,6 +50,30 @@ def test_no_exemplar_is_tested(recipe_data: dict[str, Any]) -> None:
         english = next(each for each in evaluation_sets(recipe) if (each.task, each.language) == ("math", "en"))
         shown = {exchange.prompt for exchange in english.examples[0].history}
         assert len(shown) == 50 and not shown & {example.prompt for example in english.examples}
+
+
+@pytest.mark.parametrize("item", [{"item": "item"}, {}], ids=["parallel", "not-parallel"])
+def test_exemplars_are_the_first_that_are_not_tested(
+    item: dict[str, str], recipe_data: dict[str, Any], tmp_path: Path
+) -> None:
+    """Of 40 training items the first 30 are tested in one language or another, by item or by text."""
+    for split, numbers in (("train", range(40)), ("test", range(30))):
+        rows = [{"item": str(number), "language": language, "prompt": f"{language} {number}+1?", "target": f"{number}"}
+                for number in numbers for language in ("en", "fr")
+                if split == "train" or (language == "fr") == (number % 3 > 0)]  # fmt: skip
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    files = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "test")}
+    source = {"task": "math", "languages": ["en", "fr"], "files": files, "columns": item | {"language": "language"}}
+    recipe_data["sources"] = {"sums": source}
+    recipe_data["evaluation"] |= {"sources": {"math": "sums"}, "tasks": ["math"], "items": 30, "max_tokens": {}}
+    recipe = parse_recipe(recipe_data | {"prompts": {"few_shot": {"math": {"shots": 3}}}})
+    own = recipe.known_sources["sums"]
+    all_tested = {language: own.pool("test", language).examples(range(len(own.pool("test", language))))
+                  for language in own.languages}  # fmt: skip
+    shown = exemplars(recipe, own, all_tested, recipe.prompts.few_shot["math"])
+    targets = {language: [exchange.target for exchange in exchanges] for language, exchanges in shown.items()}
+    free = ["30", "31", "32"]
+    assert targets == ({"en": free, "fr": free} if item else {"en": ["1", "2", "4"], "fr": ["0", "3", "6"]})
 
 
 def test_prompts_with_exemplars_reach_the_engine(

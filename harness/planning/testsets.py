@@ -12,7 +12,7 @@ from data_mixes.example import Example, Exchange, Split
 from data_mixes.leakage import Holdout
 from data_mixes.order import seeded_order
 from data_mixes.pairs import Variant, crossed
-from data_mixes.source import Source, SourceError, common
+from data_mixes.source import Pool, Source, SourceError, common
 from data_mixes.templates.embedded import EmbeddedSource
 from eval.generation.conditions import OWN, conditions
 from eval.generation.requests import EvaluationSet
@@ -108,33 +108,57 @@ def exemplars(
 
     No exemplar is a test item, by item or text in any language; those of a parallel source are the same in all.
     """
-    if few_shot is None:
+    if few_shot is None or not tested:
         return {language: [] for language in tested}
     taken = exemplar_sources(recipe, source, few_shot, tested)
     pools = {language: taken[language].pool(exemplar_split(recipe, taken[language]), language) for language in tested}
+    parallel = len(set(map(id, taken.values()))) == 1 and next(iter(taken.values())).parallel
+    ordered = orders_of_exemplars(pools, parallel, few_shot.seed)
     holdout = Holdout([example for examples in tested.values() for example in examples])
-    leaking = {
-        language: {leak.row for leak in holdout.leaks(pool, np.arange(len(pool)), ("item", "text"))}
+    looked_at, most = few_shot.shots, max(map(len, ordered.values()))
+    while True:  # rows are read as far as it takes, which in a large pool is not far
+        kept = {language: without_leaks(holdout, pool, ordered[language][:looked_at])
+                for language, pool in pools.items()}  # fmt: skip
+        if parallel:
+            shared = common(pool.items[kept[language]] for language, pool in pools.items())
+            kept = {
+                language: places[np.isin(pools[language].items[places], shared)] for language, places in kept.items()
+            }
+        if looked_at >= most or min(map(len, kept.values())) >= few_shot.shots:
+            break
+        looked_at *= 4
+    return {
+        language: [Exchange(row.prompt, row.target) for row in pool.examples(kept[language][: few_shot.shots])]
         for language, pool in pools.items()
     }
-    kept = {language: np.setdiff1d(np.arange(len(pool)), list(leaking[language])) for language, pool in pools.items()}
-    parallel = len(set(map(id, taken.values()))) == 1 and next(iter(taken.values())).parallel
+
+
+def orders_of_exemplars(pools: Mapping[str, Pool], parallel: bool, seed: int | None) -> dict[str, NDArray[np.int64]]:
+    """Language → the places of a pool in the order in which exemplars are taken: under the seed, or as they stand.
+
+    Of parallel pools those of the items that all have, in one order: without a seed that of the first language.
+    """
+    ordered = {language: np.arange(len(pool)) for language, pool in pools.items()}
     if parallel:
-        shared = common(pool.items[kept[language]] for language, pool in pools.items())
-        kept = {language: places[np.isin(pools[language].items[places], shared)] for language, places in kept.items()}
-    shown: dict[str, list[Exchange]] = {}
-    for language, pool in pools.items():
-        places = kept[language]
-        if few_shot.seed is not None:
-            places = places[seeded_order(pool.items[places], f"exemplars {few_shot.seed}")]
-        elif parallel:  # in the order of the first language, whatever that of the others' files
-            first = next(iter(pools))
-            order = {key: number for number, key in enumerate(pools[first].items[kept[first]].tolist())}
-            places = places[np.argsort([order[key] for key in pool.items[places].tolist()], kind="stable")]
-        shown[language] = [
-            Exchange(example.prompt, example.target) for example in pool.examples(places[: few_shot.shots])
-        ]
-    return shown
+        shared = common(pool.items for pool in pools.values())
+        ordered = {language: np.flatnonzero(np.isin(pool.items, shared)) for language, pool in pools.items()}
+    if seed is not None:
+        orders = {language: seeded_order(pool.items[ordered[language]], f"exemplars {seed}")
+                  for language, pool in pools.items()}  # fmt: skip
+        return {language: places[orders[language]] for language, places in ordered.items()}
+    if parallel:  # whatever the order of the others' files
+        first = next(iter(pools))
+        rank = {key: number for number, key in enumerate(pools[first].items[ordered[first]].tolist())}
+        for language, places in ordered.items():
+            order = np.argsort([rank[key] for key in pools[language].items[places].tolist()], kind="stable")
+            ordered[language] = places[order]
+    return ordered
+
+
+def without_leaks(holdout: Holdout, pool: Pool, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places of a pool whose rows are no test item, by item or text, in their order."""
+    leaking = [leak.row for leak in holdout.leaks(pool, places, ("item", "text"))]
+    return places[~np.isin(places, leaking)]
 
 
 def exemplar_sources(recipe: Recipe, source: Source, few_shot: FewShot, languages: Iterable[str]) -> dict[str, Source]:
