@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,12 @@ def test_a_pilot_of_one_run_leaves_the_seeds_to_be_assumed() -> None:
     known = assumed(3)
     assert pilot and pilot.seeds_assumed and pilot.seeds == known.seeds
     assert pilot.residual + pilot.settings == pytest.approx(known.residual + known.settings, rel=0.15)
+
+
+def test_a_pilot_whose_models_are_all_alike_leaves_everything_to_be_assumed() -> None:
+    panel, design = panel_of_amounts(next(studies(Condition(1, 0.0, 50), 1)))
+    alike = replace(panel, values=np.zeros_like(panel.values))
+    assert observed(alike, design, LANGUAGES) is None
 
 
 def test_more_items_runs_and_fewer_clusters_tell() -> None:

@@ -48,7 +48,7 @@ def assumed(languages: int, span: float = 1.0) -> Variances:
 
 
 def observed(panel: Panel, design: Design, languages: Sequence[str], span: float = 1.0) -> Variances | None:
-    """Those of an earlier study, of its settings against its base; None where these cannot be compared.
+    """Those of an earlier study, of its settings against its base; None where these cannot be compared, or are equal.
 
     Where each setting has one run, what seeds do is assumed, and so is what settings do to single items.
     """
@@ -62,7 +62,7 @@ def observed(panel: Panel, design: Design, languages: Sequence[str], span: float
     made = [contrast(arm_of(panel, design, name, languages), bases[name], None, panel.clusters) for name in settings]
     counts = [len(design.present(name, panel)) for name in settings]
     known = [(contrast, runs) for contrast, runs in zip(made, counts, strict=True) if contrast]
-    if not known:
+    if not any(contrast.spread.error > 0 for contrast, _ in known):
         return None
     if between is None:
         whole = float(np.mean([contrast.by_item.var(ddof=1) for contrast, _ in known])) / 2
