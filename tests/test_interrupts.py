@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.interrupts import answering_interrupts
@@ -110,10 +111,12 @@ def test_a_training_step_that_hears_nothing(everyone: bool, tiny_model: Path, tm
     recipe.write_text(json.dumps(small_recipe(tiny_model)))
     running = Running(SLOW_STEP, "run", recipe, "--runs", runs, "--cells", "amount-0")
     running.until("in a step")
+    trainers = psutil.Process(running.process.pid).children()
     interrupt(running.process, everyone)
     said = "".join(running.until("Stopped.")) + running.rest()
     assert said.count("Stopping: ") == said.count("Stopped.") == 1, "one process speaks for all"
     assert running.process.wait() == 130
+    assert trainers and not any(trainer.is_running() for trainer in trainers)
     record = json.loads((runs / "small" / "amount-0" / "record.json").read_text())
     assert record["state"] == "training", "and the same command goes on from there"
     again = train_here(recipe, runs, "--cells", "amount-0")

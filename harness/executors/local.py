@@ -5,6 +5,7 @@ A small LoRA step keeps no GPU busy, so that cells side by side, a GPU each, are
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -179,7 +180,8 @@ def gpu_groups(size: int) -> Iterator[str]:
 def wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> int:
     """Waits for all workers; 0, or the exit status of one that did not end well. Passes Ctrl-C and SIGTERM on."""
     try:
-        statuses = [worker.wait() for worker in workers]
+        # a timeout makes it short waits: polars has system calls restarted after SIGINT, so a long one is deaf to it
+        statuses = [worker.wait(math.inf) for worker in workers]
     except KeyboardInterrupt:
         end_all(workers, GRACE - 1)  # a terminal has given them the same signal; a `kill` of this process has not
         raise
@@ -203,3 +205,4 @@ def end_all(workers: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
             worker.wait(max(0.0, until - time.monotonic()))
             continue
         worker.kill()
+        worker.wait()
