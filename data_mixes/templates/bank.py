@@ -11,7 +11,7 @@ import hashlib
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from itertools import count
 from operator import add, floordiv, mul, sub
@@ -108,8 +108,8 @@ class TemplateBank:
         misses = 0
         for number in count():
             draw = self._draw(template, number)
-            if draw is not None and draw.key not in seen:
-                seen.add(draw.key)
+            if draw is not None and (key := draw.key) not in seen:
+                seen.add(key)
                 misses = 0
                 yield draw
             elif (misses := misses + 1) == MOST_MISSES:
@@ -145,8 +145,8 @@ class TemplateBank:
         if "kind" in spec:
             pool: Sequence[int | str] = [key for key in self.words[spec["kind"]] if key not in used]
         else:
-            numbers = range(spec["from"], spec["to"] + 1, spec.get("step", 1))
-            pool = [n for n in numbers if n not in used and stands_before_noun(n)]
+            numbers = countable(spec["from"], spec["to"], spec.get("step", 1))
+            pool = numbers if used.isdisjoint(numbers) else [number for number in numbers if number not in used]
         if "count" not in spec:
             return rng.choice(pool)
         length = spec["count"]
@@ -179,6 +179,12 @@ def compute(expression: str, values: Mapping[str, int]) -> int:
     left, operator, right = expression.split()
     x, y = (values[side] if side in values else int(side) for side in (left, right))
     return 0 if operator == "/" and x % y else OPERATIONS[operator](x, y)
+
+
+@cache
+def countable(low: int, high: int, step: int) -> tuple[int, ...]:
+    """The numbers from low to high, both included, that may count a noun in every language."""
+    return tuple(number for number in range(low, high + 1, step) if stands_before_noun(number))
 
 
 def stands_before_noun(number: int) -> bool:
