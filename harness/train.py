@@ -6,9 +6,7 @@ import sys
 if __name__ == "__main__":  # a script's own folder comes first on sys.path; the project's belongs there
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -33,6 +31,8 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, set
     with reporting_mistakes():
         start_missing_processes()
         with waiting("loading PyTorch and TRL"):
+            from harness.models.base import leave_out_scikit_learn
+
             leave_out_scikit_learn()
             from harness.training.loop import start_process, train_jobs
             from harness.training.planned import train_recipe
@@ -42,12 +42,6 @@ def main(recipe: RecipeFile, runs: Runs = Path("runs"), cells: Cells = None, set
             train_jobs(recipe, names_in(cells or ""), start_process())
         else:
             train_recipe(with_settings(recipe, settings), runs, cells)
-
-
-def leave_out_scikit_learn() -> None:
-    """Has transformers import without scikit-learn, which takes a quarter of the start; training has no use for it."""
-    utils: Any = import_module("transformers.utils")
-    utils.is_sklearn_available = lambda: False
 
 
 if __name__ == "__main__":

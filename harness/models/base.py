@@ -59,6 +59,7 @@ def load_tokenizer(
     location: str, revision: str | None, trust_remote_code: bool = False, where: str = "model.name"
 ) -> Any:
     """The tokenizer of a model. Raises UserError if there is none that can be loaded."""
+    leave_out_scikit_learn()
     from transformers import AutoTokenizer
 
     try:
@@ -69,12 +70,19 @@ def load_tokenizer(
 
 def load_config(location: str, revision: str | None, trust_remote_code: bool = False, where: str = "model.name") -> Any:
     """The configuration of a model. Raises UserError if there is none that can be loaded."""
+    leave_out_scikit_learn()
     from transformers import AutoConfig
 
     try:
         return AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=trust_remote_code)
     except Exception as error:  # as above
         raise cannot_load("configuration", location, error, where) from None
+
+
+def leave_out_scikit_learn() -> None:
+    """Has transformers import without scikit-learn, which takes most of a second; the harness has no use for it."""
+    utils: Any = import_module("transformers.utils")
+    utils.is_sklearn_available = lambda: False
 
 
 def cannot_load(what: str, location: str, error: Exception, where: str = "model.name") -> UserError:
