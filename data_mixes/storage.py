@@ -8,9 +8,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def cache_folder() -> Path:
@@ -247,3 +248,16 @@ def sha256_once(path: Path, ending: str = "") -> str:
     with contextlib.suppress(OSError, ValueError), whole_file(kept, durable=False) as unfinished:
         unfinished.write_text(json.dumps([*state, digest]), encoding="utf-8")  # one that is lost costs time alone
     return digest
+
+
+def made_once(path: Path, make: Callable[[], Any]) -> Any:
+    """The plain data that `make` gives, as JSON has it, from a file of the cache where an earlier command left it.
+
+    What is damaged is made again, and what cannot be written is made each time.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(read_sealed(path))
+    text = json.dumps(make())
+    with contextlib.suppress(OSError):
+        write_sealed(path, text)
+    return json.loads(text)

@@ -31,7 +31,7 @@ def test_items_of_one_template_are_a_cluster_in_every_language(source: EmbeddedS
     items = source.item_ids("test")[:200]
     clusters = {language: [each.cluster for each in source.render(items, language)] for language in source.languages}
     assert len({tuple(names) for names in clusters.values()}) == 1
-    assert set(clusters["en"]) == {f"{source.name}/{source.draws[item].template}" for item in items}
+    assert set(clusters["en"]) == {f"{source.name}/{source.draw(item).template}" for item in items}
     pool = source.pool("test", "fr")
     (stored,) = pool.tables(np.arange(3))
     assert stored["cluster"].to_pylist() == [each.cluster for each in pool.examples(range(3))]

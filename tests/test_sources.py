@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from data_mixes.example import Split
 from data_mixes.leakage import Holdout
 from data_mixes.prompt_words import answer_sentence, task_prompt
+from data_mixes.templates.bank import Draw
 from data_mixes.templates.embedded import ITEMS, EmbeddedSource
 from eval.scorers.identifiers import identify
 from eval.tasks import TASKS
-from tests.support import embedded
+from tests.support import REPOSITORY, embedded
 
 SAMPLE = 400
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -41,7 +45,7 @@ def test_there_are_thousands_of_items_from_two_dozen_templates(source: EmbeddedS
 
 def test_a_template_is_of_one_split_alone(source: EmbeddedSource) -> None:
     """So that no test item, and no exemplar of the validation split, is a variation of what was trained on."""
-    templates = {split: {source.draws[item].template for item in source.item_ids(split)} for split in SPLITS}
+    templates = {split: {source.draw(item).template for item in source.item_ids(split)} for split in SPLITS}
     assert [len(templates[split]) for split in SPLITS] == [12, 4, 8]
     assert set.union(*templates.values()) == {*source.bank.templates} and sum(map(len, templates.values())) == 24
     for split in SPLITS:
@@ -112,7 +116,7 @@ def test_translations_of_a_problem_have_the_same_numbers() -> None:
             for language in source.languages
             for example in source.render([item], language)
         }
-        drawn = Counter(str(value) for name, value in source.draws[item].values if isinstance(value, int))
+        drawn = Counter(str(value) for name, value in source.draw(item).values if isinstance(value, int))
         for language, found in numbers.items():
             assert found >= Counter({number: 1 for number in drawn if number in numbers["en"]}), (language, item)
 
@@ -124,3 +128,38 @@ def test_an_item_depends_neither_on_how_many_are_drawn_nor_on_other_templates() 
     assert len(set(few)) == 50
     alone = [draw.key for draw in islice(bank.draws(templates[:1]), 5)]
     assert [key for key in few if key.startswith(f"{templates[0]}(")][: len(alone)] == alone[: len(few)]
+
+
+def drawn(source: EmbeddedSource) -> dict[str, Draw]:
+    return {item: source.draw(item) for split in SPLITS for item in source.item_ids(split)}
+
+
+def test_items_are_the_same_from_the_cache(
+    source: EmbeddedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    fresh = type(source)()
+    items, words = drawn(fresh), fresh.bank.words
+    assert items == drawn(source)
+    kept = sorted((tmp_path / "banks").glob("*.json"))
+    assert len(kept) == 2
+    written = [path.read_bytes() for path in kept]
+    monkeypatch.setattr("data_mixes.templates.bank.YAML", None)
+    monkeypatch.setattr("data_mixes.templates.bank.random", None)
+    from_cache = type(source)()
+    assert drawn(from_cache) == items and from_cache.bank.words == words
+    monkeypatch.undo()
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-9] + b"garbage")
+    again = type(source)()
+    assert drawn(again) == items and again.bank.words == words
+    assert [path.read_bytes() for path in kept] == written
+
+
+def test_banks_are_the_same_as_json() -> None:
+    paths = sorted((REPOSITORY / "data_mixes" / "templates").glob("*.yaml"))
+    assert len(paths) == 4
+    for path in paths:
+        read = YAML(typ="safe", pure=True).load(path)
+        assert json.loads(json.dumps(read)) == read

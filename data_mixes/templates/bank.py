@@ -19,6 +19,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from data_mixes.storage import cache_folder, made_once
 from data_mixes.templates.phrasing import Slot, Word, render
 
 OPERATIONS = {"+": add, "-": sub, "*": mul, "/": floordiv}
@@ -66,8 +67,18 @@ class TemplateBank:
         """Changes with any change of the bank's file or of the shared names."""
         return hashlib.sha256("\0".join(self._texts).encode()).hexdigest()[:12]
 
+    @property
+    def made_from(self) -> str:
+        """Changes with the files and with the code that reads them and draws, all that what is cached depends on."""
+        folder = files("data_mixes.templates")
+        code = ((folder / name).read_text(encoding="utf-8") for name in ("bank.py", "embedded.py"))
+        return hashlib.sha256("\0".join([self.version, *code]).encode()).hexdigest()[:12]
+
     @cached_property
     def _file(self) -> dict[str, Any]:
+        return made_once(cache_folder() / "banks" / f"{self.name}-{self.made_from}.json", self._read)
+
+    def _read(self) -> dict[str, Any]:
         yaml = YAML(typ="safe", pure=True)
         own, shared = (yaml.load(text) for text in self._texts)
         return own | {"words": shared["words"] | own.get("words", {})}
