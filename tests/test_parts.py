@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 import sys
 import weakref
 from collections.abc import Iterator
@@ -144,6 +145,20 @@ def test_a_table_that_is_held_compactly_says_the_same(
     assert_frame_equal(of_plain.summary, of_compact.summary)
     for name, table in of_plain.tables.items():
         assert_frame_equal(table, of_compact.tables[name])
+
+
+def test_the_report_of_tables_that_are_held_compactly_is_the_same(
+    study: tuple[Path, StudyFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, folder = study
+    pages: list[str] = []
+    for most in (current.MANY_ROWS, 1):
+        monkeypatch.setattr(current, "MANY_ROWS", most)
+        ended = harness("report", recipe, "--runs", folder.path.parent)
+        assert ended.returncode == 0, ended.stderr
+        page = (folder.path / "report.html").read_text(encoding="utf-8")
+        pages.append(re.sub(r"\d{4}-\d\d-\d\dT[\d:+]+", "when it was made", page))
+    assert pages[0] == pages[1]
 
 
 @given(some.lists(some.tuples(some.sets(some.sampled_from("abcdefgh"), min_size=1), some.integers(0, 9))))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+import polars.selectors as columns
 
 from data_mixes.json_text import json_text
 from data_mixes.order import keys_of, seeded_order
@@ -68,6 +69,9 @@ def browsed(
     """
     chosen = sampled(predictions, most)
     kept = scores.join(chosen.select("task", "item").unique(), on=["task", "item"], how="semi", maintain_order="left")
+    plain = {columns.categorical(): pl.String}  # so few rows need not be held compactly
+    chosen, kept = chosen.cast(plain), kept.cast(plain)
+    prompts = None if prompts is None else prompts.cast(plain)
     by_place = kept.partition_by("task", "language", as_dict=True, maintain_order=True)
     chunks: list[Chunk] = []
     for (task, language), part in chosen.partition_by("task", "language", as_dict=True, maintain_order=True).items():
