@@ -69,7 +69,7 @@ def browsed(
     """
     chosen = sampled(predictions, most)
     kept = scores.join(chosen.select("task", "item").unique(), on=["task", "item"], how="semi", maintain_order="left")
-    plain = {columns.categorical(): pl.String}  # so few rows need not be held compactly
+    plain: dict[Any, Any] = {columns.categorical(): pl.String}  # so few rows need not be held compactly
     chosen, kept = chosen.cast(plain), kept.cast(plain)
     prompts = None if prompts is None else prompts.cast(plain)
     by_place = kept.partition_by("task", "language", as_dict=True, maintain_order=True)
